@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tallyman
+
+// SourceKind is one entry of the catalog: what a source is called, what it
+// watches, what it produces and how to make one. Each source package exports
+// one through its function Kind.
+type SourceKind struct {
+	// Name is the folder's name.
+	Name string
+	// Summary is one sentence for people.
+	Summary string
+	// Targets are the kinds of target that may be attached.
+	Targets []TargetKind
+	// Metrics is the table of every metric the source can produce.
+	Metrics []*Desc
+	// New makes a source. It opens nothing that belongs to a target.
+	New func(SourceOptions) (Source, error)
+}
+
+// Watches reports whether targets of kind k may be attached.
+func (k SourceKind) Watches(kind TargetKind) bool {
+	for _, t := range k.Targets {
+		if t == kind {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tallyman
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Label is one name and value of a series. Names match [a-zA-Z_][a-zA-Z0-9_]*.
+type Label struct {
+	Name, Value string
+}
+
+// MetricType says how the numbers of a metric are to be read.
+type MetricType uint8
+
+// The metric types. An Untyped metric makes no promise.
+const (
+	Untyped MetricType = iota
+	Counter
+	Gauge
+)
+
+// String is the type's word in the Prometheus text format.
+func (t MetricType) String() string {
+	switch t {
+	case Counter:
+		return "counter"
+	case Gauge:
+		return "gauge"
+	default:
+		return "unknown"
+	}
+}
+
+// Desc describes one metric family. A Desc is declared once, in the metric
+// table of the source that produces it, and is compared by pointer.
+type Desc struct {
+	// Name is the full metric name in base units, as the exporter has it
+	// whose place tallyman takes (cAdvisor, node_exporter …).
+	Name string
+	// Help is one sentence without a full stop, with the unit.
+	Help string
+	// Unit is the base unit ("bytes", "seconds"), empty for plain counts.
+	Unit string
+	Type MetricType
+}
+
+// Series is one metric of one target with all its labels, interned: the same
+// series has the same pointer for as long as its target stays attached.
+type Series struct {
+	Desc   *Desc
+	Target *Target
+	// Labels are sorted by name and hold neither the metric's name nor job
+	// and instance (those come from the target when a sample is stored).
+	Labels []Label
+}
+
+// Sample is a number at a time; the time is that of the batch it travels in.
+type Sample struct {
+	Series *Series
+	Value  float64
+}
+
+// Batch carries the samples of one round of collection. All of them share one
+// timestamp.
+type Batch struct {
+	// Time is the moment of the round, to the millisecond.
+	Time    time.Time
+	Samples []Sample
+}
+
+// Reset empties the batch for a round at t and keeps its memory.
+func (b *Batch) Reset(t time.Time) {
+	b.Time = t
+	b.Samples = b.Samples[:0]
+}
+
+// Add appends a sample. It allocates only while the batch grows to its
+// steady-state size.
+func (b *Batch) Add(s *Series, v float64) {
+	b.Samples = append(b.Samples, Sample{s, v})
+}
+
+// SortLabels sorts labels by name, in place.
+func SortLabels(labels []Label) {
+	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tallyman
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Source produces the samples of the targets attached to it. All calls come
+// from one goroutine, so a source needs no locks.
+type Source interface {
+	// Attach starts to watch t: it opens what is kept open and interns the
+	// series. ErrGone says that the target vanished meanwhile, which is not a
+	// failure; any other error means that nothing of t can be collected.
+	Attach(t *Target) error
+	// Detach closes everything of t. Detaching an unknown target does nothing.
+	Detach(t *Target)
+	// Collect appends one sample of every value known now to b. A value that
+	// cannot be read is left out, never replaced. It must not block and, in
+	// the steady state, not allocate.
+	Collect(b *Batch)
+	// Close detaches every target.
+	Close() error
+}
+
+// Absence says why a value cannot be known for a target, and what would
+// unlock it.
+type Absence struct {
+	// What names the value in a person's words: "network", "block IO".
+	What string `json:"what"`
+	// Reason is one sentence; Unlock is the flag, mount or setting that would
+	// help, empty when nothing would.
+	Reason string `json:"reason"`
+	Unlock string `json:"unlock,omitempty"`
+}
+
+// Absentee is a Source that can say what it does not know.
+type Absentee interface {
+	// Absences are the values of t that this source would give but cannot.
+	// Like every call of a source it comes from the collecting goroutine.
+	Absences(t *Target) []Absence
+}
+
+// SourceOptions is everything a source may use.
+type SourceOptions struct {
+	Log *slog.Logger
+	// Proc, Sys and Cgroup are the roots of the host's /proc, /sys and of the
+	// cgroup file systems ("/sys/fs/cgroup").
+	Proc, Sys, Cgroup string
+	// Memory is the host's physical memory in bytes, 0 when not known.
+	Memory uint64
+	// Started is when this process started.
+	Started time.Time
+	// Counters are tallyman's own numbers, for the source that exports them.
+	Counters func(yield func(d *Desc, labels []Label, v float64))
+}
