@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Detail, Events, History, Servers, Session } from "./types";
+
+export const root = "/api/tallyman/v1/";
+
+/** Where the login page finds the address to go back to. */
+export const returnKey = "tallyman.return";
+
+/** An answer that is an error, in the server's words. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    /** What to try next. */
+    readonly next: string,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+/** Parameters of a query; what is undefined is left out, a list is repeated. */
+export type Query = Record<string, string | number | string[] | undefined>;
+
+/** The address of an API route with its parameters. */
+export function address(path: string, query: Query = {}): string {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value === undefined) continue;
+    for (const one of Array.isArray(value) ? value : [value]) params.append(key, String(one));
+  }
+  const text = params.toString();
+  return root + path + (text && "?" + text);
+}
+
+/** Calls the API; throws an ApiError for an error and a TypeError when nothing answers. */
+export async function call(url: string, init?: RequestInit): Promise<Response> {
+  const answer = await fetch(url, { ...init, headers: { Accept: "application/json", ...init?.headers } });
+  if (answer.ok) return answer;
+  let code = "error";
+  let message = `tallyman answered ${answer.status} ${answer.statusText}`.trim() + ".";
+  let next = "";
+  try {
+    const body = (await answer.json()) as { error?: { code?: string; message?: string; next?: string } };
+    code = body.error?.code ?? code;
+    message = body.error?.message ?? message;
+    next = body.error?.next ?? "";
+  } catch {
+    // A proxy between us and tallyman answers in its own form; the status has to do.
+  }
+  throw new ApiError(answer.status, code, message, next);
+}
+
+async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
+  try {
+    const answer = await call(address(path, query), { signal });
+    return (await answer.json()) as T;
+  } catch (err) {
+    if (err instanceof ApiError && err.status === 401) toLogin();
+    throw err;
+  }
+}
+
+/** Leaves for the login page, which comes back to the present address. */
+export function toLogin(): void {
+  sessionStorage.setItem(returnKey, location.pathname + location.search);
+  location.assign("/login");
+}
+
+export const servers = (signal?: AbortSignal) => get<Servers>("servers", {}, signal);
+
+export const session = () => get<Session>("session", {});
+
+export const container = (ref: string, host: string, signal?: AbortSignal) => get<Detail>("containers/" + encodeURIComponent(ref), { host }, signal);
+
+export const history = (query: { host: string; workload: string; start: number; end: number; points: number }, signal?: AbortSignal) => get<History>("history", query, signal);
+
+export const events = (query: { start: number; end: number; host?: string; workload?: string; type?: string; limit: number }, signal?: AbortSignal) => get<Events>("events", query, signal);
+
+/** Logs in with the code of a one-time link or with the token. */
+export async function login(secret: { code: string } | { token: string }): Promise<void> {
+  await call(address("login"), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(secret) });
+}
+
+/** Logs out and goes to the login page. */
+export async function logout(): Promise<void> {
+  await call(address("logout"), { method: "POST" });
+  sessionStorage.removeItem(returnKey);
+  location.assign("/login");
+}
+
+/** What went wrong, as sentences for the page. */
+export function inWords(err: unknown): string {
+  if (err instanceof ApiError) return err.next ? `${err.message} ${err.next}` : err.message;
+  if (err instanceof TypeError) return "tallyman does not answer.";
+  return err instanceof Error ? err.message : String(err);
+}

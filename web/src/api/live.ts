@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { signal } from "@preact/signals";
+import { address, type Query, session } from "./client";
+import type { Container, Engine, Event, Tick } from "./types";
+
+/** How the stream is. A page without a stream is idle. */
+export interface Stream {
+  phase: "idle" | "connecting" | "live" | "stale";
+  /** When the last message came, 0 before the first. */
+  last: number;
+  /** When the next try to connect starts, 0 when none is planned. */
+  next: number;
+}
+
+/** The state of the one stream of this tab, for the frame. */
+export const stream = signal<Stream>({ phase: "idle", last: 0, next: 0 });
+
+export interface Handlers<Snapshot> {
+  snapshot(s: Snapshot): void;
+  tick(t: Tick): void;
+  container?(c: Container): void;
+  event?(e: Event): void;
+  engine?(e: { host: string; engine: Engine }): void;
+}
+
+// tallyman sends a tick each second; three missed ones are a fault.
+const staleAfter = 3500;
+const retries = [1000, 2000, 4000, 8000];
+
+/**
+ * Live is one stream of server-sent events. It closes while the tab is hidden
+ * and opens again with a new snapshot; it reconnects by itself until stopped.
+ */
+export class Live<Snapshot> {
+  private source: EventSource | undefined;
+  private watch = 0;
+  private retry = 0;
+  private failures = 0;
+
+  constructor(
+    private readonly query: Query,
+    private readonly handlers: Handlers<Snapshot>,
+  ) {}
+
+  start(): void {
+    document.addEventListener("visibilitychange", this.seen);
+    if (!document.hidden) this.open();
+  }
+
+  stop(): void {
+    document.removeEventListener("visibilitychange", this.seen);
+    this.close();
+    stream.value = { phase: "idle", last: 0, next: 0 };
+  }
+
+  /** Tries now instead of later. */
+  again(): void {
+    this.close();
+    this.open();
+  }
+
+  private readonly seen = () => {
+    if (document.hidden) {
+      this.close();
+      stream.value = { ...stream.value, phase: "idle", next: 0 };
+    } else if (!this.source) {
+      this.failures = 0;
+      this.open();
+    }
+  };
+
+  private open(): void {
+    const source = new EventSource(address("live", this.query));
+    this.source = source;
+    stream.value = { ...stream.value, phase: stream.value.phase === "stale" ? "stale" : "connecting", next: 0 };
+    this.guard(staleAfter);
+
+    const on = <T>(name: string, handle: ((value: T) => void) | undefined) => {
+      source.addEventListener(name, (m: MessageEvent<string>) => {
+        if (this.source !== source) return;
+        this.failures = 0;
+        stream.value = { phase: "live", last: Date.now(), next: 0 };
+        this.guard(staleAfter);
+        handle?.(JSON.parse(m.data) as T);
+      });
+    };
+    on<Snapshot>("snapshot", (s) => this.handlers.snapshot(s));
+    on<Tick>("tick", (t) => this.handlers.tick(t));
+    on<Container>("container", this.handlers.container?.bind(this.handlers));
+    on<Event>("event", this.handlers.event?.bind(this.handlers));
+    on<{ host: string; engine: Engine }>("engine", this.handlers.engine?.bind(this.handlers));
+    source.onerror = () => {
+      if (this.source === source) this.failed();
+    };
+  }
+
+  private failed(): void {
+    this.close();
+    const wait = retries[Math.min(this.failures, retries.length - 1)]!;
+    this.failures++;
+    this.guard(stream.value.last ? Math.max(0, stream.value.last + staleAfter - Date.now()) : 0);
+    stream.value = { ...stream.value, next: Date.now() + wait };
+    this.retry = window.setTimeout(() => this.open(), wait);
+    // EventSource does not tell a lost login from a lost server; asking does, and leaves for the login page.
+    session().catch(() => undefined);
+  }
+
+  // Says "stale" unless a message comes within ms.
+  private guard(ms: number): void {
+    clearTimeout(this.watch);
+    this.watch = window.setTimeout(() => {
+      stream.value = { ...stream.value, phase: "stale" };
+      // An open connection that says nothing is as dead as a closed one.
+      if (this.source) this.failed();
+    }, ms);
+  }
+
+  private close(): void {
+    clearTimeout(this.watch);
+    clearTimeout(this.retry);
+    this.source?.close();
+    this.source = undefined;
+  }
+}

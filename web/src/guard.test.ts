@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { expect, test } from "vitest";
+
+const root = import.meta.dirname;
+const files = readdirSync(root, { recursive: true, withFileTypes: true })
+  .filter((e) => e.isFile())
+  .map((e) => join(e.parentPath, e.name));
+const pages = ["index.html", "login.html", "notbuilt/index.html", "notbuilt/login.html"].map((f) => join(root, "..", f));
+
+test("every source file says its licence first", () => {
+  for (const file of [...files, ...pages]) {
+    const head = readFileSync(file, "utf8").split("\n").slice(0, 2).join("\n");
+    expect(head, relative(root, file)).toContain("SPDX-License-Identifier: Apache-2.0");
+  }
+});
+
+// Names, labels and events come from images that strangers built. They reach
+// the page as text nodes only, and the page runs under a policy without inline
+// script and style.
+test("nothing turns text into markup", () => {
+  const forbidden = /innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|document\.write|style="|\son\w+="/i;
+  for (const file of [...files, ...pages]) {
+    if (file === import.meta.filename) continue;
+    readFileSync(file, "utf8")
+      .split("\n")
+      .forEach((line, i) => expect(forbidden.exec(line)?.[0], `${relative(root, file)}:${i + 1}`).toBeUndefined());
+  }
+});
+
+test("only chart/ knows uPlot", () => {
+  for (const file of files) {
+    if (relative(root, file).startsWith("chart/") || file === import.meta.filename) continue;
+    expect(readFileSync(file, "utf8"), relative(root, file)).not.toMatch(/from "uplot|from 'uplot/);
+  }
+});
+
+test("no colour outside the tokens", () => {
+  for (const file of files) {
+    if (!file.endsWith(".css") || file.endsWith("tokens.css")) continue;
+    expect(readFileSync(file, "utf8").match(/#[0-9a-f]{3,8}\b|rgb\(/gi), relative(root, file)).toBeNull();
+  }
+});
