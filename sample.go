@@ -88,3 +88,32 @@ func (b *Batch) Add(s *Series, v float64) {
 func SortLabels(labels []Label) {
 	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
 }
+
+// Reading is the latest value of a series together with the one before it, so
+// that a rate can be told. Times are in milliseconds since the epoch.
+type Reading struct {
+	Series *Series
+	Value  float64
+	Time   int64
+	// Before and BeforeTime are the value at least half a second earlier;
+	// BeforeTime is 0 when there is none.
+	Before     float64
+	BeforeTime int64
+}
+
+// Rate is the change per second since the reading before; ok is false without
+// one, and when a counter has gone back.
+func (r *Reading) Rate() (perSecond float64, ok bool) {
+	if r.BeforeTime == 0 || r.Time <= r.BeforeTime || r.Value < r.Before {
+		return 0, false
+	}
+	return (r.Value - r.Before) / (float64(r.Time-r.BeforeTime) / 1000), true
+}
+
+// Readings is the latest value of everything.
+type Readings interface {
+	// Latest appends all current readings to dst. The order is the same from
+	// call to call until generation changes, which it does when a series has
+	// come or gone.
+	Latest(dst []Reading) (readings []Reading, generation uint64)
+}

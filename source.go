@@ -52,6 +52,15 @@ type SourceOptions struct {
 	Memory uint64
 	// Started is when this process started.
 	Started time.Time
-	// Counters are tallyman's own numbers, for the source that exports them.
-	Counters func(yield func(d *Desc, labels []Label, v float64))
+	// Own are tallyman's own numbers, for the source that exports them.
+	Own []OwnMetric
+}
+
+// OwnMetric is one number that a part of tallyman keeps about itself.
+type OwnMetric struct {
+	Desc   *Desc
+	Labels []Label
+	// Read returns the present value. It is called from the collecting
+	// goroutine, must not block and not allocate.
+	Read func() float64
 }
