@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerapi
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/moby/moby/client"
+)
+
+// Options are what may be set beside the address. The zero value is good.
+type Options struct {
+	// TLS is used for a tcp:// address when set.
+	TLS *tls.Config
+	// Dial makes the connections instead of the net package, for tests and for
+	// addresses that need a way of their own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Client asks one engine.
+type Client struct {
+	host  string
+	api   *client.Client
+	base  *http.Transport
+	calls [numCalls]atomic.Uint64
+}
+
+// The calls, as they are counted.
+const (
+	callPing = iota
+	callInfo
+	callList
+	callInspect
+	callEvents
+	numCalls
+)
+
+// DefaultAddress is where an engine listens when nothing else is said.
+const DefaultAddress = "unix:///var/run/docker.sock"
+
+var validID = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
+
+// ValidID reports whether id may be put into a URL: 12 to 64 lower-case
+// hexadecimal digits.
+func ValidID(id string) bool { return validID.MatchString(id) }
+
+// New makes a client for the engine at host, which has the form of DOCKER_HOST:
+// unix:///path or tcp://host:port; empty is DefaultAddress. Nothing is sent.
+func New(host string, o Options) (*Client, error) {
+	if host == "" {
+		host = DefaultAddress
+	}
+	u, err := client.ParseHostURL(host)
+	if err != nil {
+		return nil, fmt.Errorf("docker address %q: want unix:///path or tcp://host:port", withoutUser(host))
+	}
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	}
+	network, address := u.Scheme, u.Host
+	switch u.Scheme {
+	case "unix":
+		if !strings.HasPrefix(address, "/") {
+			return nil, fmt.Errorf("docker address %q: the path of a unix socket must be absolute", host)
+		}
+	case "tcp":
+		if parsed, err := url.Parse(host); err != nil || parsed.User != nil || parsed.Hostname() == "" {
+			return nil, fmt.Errorf("docker address %q: want tcp://host:port", withoutUser(host))
+		}
+	default:
+		return nil, fmt.Errorf("docker address %q: the scheme %q is not supported, want unix or tcp", withoutUser(host), u.Scheme)
+	}
+	base := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			t, _ := ctx.Value(tripKey{}).(*trip)
+			if t != nil {
+				t.dialing.Store(true)
+			}
+			conn, err := dial(ctx, network, address)
+			if err == nil && t != nil {
+				t.dialing.Store(false)
+			}
+			return conn, err
+		},
+		Proxy:                  nil, // never from the environment
+		DisableCompression:     true,
+		MaxIdleConns:           4,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		TLSClientConfig:        o.TLS,
+	}
+	scheme := "http"
+	if o.TLS != nil && u.Scheme == "tcp" {
+		scheme = "https"
+		base.TLSClientConfig = o.TLS.Clone()
+		if base.TLSClientConfig.MinVersion < tls.VersionTLS12 {
+			base.TLSClientConfig.MinVersion = tls.VersionTLS12
+		}
+	}
+	c := &Client{host: withoutUser(host), base: base}
+	c.api, err = client.New(
+		client.WithHost(host),
+		client.WithHTTPClient(&http.Client{
+			Transport: &guard{base: base, basePath: u.Path},
+			// The guard turns redirects into errors; this is the second lock.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}),
+		client.WithScheme(scheme),
+		client.WithUserAgent("tallyman"),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("docker address %q: %w", withoutUser(host), err)
+	}
+	return c, nil
+}
+
+// withoutUser removes a user and password, which do not belong there, before an
+// address is shown.
+func withoutUser(host string) string {
+	scheme, rest, ok := strings.Cut(host, "://")
+	if !ok {
+		return host
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = rest[i+1:]
+	}
+	return scheme + "://" + rest
+}
+
+// Host is the address, as given and without a password.
+func (c *Client) Host() string { return c.host }
+
+// Close closes the idle connections. The client may be used again.
+func (c *Client) Close() { c.base.CloseIdleConnections() }
+
+// Calls yields how often each call was made, the same key always for the same
+// call.
+func (c *Client) Calls(yield func(call string, n uint64)) {
+	for i, name := range [numCalls]string{"ping", "info", "list", "inspect", "events"} {
+		yield(name, c.calls[i].Load())
+	}
+}
+
+// Ping asks whether the engine answers.
+func (c *Client) Ping(ctx context.Context) (Ping, error) {
+	c.calls[callPing].Add(1)
+	t := &trip{}
+	r, err := c.api.Ping(withTrip(ctx, t), client.PingOptions{})
+	if err != nil {
+		return Ping{}, c.classify(ctx, "ping", err, t)
+	}
+	return Ping{APIVersion: bound(r.APIVersion), OSType: bound(r.OSType)}, nil
+}
+
+// Info asks the engine about itself and its host.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	c.calls[callInfo].Add(1)
+	var out Info
+	t := &trip{out: &out}
+	if _, err := c.api.Info(withTrip(ctx, t), client.InfoOptions{}); err != nil {
+		return Info{}, c.classify(ctx, "info", err, t)
+	}
+	return out, nil
+}
+
+// List is all containers, stopped ones too. Entries without a valid id are left out.
+func (c *Client) List(ctx context.Context) ([]Summary, error) {
+	c.calls[callList].Add(1)
+	var out []Summary
+	t := &trip{out: &out}
+	if _, err := c.api.ContainerList(withTrip(ctx, t), client.ContainerListOptions{All: true}); err != nil {
+		return nil, c.classify(ctx, "list", err, t)
+	}
+	good := out[:0]
+	for _, s := range out {
+		if ValidID(s.ID) {
+			good = append(good, s)
+		}
+	}
+	return good, nil
+}
+
+// Inspect is everything about one container. The error wraps ErrNotFound when
+// the engine does not have it.
+func (c *Client) Inspect(ctx context.Context, id string) (*Details, error) {
+	if !ValidID(id) {
+		return nil, &Error{Failure: Answered, Call: "inspect", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[callInspect].Add(1)
+	out := new(Details)
+	t := &trip{out: out}
+	if _, err := c.api.ContainerInspect(withTrip(ctx, t), id, client.ContainerInspectOptions{}); err != nil {
+		return nil, c.classify(ctx, "inspect "+id[:12], err, t)
+	}
+	return out, nil
+}
