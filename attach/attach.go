@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package attach turns what discovery finds into targets, gives them to the
+// sources, and asks all sources for one batch per interval. It is the
+// collector.
+//
+// One goroutine does all of it, so sources need no locks: a hundred containers
+// take it some milliseconds each round. Discovery's calls only note what has
+// changed; the goroutine takes it up before the next round.
+//
+// # Rounds
+//
+// The samples of a round share one timestamp, aligned to the interval. The
+// interval is Options.Interval, and Options.LiveInterval as long as somebody
+// watches ([Supervisor.Watch]); those rounds are stored too, because what was
+// worth watching is worth having afterwards. A round that starts late, by more
+// than a twentieth of its interval, carries its true time, so that rates stay
+// right on a busy machine. A reader that wants numbers of this very moment
+// ([Supervisor.Fresh]) gets a round that is not stored.
+//
+// # Failures
+//
+// A target that a source cannot attach is tried again each minute; until then
+// the reason stands in [Supervisor.Absences]. A source that cannot be made at
+// all leaves its rows absent for every target.
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"tallyman"
+)
+
+// Sink takes the batches.
+type Sink interface {
+	// Publish must not keep b. keep asks for storing it.
+	Publish(b *tallyman.Batch, keep bool)
+}
+
+// Options of a supervisor. All fields but ContainerLabels are needed.
+type Options struct {
+	Kinds  []tallyman.SourceKind
+	Source tallyman.SourceOptions
+	Sink   Sink
+	Host   string
+	// Interval is between rounds, LiveInterval while somebody watches.
+	Interval, LiveInterval time.Duration
+	// ContainerLabels are the keys of container labels that become labels of
+	// series; a trailing * stands for the rest of a key.
+	ContainerLabels []string
+	Log             *slog.Logger
+}
+
+// retryEvery is how often a failed attachment is tried again.
+const retryEvery = time.Minute
+
+// Supervisor runs the sources. It implements tallyman.Observer.
+type Supervisor struct {
+	o        Options
+	sources  []source
+	missing  []tallyman.Absence // sources that could not be made
+	attached map[string]*attachment
+
+	wake   chan struct{}
+	demand chan chan struct{}
+
+	mu       sync.Mutex
+	pending  map[string]*tallyman.Container
+	watchers int
+	absent   map[string][]tallyman.Absence
+
+	counts struct {
+		rounds, late uint64
+		seconds      float64
+		last         float64
+	}
+}
+
+var _ tallyman.Observer = (*Supervisor)(nil)
+
+type source struct {
+	tallyman.Source
+	kind tallyman.SourceKind
+}
+
+// attachment is a container that is watched, or should be.
+type attachment struct {
+	target *tallyman.Target
+	// failed are the sources that could not attach it, with the reason.
+	failed map[string]error
+}
+
+// New makes the sources. A source that cannot be made is logged and absent.
+func New(o Options) *Supervisor {
+	s := &Supervisor{
+		o:        o,
+		attached: map[string]*attachment{},
+		wake:     make(chan struct{}, 1),
+		demand:   make(chan chan struct{}),
+		pending:  map[string]*tallyman.Container{},
+		absent:   map[string][]tallyman.Absence{},
+	}
+	for _, k := range o.Kinds {
+		opts := o.Source
+		opts.Log = o.Log.With("source", k.Name)
+		opts.Own = append(slices.Clip(opts.Own), s.own()...)
+		src, err := k.New(opts)
+		if err != nil {
+			o.Log.Error("a source cannot work here; what it gives is absent", "source", k.Name, "err", err)
+			s.missing = append(s.missing, tallyman.Absence{What: k.Name, Reason: k.Summary + ": " + err.Error()})
+			continue
+		}
+		s.sources = append(s.sources, source{src, k})
+	}
+	return s
+}
+
+// ObserveContainer notes a container for the next round.
+func (s *Supervisor) ObserveContainer(c *tallyman.Container) {
+	s.mu.Lock()
+	s.pending[c.ID] = c
+	s.mu.Unlock()
+	s.poke()
+}
+
+// ObserveEngine does nothing: containers go on while their engine is away.
+func (s *Supervisor) ObserveEngine(tallyman.EngineStatus) {}
+
+// ObserveEvent does nothing: what an event changes comes as a container.
+func (s *Supervisor) ObserveEvent(tallyman.Event) {}
+
+func (s *Supervisor) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Watch shortens the interval until the returned function is called; calling
+// that twice is harmless.
+func (s *Supervisor) Watch() (release func()) {
+	s.watch(1)
+	return sync.OnceFunc(func() { s.watch(-1) })
+}
+
+func (s *Supervisor) watch(n int) {
+	s.mu.Lock()
+	s.watchers += n
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Interval is the one in force now.
+func (s *Supervisor) Interval() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watchers > 0 {
+		return min(s.o.LiveInterval, s.o.Interval)
+	}
+	return s.o.Interval
+}
+
+// Fresh runs a round now and returns when its values are the latest ones. The
+// round is not stored.
+func (s *Supervisor) Fresh(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case s.demand <- done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Absences are the values of a container that cannot be known, with reasons.
+func (s *Supervisor) Absences(id string) []tallyman.Absence {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.absent[id]
+}
+
+// fresh is how old the latest round may be to count as of this moment.
+const fresh = 900 * time.Millisecond
+
+// Run collects until ctx ends, then closes the sources.
+func (s *Supervisor) Run(ctx context.Context) error {
+	defer func() {
+		for _, src := range s.sources {
+			if err := src.Close(); err != nil {
+				s.o.Log.Warn("a source did not close cleanly", "source", src.kind.Name, "err", err)
+			}
+		}
+	}()
+	s.attachFixed()
+	var b tallyman.Batch
+	// Two rounds at once give the first rates.
+	last := s.round(&b, time.Now().Truncate(time.Millisecond), true)
+	next := last.Add(min(time.Second, s.Interval()))
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+			s.apply()
+			// A watcher may have come.
+			if at := s.after(time.Now(), last); at.Before(next) {
+				next = at
+				timer.Reset(time.Until(next))
+			}
+		case <-retry.C:
+			s.retry()
+		case done := <-s.demand:
+			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh {
+				last = s.round(&b, now, false)
+			}
+			close(done)
+		case <-timer.C:
+			t := next
+			if now := time.Now(); now.Sub(t) > s.Interval()/20 || now.Before(t.Add(-time.Second)) {
+				t = now.Truncate(time.Millisecond) // late, or the clock has jumped
+				s.counts.late++
+			}
+			last = s.round(&b, t, true)
+			next = s.after(time.Now(), last)
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// after is the next aligned moment after now that is not too close to the last
+// round.
+func (s *Supervisor) after(now, last time.Time) time.Time {
+	interval := s.Interval()
+	next := now.Truncate(interval).Add(interval)
+	if gap := next.Sub(last); gap >= 0 && gap < interval/2 {
+		next = next.Add(interval)
+	}
+	return next
+}
+
+func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time {
+	start := time.Now()
+	b.Reset(t)
+	for _, src := range s.sources {
+		src.Collect(b)
+	}
+	s.counts.last = time.Since(start).Seconds()
+	s.counts.seconds += s.counts.last
+	s.counts.rounds++
+	s.o.Sink.Publish(b, keep)
+	return t
+}
+
+// attachFixed attaches what is always there: the host and tallyman itself.
+func (s *Supervisor) attachFixed() {
+	host := []tallyman.Label{{Name: "host", Value: s.o.Host}}
+	for _, t := range []*tallyman.Target{
+		{Kind: tallyman.HostTarget, ID: s.o.Host, Job: "node", Instance: s.o.Host, Labels: host},
+		{Kind: tallyman.SelfTarget, ID: "tallyman", Job: "tallyman", Instance: s.o.Host, Labels: host},
+	} {
+		for _, src := range s.sources {
+			if !src.kind.Watches(t.Kind) {
+				continue
+			}
+			if err := src.Attach(t); err != nil {
+				s.o.Log.Error("cannot watch", "source", src.kind.Name, "target", t.ID, "err", err)
+			}
+		}
+	}
+}
+
+// apply takes up what discovery has noted.
+func (s *Supervisor) apply() {
+	s.mu.Lock()
+	pending := s.pending
+	if len(pending) > 0 {
+		s.pending = map[string]*tallyman.Container{}
+	}
+	s.mu.Unlock()
+	for id, c := range pending {
+		a := s.attached[id]
+		wanted := c.Alive() && !c.Disabled
+		if a != nil && (!wanted || !same(a.target.Container, c)) {
+			s.detach(a)
+			a = nil
+		}
+		if a == nil && wanted {
+			s.attach(c)
+		}
+	}
+}
+
+func (s *Supervisor) attach(c *tallyman.Container) {
+	a := &attachment{target: s.containerTarget(c), failed: map[string]error{}}
+	s.attached[c.ID] = a
+	for _, src := range s.sources {
+		if src.kind.Watches(tallyman.ContainerTarget) {
+			s.try(a, src)
+		}
+	}
+	s.note(a)
+}
+
+func (s *Supervisor) try(a *attachment, src source) {
+	err := src.Attach(a.target)
+	if err == nil {
+		delete(a.failed, src.kind.Name)
+		return
+	}
+	a.failed[src.kind.Name] = err
+	if !errors.Is(err, tallyman.ErrGone) {
+		s.o.Log.Warn("cannot watch a container; trying again each minute", "source", src.kind.Name, "container", a.target.Container.Name, "err", err)
+	}
+}
+
+func (s *Supervisor) detach(a *attachment) {
+	for _, src := range s.sources {
+		if src.kind.Watches(tallyman.ContainerTarget) {
+			src.Detach(a.target)
+		}
+	}
+	delete(s.attached, a.target.ID)
+	s.mu.Lock()
+	delete(s.absent, a.target.ID)
+	s.mu.Unlock()
+}
+
+// retry tries again what could not be attached.
+func (s *Supervisor) retry() {
+	for _, a := range s.attached {
+		if len(a.failed) == 0 {
+			continue
+		}
+		for _, src := range s.sources {
+			if a.failed[src.kind.Name] != nil {
+				s.try(a, src)
+			}
+		}
+		s.note(a)
+	}
+}
+
+// note writes down what is absent of a container.
+func (s *Supervisor) note(a *attachment) {
+	absent := slices.Clone(s.missing)
+	for _, src := range s.sources {
+		if err := a.failed[src.kind.Name]; err != nil {
+			reason := err.Error()
+			if errors.Is(err, tallyman.ErrGone) {
+				reason = fmt.Sprintf("Its process %d cannot be seen from here: it has just ended, or the engine runs on another host or in another pid namespace.", a.target.Container.Pid)
+			}
+			absent = append(absent, tallyman.Absence{What: src.kind.Name, Reason: reason})
+		} else if e, ok := src.Source.(tallyman.Absentee); ok && src.kind.Watches(tallyman.ContainerTarget) {
+			absent = append(absent, e.Absences(a.target)...)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(absent) == 0 {
+		delete(s.absent, a.target.ID)
+		return
+	}
+	s.absent[a.target.ID] = absent
+}
+
+// own are the collector's own numbers; they are read by the collecting
+// goroutine itself.
+func (s *Supervisor) own() []tallyman.OwnMetric {
+	return []tallyman.OwnMetric{
+		{Desc: rounds, Read: func() float64 { return float64(s.counts.rounds) }},
+		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},
+		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},
+		{Desc: lastRound, Read: func() float64 { return s.counts.last }},
+		{Desc: containers, Read: func() float64 { return float64(len(s.attached)) }},
+	}
+}
+
+var (
+	rounds         = &tallyman.Desc{Name: "tallyman_collect_rounds_total", Type: tallyman.Counter, Help: "Rounds of collection"}
+	lateRounds     = &tallyman.Desc{Name: "tallyman_collect_late_rounds_total", Type: tallyman.Counter, Help: "Rounds that started more than a twentieth of the interval late"}
+	collectSeconds = &tallyman.Desc{Name: "tallyman_collect_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: "Wall time spent in rounds"}
+	lastRound      = &tallyman.Desc{Name: "tallyman_collect_last_round_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Wall time of the last round"}
+	containers     = &tallyman.Desc{Name: "tallyman_collect_containers", Type: tallyman.Gauge, Help: "Containers that are collected"}
+)

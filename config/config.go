@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config loads tallyman's settings: defaults, then the file, then the
+// environment, then flags, each overriding what came before.
+//
+// Every setting has one key, for example retention.metrics.time. In the file
+// it is nested YAML, in the environment TALLYMAN_RETENTION_METRICS_TIME (and
+// TALLYMAN_RETENTION_METRICS_TIME_FILE names a file that holds the value), as a
+// flag --retention-metrics-time. Keys that are not known are errors that name
+// the nearest known one; values are checked without touching the network.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// DefaultFile is read when no file is named and it exists.
+const DefaultFile = "/etc/tallyman/tallyman.yaml"
+
+// Config is every setting. The comment of a field is its documentation.
+type Config struct {
+	// Address and port of the page and the APIs. Default 127.0.0.1:8420.
+	Listen string `yaml:"listen"`
+	// Directory of everything that is kept. Default /var/lib/tallyman.
+	Data string `yaml:"data"`
+	// Time between stored samples, 1s to 5m. Default 10s.
+	Interval Duration `yaml:"interval"`
+	// Time between samples while somebody watches a page, at most interval. Default 1s.
+	LiveInterval Duration `yaml:"live_interval"`
+	// Name of this host in labels and on the page. Default the host name.
+	Host string `yaml:"host"`
+	// No login at all. Every page says so. Default false.
+	NoAuth bool `yaml:"no_auth"`
+	// Further names under which browsers may reach the page, beside IP
+	// addresses, localhost and the host's name. Default none.
+	AllowedHosts []string `yaml:"allowed_hosts"`
+	// Log level: debug, info, warn or error. Default info.
+	LogLevel string `yaml:"log_level"`
+
+	Docker    Docker    `yaml:"docker"`
+	Retention Retention `yaml:"retention"`
+	Labels    Labels    `yaml:"labels"`
+}
+
+// Docker is how the engine is reached.
+type Docker struct {
+	// Address of the engine, unix:// or tcp://. Default $DOCKER_HOST, else unix:///var/run/docker.sock.
+	Host string `yaml:"host"`
+}
+
+// Retention is how much is kept; the oldest goes first.
+type Retention struct {
+	Metrics Limits `yaml:"metrics"`
+	Events  Limits `yaml:"events"`
+}
+
+// Limits of one store. Whichever comes first deletes.
+type Limits struct {
+	// Age, for example 7d; 0 for no limit. Default 7d for metrics, 90d for events.
+	Time Duration `yaml:"time"`
+	// Size, for example 1GiB; 0 for no limit. Default 1GiB for metrics, 256MiB for events.
+	Size Bytes `yaml:"size"`
+}
+
+// Labels says which container labels become labels of series.
+type Labels struct {
+	// Keys of container labels; a trailing * stands for the rest of the key.
+	// Default those of Compose and Swarm.
+	Allow []string `yaml:"allow"`
+}
+
+// Default is the configuration without file, environment and flags, but for
+// the host's name.
+func Default() Config {
+	return Config{
+		Listen:       "127.0.0.1:8420",
+		Data:         "/var/lib/tallyman",
+		Interval:     Duration(10 * time.Second),
+		LiveInterval: Duration(time.Second),
+		LogLevel:     "info",
+		Retention: Retention{
+			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
+			Events:  Limits{Time: Duration(90 * day), Size: 256 << 20},
+		},
+		Labels: Labels{Allow: []string{
+			"com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number",
+			"com.docker.stack.namespace", "com.docker.swarm.service.name", "com.docker.swarm.task.name", "com.docker.swarm.node.id",
+		}},
+	}
+}
+
+// Input is where settings come from.
+type Input struct {
+	// File is the path given by the user; empty means DefaultFile if it exists.
+	File string
+	// Environ is the environment as os.Environ gives it.
+	Environ []string
+	// Flags are settings by key, as text.
+	Flags map[string]string
+	// Hostname is the name of the host for the default of host.
+	Hostname string
+}
+
+// Load puts all inputs together and checks the result. Errors say which input
+// is wrong and how to mend it.
+func Load(in Input) (Config, error) {
+	c := Default()
+	c.Host = in.Hostname
+	env := map[string]string{}
+	for _, kv := range in.Environ {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			env[k] = v
+		}
+	}
+	c.Docker.Host = env["DOCKER_HOST"]
+	if c.Docker.Host == "" {
+		c.Docker.Host = "unix:///var/run/docker.sock"
+	}
+	file, named := in.File, true
+	if file == "" {
+		file = env[envPrefix+"CONFIG"]
+	}
+	if file == "" {
+		file, named = DefaultFile, false
+	}
+	if err := c.readFile(file, named); err != nil {
+		return c, err
+	}
+	if err := c.readEnv(env); err != nil {
+		return c, err
+	}
+	for key, text := range in.Flags {
+		if err := c.Set(key, text); err != nil {
+			return c, fmt.Errorf("flag --%s: %w", flagName(key), err)
+		}
+	}
+	return c, c.check()
+}
+
+func (c *Config) readFile(name string, named bool) error {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	if err := c.parse(text); err != nil {
+		return fmt.Errorf("configuration %s: %w", name, err)
+	}
+	return nil
+}
+
+// parse takes settings from YAML.
+func (c *Config) parse(text []byte) error {
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if len(tree) == 0 {
+		return nil // an empty file changes nothing; the decoder would clear the defaults
+	}
+	if err := checkKeys("", tree); err != nil {
+		return err
+	}
+	if err := yaml.UnmarshalWithOptions(text, c, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return nil
+}
+
+// checkKeys finds keys that are not known, before the strict decoder does, to
+// name the nearest known one.
+func checkKeys(prefix string, tree map[string]any) error {
+	for k, v := range tree {
+		key := prefix + k
+		if sub, ok := v.(map[string]any); ok && isGroup(key) {
+			if err := checkKeys(key+".", sub); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, ok := find(key); !ok && !isGroup(key) {
+			return unknownKey(key)
+		}
+	}
+	return nil
+}
+
+// check finds values that cannot work.
+func (c *Config) check() error {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return fmt.Errorf("listen: %q is no address and port; write for example 127.0.0.1:8420", c.Listen)
+	}
+	if c.Data == "" {
+		return errors.New("data: a directory is needed; write for example /var/lib/tallyman")
+	}
+	if d := time.Duration(c.Interval); d < time.Second || d > 5*time.Minute || d%time.Second != 0 {
+		return fmt.Errorf("interval: %s is not possible; write whole seconds from 1s to 5m", d)
+	}
+	if d := time.Duration(c.LiveInterval); d < time.Second || d > time.Duration(c.Interval) || d%time.Second != 0 {
+		return fmt.Errorf("live_interval: %s is not possible; write whole seconds from 1s to the interval (%s)", d, time.Duration(c.Interval))
+	}
+	if c.Host == "" {
+		return errors.New("host: this machine has no host name; set one")
+	}
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		return fmt.Errorf("log_level: %q is not known; write debug, info, warn or error", c.LogLevel)
+	}
+	if !strings.HasPrefix(c.Docker.Host, "unix://") && !strings.HasPrefix(c.Docker.Host, "tcp://") {
+		return fmt.Errorf("docker.host: %q is no address of an engine; write for example unix:///var/run/docker.sock", c.Docker.Host)
+	}
+	for key, l := range map[string]Limits{"retention.metrics": c.Retention.Metrics, "retention.events": c.Retention.Events} {
+		if l.Time < 0 || l.Time > 0 && time.Duration(l.Time) < time.Hour {
+			return fmt.Errorf("%s.time: %s is too short; write at least 1h, or 0 for no limit", key, time.Duration(l.Time))
+		}
+		if l.Size < 0 || l.Size > 0 && l.Size < 16<<20 {
+			return fmt.Errorf("%s.size: %d bytes is too small; write at least 16MiB, or 0 for no limit", key, l.Size)
+		}
+	}
+	return nil
+}
+
+const envPrefix = "TALLYMAN_"
+
+func (c *Config) readEnv(env map[string]string) error {
+	for name, text := range env {
+		rest, ok := strings.CutPrefix(name, envPrefix)
+		if !ok || rest == "CONFIG" {
+			continue
+		}
+		key, known := keyOfEnv(rest)
+		if base, isFile := strings.CutSuffix(rest, "_FILE"); !known && isFile {
+			if key, known = keyOfEnv(base); known {
+				b, err := os.ReadFile(text)
+				if err != nil {
+					return fmt.Errorf("environment %s: %w", name, err)
+				}
+				text = strings.TrimRight(string(b), "\r\n")
+			}
+		}
+		if !known {
+			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, envName(nearest(strings.ToLower(strings.ReplaceAll(rest, "_", ".")))))
+		}
+		if err := c.Set(key, text); err != nil {
+			return fmt.Errorf("environment %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Set gives a setting its value from text.
+func (c *Config) Set(key, text string) error {
+	s, ok := find(key)
+	if !ok {
+		return unknownKey(key)
+	}
+	return s.set(reflect.ValueOf(c).Elem().FieldByIndex(s.index), text)
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func load(t *testing.T, yaml string, environ []string, flags map[string]string) (Config, error) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "tallyman.yaml")
+	if err := os.WriteFile(name, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Load(Input{File: name, Environ: environ, Flags: flags, Hostname: "harbor"})
+}
+
+func TestLaterInputsWin(t *testing.T) {
+	c, err := load(t, "listen: 127.0.0.1:1\ninterval: 20s\nhost: file\nretention:\n  metrics: {time: 3d, size: 512MiB}\n",
+		[]string{"TALLYMAN_LISTEN=127.0.0.1:2", "TALLYMAN_RETENTION_EVENTS_TIME=30d", "TALLYMAN_HOST=env", "DOCKER_HOST=tcp://10.0.0.1:2375"},
+		map[string]string{"listen": "127.0.0.1:3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Listen, want.Interval, want.Host = "127.0.0.1:3", Duration(20*time.Second), "env"
+	want.Docker.Host = "tcp://10.0.0.1:2375"
+	want.Retention.Metrics = Limits{Duration(3 * day), 512 << 20}
+	want.Retention.Events.Time = Duration(30 * day)
+	if d := cmp.Diff(want, c); d != "" {
+		t.Errorf("Load (-want +got):\n%s", d)
+	}
+}
+
+func TestValueFromAFile(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "v")
+	if err := os.WriteFile(secret, []byte("warn\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t, "", []string{"TALLYMAN_LOG_LEVEL_FILE=" + secret}, nil)
+	if err != nil || c.LogLevel != "warn" {
+		t.Errorf("log_level = %q, %v; want warn", c.LogLevel, err)
+	}
+}
+
+func TestBadInputSaysWhatToDo(t *testing.T) {
+	f := func(yaml string, environ []string, flags map[string]string, want ...string) {
+		t.Helper()
+		_, err := load(t, yaml, environ, flags)
+		if err == nil {
+			t.Errorf("Load(%q, %q, %q) took it, want an error", yaml, environ, flags)
+			return
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("Load(%q, %q, %q): %v; want it to say %q", yaml, environ, flags, err, w)
+			}
+		}
+	}
+	f("intervall: 10s", nil, nil, `"intervall"`, `"interval"`)
+	f("retention:\n  metric: {time: 1d}", nil, nil, `"retention.metric"`, `"retention.metrics`)
+	f("retention:\n  metrics: {tiem: 1d}", nil, nil, `"retention.metrics.tiem"`, `"retention.metrics.time"`)
+	f("interval: soon", nil, nil, "soon", "10s")
+	f("interval: 100ms", nil, nil, "1s to 5m")
+	f("listen: 8420", nil, nil, "127.0.0.1:8420")
+	f("retention: {metrics: {size: 1}}", nil, nil, "16MiB")
+	f("log_level: loud", nil, nil, "loud", "debug")
+	f("docker: {host: 'http://x'}", nil, nil, "unix:///var/run/docker.sock")
+	f("a: [", nil, nil, "tallyman.yaml")
+	f("", []string{"TALLYMAN_INTERVALL=1s"}, nil, "TALLYMAN_INTERVALL", "TALLYMAN_INTERVAL")
+	f("", []string{"TALLYMAN_NO_AUTH=maybe"}, nil, "TALLYMAN_NO_AUTH", "maybe")
+	f("", nil, map[string]string{"listen": "x"}, "listen")
+	if _, err := Load(Input{File: "/does/not/exist", Hostname: "h"}); err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
+		t.Errorf("a named file that is missing: %v, want an error with its name", err)
+	}
+}
+
+func TestSizesAndDurations(t *testing.T) {
+	f := func(in string, want int64) {
+		t.Helper()
+		if v, err := parseBytes(in); err != nil || v != want {
+			t.Errorf("parseBytes(%q) = %d, %v; want %d", in, v, err, want)
+		}
+	}
+	f("0", 0)
+	f("512", 512)
+	f("1.5GiB", 3<<29)
+	f("10 MB", 10_000_000)
+	for _, bad := range []string{"", "GiB", "-1", "1XB", "1e30"} {
+		if v, err := parseBytes(bad); err == nil {
+			t.Errorf("parseBytes(%q) = %d, want an error", bad, v)
+		}
+	}
+	if v, err := parseDuration("1.5d"); err != nil || v != 36*time.Hour {
+		t.Errorf("parseDuration(1.5d) = %v, %v; want 36h", v, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("listen: x\nretention:\n  metrics: {time: 7d}\n")
+	f.Add("labels: {allow: [a, b*]}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c := Default()
+		_ = c.parse([]byte(text)) // must not panic
+	})
+}

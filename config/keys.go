@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const day = 24 * time.Hour
+
+// Duration is a time.Duration that also knows days: 90s, 1h30m, 7d.
+type Duration time.Duration
+
+// UnmarshalYAML reads a duration from a scalar.
+func (d *Duration) UnmarshalYAML(b []byte) error {
+	v, err := parseDuration(unquote(b))
+	*d = Duration(v)
+	return err
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	if n, ok := strings.CutSuffix(s, "d"); ok {
+		if v, err := strconv.ParseFloat(n, 64); err == nil && v >= 0 && v < 36500 {
+			return time.Duration(v * float64(day)), nil
+		}
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration; write for example 10s, 1h30m or 7d", s)
+	}
+	return v, nil
+}
+
+// Bytes is a size: a number with B, KiB, MiB, GiB, TiB, or the decimal kB, MB, GB, TB.
+type Bytes int64
+
+// UnmarshalYAML reads a size from a scalar.
+func (n *Bytes) UnmarshalYAML(b []byte) error {
+	v, err := parseBytes(unquote(b))
+	*n = Bytes(v)
+	return err
+}
+
+var units = []struct {
+	name string
+	n    float64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+}
+
+func parseBytes(s string) (int64, error) {
+	number, factor := s, 1.0
+	for _, u := range units {
+		if n, ok := strings.CutSuffix(s, u.name); ok {
+			number, factor = strings.TrimSpace(n), u.n
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || v < 0 || v*factor >= 1<<62 {
+		return 0, fmt.Errorf("%q is no size; write for example 512MiB or 2GiB", s)
+	}
+	return int64(v * factor), nil
+}
+
+func unquote(b []byte) string {
+	return strings.Trim(strings.TrimSpace(string(b)), `"'`)
+}
+
+// setting is one leaf of Config.
+type setting struct {
+	key   string
+	index []int
+	kind  reflect.Type
+}
+
+// settings lists every leaf, in the order of the struct.
+func settings() []setting {
+	var out []setting
+	var walk func(t reflect.Type, prefix string, index []int)
+	walk = func(t reflect.Type, prefix string, index []int) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			key := prefix + f.Tag.Get("yaml")
+			at := append(append([]int(nil), index...), i)
+			if f.Type.Kind() == reflect.Struct {
+				walk(f.Type, key+".", at)
+				continue
+			}
+			out = append(out, setting{key, at, f.Type})
+		}
+	}
+	walk(reflect.TypeFor[Config](), "", nil)
+	return out
+}
+
+// Keys are the keys of all settings.
+func Keys() []string {
+	var k []string
+	for _, s := range settings() {
+		k = append(k, s.key)
+	}
+	return k
+}
+
+func find(key string) (setting, bool) {
+	for _, s := range settings() {
+		if s.key == key {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+func isGroup(key string) bool {
+	for _, s := range settings() {
+		if strings.HasPrefix(s.key, key+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func (s setting) set(v reflect.Value, text string) error {
+	switch s.kind {
+	case reflect.TypeFor[Duration]():
+		d, err := parseDuration(text)
+		if err != nil {
+			return err
+		}
+		v.SetInt(int64(d))
+	case reflect.TypeFor[Bytes]():
+		n, err := parseBytes(text)
+		if err != nil {
+			return err
+		}
+		v.SetInt(n)
+	case reflect.TypeFor[bool]():
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		v.SetBool(b)
+	case reflect.TypeFor[[]string]():
+		var list []string
+		for _, one := range strings.Split(text, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				list = append(list, one)
+			}
+		}
+		v.Set(reflect.ValueOf(list))
+	default:
+		v.SetString(text)
+	}
+	return nil
+}
+
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+func flagName(key string) string {
+	return strings.NewReplacer(".", "-", "_", "-").Replace(key)
+}
+
+func keyOfEnv(rest string) (string, bool) {
+	for _, s := range settings() {
+		if envName(s.key) == envPrefix+rest {
+			return s.key, true
+		}
+	}
+	return "", false
+}
+
+func unknownKey(key string) error {
+	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest(key))
+}
+
+// nearest is the known key with the least edit distance to key.
+func nearest(key string) string {
+	best, least := "", 1<<30
+	for _, k := range Keys() {
+		if d := distance(key, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := row[j+1]
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(row[j]+1, next+1, diagonal+cost)
+			diagonal = next
+		}
+	}
+	return row[len(b)]
+}

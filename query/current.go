@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"tallyman"
+)
+
+// Value is a number that may be unknown.
+type Value struct {
+	V     float64
+	Known bool
+}
+
+func known(v float64) Value { return Value{v, true} }
+
+func (v *Value) add(x float64) { v.V, v.Known = v.V+x, true }
+
+// Now is what a container does at present. CPU is in cores (seconds per
+// second), Throttled in seconds per second, memory in bytes, Rx and Tx in
+// bytes per second over all interfaces.
+type Now struct {
+	Time time.Time
+
+	CPU, CPUUser, CPUSystem, Throttled       Value
+	Memory, MemoryUsage, Anon, Cache, Kernel Value
+	Swap, MemoryLimit, MemoryPercent, Rx, Tx Value
+	Tasks                                    Value
+}
+
+// HostNow is what a host does at present, and what tallyman costs there. CPU
+// is in cores, memory in bytes; MemoryUsed is what is not available.
+type HostNow struct {
+	Time                          time.Time
+	CPU, Cores                    Value
+	MemoryTotal, MemoryUsed       Value
+	SelfCPU, SelfMemory, SelfAnon Value
+}
+
+// Present is the present of everything, by container id and by host name.
+type Present struct {
+	Containers map[string]*Now
+	Hosts      map[string]*HostNow
+}
+
+// Current computes the present figures from the latest readings.
+type Current struct {
+	readings tallyman.Readings
+	buf      sync.Pool
+}
+
+// NewCurrent makes one over r.
+func NewCurrent(r tallyman.Readings) *Current {
+	return &Current{readings: r, buf: sync.Pool{New: func() any { return new([]tallyman.Reading) }}}
+}
+
+// rule says what a metric contributes to a container's present.
+type rule struct {
+	field func(*Now) *Value
+	rate  bool
+}
+
+var rules = map[string]rule{
+	"container_cpu_usage_seconds_total":         {func(n *Now) *Value { return &n.CPU }, true},
+	"container_cpu_user_seconds_total":          {func(n *Now) *Value { return &n.CPUUser }, true},
+	"container_cpu_system_seconds_total":        {func(n *Now) *Value { return &n.CPUSystem }, true},
+	"container_cpu_cfs_throttled_seconds_total": {func(n *Now) *Value { return &n.Throttled }, true},
+	"container_memory_working_set_bytes":        {func(n *Now) *Value { return &n.Memory }, false},
+	"container_memory_usage_bytes":              {func(n *Now) *Value { return &n.MemoryUsage }, false},
+	"container_memory_rss":                      {func(n *Now) *Value { return &n.Anon }, false},
+	"container_memory_cache":                    {func(n *Now) *Value { return &n.Cache }, false},
+	"container_memory_kernel_usage":             {func(n *Now) *Value { return &n.Kernel }, false},
+	"container_memory_swap":                     {func(n *Now) *Value { return &n.Swap }, false},
+	"container_spec_memory_limit_bytes":         {func(n *Now) *Value { return &n.MemoryLimit }, false},
+	"container_memory_usage_percent":            {func(n *Now) *Value { return &n.MemoryPercent }, false},
+	"container_network_receive_bytes_total":     {func(n *Now) *Value { return &n.Rx }, true},
+	"container_network_transmit_bytes_total":    {func(n *Now) *Value { return &n.Tx }, true},
+	"container_threads":                         {func(n *Now) *Value { return &n.Tasks }, false},
+}
+
+// sinceStart is how soon after its start a container's first counter value may
+// be read as a mean since the start: every counter of a container begins at 0.
+const sinceStart = 15 * time.Second
+
+// Present reads the latest readings once.
+func (c *Current) Present() Present {
+	p := Present{Containers: map[string]*Now{}, Hosts: map[string]*HostNow{}}
+	buf := c.buf.Get().(*[]tallyman.Reading)
+	defer c.buf.Put(buf)
+	*buf, _ = c.readings.Latest((*buf)[:0])
+	for i := range *buf {
+		r := &(*buf)[i]
+		switch t := r.Series.Target; t.Kind {
+		case tallyman.ContainerTarget:
+			rule, ok := rules[r.Series.Desc.Name]
+			if !ok {
+				continue
+			}
+			n := p.Containers[t.ID]
+			if n == nil {
+				n = &Now{Time: time.UnixMilli(r.Time)}
+				p.Containers[t.ID] = n
+			}
+			if !rule.rate {
+				rule.field(n).add(r.Value)
+			} else if v, ok := rate(r, t.Container.Started); ok {
+				rule.field(n).add(v)
+			}
+		case tallyman.HostTarget:
+			p.host(r).takeHost(r)
+		case tallyman.SelfTarget:
+			p.host(r).takeSelf(r)
+		}
+	}
+	return p
+}
+
+// rate is a counter's change per second; for a container that has only just
+// started, its first value over its age.
+func rate(r *tallyman.Reading, started time.Time) (float64, bool) {
+	if v, ok := r.Rate(); ok || r.BeforeTime != 0 {
+		return v, ok
+	}
+	age := time.UnixMilli(r.Time).Sub(started)
+	if started.IsZero() || age < 100*time.Millisecond || age > sinceStart {
+		return 0, false
+	}
+	return r.Value / age.Seconds(), true
+}
+
+func (p *Present) host(r *tallyman.Reading) *HostNow {
+	name := r.Series.Target.Instance
+	h := p.Hosts[name]
+	if h == nil {
+		h = &HostNow{Time: time.UnixMilli(r.Time)}
+		p.Hosts[name] = h
+	}
+	return h
+}
+
+func (h *HostNow) takeHost(r *tallyman.Reading) {
+	switch r.Series.Desc.Name {
+	case "node_cpu_seconds_total":
+		mode := ""
+		for _, l := range r.Series.Labels {
+			if l.Name == "mode" {
+				mode = l.Value
+			}
+		}
+		if mode == "idle" {
+			h.Cores.add(1)
+		}
+		if mode == "idle" || mode == "iowait" || strings.HasPrefix(mode, "guest") {
+			return
+		}
+		if v, ok := r.Rate(); ok {
+			h.CPU.add(v)
+		}
+	case "node_memory_MemTotal_bytes":
+		h.MemoryTotal = known(r.Value)
+		h.MemoryUsed.add(r.Value)
+	case "node_memory_MemAvailable_bytes":
+		h.MemoryUsed.add(-r.Value)
+	}
+}
+
+func (h *HostNow) takeSelf(r *tallyman.Reading) {
+	switch r.Series.Desc.Name {
+	case "process_cpu_seconds_total":
+		if v, ok := r.Rate(); ok {
+			h.SelfCPU = known(v)
+		}
+	case "process_resident_memory_bytes":
+		h.SelfMemory = known(r.Value)
+	case "tallyman_anonymous_memory_bytes":
+		h.SelfAnon = known(r.Value)
+	}
+}

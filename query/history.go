@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+)
+
+// Column is one line of a chart: a value per step, NaN where there is none.
+type Column struct {
+	Name   string
+	Values []float64
+}
+
+// History is the past of one workload, cut into equal steps.
+type History struct {
+	Start, End time.Time
+	Step       time.Duration
+	// Columns hold one value per step, the first for Start to Start+Step. A
+	// column without any value is left out.
+	Columns []Column
+	// First is the time of the first sample in the range, zero without one.
+	First time.Time
+}
+
+// Steps is how many steps the range has.
+func (h *History) Steps() int { return int(h.End.Sub(h.Start) / h.Step) }
+
+// MaxPoints is the greatest number of steps of one answer.
+const MaxPoints = 11_000
+
+// columns are what History gives: counters as change per second, gauges as
+// they are. Several series of one container (interfaces) are added up.
+var columns = []struct {
+	name, metric string
+	counter      bool
+}{
+	{"cpuUser", "container_cpu_user_seconds_total", true},
+	{"cpuSystem", "container_cpu_system_seconds_total", true},
+	{"throttled", "container_cpu_cfs_throttled_seconds_total", true},
+	{"cpuQuota", "container_spec_cpu_quota", false},
+	{"cpuPeriod", "container_spec_cpu_period", false},
+	{"anon", "container_memory_rss", false},
+	{"cache", "container_memory_cache", false},
+	{"kernel", "container_memory_kernel_usage", false},
+	{"swap", "container_memory_swap", false},
+	{"workingSet", "container_memory_working_set_bytes", false},
+	{"memoryLimit", "container_spec_memory_limit_bytes", false},
+	{"rx", "container_network_receive_bytes_total", true},
+	{"tx", "container_network_transmit_bytes_total", true},
+	{"rxErrors", "container_network_receive_errors_total", true},
+	{"txErrors", "container_network_transmit_errors_total", true},
+	{"rxDropped", "container_network_receive_packets_dropped_total", true},
+	{"txDropped", "container_network_transmit_packets_dropped_total", true},
+	{"pids", "container_threads", false},
+}
+
+// hostMemory is compared with a container's limit, which equals it when there
+// is no limit.
+const hostMemory = "node_memory_MemTotal_bytes"
+
+// History reads the samples of a workload between start and end and spreads
+// them over at most points steps. A zero start is that of the oldest sample.
+//
+// Each pair of neighbouring samples tells the time between them: a counter's
+// change divided by it, a gauge's newer value. That value is spread over the
+// steps it covers, so a step longer than the interval gets the mean, weighted
+// by time, and a shorter one repeats it. Neighbours further apart than three
+// and a half intervals, a counter that went back and the end of a series tell
+// nothing: that is a gap. Containers that followed one another under the
+// workload's name join into one line.
+func (e *Engine) History(ctx context.Context, host, workload string, start, end time.Time, points int) (*History, error) {
+	if points < 1 || points > MaxPoints {
+		return nil, fmt.Errorf("history of %d points: want 1 to %d", points, MaxPoints)
+	}
+	match := []*labels.Matcher{
+		labels.MustNewMatcher(labels.MatchEqual, "host", host),
+		labels.MustNewMatcher(labels.MatchEqual, "workload", workload),
+	}
+	if start.IsZero() {
+		first, err := e.first(ctx, match, end)
+		if err != nil {
+			return nil, err
+		}
+		start = first
+	}
+	if !end.After(start) {
+		return nil, fmt.Errorf("history from %s to %s: the end must be after the start", start.Format(time.RFC3339), end.Format(time.RFC3339))
+	}
+	step := max(time.Second, (end.Sub(start)/time.Duration(points) + time.Millisecond - 1).Truncate(time.Millisecond))
+	if step > time.Second {
+		step = (step + time.Second - 1).Truncate(time.Second)
+	}
+	start = start.Truncate(step)
+	n := int((end.Sub(start) + step - 1) / step)
+	h := &History{Start: start, End: start.Add(time.Duration(n) * step), Step: step}
+	s := newSpreader(h, n, e.maxGap())
+
+	names := make([]string, 0, len(columns)+1)
+	for _, c := range columns {
+		names = append(names, c.metric)
+	}
+	match = append(match, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, strings.Join(names, "|")))
+	if err := e.each(ctx, s.from(), h.End, match, s.add); err != nil {
+		return nil, fmt.Errorf("history of %s on %s: %w", workload, host, err)
+	}
+	total, err := e.Instant(ctx, "max("+hostMemory+`{host=`+fmt.Sprintf("%q", host)+"})", h.End)
+	if err != nil {
+		return nil, err
+	}
+	memory := 0.0
+	if len(total) == 1 {
+		memory = total[0].F
+	}
+	h.Columns = s.columns(memory)
+	if s.first > 0 {
+		h.First = time.UnixMilli(s.first)
+	}
+	return h, nil
+}
+
+// maxGap is how far apart two samples may be to belong together.
+func (e *Engine) maxGap() time.Duration { return max(5*time.Second, e.interval*7/2) }
+
+// first is the time of the workload's oldest sample, end without one.
+func (e *Engine) first(ctx context.Context, match []*labels.Matcher, end time.Time) (time.Time, error) {
+	first := end.Add(-time.Second)
+	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "container_last_seen"))
+	err := e.each(ctx, time.Unix(0, 0), end, match, func(_ labels.Labels, it chunkenc.Iterator) error {
+		if it.Next() == chunkenc.ValFloat {
+			if t, _ := it.At(); t < first.UnixMilli() {
+				first = time.UnixMilli(t)
+			}
+		}
+		return it.Err()
+	})
+	return first, err
+}
+
+// each calls f for every selected series.
+func (e *Engine) each(ctx context.Context, start, end time.Time, match []*labels.Matcher, f func(labels.Labels, chunkenc.Iterator) error) error {
+	q, err := e.queryable.Querier(start.UnixMilli(), end.UnixMilli())
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	set := q.Select(ctx, false, &storage.SelectHints{Start: start.UnixMilli(), End: end.UnixMilli()}, match...)
+	var it chunkenc.Iterator
+	for set.Next() {
+		s := set.At()
+		it = s.Iterator(it)
+		if err := f(s.Labels(), it); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return set.Err()
+}
+
+// spreader collects the samples of all series into columns.
+type spreader struct {
+	start, step, gap int64 // ms
+	n                int
+	sum              [][]float64            // by column: value × covered time
+	cover            []map[string][]float64 // by column and container: covered time
+	one, oneCover    []float64              // of the series at hand
+	first            int64
+}
+
+func newSpreader(h *History, n int, gap time.Duration) *spreader {
+	return &spreader{
+		start: h.Start.UnixMilli(), step: h.Step.Milliseconds(), gap: gap.Milliseconds(), n: n,
+		sum:   make([][]float64, len(columns)),
+		cover: make([]map[string][]float64, len(columns)),
+		one:   make([]float64, n), oneCover: make([]float64, n),
+	}
+}
+
+// from is how far back samples are needed: one before the first step.
+func (s *spreader) from() time.Time { return time.UnixMilli(s.start - s.gap) }
+
+func (s *spreader) add(l labels.Labels, it chunkenc.Iterator) error {
+	name := l.Get(labels.MetricName)
+	at := slices.IndexFunc(columns, func(c struct {
+		name, metric string
+		counter      bool
+	}) bool {
+		return c.metric == name
+	})
+	if at < 0 {
+		return nil
+	}
+	clear(s.one)
+	clear(s.oneCover)
+	var lastT int64
+	var lastV float64
+	for it.Next() == chunkenc.ValFloat {
+		t, v := it.At()
+		if value.IsStaleNaN(v) {
+			lastT = 0
+			continue
+		}
+		if t >= s.start && (s.first == 0 || t < s.first) {
+			s.first = t
+		}
+		if dt := t - lastT; lastT > 0 && dt > 0 && dt <= s.gap {
+			switch {
+			case !columns[at].counter:
+				s.spread(lastT, t, v)
+			case v >= lastV:
+				s.spread(lastT, t, (v-lastV)*1000/float64(dt))
+			}
+		}
+		lastT, lastV = t, v
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	if s.sum[at] == nil {
+		s.sum[at] = make([]float64, s.n)
+		s.cover[at] = map[string][]float64{}
+	}
+	id := l.Get("id")
+	if s.cover[at][id] == nil {
+		s.cover[at][id] = make([]float64, s.n)
+	}
+	for i := range s.one {
+		s.sum[at][i] += s.one[i]
+		s.cover[at][id][i] = max(s.cover[at][id][i], s.oneCover[i])
+	}
+	return nil
+}
+
+// spread gives v to the steps between from and to, by the share of each that
+// is covered.
+func (s *spreader) spread(from, to int64, v float64) {
+	from, to = max(from, s.start), min(to, s.start+int64(s.n)*s.step)
+	for from < to {
+		i := (from - s.start) / s.step
+		end := min(to, s.start+(i+1)*s.step)
+		w := float64(end - from)
+		s.one[i] += v * w
+		s.oneCover[i] += w
+		from = end
+	}
+}
+
+// columns divides and turns quota and period into a limit in cores.
+func (s *spreader) columns(hostMemory float64) []Column {
+	all := map[string][]float64{}
+	for at, c := range columns {
+		if s.sum[at] == nil {
+			continue
+		}
+		v := make([]float64, s.n)
+		for i := range v {
+			cover := 0.0
+			for _, one := range s.cover[at] {
+				cover += one[i]
+			}
+			v[i] = s.sum[at][i] / cover // NaN where nothing was covered
+		}
+		all[c.name] = v
+	}
+	if quota, period := all["cpuQuota"], all["cpuPeriod"]; quota != nil && period != nil {
+		for i := range quota {
+			quota[i] /= period[i]
+		}
+		all["cpuLimit"] = quota
+	}
+	delete(all, "cpuQuota")
+	delete(all, "cpuPeriod")
+	for i, v := range all["memoryLimit"] {
+		if hostMemory > 0 && v >= hostMemory {
+			all["memoryLimit"][i] = math.NaN()
+		}
+	}
+	var out []Column
+	for name, v := range all {
+		if slices.ContainsFunc(v, func(x float64) bool { return !math.IsNaN(x) }) {
+			out = append(out, Column{name, v})
+		}
+	}
+	slices.SortFunc(out, func(a, b Column) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}

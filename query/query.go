@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package query reads what was stored and what is known now:
+//
+//   - [Engine] answers PromQL over the metric store (Prometheus' own engine);
+//   - [Engine.History] gives the columns of a container's charts, computed from
+//     the raw samples;
+//   - [Current] tells the present figures of containers and hosts from the
+//     latest readings, without touching a store.
+//
+// All of it may be called concurrently.
+package query
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// Limits of a query.
+const (
+	maxSamples = 5_000_000
+	timeout    = 10 * time.Second
+	concurrent = 8
+	lookback   = 5 * time.Minute
+)
+
+// Engine answers queries over one metric store.
+type Engine struct {
+	promql    *promql.Engine
+	parser    parser.Parser
+	queryable storage.SampleAndChunkQueryable
+	interval  time.Duration
+}
+
+// New makes an engine over q, whose samples come every interval. Close it when
+// done.
+func New(q storage.SampleAndChunkQueryable, interval time.Duration, log *slog.Logger) *Engine {
+	p := parser.NewParser(parser.Options{})
+	return &Engine{
+		queryable: q,
+		interval:  interval,
+		parser:    p,
+		promql: promql.NewEngine(promql.EngineOpts{
+			Logger:               log,
+			MaxSamples:           maxSamples,
+			Timeout:              timeout,
+			ActiveQueryTracker:   make(gate, concurrent),
+			LookbackDelta:        lookback,
+			EnableAtModifier:     true,
+			EnableNegativeOffset: true,
+			Parser:               p,
+		}),
+	}
+}
+
+// PromQL is the engine behind the Prometheus HTTP API, with its parser, the
+// store it reads and its look-back.
+func (e *Engine) PromQL() (promql.QueryEngine, parser.Parser, storage.SampleAndChunkQueryable, time.Duration) {
+	return e.promql, e.parser, e.queryable, lookback
+}
+
+// Instant evaluates a PromQL expression at t and returns the value of each
+// series by its labels.
+func (e *Engine) Instant(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
+	q, err := e.promql.NewInstantQuery(ctx, e.queryable, nil, expr, t)
+	if err != nil {
+		return nil, fmt.Errorf("query %q: %w", expr, err)
+	}
+	defer q.Close()
+	v, err := q.Exec(ctx).Vector()
+	if err != nil {
+		return nil, fmt.Errorf("query %q: %w", expr, err)
+	}
+	return append(promql.Vector(nil), v...), nil
+}
+
+// Close ends the engine; queries that run are cancelled.
+func (e *Engine) Close() error { return e.promql.Close() }
+
+// gate lets so many queries run at once; the others wait.
+type gate chan struct{}
+
+var _ promql.QueryTracker = gate(nil)
+
+// GetMaxConcurrent is how many may run at once.
+func (g gate) GetMaxConcurrent() int { return cap(g) }
+
+// Insert waits for a place or for ctx.
+func (g gate) Insert(ctx context.Context, _ string) (int, error) {
+	select {
+	case g <- struct{}{}:
+		return 0, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// Delete gives the place back.
+func (g gate) Delete(int) { <-g }
+
+// Close has nothing to close.
+func (g gate) Close() error { return nil }
