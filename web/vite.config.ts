@@ -50,6 +50,8 @@ export default defineConfig({
   plugins: [weigh(), loginPage()],
   build: {
     target: "es2022",
+    // light-dark() as written: the page needs browsers of 2024 anyhow (popover, dialog).
+    cssTarget: ["chrome123", "firefox125", "safari17.5"],
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     rolldownOptions: {

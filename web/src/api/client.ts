@@ -7,6 +7,9 @@ export const root = "/api/tallyman/v1/";
 /** Where the login page finds the address to go back to. */
 export const returnKey = "tallyman.return";
 
+/** Where the Servers page keeps the names of its last visit. */
+export const namesKey = "tallyman.names";
+
 /** An answer that is an error, in the server's words. */
 export class ApiError extends Error {
   constructor(
@@ -88,6 +91,7 @@ export async function login(secret: { code: string } | { token: string }): Promi
 export async function logout(): Promise<void> {
   await call(address("logout"), { method: "POST" });
   sessionStorage.removeItem(returnKey);
+  localStorage.removeItem(namesKey);
   location.assign("/login");
 }
 

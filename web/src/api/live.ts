@@ -16,6 +16,9 @@ export interface Stream {
 /** The state of the one stream of this tab, for the frame. */
 export const stream = signal<Stream>({ phase: "idle", last: 0, next: 0 });
 
+/** Tries to reach tallyman now instead of later; set while there is a stream. */
+export const tryNow = signal<(() => void) | undefined>(undefined);
+
 export interface Handlers<Snapshot> {
   snapshot(s: Snapshot): void;
   tick(t: Tick): void;
@@ -45,17 +48,18 @@ export class Live<Snapshot> {
 
   start(): void {
     document.addEventListener("visibilitychange", this.seen);
+    tryNow.value = () => this.again();
     if (!document.hidden) this.open();
   }
 
   stop(): void {
     document.removeEventListener("visibilitychange", this.seen);
     this.close();
+    tryNow.value = undefined;
     stream.value = { phase: "idle", last: 0, next: 0 };
   }
 
-  /** Tries now instead of later. */
-  again(): void {
+  private again(): void {
     this.close();
     this.open();
   }

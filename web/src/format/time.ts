@@ -91,6 +91,11 @@ export function ago(t: number, now: number): string {
   return now - t < 2 * second ? "just now" : `${span(now - t)} ago`;
 }
 
+/** How long nothing came, rounded: "12 s"; "" when nothing ever came. */
+export function staleFor(last: number, now: number): string {
+  return last ? span(Math.round((now - last) / second) * second) : "";
+}
+
 const units: Record<string, number> = { s: second, m: minute, min: minute, h: hour, d: day, w: 7 * day };
 
 /**

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Container } from "../api/types";
+
+/** The shapes of a state mark, worst last. */
+export type Mark = "ok" | "unknown" | "off" | "pause" | "warn" | "crit";
+
+export interface Assessment {
+  mark: Mark;
+  words: string;
+}
+
+// Signals that people and orchestrators stop containers with: INT, KILL, TERM.
+const stopped = new Set([130, 137, 143]);
+
+/** The worst of a container's state and health, and the words for it. */
+export function assess(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" | "error">): Assessment {
+  switch (c.state) {
+    case "running":
+      if (c.health === "unhealthy") return { mark: "crit", words: "running, unhealthy" };
+      if (c.health === "starting") return { mark: "unknown", words: "running, health not known yet" };
+      return { mark: "ok", words: c.health === "healthy" ? "running, healthy" : "running" };
+    case "paused":
+      return { mark: "pause", words: "paused" };
+    case "restarting":
+      return { mark: "warn", words: "restarting" + exit(c.exitCode) };
+    case "created":
+      return c.error ? { mark: "crit", words: "not started: " + c.error } : { mark: "off", words: "created, not started" };
+    case "exited":
+      if (c.oomKilled) return { mark: "crit", words: "out of memory" + exit(c.exitCode) };
+      if (c.error) return { mark: "crit", words: c.error };
+      if (c.exitCode !== undefined && c.exitCode !== 0 && !stopped.has(c.exitCode)) return { mark: "crit", words: "failed" + exit(c.exitCode) };
+      return { mark: "off", words: "stopped" + exit(c.exitCode) };
+    case "dead":
+      return { mark: "crit", words: "dead: the engine could not remove it" };
+    case "removing":
+      return { mark: "off", words: "being removed" };
+    case "gone":
+      return { mark: "off", words: "gone" };
+    default:
+      return { mark: "unknown", words: String(c.state) };
+  }
+}
+
+function exit(code: number | undefined): string {
+  if (code === undefined) return "";
+  const name = { 130: " (SIGINT)", 137: " (SIGKILL)", 139: " (SIGSEGV)", 143: " (SIGTERM)" }[code] ?? "";
+  return `, exit ${code}${name}`;
+}
+
+/** "exit 137 (SIGKILL)" */
+export function exitWords(code: number): string {
+  return exit(code).slice(2);
+}
+
+/** Reports whether somebody should look at it. */
+export function needsAttention(c: Container): boolean {
+  const { mark } = assess(c);
+  return mark === "warn" || mark === "crit";
+}
+
+/** Reports whether it has values now; a stopped one has history only. */
+export function isUp(c: Pick<Container, "state">): boolean {
+  return c.state === "running" || c.state === "paused" || c.state === "restarting";
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Container } from "../api/types";
+import { plain, size } from "../format/number";
+import { assess, isUp } from "../format/state";
+import { localName, shortImage, show } from "../format/text";
+import { ago, iso, stamp } from "../format/time";
+import { clock } from "../part/clock";
+import { containerHref, go } from "../part/place";
+import { Spark } from "../part/spark";
+import { Bar, NotKnown, reasonFor, StateMark } from "../part/value";
+import type { Row } from "./inventory";
+
+const notYet = "tallyman has no sample of it yet.";
+
+/** What stands in place of the values of a container that does not run. */
+function history(c: Container): string {
+  if (c.state === "gone") return c.goneAt ? `gone since ${stamp(c.goneAt, clock.peek())}, history kept` : "gone, history kept";
+  if (c.state === "created") return "created, not started";
+  return "stopped, history kept";
+}
+
+/** One container as a row of the table. */
+export function ContainerRow({ row, index, loading }: { row: Row; index: number; loading: boolean }) {
+  const c = row.data.value;
+  const up = isUp(c);
+  const state = assess(c);
+  const open = (e: MouseEvent) => {
+    if ((e.target as Element).closest("a, button") || getSelection()?.toString()) return;
+    go(containerHref(c));
+  };
+  return (
+    <tr class={up ? "c" : "c dead"} aria-rowindex={index} onClick={open}>
+      <td>
+        <div class="nm">
+          <StateMark of={state} />
+          <a data-row href={containerHref(c)} title={show(c.name)}>
+            {show(localName(c.name, c.project))}
+          </a>
+          <span class="im ell" title={show(c.image)}>{show(shortImage(c.image))}</span>
+        </div>
+      </td>
+      {up && !c.disabled && !loading ? (
+        <Values row={row} c={c} />
+      ) : (
+        <>
+          <td class="over">
+            <span class="sum">{loading ? "" : c.disabled ? <span title="It has the label tallyman.enable=false">not measured</span> : history(c)}</span>
+          </td>
+          <td />
+          <td class="col-net" />
+        </>
+      )}
+      <td class={`num ${c.restartCount ? "crit b" : "dim"}`}>{loading ? "" : (c.restartCount ?? 0)}</td>
+      <td class="last">{!loading && <LastEvent c={c} />}</td>
+    </tr>
+  );
+}
+
+function Values({ row, c }: { row: Row; c: Container }) {
+  const has = new Set(row.has.value.split(" "));
+  return (
+    <>
+      <td>
+        <div class="cell">
+          <Spark values={row.cpuSpark} top={undefined} kind="cpu" />
+          {has.has("cpu") ? (
+            <div>
+              <div class="v">
+                <b>{row.cpuText}</b>
+                <span class="dim">{c.cpuLimit ? `of ${plain(c.cpuLimit)}` : "no limit"}</span>
+              </div>
+              <Bar share={row.cpuShare} kind={row.cpuKind} />
+            </div>
+          ) : (
+            <NotKnown why={reasonFor(c.absent, "cpu", notYet)} />
+          )}
+        </div>
+      </td>
+      <td>
+        <div class="cell">
+          <Spark values={row.memorySpark} top={c.memoryLimit} kind="memory" />
+          {has.has("memory") ? (
+            <div>
+              <div class="v">
+                <span class="nw"><b>{row.memoryText}</b><span class="u">{row.memoryUnit}</span></span>
+                <span class="dim">{c.memoryLimit ? `of ${size(c.memoryLimit)}` : "no limit"}</span>
+              </div>
+              <Bar share={row.memoryShare} kind={row.memoryKind} />
+            </div>
+          ) : (
+            <NotKnown why={reasonFor(c.absent, "memory", notYet)} />
+          )}
+        </div>
+      </td>
+      <td class="two col-net">
+        {has.has("rx") || has.has("tx") ? (
+          <>
+            <div><span class="up" title="sent" /><span><span class="sr">sent </span>{row.txText}<span class="u">{row.txUnit}</span></span></div>
+            <div><span class="dn" title="received" /><span><span class="sr">received </span>{row.rxText}<span class="u">{row.rxUnit}</span></span></div>
+          </>
+        ) : (
+          <NotKnown why={reasonFor(c.absent, "network", notYet)} />
+        )}
+      </td>
+    </>
+  );
+}
+
+const tones: Record<string, string> = { critical: "crit", warning: "warn" };
+
+function LastEvent({ c }: { c: Container }) {
+  const now = clock.value;
+  const e = c.lastEvent;
+  const t = e?.time ?? c.goneAt ?? c.started ?? c.created;
+  if (t === undefined) return null;
+  const text = e ? show(e.text) : c.goneAt ? "Removed" : c.started ? "Started" : "Created";
+  return (
+    <div class={`ev ${tones[e?.severity ?? ""] ?? ""}`} title={`${iso(t)}  ${text}`}>
+      <span class="ell">{text}</span>
+      <time dateTime={iso(t)}>{ago(t, now)}</time>
+    </div>
+  );
+}
+
+/** One container as a card of the narrow page. */
+export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) {
+  const c = row.data.value;
+  const up = isUp(c) && !c.disabled && !loading;
+  const has = new Set(row.has.value.split(" "));
+  return (
+    <a class="cc" data-row href={containerHref(c)}>
+      <span class="nm">
+        <StateMark of={assess(c)} />
+        <span class="ell">{show(localName(c.name, c.project))}</span>
+      </span>
+      {up ? (
+        <>
+          <span class="m">
+            {has.has("cpu") ? (
+              <>
+                <span class="v"><b>{row.cpuText}</b><span class="dim">{c.cpuLimit ? `of ${plain(c.cpuLimit)}` : "cores"}</span></span>
+                <Bar share={row.cpuShare} kind={row.cpuKind} />
+              </>
+            ) : (
+              <NotKnown why={reasonFor(c.absent, "cpu", notYet)} />
+            )}
+          </span>
+          <span class="m">
+            {has.has("memory") ? (
+              <>
+                <span class="v"><span class="nw"><b>{row.memoryText}</b><span class="u">{row.memoryUnit}</span></span><span class="dim">{c.memoryLimit ? row.memoryPercent : ""}</span></span>
+                <Bar share={row.memoryShare} kind={row.memoryKind} />
+              </>
+            ) : (
+              <NotKnown why={reasonFor(c.absent, "memory", notYet)} />
+            )}
+          </span>
+        </>
+      ) : (
+        <span class="m both dim">{loading ? "" : c.disabled ? "not measured" : history(c)}</span>
+      )}
+      <span class="ev2">{!loading && <LastEvent c={c} />}</span>
+    </a>
+  );
+}

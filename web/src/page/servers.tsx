@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { computed, signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Live } from "../api/live";
+import type { Servers } from "../api/types";
+import { matches, parseFilter } from "../format/filter";
+import { counted } from "../format/number";
+import { needsAttention } from "../format/state";
+import { show } from "../format/text";
+import { narrow } from "../part/clock";
+import { Frame } from "../part/frame";
+import { Icon } from "../part/icon";
+import { useKeys } from "../part/keys";
+import { auth } from "../part/pages";
+import { param, setParams } from "../part/place";
+import { LiveButton } from "../part/rangecontrol";
+import { columns, inSegment, readSort, type Segment, writeSort } from "./arrange";
+import { HostSection } from "./host";
+import { Inventory, type Row } from "./inventory";
+
+// Rows change places at most this often, and never under pointer or focus.
+const resortEvery = 5000;
+
+const query = param("q");
+const sortText = param("sort");
+const shown = param("show");
+
+/** Which container eats the CPU? All hosts with their containers. */
+export function ServersPage() {
+  const inventory = useMemo(() => new Inventory(), []);
+  const live = useSignal(true);
+  const waited = useSignal(false);
+  const over = useSignal(false);
+  const focused = useSignal(false);
+  const resort = useMemo(() => signal(0), []);
+  const filter = useRef<HTMLInputElement>(null);
+  const hosts = useRef<HTMLDivElement>(null);
+  const frozen = useMemo(() => computed(() => over.value || focused.value), []);
+
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      waited.value = true;
+      if (!inventory.fresh.peek()) inventory.remembered();
+    }, 200);
+    return () => clearTimeout(timer);
+  }, []);
+
+  useEffect(() => {
+    if (!live.value) return;
+    let sorted = 0;
+    const stream = new Live<Servers>(
+      { view: "servers" },
+      {
+        snapshot: (s) => {
+          auth.value = s.auth;
+          inventory.snapshot(s);
+        },
+        tick: (t) => {
+          inventory.tick(t);
+          if (frozen.peek() || t.time - sorted < resortEvery) return;
+          sorted = t.time;
+          resort.value++;
+        },
+        container: (c) => inventory.container(c),
+        event: (e) => inventory.event(e),
+        engine: (e) => inventory.engine(e),
+      },
+    );
+    stream.start();
+    return () => stream.stop();
+  }, [live.value]);
+
+  const step = (by: number) => {
+    const rows = [...(hosts.current?.querySelectorAll<HTMLElement>("a[data-row]") ?? [])];
+    const at = rows.findIndex((r) => r === document.activeElement);
+    const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, at + by))];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest" });
+  };
+  useKeys("Servers", [
+    { keys: ["/"], label: "Filter", run: () => filter.current?.focus() },
+    { keys: ["j", "k"], label: "Next, previous row", run: (e) => step(e.key === "j" ? 1 : -1) },
+    { keys: ["L", "l"], label: "Live", run: () => { live.value = !live.value; } },
+    { keys: ["Escape"], label: "Leave the rows", run: () => (document.activeElement as HTMLElement | null)?.blur() },
+  ]);
+
+  inventory.changed.value;
+  const blocks = inventory.hosts.value;
+  const rows = blocks.flatMap((b) => b.rows.value);
+  const segment: Segment = shown.value === "attention" || shown.value === "gone" ? shown.value : "all";
+  const terms = useMemo(() => parseFilter(query.value), [query.value]);
+  const sort = useMemo(() => readSort(sortText.value), [sortText.value]);
+  const total = count(rows, segment);
+  const loading = !inventory.fresh.value;
+
+  return (
+    <Frame
+      title="Servers"
+      mainClass="spage"
+      crumb={
+        <>
+          <b>Servers</b>
+          <span class="wide sub">{loading ? "" : summary(blocks.length, rows)}</span>
+        </>
+      }
+      range={
+        <div class="seg" role="group" aria-label="Time range">
+          <LiveButton on={live.value} toggle={() => { live.value = !live.value; }} />
+          <span title="Sparklines show the last 15 minutes">15 min</span>
+        </div>
+      }
+    >
+      <h1 class="sr">Servers</h1>
+      {!loading && rows.length === 0 ? (
+        <Empty blocks={blocks.map((b) => ({ host: b.data.value.host, up: b.engine.value.up, version: b.engine.value.version, address: b.engine.value.address }))} />
+      ) : (
+        <>
+          <div class="tools row">
+            <label class="field">
+              <Icon name="filter" />
+              <input
+                ref={filter}
+                type="search"
+                value={query.value}
+                placeholder={narrow.value ? "Filter" : "Filter: name, image:nginx, state:exited"}
+                aria-label="Filter containers by words or name:, image:, state:, health:, project:"
+                spellcheck={false}
+                autocomplete="off"
+                onInput={(e) => setParams({ q: e.currentTarget.value })}
+                onKeyDown={(e) => {
+                  if (e.key !== "Escape") return;
+                  setParams({ q: undefined });
+                  e.currentTarget.blur();
+                }}
+              />
+              <kbd class="wide">/</kbd>
+            </label>
+            <div class="seg" role="group" aria-label="Which containers">
+              {(["all", "attention", "gone"] as const).map((s) => (
+                <button key={s} type="button" aria-pressed={segment === s} onClick={() => setParams({ show: s === "all" ? undefined : s })}>
+                  {s === "attention" && <span class={count(rows, s) ? "dot crit" : "dot off"} />}
+                  {{ all: "All", attention: narrow.value ? "" : "Attention", gone: "Gone" }[s]}
+                  {s === "attention" && narrow.value && <span class="sr">Attention</span>}
+                  <span class="dim">{loading ? "" : count(rows, s)}</span>
+                </button>
+              ))}
+            </div>
+            <span class="grow" />
+            {frozen.value && live.value && <span class="chip wide" title="Rows stay in place while the pointer or the focus is on them; values still change.">order frozen</span>}
+            {narrow.value && (
+              <select class="btn" aria-label="Sort by" value={writeSort(sort) || "-cpu"} onChange={(e) => setParams({ sort: writeSort(readSort(e.currentTarget.value)) })}>
+                {columns.map((c) => {
+                  const value = c === "name" ? c : "-" + c;
+                  return <option key={c} value={value}>{{ name: "Name", cpu: "CPU ↓", memory: "Mem ↓", network: "Net ↓", restarts: "Restarts ↓", event: "Event ↓" }[c]}</option>;
+                })}
+              </select>
+            )}
+          </div>
+          <div
+            ref={hosts}
+            onPointerEnter={(e) => { over.value = e.pointerType === "mouse"; }}
+            onPointerLeave={() => { over.value = false; }}
+            onFocusIn={() => { focused.value = true; }}
+            onFocusOut={() => { focused.value = false; }}
+          >
+            {loading && blocks.length === 0 && waited.value && <Skeleton />}
+            {blocks.map((b) => (
+              <HostSection key={b.data.value.host} block={b} segment={segment} terms={terms} sort={sort} resort={resort} frozen={frozen} loading={loading} />
+            ))}
+          </div>
+          {!loading && <NoMatch words={terms.map((t) => t.text)} segment={segment} matching={matching(rows, segment, terms)} total={total} />}
+        </>
+      )}
+    </Frame>
+  );
+}
+
+function count(rows: readonly Row[], segment: Segment): number {
+  return rows.filter((r) => inSegment(r.info, segment)).length;
+}
+
+function matching(rows: readonly Row[], segment: Segment, terms: ReturnType<typeof parseFilter>): number {
+  return rows.filter((r) => inSegment(r.info, segment) && matches(r.info, terms)).length;
+}
+
+function summary(hosts: number, rows: readonly Row[]): string {
+  const of = (...states: string[]) => rows.filter((r) => states.includes(r.info.state)).length;
+  const parts = [counted(hosts, "host")];
+  const running = of("running");
+  const stopped = of("exited", "dead", "created");
+  const paused = of("paused");
+  const restarting = of("restarting");
+  const failing = rows.filter((r) => needsAttention(r.info)).length;
+  parts.push(rows.some((r) => r.info.state !== "gone") ? `${running} running` : "no containers");
+  if (stopped) parts.push(`${stopped} stopped`);
+  if (paused) parts.push(`${paused} paused`);
+  if (restarting) parts.push(`${restarting} restarting`);
+  if (failing) parts.push(`${failing} to look at`);
+  return parts.join(", ");
+}
+
+function NoMatch({ words, segment, matching, total }: { words: string[]; segment: Segment; matching: number; total: number }) {
+  if (matching > 0) return null;
+  if (words.length === 0) {
+    return (
+      <section class="empty">
+        <h2>{segment === "gone" ? "Nothing is gone" : segment === "attention" ? "All is calm" : "Nothing runs"}</h2>
+        <p>{segment === "gone" ? "Containers that are removed stay here with their history." : segment === "attention" ? "State, exit code and health of every container were checked." : "Every container that tallyman knew is gone; see Gone."}</p>
+      </section>
+    );
+  }
+  return (
+    <section class="empty">
+      <h2>0 of {total} match</h2>
+      <p class="row wrap">
+        {words.map((w) => <span key={w} class="tok">{show(w)}</span>)}
+        <button type="button" class="btn" onClick={() => setParams({ q: undefined })}>Clear</button>
+      </p>
+    </section>
+  );
+}
+
+function Empty({ blocks }: { blocks: { host: string; up: boolean; version?: string; address: string }[] }) {
+  const down = blocks.find((b) => !b.up);
+  return (
+    <section class="empty">
+      <h2>{down ? "Docker does not answer" : "No container runs here yet"}</h2>
+      <p>
+        {down
+          ? `${show(down.host)} has no answer from ${show(down.address)}. tallyman keeps trying; containers show up as soon as it answers.`
+          : `${blocks.map((b) => `${show(b.host)} answers${b.version ? ` (Docker ${show(b.version)})` : ""}`).join(", ") || "tallyman answers"}. A container shows up on this page within a second of its start.`}
+      </p>
+      <pre class="mono">{down ? "docker info" : "docker run -d --name hello nginx"}</pre>
+    </section>
+  );
+}
+
+function Skeleton() {
+  return (
+    <section class="host skeleton" aria-label="Loading" aria-busy="true">
+      <p class="sr">Waiting for the first answer.</p>
+      {Array.from({ length: 8 }, (_, i) => <div key={i} />)}
+    </section>
+  );
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { RefObject } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+// Below this many rows a list is drawn whole: the browser is good at that.
+const wholeUpTo = 200;
+const spare = 400;
+
+/** The rows of a long list that are near the screen, and the height of those before and after. */
+export interface View {
+  start: number;
+  end: number;
+  before: number;
+  after: number;
+}
+
+/** The part of a list of heights that lies between two offsets. */
+export function part(heights: readonly number[], top: number, bottom: number): View {
+  let start = 0;
+  let y = 0;
+  while (start < heights.length && y + heights[start]! < top) y += heights[start++]!;
+  const before = y;
+  let end = start;
+  while (end < heights.length && y < bottom) y += heights[end++]!;
+  let after = 0;
+  for (let i = end; i < heights.length; i++) after += heights[i]!;
+  return { start, end, before, after };
+}
+
+/** Follows the scrolling of main and says which rows of a list to draw. */
+export function useWindow(body: RefObject<HTMLElement | null>, heights: readonly number[]): View {
+  const whole = heights.length <= wholeUpTo;
+  const [span, setSpan] = useState<[number, number]>([0, 2000]);
+  const at = useRef(span);
+
+  useLayoutEffect(() => {
+    const main = body.current?.closest("main");
+    if (whole || !main) return;
+    let frame = 0;
+    const look = () => {
+      frame = 0;
+      const offset = main.getBoundingClientRect().top - (body.current?.getBoundingClientRect().top ?? 0);
+      const next: [number, number] = [offset - spare, offset + main.clientHeight + spare];
+      // A new part is drawn when half of the spare rows are used up.
+      if (Math.abs(next[0] - at.current[0]) < spare / 2 && Math.abs(next[1] - at.current[1]) < spare / 2) return;
+      at.current = next;
+      setSpan(next);
+    };
+    const soon = () => {
+      frame ||= requestAnimationFrame(look);
+    };
+    look();
+    main.addEventListener("scroll", soon, { passive: true });
+    addEventListener("resize", soon);
+    return () => {
+      cancelAnimationFrame(frame);
+      main.removeEventListener("scroll", soon);
+      removeEventListener("resize", soon);
+    };
+  }, [whole]);
+
+  return whole ? { start: 0, end: heights.length, before: 0, after: 0 } : part(heights, span[0], span[1]);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { signal } from "@preact/signals";
+
+/** The present second. It stands still while the tab is hidden. */
+export const clock = signal(Date.now());
+
+/** Whether the window is a phone's, where tables become cards and charts lose the gutter. */
+const phone = matchMedia("(max-width: 760px)");
+export const narrow = signal(phone.matches);
+
+export function startClock(): void {
+  let timer = 0;
+  const run = () => {
+    clearInterval(timer);
+    if (document.hidden) return;
+    clock.value = Date.now();
+    timer = window.setInterval(() => {
+      clock.value = Date.now();
+    }, 1000);
+  };
+  document.addEventListener("visibilitychange", run);
+  phone.addEventListener("change", () => {
+    narrow.value = phone.matches;
+  });
+  run();
+}

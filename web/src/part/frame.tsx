@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { logout } from "../api/client";
+import { stream, tryNow } from "../api/live";
+import { counted } from "../format/number";
+import { hms, staleFor } from "../format/time";
+import { clock, narrow } from "./clock";
+import { Icon } from "./icon";
+import { KeyMap, openKeyMap } from "./keymap";
+import { useKeys } from "./keys";
+import { notice } from "./notice";
+import { auth, pages } from "./pages";
+import { openPalette, Palette } from "./palette";
+import { go, place } from "./place";
+import { switchTheme, theme } from "./theme";
+
+/** What every page has around it: rail, top bar, banners, palette and key map. */
+export function Frame(props: { title: string; crumb: ComponentChildren; range: ComponentChildren; mainClass: string; children: ComponentChildren }) {
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    document.title = `${props.title} · tallyman`;
+  }, [props.title]);
+  useKeys("Everywhere", [
+    { keys: ["?"], label: "This map", run: openKeyMap },
+    ...pages.map((p) => ({ keys: [`g ${p.key}`], label: p.label, run: () => go(p.href) })),
+  ]);
+  useEffect(() => {
+    const jump = (e: KeyboardEvent) => {
+      if ((e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.key.toLowerCase() === "k") {
+        e.preventDefault();
+        openPalette();
+      }
+    };
+    addEventListener("keydown", jump);
+    return () => removeEventListener("keydown", jump);
+  }, []);
+
+  return (
+    <div class={stream.value.phase === "stale" ? "frame stale" : "frame"}>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); main.current?.focus(); }}>
+        Skip to content
+      </a>
+      <Rail />
+      <header class="bar">
+        <nav class="crumb" aria-label="Where you are">{props.crumb}</nav>
+        <span class="grow" />
+        <button type="button" class="btn jump wide" aria-haspopup="dialog" onClick={openPalette}>
+          <Icon name="search" />
+          Jump to container, host, page…<kbd>Ctrl K</kbd>
+        </button>
+        <span class="grow wide" />
+        {props.range}
+        <ThemeButton wide />
+      </header>
+      <div class="body">
+        <NoLogin />
+        <Stale />
+        <main id="main" ref={main} class={props.mainClass} tabIndex={-1}>
+          {props.children}
+        </main>
+      </div>
+      <p class="notice" role="status" hidden={notice.value === ""}>{notice.value}</p>
+      <Palette />
+      <KeyMap />
+    </div>
+  );
+}
+
+function Rail() {
+  const path = place.value.path;
+  return (
+    <nav class="rail" aria-label="Main">
+      <a class="brand" href="/" aria-label="tallyman, start page">
+        <Icon name="tally" />
+      </a>
+      {pages.map((p) => (
+        <a key={p.href} class="nav" href={p.href} aria-current={p.holds(path) ? "page" : undefined}>
+          <Icon name={p.icon} />
+          {p.label}
+        </a>
+      ))}
+      {narrow.value && (
+        <button type="button" class="nav" aria-haspopup="dialog" onClick={openPalette}>
+          <Icon name="search" />
+          Jump
+        </button>
+      )}
+      {narrow.value && (
+        <button type="button" class="nav" onClick={switchTheme}>
+          <Icon name="theme" />
+          {theme.value === "dark" ? "Light" : "Dark"}
+        </button>
+      )}
+      <span class="end" />
+      <button type="button" class="nav wide" aria-haspopup="dialog" onClick={openKeyMap}>
+        <Icon name="keys" />
+        Keys
+      </button>
+      {auth.value && (
+        <button type="button" class="nav" onClick={() => void logout()}>
+          <Icon name="leave" />
+          Log out
+        </button>
+      )}
+    </nav>
+  );
+}
+
+function ThemeButton({ wide }: { wide?: boolean }) {
+  const label = theme.value === "dark" ? "Light theme" : "Dark theme";
+  return (
+    <button type="button" class={wide ? "btn q wide" : "btn q"} aria-label={label} title={label} onClick={switchTheme}>
+      <Icon name="theme" />
+    </button>
+  );
+}
+
+function NoLogin() {
+  if (auth.value) return null;
+  return (
+    <div class="banner crit" role="alert">
+      <span class="dot crit" />
+      <span>
+        <b>No login is asked for.</b> Whoever reaches this address sees everything here. Start tallyman without <code>--no-auth</code> to change that.
+      </span>
+    </div>
+  );
+}
+
+function Stale() {
+  const s = stream.value;
+  if (s.phase !== "stale") return null;
+  const now = clock.value;
+  const next = Math.max(0, Math.ceil((s.next - now) / 1000));
+  return (
+    <div class="banner warn">
+      <span class="dot warn" />
+      <span class="grow">
+        <b role="status">No answer from tallyman.</b>{" "}
+        {s.last > 0 && <>Silent for {staleFor(s.last, now)}; the page shows {hms(s.last)}. </>}
+        {s.next > 0 && (next > 0 ? `Next try in ${counted(next, "second")}.` : "Trying now.")}
+      </span>
+      <button type="button" class="btn q" onClick={() => tryNow.value?.()}>
+        Try now
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { keyMap } from "./keys";
+
+const open = signal(false);
+
+export function openKeyMap(): void {
+  open.value = true;
+}
+
+const names: Record<string, string> = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };
+
+/** The keys that work on this page. */
+export function KeyMap() {
+  const ref = useRef<HTMLDialogElement>(null);
+  const shown = open.value;
+  useEffect(() => {
+    if (shown) ref.current?.showModal();
+  }, [shown]);
+  if (!shown) return null;
+  return (
+    <dialog ref={ref} class="pal keymap" aria-labelledby="keymap-title" onClose={() => { open.value = false; }} onClick={(e) => { if (e.target === ref.current) ref.current?.close(); }}>
+      <header class="row">
+        <h2 id="keymap-title" class="h grow">Keys</h2>
+        <button type="button" class="btn q" onClick={() => ref.current?.close()}>Close</button>
+      </header>
+      <div class="columns">
+        {keyMap().map((group) => (
+          <section key={group.title}>
+            <h3>{group.title}</h3>
+            <dl>
+              {group.title === "Everywhere" && <Line keys={["Ctrl K"]} label="Jump to a container, host or page" />}
+              {group.keys.map((k) => <Line key={k.label} keys={k.keys} label={k.label} />)}
+            </dl>
+          </section>
+        ))}
+      </div>
+    </dialog>
+  );
+}
+
+function Line({ keys, label }: { keys: string[]; label: string }) {
+  return (
+    <div>
+      <dt>
+        {keys.map((k) => (
+          <kbd key={k}>{names[k] ?? k}</kbd>
+        ))}
+      </dt>
+      <dd>{label}</dd>
+    </div>
+  );
+}

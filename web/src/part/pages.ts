@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { signal } from "@preact/signals";
+import type { IconName } from "./icon";
+
+/** A page with an entry in the rail. */
+export interface Page {
+  href: string;
+  label: string;
+  icon: IconName;
+  /** The second key after g. */
+  key: string;
+  /** Whether a path lies under this page. */
+  holds(path: string): boolean;
+}
+
+/** The pages there are; the rail, the palette and the keys follow from it. */
+export const pages: readonly Page[] = [{ href: "/", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/" || path === "/container" }];
+
+/** What the server said of the session; the frame warns when no login is asked for. */
+export const auth = signal(true);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { computed, signal } from "@preact/signals";
+import { type Range, readRange, writeRange } from "../format/range";
+
+/** Where the page is. All state that matters is here, so that a copied link shows the same. */
+export interface Place {
+  path: string;
+  params: URLSearchParams;
+  /** How many ranges of this page the way back holds. */
+  ranges: number;
+}
+
+function read(): Place {
+  const kept = (history.state as { ranges?: number } | null)?.ranges ?? 0;
+  return { path: location.pathname, params: new URLSearchParams(location.search), ranges: kept };
+}
+
+export const place = signal<Place>(read());
+
+/** One parameter of the address as a signal of its own: it changes only when its text does. */
+export function param(name: string) {
+  return computed(() => place.value.params.get(name) ?? "");
+}
+
+const rangeText = computed(() => ["range", "from", "to"].map((k) => place.value.params.get(k) ?? "").join(" "));
+
+/** The range of the page. Words such as "-2h" in a link are resolved once. */
+export const range = computed<Range>(() => {
+  rangeText.value;
+  return readRange(place.peek().params, Date.now());
+});
+
+type Mode = "push" | "replace";
+
+function write(path: string, params: URLSearchParams, ranges: number, mode: Mode): void {
+  const text = params.toString();
+  const url = path + (text && "?" + text);
+  if (mode === "push") history.pushState({ ranges }, "", url);
+  else history.replaceState({ ranges }, "", url);
+  place.value = { path, params, ranges };
+}
+
+/** Goes to an address of the page itself. */
+export function go(href: string): void {
+  const url = new URL(href, location.href);
+  write(url.pathname, url.searchParams, 0, "push");
+}
+
+/** Sets parameters of the present address; undefined and "" remove one. */
+export function setParams(changes: Record<string, string | undefined>, mode: Mode = "replace"): void {
+  const { path, params, ranges } = place.peek();
+  const next = new URLSearchParams(params);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value) next.set(key, value);
+    else next.delete(key);
+  }
+  if (next.toString() !== params.toString()) write(path, next, ranges, mode);
+}
+
+/** Shows another range, one entry in the history unless a gesture goes on. */
+export function setRange(r: Range, mode: Mode = "push"): void {
+  const { path, params, ranges } = place.peek();
+  const next = new URLSearchParams(params);
+  writeRange(next, r);
+  if (next.toString() !== params.toString()) write(path, next, mode === "push" ? ranges + 1 : ranges, mode);
+}
+
+/** Back to the last range, if there is one. */
+export function lastRange(): void {
+  if (place.peek().ranges > 0) history.back();
+}
+
+/** The address of the present page with another range, to copy. */
+export function linkTo(r: Range): string {
+  const params = new URLSearchParams(place.peek().params);
+  writeRange(params, r);
+  return `${location.origin}${place.peek().path}?${params}`;
+}
+
+/** The address of a container's page. Only a gone one needs its id. */
+export function containerHref(c: { host: string; workload: string; id: string; state?: string }): string {
+  const params = new URLSearchParams({ host: c.host, workload: c.workload });
+  if (c.state === "gone") params.set("id", c.id);
+  return `/container?${params}`;
+}
+
+/** Follows the browser's buttons and takes over links within the page. */
+export function follow(): void {
+  addEventListener("popstate", () => {
+    place.value = read();
+  });
+  document.addEventListener("click", (e) => {
+    if (e.defaultPrevented || e.button !== 0 || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
+    const link = (e.target as Element).closest?.("a[href]") as HTMLAnchorElement | null;
+    if (!link || link.origin !== location.origin || link.target || link.hasAttribute("download")) return;
+    e.preventDefault();
+    go(link.href);
+  });
+}
