@@ -15,6 +15,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -106,3 +108,57 @@ func (g gate) Delete(int) { <-g }
 
 // Close has nothing to close.
 func (g gate) Close() error { return nil }
+
+// Spark is the recent past of a container: CPU in cores and working set in
+// bytes, NaN where there is nothing.
+type Spark struct{ CPU, Memory []float64 }
+
+// Sparks are the recent pasts of all containers by id, in n steps over the
+// window before end.
+func (e *Engine) Sparks(ctx context.Context, end time.Time, window time.Duration, n int) (map[string]Spark, error) {
+	step := window / time.Duration(n)
+	rate := max(2*step, 5*e.interval/2).Round(time.Second)
+	out := map[string]Spark{}
+	for _, q := range []struct {
+		expr string
+		line func(*Spark) *[]float64
+	}{
+		{fmt.Sprintf("sum by (id) (rate(container_cpu_usage_seconds_total[%s]))", rate), func(s *Spark) *[]float64 { return &s.CPU }},
+		{"sum by (id) (container_memory_working_set_bytes)", func(s *Spark) *[]float64 { return &s.Memory }},
+	} {
+		start := end.Add(-window + step)
+		r, err := e.promql.NewRangeQuery(ctx, e.queryable, promql.NewPrometheusQueryOpts(false, e.maxGap()), q.expr, start, end, step)
+		if err != nil {
+			return nil, fmt.Errorf("query %q: %w", q.expr, err)
+		}
+		m, err := r.Exec(ctx).Matrix()
+		if err != nil {
+			r.Close()
+			return nil, fmt.Errorf("query %q: %w", q.expr, err)
+		}
+		for _, series := range m {
+			id := strings.TrimPrefix(series.Metric.Get("id"), "/docker/")
+			s, ok := out[id]
+			if !ok {
+				s = Spark{CPU: nans(n), Memory: nans(n)}
+			}
+			line := *q.line(&s)
+			for _, p := range series.Floats {
+				if i := int((p.T - start.UnixMilli()) / step.Milliseconds()); i >= 0 && i < n {
+					line[i] = p.F
+				}
+			}
+			out[id] = s
+		}
+		r.Close()
+	}
+	return out, nil
+}
+
+func nans(n int) []float64 {
+	v := make([]float64, n)
+	for i := range v {
+		v[i] = math.NaN()
+	}
+	return v
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package api is tallyman's HTTP server: it puts the routes of its parts
+// (rest, prom, live) and the page's files into one table, and guards all of
+// them in one place.
+//
+// Every request passes, in this order: the name it was sent to (against DNS
+// rebinding), its origin (against requests forged by other sites), secrets in
+// the query string (refused, they end up in logs), and the login. The access
+// of each route stands in the table; a path that is not in the table needs a
+// login too, so nothing can fall through.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzhttp"
+	"golang.org/x/net/netutil"
+
+	"tallyman/api/auth"
+	"tallyman/internal/httpx"
+)
+
+// Options of a server. All fields but AllowedHosts are needed.
+type Options struct {
+	Gate *auth.Gate
+	// Files are the built page: index.html, login.html, assets/.
+	Files fs.FS
+	// Routes are those of the parts.
+	Routes []httpx.Route
+	// Ready reports whether everything has started, and if not, why.
+	Ready func() error
+	// Host is this machine's name; AllowedHosts are further names under which
+	// browsers may reach it.
+	Host         string
+	AllowedHosts []string
+	Version      string
+	Log          *slog.Logger
+}
+
+// Server serves everything.
+type Server struct {
+	o      Options
+	routes []httpx.Route
+	http   *http.Server
+}
+
+// Bounds of the server.
+const (
+	maxConnections = 128
+	maxBody        = 10 << 20
+	answerTimeout  = time.Minute
+	shutdownWait   = 3 * time.Second
+)
+
+// New makes the server.
+func New(o Options) (*Server, error) {
+	s := &Server{o: o}
+	pages, err := newPages(o.Files)
+	if err != nil {
+		return nil, err
+	}
+	s.routes = append(append(s.own(), pages.routes()...), o.Routes...)
+	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	access := map[string]httpx.Access{}
+	for _, r := range s.routes {
+		h := r.Handler
+		if !r.Stream {
+			h = deadline(gzip(h))
+		}
+		access[r.Pattern] = r.Access
+		mux.Handle(r.Pattern, h)
+	}
+	s.http = &http.Server{
+		Handler:           s.guard(mux, access),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Routes is the table of all routes.
+func (s *Server) Routes() []httpx.Route { return s.routes }
+
+// Handler is the guarded handler of all routes.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
+// Serve answers on l until ctx ends, then waits a moment for answers under
+// way.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(netutil.LimitListener(l, maxConnections)) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
+	defer cancel()
+	if err := s.http.Shutdown(stop); err != nil {
+		_ = s.http.Close() // whoever has not finished by now is cut off
+	}
+	<-failed
+	return nil
+}
+
+// deadline gives a whole answer its time.
+func deadline(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // not every writer has one
+		h.ServeHTTP(w, r)
+	})
+}
+
+// contentPolicy lets the page load nothing but its own files.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func (s *Server) guard(mux *http.ServeMux, access map[string]httpx.Access) http.Handler {
+	sameOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if !s.knownHost(r.Host) {
+			httpx.WriteError(w, &httpx.Error{Status: http.StatusMisdirectedRequest, Code: "unknown_host",
+				Message: "this server does not answer under the name of this request", Next: "use its IP address or host name, or add the name to allowed_hosts"})
+			return
+		}
+		if err := sameOrigin.Check(r); err != nil || foreignStream(r) {
+			httpx.WriteError(w, &httpx.Error{Status: http.StatusForbidden, Code: "cross_origin", Message: "the request comes from another site"})
+			return
+		}
+		for _, k := range []string{"token", "code", "access_token"} {
+			if r.URL.Query().Has(k) {
+				httpx.WriteError(w, httpx.Bad("request", "secrets do not belong into an address", "send the header Authorization: Bearer"))
+				return
+			}
+		}
+		_, pattern := mux.Handler(r)
+		if a, ok := access[pattern]; (!ok || a != httpx.Open) && !s.o.Gate.Allowed(r) {
+			s.refuse(w, r)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// foreignStream finds a cross-site GET of a stream: the standard check lets
+// GET pass, because it changes nothing, but a stream costs collection.
+func foreignStream(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, "/live") && r.Header.Get("Sec-Fetch-Site") == "cross-site"
+}
+
+// refuse sends people to the login page and tells programs what is missing.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="tallyman"`)
+	httpx.WriteError(w, &httpx.Error{Status: http.StatusUnauthorized, Code: "not_logged_in",
+		Message: "not logged in", Next: "send the token of the data directory's file \"token\" as Authorization: Bearer, or open the link that tallyman printed"})
+}
+
+// knownHost reports whether a request may be addressed to host: an IP literal
+// cannot be rebound, a name must be ours.
+func (s *Server) knownHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(strings.TrimSuffix(host, "."), "[]")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	for _, own := range append([]string{"localhost", s.o.Host}, s.o.AllowedHosts...) {
+		if strings.EqualFold(host, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// own are the routes of the server itself.
+func (s *Server) own() []httpx.Route {
+	return []httpx.Route{
+		{Pattern: "GET /-/healthy", Access: httpx.Open, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "tallyman is healthy\n")
+		})},
+		{Pattern: "GET /-/ready", Access: httpx.Open, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if err := s.o.Ready(); err != nil {
+				http.Error(w, "tallyman is not ready: "+err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			_, _ = io.WriteString(w, "tallyman is ready\n")
+		})},
+		{Pattern: "POST /api/tallyman/v1/login", Access: httpx.Open, Handler: http.HandlerFunc(s.login)},
+		{Pattern: "POST /api/tallyman/v1/logout", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.SetCookie(w, s.o.Gate.Logout(r))
+			w.WriteHeader(http.StatusNoContent)
+		})},
+		{Pattern: "GET /api/tallyman/v1/session", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			httpx.WriteJSON(w, map[string]any{"auth": !s.o.Gate.Off(), "version": s.o.Version, "host": s.o.Host})
+		})},
+	}
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Code, Token string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&body); err != nil {
+		httpx.WriteError(w, httpx.Bad("login", "the login is no JSON object", `send {"token": "…"}`))
+		return
+	}
+	cookie, err := s.o.Gate.Login(auth.Address(r), body.Code, body.Token)
+	switch {
+	case errors.Is(err, auth.ErrTooMany):
+		httpx.WriteError(w, &httpx.Error{Status: http.StatusTooManyRequests, Code: "too_many", Message: err.Error(), Next: "wait a minute"})
+	case errors.Is(err, auth.ErrWrong):
+		s.o.Log.Warn("a login failed", "address", auth.Address(r))
+		httpx.WriteError(w, &httpx.Error{Status: http.StatusUnauthorized, Code: "wrong_login", Message: err.Error(),
+			Next: "restart tallyman for a new link, or use the token in " + s.o.Gate.TokenFile()})
+	case err != nil:
+		httpx.WriteError(w, err)
+	default:
+		http.SetCookie(w, cookie)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

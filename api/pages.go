@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"tallyman/internal/httpx"
+)
+
+// pages serves the built page from memory. Files have no hashes in their
+// names; an ETag saves the transfer.
+type pages struct {
+	files map[string]file
+}
+
+type file struct {
+	data      []byte
+	mime, tag string
+}
+
+func newPages(files fs.FS) (*pages, error) {
+	p := &pages{files: map[string]file{}}
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(data)
+		p.files[name] = file{data, mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the page's files: %w", err)
+	}
+	return p, nil
+}
+
+func (p *pages) routes() []httpx.Route {
+	return []httpx.Route{
+		// The login page and what it is made of hold no data.
+		{Pattern: "GET /login", Access: httpx.Open, Handler: p.one("login.html")},
+		{Pattern: "GET /assets/", Access: httpx.Open, Handler: http.HandlerFunc(p.asset)},
+		{Pattern: "GET /favicon.svg", Access: httpx.Open, Handler: p.one("favicon.svg")},
+		{Pattern: "GET /", Handler: http.HandlerFunc(p.any)},
+	}
+}
+
+// one serves a file; where there is none, the page was not built and
+// index.html says so.
+func (p *pages) one(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, ok := p.files[name]
+		if !ok {
+			f, ok = p.files["index.html"]
+		}
+		p.serve(w, r, f, ok)
+	})
+}
+
+// any serves the page, which finds its way by the path itself; what looks like
+// an API and is none gets an error.
+func (p *pages) any(w http.ResponseWriter, r *http.Request) {
+	for _, prefix := range []string{"/api/", "/docker-monitor/", "/loki/", "/-/"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			httpx.WriteError(w, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no such route"})
+			return
+		}
+	}
+	p.one("index.html").ServeHTTP(w, r)
+}
+
+func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
+	f, ok := p.files[strings.TrimPrefix(r.URL.Path, "/")] // an exact name: no path of a file system is built
+	p.serve(w, r, f, ok)
+}
+
+func (p *pages) serve(w http.ResponseWriter, r *http.Request, f file, ok bool) {
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", f.mime)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", f.tag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package prom is the Prometheus HTTP API over the metric store, so that
+// Grafana's Prometheus data source, promtool and every other client work, and
+// the page /metrics with everything known now.
+//
+// The API is Prometheus' own code (web/api/v1), mounted behind an allow-list
+// of routes. Only metadata is answered here, from the catalog: the original
+// knows the metadata of scrape targets, and there are none.
+package prom
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/grafana/regexp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/route"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/scrape"
+	v1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"tallyman"
+	"tallyman/internal/httpx"
+	"tallyman/query"
+)
+
+// prometheusVersion is the release whose HTTP API is mounted. Clients such as
+// Grafana tell from it what they may ask for.
+const prometheusVersion = "3.15.0"
+
+// Options are what the API answers from.
+type Options struct {
+	Query    *query.Engine
+	Readings tallyman.Readings
+	// Fresh makes the latest readings those of this moment.
+	Fresh func(context.Context) error
+	// Metrics are the descriptions by name.
+	Metrics map[string]*tallyman.Desc
+	Log     *slog.Logger
+}
+
+// API answers.
+type API struct {
+	o          Options
+	upstream   http.Handler
+	exposition exposition
+}
+
+// New makes the API.
+func New(o Options) *API {
+	engine, parser, queryable, lookback := o.Query.PromQL()
+	up := v1.NewAPI(
+		engine, queryable,
+		nil, nil, // nothing can be written here
+		nil, // no exemplars; their route is not let through
+		func(context.Context) v1.ScrapePoolsRetriever { return nothing{} },
+		func(context.Context) v1.TargetRetriever { return nothing{} },
+		func(context.Context) v1.AlertmanagerRetriever { return nothing{} },
+		func() config.Config { return config.Config{} },
+		map[string]string{},
+		v1.GlobalURLOptions{},
+		func(h http.HandlerFunc) http.HandlerFunc { return h },
+		nil, "", false, // no administration of the store
+		false, 0,
+		o.Log,
+		func(context.Context) v1.RulesRetriever { return nothing{} },
+		0, 0, 0,
+		false,
+		regexp.MustCompile(`^$`), // no other origin
+		func() (v1.RuntimeInfo, error) { return v1.RuntimeInfo{}, nil },
+		&v1.PrometheusVersion{Version: prometheusVersion},
+		nil, nil,
+		prometheus.NewRegistry(), prometheus.NewRegistry(),
+		nil,
+		false, nil,
+		false, false, false,
+		false,
+		lookback,
+		false, false,
+		nil, nil,
+		v1.OpenAPIOptions{},
+		parser,
+	)
+	r := route.New()
+	up.Register(r)
+	return &API{o: o, upstream: http.StripPrefix("/api/v1", r)}
+}
+
+// Routes are the routes of the API; what is not among them does not exist.
+func (a *API) Routes() []httpx.Route {
+	var out []httpx.Route
+	for _, path := range []string{"query", "query_range", "series", "labels", "format_query"} {
+		out = append(out,
+			httpx.Route{Pattern: "GET /api/v1/" + path, Handler: a.upstream},
+			httpx.Route{Pattern: "POST /api/v1/" + path, Handler: a.upstream})
+	}
+	return append(out,
+		httpx.Route{Pattern: "GET /api/v1/label/{name}/values", Handler: a.upstream},
+		httpx.Route{Pattern: "GET /api/v1/status/buildinfo", Handler: a.upstream},
+		httpx.Route{Pattern: "GET /api/v1/metadata", Handler: http.HandlerFunc(a.metadata)},
+		httpx.Route{Pattern: "GET /metrics", Handler: http.HandlerFunc(a.metrics)},
+	)
+}
+
+// metadata answers with type, help and unit of each metric, in Prometheus'
+// form: an object by name, each with a list of one.
+func (a *API) metadata(w http.ResponseWriter, r *http.Request) {
+	type entry struct {
+		Type string `json:"type"`
+		Help string `json:"help"`
+		Unit string `json:"unit"`
+	}
+	limit := -1
+	if s := r.FormValue("limit"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"status":"error","errorType":"bad_data","error":"limit must be a number"}`))
+			return
+		}
+		limit = n
+	}
+	names := make([]string, 0, len(a.o.Metrics))
+	for n := range a.o.Metrics {
+		if only := r.FormValue("metric"); only == "" || only == n {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	if limit >= 0 && limit < len(names) {
+		names = names[:limit]
+	}
+	data := map[string][]entry{}
+	for _, n := range names {
+		d := a.o.Metrics[n]
+		data[n] = []entry{{d.Type.String(), d.Help, d.Unit}}
+	}
+	httpx.WriteJSON(w, map[string]any{"status": "success", "data": data})
+}
+
+// nothing stands for the parts of Prometheus that tallyman does not have.
+type nothing struct{}
+
+func (nothing) ScrapePools() []string                       { return nil }
+func (nothing) TargetsActive() map[string][]*scrape.Target  { return nil }
+func (nothing) TargetsDropped() map[string][]*scrape.Target { return nil }
+func (nothing) TargetsDroppedCounts() map[string]int        { return nil }
+func (nothing) ScrapePoolConfig(string) (*config.ScrapeConfig, error) {
+	return nil, tallyman.ErrNotFound
+}
+func (nothing) Alertmanagers() []*url.URL            { return nil }
+func (nothing) DroppedAlertmanagers() []*url.URL     { return nil }
+func (nothing) RuleGroups() []*rules.Group           { return nil }
+func (nothing) AlertingRules() []*rules.AlertingRule { return nil }
+
+// freshWithin is how long a reader of /metrics waits for a round of this
+// moment before it gets the latest one.
+const freshWithin = time.Second

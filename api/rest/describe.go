@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"cmp"
+	"strings"
+
+	"tallyman"
+)
+
+// said is how an event is shown: a kind for its mark, a severity for its
+// colour and a sentence.
+type said struct{ kind, severity, text string }
+
+// signals names the numbers that engines send.
+var signals = map[string]string{
+	"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "6": "SIGABRT", "9": "SIGKILL", "10": "SIGUSR1", "11": "SIGSEGV", "12": "SIGUSR2", "15": "SIGTERM",
+}
+
+// exits explains the exit codes that stand for a signal or a failed start.
+var exits = map[string]string{
+	"125": "the engine could not run it", "126": "the command cannot be executed", "127": "the command was not found",
+	"130": "SIGINT", "134": "SIGABRT", "137": "SIGKILL", "139": "SIGSEGV", "143": "SIGTERM",
+}
+
+// describe puts an event into words for people: what happened, not its code.
+func describe(e *tallyman.Event) said {
+	a := e.Attributes
+	if e.Type != "container" {
+		return describeOther(e)
+	}
+	switch e.Action {
+	case "create":
+		return said{"create", "", "Created"}
+	case "start":
+		return said{"start", "good", "Started"}
+	case "restart":
+		return said{"start", "", "Restarted"}
+	case "die":
+		return describeDeath(a)
+	case "stop":
+		return said{"stop", "", "Stopped"}
+	case "kill":
+		sig := cmp.Or(signals[a["signal"]], a["signal"])
+		if sig == "" {
+			return said{"kill", "", "Was sent a signal"}
+		}
+		return said{"kill", "", "Was sent " + sig}
+	case "oom":
+		return said{"oom", "critical", "Out of memory: the kernel killed a process"}
+	case "pause":
+		return said{"pause", "info", "Paused"}
+	case "unpause":
+		return said{"unpause", "", "Resumed"}
+	case "rename":
+		return said{"rename", "", "Renamed from " + strings.TrimPrefix(a["oldName"], "/")}
+	case "destroy":
+		return said{"destroy", "", "Removed"}
+	case "attach":
+		return said{"other", "", "Attached to"}
+	case "update":
+		return said{"other", "info", "Limits changed"}
+	case "health_status":
+		return describeHealth(a["health"])
+	case "exec_create":
+		return said{"exec", "", "exec created: " + a["command"]}
+	case "exec_start":
+		return said{"exec", "", "exec started: " + a["command"]}
+	case "exec_die":
+		text := "exec ended"
+		if c := a["command"]; c != "" {
+			text = "exec: " + c
+		}
+		if code := a["exitCode"]; code != "" {
+			text += ", exit " + code
+		}
+		return said{"exec", "", text}
+	}
+	return said{"other", "", strings.ReplaceAll(e.Action, "_", " ")}
+}
+
+func describeDeath(a map[string]string) said {
+	code := a["exitCode"]
+	switch {
+	case a["oomKilled"] == "true":
+		text := "Out of memory: the kernel killed it"
+		if code != "" {
+			text += ", exit " + code
+		}
+		return said{"death", "critical", text}
+	case code == "":
+		return said{"death", "warning", "Died; the exit code is not known"}
+	case code == "0":
+		return said{"death", "", "Exited 0"}
+	case exits[code] != "":
+		sev := "critical"
+		if code == "143" || code == "130" {
+			sev = "" // asked to stop, and did
+		}
+		return said{"death", sev, "Died, exit " + code + " (" + exits[code] + ")"}
+	default:
+		return said{"death", "critical", "Died, exit " + code}
+	}
+}
+
+func describeHealth(health string) said {
+	switch health {
+	case "healthy":
+		return said{"health", "good", "Health: healthy"}
+	case "unhealthy":
+		return said{"health", "critical", "Health: unhealthy"}
+	default:
+		return said{"health", "", "Health: " + health}
+	}
+}
+
+func describeOther(e *tallyman.Event) said {
+	switch {
+	case e.Type == "engine" && e.Action == "up":
+		return said{"engine", "good", "Docker answers"}
+	case e.Type == "engine" && e.Action == "down":
+		return said{"engine", "critical", "Docker does not answer: " + e.Attributes["error"]}
+	case e.Type == "tallyman" && e.Action == "gap":
+		return said{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
+	}
+	word := map[string]string{
+		"create": "created", "destroy": "removed", "remove": "removed", "connect": "connected", "disconnect": "disconnected", "mount": "mounted",
+		"unmount": "unmounted", "pull": "pulled", "push": "pushed", "tag": "tagged", "untag": "untagged", "delete": "deleted", "import": "imported",
+		"load": "loaded", "save": "saved", "prune": "pruned", "reload": "reloaded", "enable": "enabled", "disable": "disabled", "update": "updated",
+	}[e.Action]
+	return said{"other", "", strings.TrimSpace(e.Type + " " + cmp.Or(e.Name, e.Actor) + " " + cmp.Or(word, e.Action))}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"tallyman"
+	"tallyman/query"
+)
+
+// The REST interface of docker-monitor, under /docker-monitor/api/v1.0:
+//
+//	GET …/metrics         [{"<name>": {"status": "running", "cpu": 12.5, "mem": 3.1}}, …]
+//	GET …/metrics/<name>  {"<name>": {…}}
+//
+// cpu is in percent of one core and mem in percent of the limit, both as
+// docker stats computes them; a container that is not running has its status
+// alone. It is answered from memory. The errors are that interface's own.
+
+// tooSlow is how old an engine's last good answer may be.
+const tooSlow = 10 * time.Second
+
+type monitored struct {
+	Status tallyman.State `json:"status"`
+	CPU    *float64       `json:"cpu,omitempty"`
+	Mem    *float64       `json:"mem,omitempty"`
+}
+
+func (s *Service) monitorAll(w http.ResponseWriter, r *http.Request) {
+	if s.monitorFailed(w) {
+		return
+	}
+	var running []*tallyman.Container
+	for _, c := range s.o.Inventory.Containers() {
+		switch c.State {
+		case tallyman.Running, tallyman.Paused, tallyman.Restarting:
+			running = append(running, c)
+		}
+	}
+	p := s.measured(r.Context(), running)
+	out := []map[string]monitored{}
+	for _, c := range running {
+		out = append(out, map[string]monitored{c.Name: monitor(c, p)})
+	}
+	monitorWrite(w, http.StatusOK, out)
+}
+
+func (s *Service) monitorOne(w http.ResponseWriter, r *http.Request) {
+	if s.monitorFailed(w) {
+		return
+	}
+	c, ok := s.o.Inventory.Container(r.PathValue("name"))
+	if !ok || c.State == tallyman.Gone {
+		monitorError(w, http.StatusNotFound, "Resource not found")
+		return
+	}
+	p := s.measured(r.Context(), []*tallyman.Container{c})
+	monitorWrite(w, http.StatusOK, map[string]monitored{c.Name: monitor(c, p)})
+}
+
+// measured is the present, with a fresh round when a running container has not
+// been measured yet.
+func (s *Service) measured(ctx context.Context, list []*tallyman.Container) query.Present {
+	p := s.o.Current.Present()
+	for _, c := range list {
+		if c.State == tallyman.Running && !c.Disabled && (p.Containers[c.ID] == nil || !p.Containers[c.ID].CPU.Known) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if s.o.Fresh(ctx) == nil {
+				return s.o.Current.Present()
+			}
+			break
+		}
+	}
+	return p
+}
+
+func monitor(c *tallyman.Container, p query.Present) monitored {
+	m := monitored{Status: c.State}
+	n := p.Containers[c.ID]
+	if c.State != tallyman.Running || n == nil {
+		return m
+	}
+	if n.CPU.Known {
+		cpu := n.CPU.V * 100
+		m.CPU = &cpu
+	}
+	m.Mem = number(n.MemoryPercent)
+	return m
+}
+
+// monitorFailed answers for an engine that does not, and reports whether it
+// did.
+func (s *Service) monitorFailed(w http.ResponseWriter) bool {
+	for _, e := range s.o.Inventory.Engines() {
+		switch {
+		case e.Up && time.Since(e.LastGood) <= tooSlow:
+			continue
+		case e.Failure == tallyman.EngineSlow || e.Up:
+			if time.Since(e.LastGood) <= tooSlow {
+				continue
+			}
+			monitorError(w, http.StatusRequestTimeout, "The server is overloaded. Try later.")
+		default:
+			text := e.Error
+			if text == "" {
+				text = "the engine " + e.Name + " has not answered yet"
+			}
+			monitorError(w, http.StatusInternalServerError, text)
+		}
+		return true
+	}
+	return false
+}
+
+func monitorError(w http.ResponseWriter, status int, text string) {
+	monitorWrite(w, status, map[string]string{"error": text})
+}
+
+func monitorWrite(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rest is tallyman's own REST interface under /api/tallyman/v1, which
+// the page and programs use, and the one of docker-monitor.
+//
+// Everything that changes with time is answered from memory (inventory and
+// latest readings); only history, sparklines and events touch a store.
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/httpx"
+	"tallyman/query"
+)
+
+// Options are what the service answers from. All fields are needed.
+type Options struct {
+	Inventory tallyman.Inventory
+	Events    tallyman.EventStore
+	Current   *query.Current
+	Query     *query.Engine
+	// Absences say what cannot be known of a container.
+	Absences func(id string) []tallyman.Absence
+	// Fresh makes the latest readings those of this moment.
+	Fresh    func(context.Context) error
+	Interval time.Duration
+	Version  string
+	Auth     bool
+	Log      *slog.Logger
+}
+
+// Service answers. It is an Observer, to know the last event of every
+// container.
+type Service struct {
+	o    Options
+	mu   sync.Mutex
+	last map[string]lastEvents // by container id
+
+	sparkMu sync.Mutex
+	sparks  map[string]query.Spark
+	sparkAt time.Time
+}
+
+// lastEvents are the newest event of a container and the newest critical one.
+type lastEvents struct{ newest, critical *Event }
+
+var _ tallyman.Observer = (*Service)(nil)
+
+// New makes the service and reads the newest events of the store.
+func New(ctx context.Context, o Options) (*Service, error) {
+	s := &Service{o: o, last: map[string]lastEvents{}}
+	events, _, err := o.Events.Events(ctx, tallyman.EventQuery{Types: []string{"container"}, Limit: 10_000})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range slices.Backward(events) {
+		s.ObserveEvent(e)
+	}
+	return s, nil
+}
+
+// ObserveContainer forgets nothing: a gone container keeps its last event.
+func (s *Service) ObserveContainer(*tallyman.Container) {}
+
+// ObserveEngine has nothing to note.
+func (s *Service) ObserveEngine(tallyman.EngineStatus) {}
+
+// ObserveEvent notes the last event of a container.
+func (s *Service) ObserveEvent(e tallyman.Event) {
+	if e.Type != "container" || e.Actor == "" {
+		return
+	}
+	v := ViewEvent(&e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.last[e.Actor]
+	l.newest = &v
+	if v.Severity == "critical" {
+		l.critical = &v
+	}
+	s.last[e.Actor] = l
+	if len(s.last) > maxLast {
+		s.trim()
+	}
+}
+
+// maxLast is for how many containers the last event is remembered.
+const maxLast = 5000
+
+// trim forgets the containers that the inventory no longer has.
+func (s *Service) trim() {
+	known := map[string]bool{}
+	for _, c := range s.o.Inventory.Containers() {
+		known[c.ID] = true
+	}
+	for id := range s.last {
+		if !known[id] {
+			delete(s.last, id)
+		}
+	}
+}
+
+// graveFor is how long a critical event is shown although others followed it.
+const graveFor = 15 * time.Minute
+
+func (s *Service) lastEvent(id string) *Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.last[id]
+	if l.critical != nil && time.Since(time.UnixMilli(l.critical.Time)) < graveFor {
+		return l.critical
+	}
+	return l.newest
+}
+
+// Routes are the routes of the service.
+func (s *Service) Routes() []httpx.Route {
+	get := func(pattern string, f func(http.ResponseWriter, *http.Request) error) httpx.Route {
+		return httpx.Route{Pattern: "GET " + pattern, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := f(w, r); err != nil {
+				httpx.WriteError(w, err)
+			}
+		})}
+	}
+	return []httpx.Route{
+		get("/api/tallyman/v1/servers", s.servers),
+		get("/api/tallyman/v1/containers", s.containers),
+		get("/api/tallyman/v1/containers/{ref}", s.container),
+		get("/api/tallyman/v1/history", s.history),
+		get("/api/tallyman/v1/events", s.events),
+		{Pattern: "GET /docker-monitor/api/v1.0/metrics", Handler: http.HandlerFunc(s.monitorAll)},
+		{Pattern: "GET /docker-monitor/api/v1.0/metrics/{name}", Handler: http.HandlerFunc(s.monitorOne)},
+	}
+}
+
+func (s *Service) servers(w http.ResponseWriter, r *http.Request) error {
+	httpx.WriteJSON(w, s.Servers(r.Context()))
+	return nil
+}
+
+// Servers is everything the Servers page shows.
+func (s *Service) Servers(ctx context.Context) *Servers {
+	p := s.o.Current.Present()
+	sparks := s.recent(ctx)
+	out := &Servers{Time: time.Now().UnixMilli(), Version: s.o.Version, Auth: s.o.Auth, Interval: s.o.Interval.Seconds()}
+	at := map[string]int{}
+	for _, e := range s.o.Inventory.Engines() {
+		h := Host{Host: e.Host, Engine: ViewEngine(&e), Containers: []Container{}}
+		if n := p.Hosts[e.Host]; n != nil {
+			h.HostFigures = ViewHost(n)
+			h.Cores, h.Memory = number(n.Cores), number(n.MemoryTotal)
+		}
+		at[e.Name] = len(out.Hosts)
+		out.Hosts = append(out.Hosts, h)
+	}
+	for _, c := range s.o.Inventory.Containers() {
+		i, ok := at[c.Engine]
+		if !ok {
+			continue // of an engine that is no longer configured
+		}
+		v := s.row(c, &p)
+		if k, ok := sparks[c.ID]; ok {
+			v.Spark = &Spark{CPU: nullable(k.CPU), Memory: nullable(k.Memory)}
+		}
+		out.Hosts[i].Containers = append(out.Hosts[i].Containers, v)
+	}
+	return out
+}
+
+func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
+	v := viewContainer(c)
+	v.LastEvent = s.lastEvent(c.ID)
+	if c.Alive() {
+		v.Now = ViewNow(p.Containers[c.ID])
+		v.Absent = s.o.Absences(c.ID)
+	}
+	return v
+}
+
+// Row is a container as the Servers page shows it, without sparklines.
+func (s *Service) Row(c *tallyman.Container) Container {
+	p := s.o.Current.Present()
+	return s.row(c, &p)
+}
+
+// Detailed is a container as its own page shows it.
+func (s *Service) Detailed(c *tallyman.Container) Container {
+	v := s.Row(c)
+	var siblings []*tallyman.Container
+	for _, o := range s.o.Inventory.Containers() {
+		if o.Host == c.Host && o.Workload.Key == c.Workload.Key {
+			siblings = append(siblings, o)
+		}
+	}
+	v.Detail = viewDetail(c, siblings)
+	return v
+}
+
+// Workload finds the container that a workload's page is about: the living
+// one, else the one that lived last.
+func (s *Service) Workload(host, workload string) (*tallyman.Container, bool) {
+	var best *tallyman.Container
+	for _, c := range s.o.Inventory.Containers() {
+		if c.Workload.Key != workload || host != "" && c.Host != host {
+			continue
+		}
+		if best == nil || better(c, best) {
+			best = c
+		}
+	}
+	return best, best != nil
+}
+
+// better reports whether a is to be shown rather than b.
+func better(a, b *tallyman.Container) bool {
+	if (a.State == tallyman.Gone) != (b.State == tallyman.Gone) {
+		return b.State == tallyman.Gone
+	}
+	if a.Alive() != b.Alive() {
+		return a.Alive()
+	}
+	return a.Created.After(b.Created)
+}
+
+func (s *Service) containers(w http.ResponseWriter, r *http.Request) error {
+	p := s.o.Current.Present()
+	out := []Container{}
+	for _, c := range s.o.Inventory.Containers() {
+		out = append(out, s.row(c, &p))
+	}
+	httpx.WriteJSON(w, map[string]any{"containers": out})
+	return nil
+}
+
+func (s *Service) container(w http.ResponseWriter, r *http.Request) error {
+	ref := r.PathValue("ref")
+	c, ok := s.o.Inventory.Container(ref)
+	if !ok {
+		return &httpx.Error{Status: http.StatusNotFound, Code: "not_found",
+			Message: "no container is called " + strconv.Quote(ref), Next: "give a full id, the first 12 digits of one, or a name"}
+	}
+	httpx.WriteJSON(w, s.Detailed(c))
+	return nil
+}
+
+// historyAnswer is the answer of /history.
+type historyAnswer struct {
+	Start  int64                 `json:"start"`
+	End    int64                 `json:"end"`
+	Step   int64                 `json:"step"`
+	Times  []int64               `json:"t"`
+	Series map[string][]*float64 `json:"series"`
+	First  int64                 `json:"firstSample,omitempty"`
+}
+
+func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
+	start, err := httpx.Millis(r, "start")
+	if err != nil {
+		return err
+	}
+	end, err := httpx.Millis(r, "end")
+	if err != nil {
+		return err
+	}
+	if end.IsZero() {
+		end = time.Now()
+	}
+	points, err := httpx.Int(r, "points", 600, 1, query.MaxPoints)
+	if err != nil {
+		return err
+	}
+	workload := r.FormValue("workload")
+	if workload == "" {
+		return httpx.Bad("workload", "workload is missing", "give the workload of a container, as /containers has it")
+	}
+	if !start.IsZero() && !end.After(start) {
+		return httpx.Bad("end", "end is not after start", "give a later end")
+	}
+	h, err := s.o.Query.History(r.Context(), r.FormValue("host"), workload, start, end, points)
+	if err != nil {
+		return err
+	}
+	a := historyAnswer{Start: h.Start.UnixMilli(), End: h.End.UnixMilli(), Step: h.Step.Milliseconds(), Series: map[string][]*float64{}, First: millis(h.First)}
+	for i := range h.Steps() {
+		a.Times = append(a.Times, h.Start.Add(time.Duration(i+1)*h.Step).UnixMilli())
+	}
+	for _, c := range h.Columns {
+		a.Series[c.Name] = nullable(c.Values)
+	}
+	httpx.WriteJSON(w, a)
+	return nil
+}
+
+// nullable makes NaN null.
+func nullable(v []float64) []*float64 {
+	out := make([]*float64, len(v))
+	for i := range v {
+		if v[i] == v[i] {
+			out[i] = &v[i]
+		}
+	}
+	return out
+}
+
+func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
+	q := tallyman.EventQuery{
+		Host: r.FormValue("host"), Container: r.FormValue("container"), Workload: r.FormValue("workload"),
+		Image: r.FormValue("image"), Text: r.FormValue("q"), Before: r.FormValue("before"),
+	}
+	_ = r.ParseForm() // FormValue has parsed it
+	q.Types, q.Actions = r.Form["type"], r.Form["action"]
+	var err error
+	if q.Start, err = httpx.Millis(r, "start"); err != nil {
+		return err
+	}
+	if q.End, err = httpx.Millis(r, "end"); err != nil {
+		return err
+	}
+	if q.Limit, err = httpx.Int(r, "limit", 200, 1, 5000); err != nil {
+		return err
+	}
+	events, more, err := s.o.Events.Events(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	out := make([]Event, 0, len(events))
+	for i := range events {
+		out = append(out, ViewEvent(&events[i]))
+	}
+	httpx.WriteJSON(w, map[string]any{"events": out, "more": more})
+	return nil
+}
+
+const (
+	sparkWindow = 15 * time.Minute
+	sparkPoints = 40
+	sparkLife   = 5 * time.Second
+)
+
+// recent are the sparklines of all containers, at most sparkLife old, so that
+// many open pages cost no more than one.
+func (s *Service) recent(ctx context.Context) map[string]query.Spark {
+	s.sparkMu.Lock()
+	defer s.sparkMu.Unlock()
+	if time.Since(s.sparkAt) < sparkLife {
+		return s.sparks
+	}
+	sparks, err := s.o.Query.Sparks(ctx, time.Now(), sparkWindow, sparkPoints)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.o.Log.Warn("no sparklines", "err", err)
+		}
+		return nil
+	}
+	s.sparks, s.sparkAt = sparks, time.Now()
+	return sparks
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"tallyman"
+	"tallyman/query"
+)
+
+// The answers of the API. Times are milliseconds since the epoch; what is not
+// known is left out.
+
+// Servers is the answer of /servers.
+type Servers struct {
+	Time     int64   `json:"time"`
+	Version  string  `json:"version"`
+	Auth     bool    `json:"auth"`
+	Interval float64 `json:"interval"` // seconds
+	Hosts    []Host  `json:"hosts"`
+}
+
+// Host is one host with its engine and its containers.
+type Host struct {
+	Host   string `json:"host"`
+	Engine Engine `json:"engine"`
+	HostFigures
+	Cores      *float64    `json:"cores,omitempty"`
+	Memory     *float64    `json:"memory,omitempty"`
+	Containers []Container `json:"containers"`
+}
+
+// HostFigures are the numbers of a host that change with each tick.
+type HostFigures struct {
+	CPU        *float64 `json:"cpu,omitempty"`
+	MemoryUsed *float64 `json:"memoryUsed,omitempty"`
+	Self       *Cost    `json:"self,omitempty"`
+}
+
+// Cost is what tallyman takes: cores and bytes.
+type Cost struct {
+	CPU    *float64 `json:"cpu,omitempty"`
+	Memory *float64 `json:"memory,omitempty"`
+}
+
+// Engine is the state of a Docker engine.
+type Engine struct {
+	Name          string `json:"name"`
+	Address       string `json:"address"`
+	Up            bool   `json:"up"`
+	Since         int64  `json:"since,omitempty"`
+	LastGood      int64  `json:"lastGood,omitempty"`
+	Failure       string `json:"failure,omitempty"`
+	Error         string `json:"error,omitempty"`
+	Version       string `json:"version,omitempty"`
+	APIVersion    string `json:"apiVersion,omitempty"`
+	CgroupVersion string `json:"cgroupVersion,omitempty"`
+	CgroupDriver  string `json:"cgroupDriver,omitempty"`
+	OS            string `json:"os,omitempty"`
+	Kernel        string `json:"kernel,omitempty"`
+}
+
+// Container is one container as a row of the page needs it.
+type Container struct {
+	ID        string             `json:"id"`
+	Name      string             `json:"name"`
+	Image     string             `json:"image"`
+	ImageID   string             `json:"imageId,omitempty"`
+	Host      string             `json:"host"`
+	Engine    string             `json:"engine"`
+	Workload  string             `json:"workload"`
+	Project   string             `json:"project,omitempty"`
+	Origin    string             `json:"origin"`
+	Service   string             `json:"service,omitempty"`
+	State     tallyman.State     `json:"state"`
+	Health    string             `json:"health,omitempty"`
+	ExitCode  *int               `json:"exitCode,omitempty"`
+	OOMKilled bool               `json:"oomKilled,omitempty"`
+	Error     string             `json:"error,omitempty"`
+	Created   int64              `json:"created,omitempty"`
+	Started   int64              `json:"started,omitempty"`
+	Finished  int64              `json:"finished,omitempty"`
+	GoneAt    int64              `json:"goneAt,omitempty"`
+	Restarts  int                `json:"restartCount"`
+	Policy    string             `json:"restartPolicy,omitempty"`
+	CPULimit  float64            `json:"cpuLimit,omitempty"`
+	MemLimit  int64              `json:"memoryLimit,omitempty"`
+	Network   string             `json:"networkMode,omitempty"`
+	Disabled  bool               `json:"disabled,omitempty"`
+	LastEvent *Event             `json:"lastEvent,omitempty"`
+	Now       *Now               `json:"now,omitempty"`
+	Spark     *Spark             `json:"spark,omitempty"`
+	Absent    []tallyman.Absence `json:"absent,omitempty"`
+	*Detail
+}
+
+// Detail is what only a container's own page needs.
+type Detail struct {
+	Command   []string           `json:"command,omitempty"`
+	User      string             `json:"user,omitempty"`
+	Ports     []tallyman.Port    `json:"ports,omitempty"`
+	Mounts    []tallyman.Mount   `json:"mounts,omitempty"`
+	Networks  []tallyman.Network `json:"networks,omitempty"`
+	LogDriver string             `json:"logDriver,omitempty"`
+	Labels    map[string]string  `json:"labels,omitempty"`
+	Tty       bool               `json:"tty,omitempty"`
+	Instances []Instance         `json:"instances"`
+}
+
+// Instance is one container of a workload's life.
+type Instance struct {
+	ID       string         `json:"id"`
+	Image    string         `json:"image"`
+	Name     string         `json:"name"`
+	Started  int64          `json:"started,omitempty"`
+	Ended    int64          `json:"ended,omitempty"`
+	State    tallyman.State `json:"state"`
+	ExitCode *int           `json:"exitCode,omitempty"`
+	Current  bool           `json:"current,omitempty"`
+}
+
+// Now is what a container does at present.
+type Now struct {
+	Time        int64    `json:"t"`
+	CPU         *float64 `json:"cpu,omitempty"`
+	CPUUser     *float64 `json:"cpuUser,omitempty"`
+	CPUSystem   *float64 `json:"cpuSystem,omitempty"`
+	Throttled   *float64 `json:"throttled,omitempty"`
+	Memory      *float64 `json:"memory,omitempty"`
+	MemoryUsage *float64 `json:"memoryUsage,omitempty"`
+	Anon        *float64 `json:"anon,omitempty"`
+	Cache       *float64 `json:"cache,omitempty"`
+	Kernel      *float64 `json:"kernel,omitempty"`
+	Swap        *float64 `json:"swap,omitempty"`
+	Rx          *float64 `json:"rx,omitempty"`
+	Tx          *float64 `json:"tx,omitempty"`
+	Pids        *float64 `json:"pids,omitempty"`
+}
+
+// Spark is the recent past of a row.
+type Spark struct {
+	CPU    []*float64 `json:"cpu"`
+	Memory []*float64 `json:"memory"`
+}
+
+// Event is an event with its words.
+type Event struct {
+	ID         string            `json:"id"`
+	Time       int64             `json:"time"`
+	Host       string            `json:"host"`
+	Engine     string            `json:"engine,omitempty"`
+	Type       string            `json:"type"`
+	Action     string            `json:"action"`
+	Actor      string            `json:"actor,omitempty"`
+	Name       string            `json:"name,omitempty"`
+	Image      string            `json:"image,omitempty"`
+	Workload   string            `json:"workload,omitempty"`
+	Inferred   bool              `json:"inferred,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Kind       string            `json:"kind"`
+	Severity   string            `json:"severity"`
+	Text       string            `json:"text"`
+}
+
+// ViewEvent puts an event into words.
+func ViewEvent(e *tallyman.Event) Event {
+	s := describe(e)
+	if e.Inferred {
+		s.text += " (not seen, inferred)"
+	}
+	return Event{
+		ID: e.ID, Time: e.Time.UnixMilli(), Host: e.Host, Engine: e.Engine, Type: e.Type, Action: e.Action, Actor: e.Actor,
+		Name: e.Name, Image: e.Image, Workload: e.Workload, Inferred: e.Inferred, Attributes: e.Attributes,
+		Kind: s.kind, Severity: s.severity, Text: s.text,
+	}
+}
+
+// ViewEngine is the state of an engine for the page.
+func ViewEngine(e *tallyman.EngineStatus) Engine {
+	return Engine{
+		Name: e.Name, Address: e.Address, Up: e.Up, Since: millis(e.Since), LastGood: millis(e.LastGood),
+		Failure: string(e.Failure), Error: e.Error, Version: e.Version, APIVersion: e.APIVersion,
+		CgroupVersion: e.CgroupVersion, CgroupDriver: e.CgroupDriver, OS: e.OS, Kernel: e.Kernel,
+	}
+}
+
+// ViewNow is the present of a container for the page.
+func ViewNow(n *query.Now) *Now {
+	if n == nil {
+		return nil
+	}
+	return &Now{
+		Time: n.Time.UnixMilli(), CPU: number(n.CPU), CPUUser: number(n.CPUUser), CPUSystem: number(n.CPUSystem), Throttled: number(n.Throttled),
+		Memory: number(n.Memory), MemoryUsage: number(n.MemoryUsage), Anon: number(n.Anon), Cache: number(n.Cache), Kernel: number(n.Kernel),
+		Swap: number(n.Swap), Rx: number(n.Rx), Tx: number(n.Tx), Pids: number(n.Tasks),
+	}
+}
+
+// ViewHost is the present of a host for the page.
+func ViewHost(n *query.HostNow) HostFigures {
+	if n == nil {
+		return HostFigures{}
+	}
+	return HostFigures{
+		CPU: number(n.CPU), MemoryUsed: number(n.MemoryUsed),
+		Self: &Cost{CPU: number(n.SelfCPU), Memory: number(n.SelfMemory)},
+	}
+}
+
+func number(v query.Value) *float64 {
+	if !v.Known {
+		return nil
+	}
+	return &v.V
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func exitCode(c *tallyman.Container) *int {
+	if c.Finished.IsZero() {
+		return nil
+	}
+	return &c.ExitCode
+}
+
+func viewContainer(c *tallyman.Container) Container {
+	return Container{
+		ID: c.ID, Name: c.Name, Image: c.Image, ImageID: c.ImageID, Host: c.Host, Engine: c.Engine,
+		Workload: c.Workload.Key, Project: c.Workload.Project, Origin: c.Workload.Origin, Service: c.Workload.Service,
+		State: c.State, Health: c.Health, ExitCode: exitCode(c), OOMKilled: c.OOMKilled, Error: c.Error,
+		Created: millis(c.Created), Started: millis(c.Started), Finished: millis(c.Finished), GoneAt: millis(c.GoneAt),
+		Restarts: c.RestartCount, Policy: c.RestartPolicy, CPULimit: c.CPULimit, MemLimit: c.MemoryLimit,
+		Network: c.NetworkMode, Disabled: c.Disabled,
+	}
+}
+
+func viewDetail(c *tallyman.Container, siblings []*tallyman.Container) *Detail {
+	d := &Detail{
+		Command: c.Command, User: c.User, Ports: c.Ports, Mounts: c.Mounts, Networks: c.Networks,
+		LogDriver: c.LogDriver, Labels: c.Labels, Tty: c.Tty,
+	}
+	for _, s := range siblings {
+		i := Instance{ID: s.ID, Image: s.Image, Name: s.Name, Started: millis(s.Started), State: s.State, ExitCode: exitCode(s), Current: s.ID == c.ID}
+		if !s.Alive() {
+			i.Ended = max(millis(s.Finished), 0)
+			if i.Ended < i.Started {
+				i.Ended = millis(s.GoneAt)
+			}
+		}
+		d.Instances = append(d.Instances, i)
+	}
+	slices.SortStableFunc(d.Instances, func(a, b Instance) int {
+		if a.Started != b.Started {
+			return int(min(max(a.Started-b.Started, -1), 1))
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return d
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package httpx is what all HTTP interfaces of tallyman share: the form of a
+// route, of a JSON answer and of an error. An error reaches a client as
+//
+//	{"error": {"code": "not_found", "message": "what is wrong", "next": "what to do"}}
+package httpx
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tallyman"
+)
+
+// Access says who may call a route.
+type Access uint8
+
+// The accesses. The zero value is the stricter one.
+const (
+	// LoggedIn needs a session or the token.
+	LoggedIn Access = iota
+	// Open is for everybody who reaches the port.
+	Open
+)
+
+// Route is one entry of the table of all routes.
+type Route struct {
+	// Pattern is that of net/http.ServeMux, with a method.
+	Pattern string
+	Access  Access
+	// Stream marks an answer without end: no write deadline for the whole.
+	Stream  bool
+	Handler http.Handler
+}
+
+// Error is an error for a client.
+type Error struct {
+	Status              int
+	Code, Message, Next string
+}
+
+// Error is the message.
+func (e *Error) Error() string { return e.Message }
+
+// Bad is a 400 for parameter name.
+func Bad(name, message, next string) *Error {
+	return &Error{http.StatusBadRequest, "bad_" + name, message, next}
+}
+
+// WriteError sends err. Errors that are not made for clients become a 500
+// that says no more than their text.
+func WriteError(w http.ResponseWriter, err error) {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, tallyman.ErrNotFound):
+		e = &Error{http.StatusNotFound, "not_found", err.Error(), ""}
+	default:
+		e = &Error{http.StatusInternalServerError, "internal", err.Error(), "tallyman's log may say more"}
+	}
+	type body struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Next    string `json:"next,omitempty"`
+	}
+	write(w, e.Status, map[string]body{"error": {e.Code, e.Message, e.Next}})
+}
+
+// WriteJSON sends v with status 200.
+func WriteJSON(w http.ResponseWriter, v any) { write(w, http.StatusOK, v) }
+
+func write(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // a client that has gone needs no answer
+}
+
+// Millis reads a parameter in milliseconds since the epoch; zero time and no
+// error when it is not given.
+func Millis(r *http.Request, name string) (time.Time, error) {
+	s := r.FormValue(name)
+	if s == "" {
+		return time.Time{}, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > 1<<45 {
+		return time.Time{}, Bad(name, name+" is no time", "give milliseconds since 1970")
+	}
+	if n == 0 {
+		return time.Time{}, nil
+	}
+	return time.UnixMilli(n), nil
+}
+
+// Int reads a parameter between low and high, fallback when it is not given.
+func Int(r *http.Request, name string, fallback, low, high int) (int, error) {
+	s := r.FormValue(name)
+	if s == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < low || n > high {
+		return 0, Bad(name, name+" is out of range", "give a whole number from "+strconv.Itoa(low)+" to "+strconv.Itoa(high))
+	}
+	return n, nil
+}
