@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/dockerapi"
+)
+
+// EngineConfig names one engine.
+type EngineConfig struct {
+	// Name is unique; it is EngineStatus.Name and Container.Engine. Empty is "local".
+	Name string
+	// Address has the form of DOCKER_HOST; empty is the local socket.
+	Address string
+	// Client are further settings of the connection; the zero value is good.
+	Client dockerapi.Options
+}
+
+// Options is everything discovery may use.
+type Options struct {
+	// Engines to watch; none stands for the local one.
+	Engines []EngineConfig
+	// Host is the name of this host, as the containers' Host has it.
+	Host string
+	// DataDir is the folder of inventory.json; empty keeps nothing over a restart.
+	DataDir string
+	// Log is used for changes of state only; nil is silent.
+	Log *slog.Logger
+
+	timing timing
+}
+
+// timing holds every interval, so that tests need not wait.
+type timing struct {
+	ping, pingDeadline     time.Duration
+	retryMin, retryMax     time.Duration // pings of an engine that is down
+	streamMin, streamMax   time.Duration // new event streams
+	call                   time.Duration // deadline of one list, inspect or info
+	reconcile              time.Duration
+	reconcileAgain         time.Duration // at least between two that a new stream asks for
+	settle                 time.Duration // from an inventory to what follows from it
+	persist, persistLazily time.Duration
+	keepGone               time.Duration
+}
+
+func (t timing) withDefaults() timing {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&t.ping, 3*time.Second)
+	def(&t.pingDeadline, 5*time.Second)
+	def(&t.retryMin, 500*time.Millisecond)
+	def(&t.retryMax, 5*time.Second)
+	def(&t.streamMin, 100*time.Millisecond)
+	def(&t.streamMax, 5*time.Second)
+	def(&t.call, 10*time.Second)
+	def(&t.reconcile, 60*time.Second)
+	def(&t.reconcileAgain, 5*time.Second)
+	def(&t.settle, 2*time.Second)
+	def(&t.persist, time.Second)
+	def(&t.persistLazily, 30*time.Second)
+	def(&t.keepGone, 7*24*time.Hour)
+	return t
+}
+
+// The bounds of what is kept, see the package comment.
+const (
+	maxGone    = 2000
+	maxQueue   = 4096
+	maxBatch   = 512
+	maxKeys    = 4096
+	maxExecs   = 4096
+	keptKeys   = 512
+	maxMinutes = 512 // lives of one container between two inventories
+)
+
+// Discovery watches engines. It implements tallyman.Inventory.
+type Discovery struct {
+	opt     Options
+	log     *slog.Logger
+	engines []*engine
+
+	mu        sync.Mutex
+	observers []tallyman.Observer
+	running   bool
+	store     *inventoryFile
+}
+
+var _ tallyman.Inventory = (*Discovery)(nil)
+
+// New checks the options and reads the last known inventory. Nothing is asked
+// of an engine before Run. An inventory that cannot be read is set aside and
+// logged; it is no error.
+func New(o Options) (*Discovery, error) {
+	if len(o.Engines) == 0 {
+		o.Engines = []EngineConfig{{}}
+	}
+	o.timing = o.timing.withDefaults()
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	d := &Discovery{opt: o, log: log.With("source", "discover")}
+	for _, c := range o.Engines {
+		if c.Name == "" {
+			c.Name = "local"
+		}
+		if slices.ContainsFunc(d.engines, func(e *engine) bool { return e.name == c.Name }) {
+			return nil, fmt.Errorf("two engines are named %q", c.Name)
+		}
+		client, err := dockerapi.New(c.Address, c.Client)
+		if err != nil {
+			return nil, fmt.Errorf("engine %q: %w", c.Name, err)
+		}
+		d.engines = append(d.engines, newEngine(d, c.Name, client))
+	}
+	d.store = &inventoryFile{dir: o.DataDir}
+	if err := d.load(); err != nil {
+		d.log.Warn("the last known inventory cannot be read and is set aside", "err", err)
+	}
+	return d, nil
+}
+
+// Observe adds an observer. It must be called before Run.
+func (d *Discovery) Observe(o tallyman.Observer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running {
+		panic("discover: Observe after Run")
+	}
+	d.observers = append(d.observers, o)
+}
+
+// Run watches the engines until ctx is done and returns nil then. It may be
+// called once. When it returns, the inventory is on disk, all connections are
+// closed and no goroutine is left. An inventory that could not be written is
+// returned as an error.
+func (d *Discovery) Run(ctx context.Context) error {
+	d.mu.Lock()
+	if d.running {
+		d.mu.Unlock()
+		return errors.New("discovery runs already")
+	}
+	d.running = true
+	d.mu.Unlock()
+
+	var engines, writer sync.WaitGroup
+	stop := make(chan struct{})
+	writer.Go(func() { d.persist(stop) })
+	for _, e := range d.engines {
+		engines.Go(func() { e.run(ctx) })
+	}
+	engines.Wait()
+	close(stop)
+	writer.Wait()
+	for _, e := range d.engines {
+		e.client.Close()
+	}
+	return d.save()
+}
+
+// Containers implements tallyman.Inventory.
+func (d *Discovery) Containers() []*tallyman.Container {
+	var all []*tallyman.Container
+	for _, e := range d.engines {
+		all = e.appendContainers(all)
+	}
+	slices.SortFunc(all, func(a, b *tallyman.Container) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Name, b.Name), byPresence(a, b), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// byPresence puts containers that exist before gone ones, and the ones that
+// went last before earlier ones.
+func byPresence(a, b *tallyman.Container) int {
+	rank := func(c *tallyman.Container) int {
+		switch {
+		case c.Alive():
+			return 0
+		case c.State != tallyman.Gone:
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), b.GoneAt.Compare(a.GoneAt))
+}
+
+// Container implements tallyman.Inventory. Of several containers that fit, a
+// living one wins over a stopped one, that over a gone one, and of gone ones
+// the last; then the engine that was configured first. A prefix that fits
+// several ids finds nothing.
+func (d *Discovery) Container(ref string) (*tallyman.Container, bool) {
+	ref = strings.TrimPrefix(ref, "/")
+	if ref == "" {
+		return nil, false
+	}
+	var best *tallyman.Container
+	for _, e := range d.engines {
+		if c := e.byID(ref); c != nil && (best == nil || byPresence(c, best) < 0) {
+			best = c
+		}
+	}
+	if best != nil {
+		return best, true
+	}
+	var prefixed []*tallyman.Container
+	isPrefix := dockerapi.ValidID(ref)
+	for _, e := range d.engines {
+		e.each(func(c *tallyman.Container) {
+			if c.Name == ref && (best == nil || byPresence(c, best) < 0) {
+				best = c
+			}
+			if isPrefix && strings.HasPrefix(c.ID, ref) {
+				prefixed = append(prefixed, c)
+			}
+		})
+	}
+	if best == nil && len(prefixed) == 1 {
+		best = prefixed[0]
+	}
+	return best, best != nil
+}
+
+// Engines implements tallyman.Inventory: the engines in the order of the options.
+func (d *Discovery) Engines() []tallyman.EngineStatus {
+	out := make([]tallyman.EngineStatus, len(d.engines))
+	for i, e := range d.engines {
+		out[i] = e.currentStatus()
+	}
+	return out
+}
