@@ -27,7 +27,6 @@ package cgroup
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"time"
@@ -54,7 +53,6 @@ const parentLimitsEvery = time.Minute
 
 // Source implements tallyman.Source.
 type Source struct {
-	log     *slog.Logger
 	proc    string
 	memory  uint64
 	h       hierarchy
@@ -89,12 +87,16 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newSource(h, o), nil
+}
+
+func newSource(h hierarchy, o tallyman.SourceOptions) *Source {
 	p := newPlan(h)
 	return &Source{
-		log: o.Log, proc: o.Proc, memory: o.Memory, h: h, plan: p,
+		proc: o.Proc, memory: o.Memory, h: h, plan: p,
 		readers: newReaders(p.files),
 		buf:     make([]byte, 16<<10),
-	}, nil
+	}
 }
 
 // Attach opens the files of a container.
