@@ -109,7 +109,7 @@ func New(o Options) *Supervisor {
 	for _, k := range o.Kinds {
 		opts := o.Source
 		opts.Log = o.Log.With("source", k.Name)
-		opts.Own = append(slices.Clip(opts.Own), s.own()...)
+		opts.Own = append(slices.Clip(opts.Own), s.Own()...)
 		src, err := k.New(opts)
 		if err != nil {
 			o.Log.Error("a source cannot work here; what it gives is absent", "source", k.Name, "err", err)
@@ -378,9 +378,9 @@ func (s *Supervisor) note(a *attachment) {
 	s.absent[a.target.ID] = absent
 }
 
-// own are the collector's own numbers; they are read by the collecting
+// Own are the collector's own numbers; they are read by the collecting
 // goroutine itself.
-func (s *Supervisor) own() []tallyman.OwnMetric {
+func (s *Supervisor) Own() []tallyman.OwnMetric {
 	return []tallyman.OwnMetric{
 		{Desc: rounds, Read: func() float64 { return float64(s.counts.rounds) }},
 		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},

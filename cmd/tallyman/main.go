@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command tallyman monitors Docker hosts: see README.md. This package only
+// wires the stations of the flow together; every subcommand has a file.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"tallyman/config"
+)
+
+// settings are the flags that every subcommand which needs the configuration
+// shares. An empty flag is one that was not given.
+type settings struct {
+	Config     string            `help:"Configuration file. Default /etc/tallyman/tallyman.yaml when it exists." placeholder:"FILE"`
+	Listen     string            `help:"Address and port of the page and the APIs. Default 127.0.0.1:8420." placeholder:"ADDR"`
+	Data       string            `help:"Directory of everything that is kept. Default /var/lib/tallyman." placeholder:"DIR"`
+	Interval   string            `help:"Time between stored samples. Default 10s." placeholder:"TIME"`
+	Host       string            `help:"Name of this host. Default the host name." placeholder:"NAME"`
+	NoAuth     bool              `help:"No login at all; every page says so."`
+	DockerHost string            `help:"Address of the engine. Default $DOCKER_HOST, else the local socket." placeholder:"URL"`
+	LogLevel   string            `help:"debug, info, warn or error. Default info." placeholder:"LEVEL"`
+	Set        map[string]string `help:"Any setting by its key, for example --set retention.metrics.time=14d." placeholder:"KEY=VALUE"`
+}
+
+// load puts file, environment and flags together.
+func (s *settings) load() (config.Config, error) {
+	flags := map[string]string{}
+	for k, v := range s.Set {
+		flags[k] = v
+	}
+	for k, v := range map[string]string{
+		"listen": s.Listen, "data": s.Data, "interval": s.Interval, "host": s.Host, "docker.host": s.DockerHost, "log_level": s.LogLevel,
+	} {
+		if v != "" {
+			flags[k] = v
+		}
+	}
+	if s.NoAuth {
+		flags["no_auth"] = "true"
+	}
+	host, _ := os.Hostname() // without one, config asks for the setting
+	return config.Load(config.Input{File: s.Config, Environ: os.Environ(), Flags: flags, Hostname: host})
+}
+
+type cli struct {
+	Run     runCmd     `cmd:"" default:"withargs" help:"Collect, keep and serve. This is the default."`
+	Check   checkCmd   `cmd:"" help:"Check something without running it."`
+	Health  healthCmd  `cmd:"" help:"Ask a running tallyman whether it is ready; exit 1 if it is not."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	syscall.Umask(0o077) // nothing that is kept is for other users
+	var c cli
+	parser := kong.Must(&c, kong.Name("tallyman"), kong.Description("A comprehensive monitor for Docker hosts."), kong.UsageOnError())
+	k, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	k.BindTo(os.Stdout, (*io.Writer)(nil))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "tallyman:", err)
+		os.Exit(1)
+	}
+}

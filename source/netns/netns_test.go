@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netns
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman"
+	"tallyman/source/sourcetest"
+)
+
+const (
+	id   = "4f1c0a7b9d2e4f1c0a7b9d2e4f1c0a7b9d2e4f1c0a7b9d2e4f1c0a7b9d2e4f1c"
+	head = "Inter-|   Receive                                                |  Transmit\n" +
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+	lo   = "    lo:      84       1    0    0    0     0          0         0       84       1    0    0    0     0       0          0\n"
+	eth0 = "  eth0:     736       8    1    2    0     0          0         0       21       3    4    5    0     0       0          0\n"
+	eth1 = "  eth1:18446744073709551615 9 0 0 0 0 0 0 22 4 0 0 0 0 0 0\n"
+)
+
+// proc makes a /proc of one process in which the container runs.
+func proc(t testing.TB, dev string) string {
+	t.Helper()
+	root := t.TempDir()
+	write(t, root, "42/cgroup", "0::/docker/"+id+"\n")
+	write(t, root, "42/net/dev", dev)
+	return root
+}
+
+func write(t testing.TB, root, name, text string) {
+	t.Helper()
+	path := filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t testing.TB, root string) tallyman.Source {
+	t.Helper()
+	s, err := New(tallyman.SourceOptions{Proc: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func target(mode string) *tallyman.Target {
+	return &tallyman.Target{Kind: tallyman.ContainerTarget, ID: id, Container: &tallyman.Container{ID: id, Pid: 42, NetworkMode: mode}}
+}
+
+func collect(s tallyman.Source) map[string]float64 {
+	var b tallyman.Batch
+	b.Reset(time.Now())
+	s.Collect(&b)
+	got := map[string]float64{}
+	for _, one := range b.Samples {
+		got[strings.TrimPrefix(one.Series.Desc.Name, "container_network_")+" "+one.Series.Labels[0].Value] = one.Value
+	}
+	return got
+}
+
+func TestInterfacesComeAndGo(t *testing.T) {
+	root := proc(t, head+lo+eth0)
+	s := open(t, root)
+	defer s.Close()
+	if err := s.Attach(target("bridge")); err != nil {
+		t.Fatal(err)
+	}
+	one := map[string]float64{
+		"receive_bytes_total eth0": 736, "receive_packets_total eth0": 8, "receive_errors_total eth0": 1, "receive_packets_dropped_total eth0": 2,
+		"transmit_bytes_total eth0": 21, "transmit_packets_total eth0": 3, "transmit_errors_total eth0": 4, "transmit_packets_dropped_total eth0": 5,
+	}
+	if d := cmp.Diff(one, collect(s)); d != "" {
+		t.Errorf("one interface (-want +got):\n%s", d)
+	}
+	write(t, root, "42/net/dev", head+eth1+lo+eth0) // connected to a second network, which comes first
+	got := collect(s)
+	if len(got) != 16 || got["receive_bytes_total eth1"] != 18446744073709551615 || got["receive_bytes_total eth0"] != 736 {
+		t.Errorf("two interfaces: %v", got)
+	}
+	write(t, root, "42/net/dev", head+lo+eth0)
+	if d := cmp.Diff(one, collect(s)); d != "" {
+		t.Errorf("after it went (-want +got):\n%s", d)
+	}
+}
+
+func TestSharedNetworksSaySo(t *testing.T) {
+	root := proc(t, head+lo+eth0)
+	f := func(mode, want string) {
+		t.Helper()
+		s := open(t, root)
+		defer s.Close()
+		if err := s.Attach(target(mode)); err != nil {
+			t.Fatal(err)
+		}
+		if got := collect(s); len(got) != 0 {
+			t.Errorf("%s: %v, want nothing", mode, got)
+		}
+		a := s.(tallyman.Absentee).Absences(target(mode))
+		if len(a) != 1 || !strings.Contains(a[0].Reason, want) {
+			t.Errorf("%s: Absences = %v, want the word %q", mode, a, want)
+		}
+	}
+	f("host", "host")
+	f("container:c0ffee", "c0ffee")
+}
+
+func TestGone(t *testing.T) {
+	root := proc(t, head)
+	s := open(t, root)
+	defer s.Close()
+	tg := target("bridge")
+	tg.Container.Pid = 43
+	if err := s.Attach(tg); err != tallyman.ErrGone {
+		t.Errorf("no process: %v, want ErrGone", err)
+	}
+	write(t, root, "42/cgroup", "0::/user.slice\n") // the pid was taken by another process
+	if err := s.Attach(target("bridge")); err != tallyman.ErrGone {
+		t.Errorf("another process: %v, want ErrGone", err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
+		return open(t, proc(t, head+lo+eth0+eth1)), []*tallyman.Target{target("bridge")}
+	})
+}
+
+func FuzzNextLine(f *testing.F) {
+	f.Add(head + lo + eth0 + eth1)
+	f.Add("eth0:1 2 3\n: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		var row [lineColumns]uint64
+		rest := []byte(text)
+		for lines := 0; ; lines++ {
+			var ok bool
+			if _, rest, ok = nextLine(rest, &row); !ok {
+				return
+			}
+			if lines > len(text) {
+				t.Fatalf("nextLine(%q) does not end", text)
+			}
+		}
+	})
+}
