@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Event, History, SeriesName } from "../api/types";
+import { seriesNames } from "../api/types";
+
+/** Columns of samples on one time axis; null where there is none. */
+export interface Columns {
+  t: number[];
+  series: Partial<Record<SeriesName, (number | null)[]>>;
+  /** Milliseconds between two points of the stored part. */
+  step: number;
+  firstSample: number | undefined;
+}
+
+export const noColumns: Columns = { t: [], series: {}, step: 10_000, firstSample: undefined };
+
+/** The values of one second. */
+export type Values = Partial<Record<SeriesName, number>>;
+
+// A point is a gap when none of these is known: the rest may be missing for good.
+const telling: SeriesName[] = ["cpuUser", "cpuSystem", "anon", "workingSet", "rx", "tx", "pids"];
+
+function known(c: Columns, i: number): boolean {
+  return telling.some((name) => {
+    const v = c.series[name]?.[i];
+    return v !== null && v !== undefined;
+  });
+}
+
+/** Stored samples, without the empty points at the end that live ticks will fill. */
+export function fromHistory(h: History): Columns {
+  const c: Columns = { t: h.t, series: h.series, step: h.step, firstSample: h.firstSample };
+  let n = c.t.length;
+  while (n > 0 && !known(c, n - 1)) n--;
+  const series: Columns["series"] = {};
+  for (const name of seriesNames) if (c.series[name]) series[name] = c.series[name].slice(0, n);
+  return { ...c, t: c.t.slice(0, n), series };
+}
+
+/**
+ * Adds the values of a second. Seconds nearer than apart to the last point
+ * that was added share it, and the greatest value of each stays: a spike must
+ * not vanish. Returns new columns over the same arrays.
+ */
+export function append(c: Columns, time: number, values: Values, apart: number): Columns {
+  const n = c.t.length;
+  const last = c.t[n - 1];
+  if (last !== undefined && time <= last) return c;
+  const before = c.t[n - 2];
+  const share = last !== undefined && before !== undefined && time - before < apart && time - last < apart;
+  if (share) c.t[n - 1] = time;
+  else c.t.push(time);
+  for (const name of seriesNames) {
+    const v = values[name];
+    let column = c.series[name];
+    if (!column) {
+      if (v === undefined) continue;
+      column = c.series[name] = new Array<number | null>(n).fill(null);
+    }
+    if (!share) column.push(v ?? null);
+    else if (v !== undefined) column[n - 1] = Math.max(column[n - 1] ?? v, v);
+  }
+  return { ...c };
+}
+
+/** Drops points before a time, so that a page that stays open does not grow. */
+export function forget(c: Columns, before: number): Columns {
+  const n = c.t.findIndex((t) => t >= before);
+  if (n <= 600) return c;
+  const series: Columns["series"] = {};
+  for (const name of seriesNames) if (c.series[name]) series[name] = c.series[name].slice(n);
+  return { ...c, t: c.t.slice(n), series };
+}
+
+/** A stretch without samples. */
+export interface Gap {
+  from: number;
+  to: number;
+}
+
+/** The gaps between the first sample and to. */
+export function gaps(c: Columns, from: number, to: number, up: boolean): Gap[] {
+  const out: Gap[] = [];
+  const long = Math.max(3 * c.step, 15_000);
+  const start = c.firstSample ?? Number.NEGATIVE_INFINITY;
+  let last = c.firstSample !== undefined && c.firstSample < from ? from : undefined;
+  const note = (a: number, b: number) => {
+    if (b - a > Math.min(long, 1.5 * c.step) && b > from && a < to) out.push({ from: a, to: b });
+  };
+  let empty = false;
+  for (let i = 0; i < c.t.length; i++) {
+    const t = c.t[i]!;
+    if (t < start) continue;
+    if (!known(c, i)) {
+      empty = true;
+      continue;
+    }
+    if (last !== undefined && (empty || t - last > long)) note(last, t);
+    last = t;
+    empty = false;
+  }
+  if (last !== undefined && to - last > (up ? long : 2 * c.step)) note(last, to);
+  return out;
+}
+
+/** Why there are no samples, as far as the events tell. */
+export function gapReason(g: Gap, events: readonly Event[], step: number): string {
+  const slack = 2 * step + 5000;
+  const near = events.filter((e) => e.time >= g.from - slack && e.time <= g.to);
+  const of = (...kinds: Event["kind"][]) => near.find((e) => kinds.includes(e.kind));
+  if (of("gap")) return "tallyman was not running";
+  if (of("engine")) return "Docker did not answer";
+  if (of("death", "stop", "oom", "destroy")) return "container down";
+  return "no samples";
+}
+
+/** The index of the point nearest to a time, or -1 when none is nearer than far. */
+export function nearest(t: readonly number[], time: number, far: number): number {
+  let lo = 0;
+  let hi = t.length - 1;
+  if (hi < 0) return -1;
+  while (lo < hi) {
+    const mid = (lo + hi) >> 1;
+    if (t[mid]! < time) lo = mid + 1;
+    else hi = mid;
+  }
+  if (lo > 0 && time - t[lo - 1]! <= t[lo]! - time) lo--;
+  return Math.abs(t[lo]! - time) <= far ? lo : -1;
+}
+
+/** The sums of stacked columns, lowest first; a point is null where no part is known. */
+export function stack(parts: readonly (readonly (number | null)[])[], n: number): (number | null)[][] {
+  const out: (number | null)[][] = parts.map(() => new Array<number | null>(n).fill(null));
+  for (let i = 0; i < n; i++) {
+    if (!parts.some((p) => p[i] !== null && p[i] !== undefined)) continue;
+    let sum = 0;
+    parts.forEach((p, k) => {
+      sum += p[i] ?? 0;
+      out[k]![i] = sum;
+    });
+  }
+  return out;
+}
+
+/** The least and the greatest value between two times. */
+export function extremes(t: readonly number[], column: readonly (number | null)[], from: number, to: number): { low: number; high: number; at: number } | undefined {
+  let out: { low: number; high: number; at: number } | undefined;
+  for (let i = 0; i < t.length; i++) {
+    const v = column[i];
+    if (v === null || v === undefined || t[i]! < from || t[i]! > to) continue;
+    if (!out) out = { low: v, high: v, at: t[i]! };
+    else if (v > out.high) (out.high = v), (out.at = t[i]!);
+    else if (v < out.low) out.low = v;
+  }
+  return out;
+}
+
+/** At most so many indexes, evenly spread, of the points between two times. */
+export function sampleOf(t: readonly number[], from: number, to: number, most: number): number[] {
+  const inside: number[] = [];
+  t.forEach((v, i) => {
+    if (v >= from && v <= to) inside.push(i);
+  });
+  if (inside.length <= most) return inside;
+  return Array.from({ length: most }, (_, i) => inside[Math.round((i * (inside.length - 1)) / (most - 1))]!);
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { useComputed } from "@preact/signals";
+import type { TargetedKeyboardEvent } from "preact";
+import type { Instance } from "../api/types";
+import { exitWords } from "../format/state";
+import { shortId, shortImage, show } from "../format/text";
+import { hms, iso, weekday, zone } from "../format/time";
+import { type EventMark, glyph, lineClass, tone } from "./marks";
+import type { Model } from "./model";
+import { timeTicks } from "./scale";
+
+// Two labels of the axis stand at least so far apart.
+const tickRoom = 84;
+
+/** The time axis, with the cursor's time as a flag. */
+export function AxisLane({ model }: { model: Model }) {
+  const { from, to } = model.view.value;
+  const width = model.width.value;
+  const ticks = timeTicks(from, to, Math.max(2, Math.floor(width / tickRoom)));
+  return (
+    <div class="track axis">
+      <div class="lab">
+        {weekday(to)}, {zone(to)}
+      </div>
+      <div class="plot" aria-hidden="true">
+        {ticks.map((k) => {
+          const x = model.position(k.t);
+          return x < 24 || x > width - 24 ? null : (
+            <span key={k.t} class={k.major ? "tick d" : "tick"} style={{ transform: `translateX(calc(${x.toFixed(1)}px - 50%))` }}>
+              {k.label}
+            </span>
+          );
+        })}
+      </div>
+      <Flag model={model} />
+    </div>
+  );
+}
+
+function Flag({ model }: { model: Model }) {
+  const t = model.cursor.value;
+  if (t === undefined) return null;
+  const { from, to } = model.view.value;
+  if (t < from || t > to) return null;
+  const gap = model.gapAt(t);
+  const text = gap ? `${hms(t)} · gap: ${gap.reason}` : hms(t);
+  // Half of the flag's width, near enough to keep it within the plot.
+  const half = text.length * 3.6 + 8;
+  const x = Math.max(half, Math.min(model.width.value - half, model.position(t)));
+  return (
+    <span class="ctime" style={{ transform: `translateX(calc(${x.toFixed(1)}px - 50%))` }}>
+      {text}
+    </span>
+  );
+}
+
+/** Which container was this workload at the time. */
+export function InstanceLane({ model }: { model: Model }) {
+  const { from, to } = model.view.value;
+  const width = model.width.value;
+  const shown = model.instances.value.filter((i) => (i.started ?? from) < to && (i.ended ?? to) > from);
+  return (
+    <section class="track lane" aria-label="Instances">
+      <div class="lab">
+        <span>Instances</span>
+        <b class="dim">{model.instances.value.length || ""}</b>
+      </div>
+      <div class="plot">
+        <ul>
+          {shown.map((i) => {
+            const a = Math.max(0, model.position(i.started ?? from));
+            const b = Math.min(width, model.position(i.ended ?? to));
+            return (
+              <li key={i.id} class={i.current ? "ver now" : "ver"} title={describe(i)} style={{ transform: `translateX(${a.toFixed(1)}px)`, width: `${Math.max(2, b - a - 2).toFixed(1)}px` }}>
+                {label(i)}
+                <span class="sr">{describe(i)}</span>
+              </li>
+            );
+          })}
+        </ul>
+      </div>
+    </section>
+  );
+}
+
+function label(i: Instance): string {
+  const image = shortImage(i.image);
+  const tag = image.slice(image.lastIndexOf(":") + 1);
+  return show(`${tag} · ${shortId(i.id).slice(0, 6)}`);
+}
+
+function describe(i: Instance): string {
+  const parts = [`${show(i.image)}, ${shortId(i.id)}`];
+  if (i.started) parts.push(`from ${iso(i.started)}`);
+  if (i.ended) parts.push(`to ${iso(i.ended)}`);
+  if (i.ended && i.exitCode !== undefined) parts.push(exitWords(i.exitCode));
+  return parts.join(", ");
+}
+
+/** Reports whether a mark holds an event of the pinned second. */
+function pinned(m: EventMark, pin: number | undefined): boolean {
+  return pin !== undefined && m.events.some((e) => Math.floor(e.time / 1000) === Math.floor(pin / 1000));
+}
+
+const titleMost = 8;
+
+function title(m: EventMark): string {
+  const lines = m.events.slice(0, titleMost).map((e) => `${hms(e.time)}  ${show(e.text)}${e.inferred ? " (inferred)" : ""}`);
+  if (m.events.length > titleMost) lines.push(`${m.events.length - titleMost} more`);
+  return lines.join("\n");
+}
+
+/** The events as marks; a click pins one. Arrow keys go from mark to mark. */
+export function EventLane({ model, more, select }: { model: Model; more: boolean; select(m: EventMark): void }) {
+  const marks = model.marks.value;
+  const pin = model.pin.value;
+  const on = marks.findIndex((m) => pinned(m, pin));
+  const arrows = (e: TargetedKeyboardEvent<HTMLElement>) => {
+    const by = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
+    if (by === 0) return;
+    const buttons = [...e.currentTarget.querySelectorAll("button")];
+    buttons[buttons.indexOf(document.activeElement as HTMLButtonElement) + by]?.focus();
+    e.preventDefault();
+  };
+  const style = useComputed(() => model.shift.value);
+  return (
+    <section class="track lane" aria-label="Events">
+      <div class="lab">
+        <span>Events, changes</span>
+        <b class="dim">
+          {model.events.value.length}
+          {more && <span title="Only the newest are drawn; a shorter range shows the others.">+</span>}
+        </b>
+      </div>
+      <div class="plot">
+        <div class="layer" role="toolbar" aria-label="Events on the time axis" style={style} onKeyDown={arrows}>
+          {marks.map((m, i) => (
+            <button
+              key={m.lead.id}
+              type="button"
+              class={`mk ${tone(m.lead)}`}
+              style={{ left: `${model.place(m.lead.time).toFixed(1)}px` }}
+              title={title(m)}
+              aria-label={title(m)}
+              aria-pressed={i === on}
+              tabIndex={i === Math.max(0, on) ? 0 : -1}
+              onClick={() => select(m)}
+            >
+              {glyph(m.lead)}
+              {m.events.length > 1 && <sup>{m.events.length}</sup>}
+            </button>
+          ))}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+/** Lines of events, gaps, selection and cursor: one layer over all charts. */
+export function Overlay({ model }: { model: Model }) {
+  const style = useComputed(() => model.shift.value);
+  const cursor = useComputed(() => {
+    const t = model.cursor.value;
+    const { from, to } = model.view.value;
+    return t === undefined || t < from || t > to ? "display: none" : `transform: translateX(${model.position(t).toFixed(1)}px)`;
+  });
+  const selection = useComputed(() => {
+    const s = model.selection.value;
+    if (!s) return "display: none";
+    const a = model.position(Math.min(s.from, s.to));
+    const b = model.position(Math.max(s.from, s.to));
+    return `transform: translateX(${a.toFixed(1)}px); width: ${(b - a).toFixed(1)}px`;
+  });
+  return (
+    <div class="ov" aria-hidden="true">
+      <div class="layer" style={style}>
+        <Lines model={model} />
+      </div>
+      <div class="sel" style={selection} />
+      <div class="cur" style={cursor} />
+    </div>
+  );
+}
+
+function Lines({ model }: { model: Model }) {
+  const scale = model.scale.value;
+  return (
+    <>
+      {model.gaps.value.map((g) => (
+        <div key={`g${g.from}`} class="gap" style={{ left: `${model.place(g.from).toFixed(1)}px`, width: `${((g.to - g.from) * scale).toFixed(1)}px` }} />
+      ))}
+      {model.events.value.map((e) => (
+        <div key={e.id} class={`v ${lineClass(e)}`} style={{ left: `${model.place(e.time).toFixed(1)}px` }} />
+      ))}
+    </>
+  );
+}

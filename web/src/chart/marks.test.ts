@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from "vitest";
+import type { Event } from "../api/types";
+import { lineClass, merge } from "./marks";
+
+const event = (time: number, kind: Event["kind"], severity: Event["severity"] = "") => ({ id: String(time), time, type: "container", action: "", kind, severity, text: "" }) as Event;
+
+test("near events share the gravest one's mark", () => {
+  const marks = merge([event(0, "exec"), event(5, "death", "critical"), event(9, "start"), event(40, "create")], 17);
+  expect(marks.map((m) => [m.lead.kind, m.events.length])).toEqual([["death", 3], ["create", 1]]);
+});
+
+test("deaths and changes have lines of their own", () => {
+  expect([event(0, "death", "critical"), event(0, "death"), event(0, "create"), event(0, "exec"), event(0, "health", "critical")].map(lineClass)).toEqual(["crit", "plain", "conf", "plain", "plain"]);
+});

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Event, EventKind } from "../api/types";
+
+// The variation selector keeps a glyph from becoming a coloured picture.
+const glyphs: Record<EventKind, string> = {
+  death: "✕", oom: "✕", kill: "✕", start: "▲", stop: "■", pause: "‖", unpause: "▷", health: "♥\ufe0e",
+  exec: "❯", rename: "◆", create: "◆", destroy: "◇", engine: "●", gap: "▨", other: "•",
+};
+
+export function glyph(e: Event): string {
+  return glyphs[e.kind] ?? "•";
+}
+
+/** How an event is drawn: deaths in red, changes in violet, the rest as it is. */
+export type Tone = "crit" | "conf" | "warn" | "";
+
+export function tone(e: Event): Tone {
+  if (e.kind === "death" || e.kind === "oom") return e.severity === "critical" || e.kind === "oom" ? "crit" : "";
+  if (e.kind === "create" || e.kind === "rename") return "conf";
+  if (e.severity === "critical") return "crit";
+  return e.severity === "warning" ? "warn" : "";
+}
+
+const gravity: Record<Tone, number> = { crit: 3, warn: 2, conf: 1, "": 0 };
+
+/** Events that stand too near to be told apart share a mark, which is drawn as the gravest. */
+export interface EventMark {
+  lead: Event;
+  events: Event[];
+}
+
+/** Merges events nearer than apart milliseconds; events are sorted oldest first. */
+export function merge(events: readonly Event[], apart: number): EventMark[] {
+  const out: EventMark[] = [];
+  for (const e of events) {
+    const last = out.at(-1);
+    if (!last || e.time - last.lead.time >= apart) {
+      out.push({ lead: e, events: [e] });
+      continue;
+    }
+    last.events.push(e);
+    if (gravity[tone(e)] > gravity[tone(last.lead)]) last.lead = e;
+  }
+  return out;
+}
+
+/** The line an event draws through all charts. */
+export function lineClass(e: Event): "crit" | "conf" | "plain" {
+  const t = tone(e);
+  if ((e.kind === "death" || e.kind === "oom") && t === "crit") return "crit";
+  return t === "conf" ? "conf" : "plain";
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { ComponentChildren } from "preact";
+import type { Detail } from "../api/types";
+import { plain, size } from "../format/number";
+import { assess, exitWords } from "../format/state";
+import { shortId, show } from "../format/text";
+import { iso, stamp } from "../format/time";
+import { Ago } from "../part/value";
+
+/** Everything that is known of a container, and what cannot be known. */
+export function Facts({ d, now }: { d: Detail; now: number }) {
+  const labels = Object.entries(d.labels ?? {}).sort(([a], [b]) => a.localeCompare(b));
+  const mono = (text: string) => <span class="mono">{show(text)}</span>;
+  const list = (items: ComponentChildren[]) => (items.length ? <ul>{items.map((x, i) => <li key={i}>{x}</li>)}</ul> : <span class="dim">none</span>);
+  const instance = d.instances?.findIndex((i) => i.id === d.id) ?? -1;
+  return (
+    <>
+      <dl class="facts">
+        <Fact name="State">{show(assess(d).words)}</Fact>
+        <Fact name="Workload">
+          {show(d.workload.split("/").join(" / "))}
+          {instance > 0 && `, instance ${instance + 1}`}
+        </Fact>
+        <Fact name="Name">{mono(d.name)}</Fact>
+        <Fact name="Container"><span class="mono" title={d.id}>{shortId(d.id)}</span></Fact>
+        <Fact name="Image">{mono(d.image)}</Fact>
+        {d.imageId && <Fact name="Image id"><span class="mono" title={show(d.imageId)}>{show(shortId(d.imageId))}</span></Fact>}
+        {d.created !== undefined && <Fact name="Created"><Time t={d.created} now={now} /></Fact>}
+        {d.started !== undefined && <Fact name="Started"><Time t={d.started} now={now} /></Fact>}
+        {d.finished !== undefined && <Fact name="Finished"><Time t={d.finished} now={now} /></Fact>}
+        {d.goneAt !== undefined && <Fact name="Gone since"><Time t={d.goneAt} now={now} /></Fact>}
+        {d.exitCode !== undefined && (
+          <Fact name="Exit">
+            {exitWords(d.exitCode)}
+            {d.oomKilled && <span class="crit">, out of memory</span>}
+          </Fact>
+        )}
+        {d.error && <Fact name="Error"><span class="crit">{show(d.error)}</span></Fact>}
+        <Fact name="Restarts">
+          {d.restartCount ?? 0} (policy: {show(d.restartPolicy || "no")})
+        </Fact>
+        <Fact name="CPU limit">{d.cpuLimit ? `${plain(d.cpuLimit)} cores` : "no limit"}</Fact>
+        <Fact name="Memory limit">{d.memoryLimit ? size(d.memoryLimit) : "no limit"}</Fact>
+        {d.command && <Fact name="Command">{d.command.length ? mono(d.command.map(quote).join(" ")) : <span class="dim">none</span>}</Fact>}
+        {d.user !== undefined && <Fact name="User">{d.user === "" ? "root (not set)" : mono(d.user)}</Fact>}
+        {d.networks && (
+          <Fact name="Networks">
+            {list(d.networks.map((n) => show([n.name, n.ip, n.ipv6].filter(Boolean).join(", "))))}
+          </Fact>
+        )}
+        {!d.networks?.length && d.networkMode && <Fact name="Network mode">{show(d.networkMode)}</Fact>}
+        {d.ports && (
+          <Fact name="Ports">
+            {list(d.ports.map((p) => `${p.port}/${show(p.protocol)}, ${p.hostPort ? `published as ${show(p.hostIp ?? "")}${p.hostIp ? ":" : ""}${p.hostPort}` : "not published"}`))}
+          </Fact>
+        )}
+        {d.mounts && (
+          <Fact name="Mounts">
+            {list(d.mounts.map((m) => <>{mono(m.destination)} <span class="dim">{show(m.type)}{m.source ? ` ${show(m.source)}` : ""}{m.readOnly ? ", read-only" : ""}</span></>))}
+          </Fact>
+        )}
+        {d.logDriver && <Fact name="Log driver">{show(d.logDriver)}</Fact>}
+        {d.tty !== undefined && <Fact name="Terminal">{d.tty ? "yes" : "no"}</Fact>}
+      </dl>
+      <section>
+        <h3>Labels <span class="dim">{labels.length}</span></h3>
+        {labels.length === 0 ? (
+          <p class="dim">none</p>
+        ) : (
+          <dl class="labels mono">
+            {labels.map(([key, value]) => (
+              <div key={key}>
+                <dt>{show(key)}</dt>
+                <dd>{show(value)}</dd>
+              </div>
+            ))}
+          </dl>
+        )}
+      </section>
+      {d.absent && d.absent.length > 0 && (
+        <section>
+          <h3>Cannot be known here</h3>
+          <dl class="facts">
+            {d.absent.map((a) => (
+              <Fact key={a.what} name={show(a.what)}>
+                {show(a.reason)} {a.unlock && <span class="mid">{show(a.unlock)}</span>}
+              </Fact>
+            ))}
+          </dl>
+        </section>
+      )}
+    </>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Time({ t, now }: { t: number; now: number }) {
+  return (
+    <>
+      <span title={iso(t)}>{stamp(t, now)}</span>, <Ago t={t} />
+    </>
+  );
+}
+
+/** A word of a command as a shell would need it. */
+function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
