@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tallyman"
+	"tallyman/internal/testkit"
 	"tallyman/source/sourcetest"
 )
 
@@ -74,11 +75,11 @@ func readHybridByHand(t *testing.T) map[string]float64 {
 	dir := func(controller string) string {
 		return "testdata/hybrid/cgroup/" + controller + "/docker/" + fixtureID + "/"
 	}
-	unified := sourcetest.ReadKeys(t, dir("unified")+"cpu.stat")
-	cpu := sourcetest.ReadKeys(t, dir("cpu")+"cpu.stat")
-	mem := sourcetest.ReadKeys(t, dir("memory")+"memory.stat")
-	oom := sourcetest.ReadKeys(t, dir("memory")+"memory.oom_control")
-	usage := sourcetest.ReadNumber(t, dir("memory")+"memory.usage_in_bytes")
+	unified := testkit.ReadKeys(t, dir("unified")+"cpu.stat")
+	cpu := testkit.ReadKeys(t, dir("cpu")+"cpu.stat")
+	mem := testkit.ReadKeys(t, dir("memory")+"memory.stat")
+	oom := testkit.ReadKeys(t, dir("memory")+"memory.oom_control")
+	usage := testkit.ReadNumber(t, dir("memory")+"memory.usage_in_bytes")
 	set := usage - mem["total_inactive_file"]
 	limit := mem["hierarchical_memory_limit"]
 	return map[string]float64{
@@ -100,10 +101,10 @@ func readHybridByHand(t *testing.T) map[string]float64 {
 		"container_memory_failures_total failure_type=pgfault scope=hierarchy":    mem["total_pgfault"],
 		"container_memory_failures_total failure_type=pgmajfault scope=container": mem["pgmajfault"],
 		"container_memory_failures_total failure_type=pgmajfault scope=hierarchy": mem["total_pgmajfault"],
-		"container_memory_kernel_usage":                                           sourcetest.ReadNumber(t, dir("memory")+"memory.kmem.usage_in_bytes"),
-		"container_memory_failcnt":                                                sourcetest.ReadNumber(t, dir("memory")+"memory.failcnt"),
+		"container_memory_kernel_usage":                                           testkit.ReadNumber(t, dir("memory")+"memory.kmem.usage_in_bytes"),
+		"container_memory_failcnt":                                                testkit.ReadNumber(t, dir("memory")+"memory.failcnt"),
 		"container_oom_events_total":                                              oom["oom_kill"],
-		"container_threads":                                                       sourcetest.ReadNumber(t, dir("pids")+"pids.current"),
+		"container_threads":                                                       testkit.ReadNumber(t, dir("pids")+"pids.current"),
 		"container_memory_working_set_bytes":                                      set,
 		"container_memory_usage_percent":                                          100 * set / limit,
 		"container_memory_free_bytes":                                             limit - set,
@@ -161,9 +162,9 @@ func TestWithoutHybridTicksAndNanoseconds(t *testing.T) {
 	defer s.Close()
 	got := collect(t, s)
 	dir := "testdata/hybrid/cgroup/cpuacct/docker/" + fixtureID + "/"
-	stat := sourcetest.ReadKeys(t, dir+"cpuacct.stat")
+	stat := testkit.ReadKeys(t, dir+"cpuacct.stat")
 	for name, want := range map[string]float64{
-		"container_cpu_usage_seconds_total cpu=total": sourcetest.ReadNumber(t, dir+"cpuacct.usage") * nano,
+		"container_cpu_usage_seconds_total cpu=total": testkit.ReadNumber(t, dir+"cpuacct.usage") * nano,
 		"container_cpu_user_seconds_total":            stat["user"] * tick,
 		"container_cpu_system_seconds_total":          stat["system"] * tick,
 	} {

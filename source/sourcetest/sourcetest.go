@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sourcetest holds the suite that every source must pass, and plain
-// readers of kernel files to compare a source's fast ones with.
+// Package sourcetest holds the suite that every source must pass.
 package sourcetest
 
 import (
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -134,39 +131,4 @@ func descriptors(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(d)
-}
-
-// ReadNumber reads a file that holds one number.
-func ReadNumber(t testing.TB, name string) float64 {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return v
-}
-
-// ReadKeys reads a file of "key value" lines; a value that is no number is
-// left out.
-func ReadKeys(t testing.TB, name string) map[string]float64 {
-	t.Helper()
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := map[string]float64{}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) != 2 {
-			continue
-		}
-		if v, err := strconv.ParseFloat(f[1], 64); err == nil {
-			m[f[0]] = v
-		}
-	}
-	return m
 }

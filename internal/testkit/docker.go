@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package testkit helps tests that need a real Docker engine. It builds an image
+// from the host's static busybox, without a registry, gives every container a
+// label of the test, touches nothing without it, and removes everything at the
+// end.
+//
+// Without an engine a test is skipped with the reason; with CI=true in the
+// environment that is a failure.
+package testkit
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Image is built once and stays; it is the same each time.
+const Image = "tallyman-test/busybox"
+
+// Docker runs containers of one test.
+type Docker struct {
+	t     testing.TB
+	label string
+}
+
+// NewDocker skips the test when there is no engine, and fails it in CI.
+func NewDocker(t testing.TB) *Docker {
+	t.Helper()
+	if reason := imageReady(); reason != "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("a real Docker engine is needed in CI: %s", reason)
+		}
+		t.Skipf("no Docker engine: %s", reason)
+	}
+	d := &Docker{t: t, label: fmt.Sprintf("tallyman.test=%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())}
+	t.Cleanup(d.removeAll)
+	return d
+}
+
+// imageReady builds the image when it is missing and says why it cannot.
+var imageReady = sync.OnceValue(func() string {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return "no docker command"
+	}
+	if out, err := Run(20*time.Second, nil, "docker", "version", "--format", "{{.Server.Version}}"); err != nil {
+		return "docker version: " + out
+	}
+	if _, err := Run(20*time.Second, nil, "docker", "image", "inspect", Image); err == nil {
+		return ""
+	}
+	layer, err := busybox()
+	if err != nil {
+		return err.Error()
+	}
+	if out, err := Run(60*time.Second, layer, "docker", "import", "-", Image); err != nil {
+		return "docker import: " + out
+	}
+	return ""
+})
+
+// busybox is a file system with a static busybox and links to its applets.
+func busybox() ([]byte, error) {
+	binary, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return nil, fmt.Errorf("a static busybox is needed (package busybox-static): %w", err)
+	}
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, dir := range []string{"bin/", "etc/", "tmp/", "proc/", "sys/", "dev/"} {
+		mode := int64(0o755)
+		if dir == "tmp/" {
+			mode = 0o1777
+		}
+		if err := w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: mode}); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(binary))}); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(binary); err != nil {
+		return nil, err
+	}
+	for _, applet := range strings.Fields("sh cat dd echo env false grep head httpd kill ls mkdir nc ps sed seq sleep tail test true wc wget yes") {
+		if err := w.WriteHeader(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}); err != nil {
+			return nil, err
+		}
+	}
+	passwd := "root:x:0:0:root:/root:/bin/sh\n"
+	if err := w.WriteHeader(&tar.Header{Name: "etc/passwd", Mode: 0o644, Size: int64(len(passwd))}); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write([]byte(passwd)); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), w.Close()
+}
+
+// Run runs a command on this host.
+func Run(timeout time.Duration, stdin []byte, argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// Cmd runs a docker command that must succeed.
+func (d *Docker) Cmd(argv ...string) string {
+	d.t.Helper()
+	out, err := Run(60*time.Second, nil, append([]string{"docker"}, argv...)...)
+	if err != nil {
+		d.t.Fatalf("docker %s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+	return out
+}
+
+// May runs a docker command that may fail.
+func (d *Docker) May(argv ...string) (string, error) {
+	return Run(60*time.Second, nil, append([]string{"docker"}, argv...)...)
+}
+
+// Name is a container name of this run.
+func (d *Docker) Name(s string) string {
+	return "tallyman-test-" + s + "-" + d.label[strings.LastIndexByte(d.label, '-')+1:]
+}
+
+// Start runs a container in the background and returns its full id. options
+// come before the image, argv after it.
+func (d *Docker) Start(options []string, argv ...string) string {
+	d.t.Helper()
+	args := append([]string{"run", "-d", "--label", d.label}, options...)
+	return d.Cmd(append(append(args, Image), argv...)...)
+}
+
+// removeAll removes the containers of this test.
+func (d *Docker) removeAll() {
+	out, err := d.May("ps", "-aq", "--no-trunc", "--filter", "label="+d.label)
+	if err != nil {
+		d.t.Logf("cannot list the containers to remove: %s", out)
+		return
+	}
+	for _, id := range strings.Fields(out) {
+		if out, err := d.May("rm", "-f", "-v", id); err != nil {
+			d.t.Logf("cannot remove %s: %s", id, out)
+		}
+	}
+}
