@@ -80,7 +80,7 @@ export const container = (ref: string, host: string, signal?: AbortSignal) => ge
 
 export const history = (query: { host: string; workload: string; start: number; end: number; points: number }, signal?: AbortSignal) => get<History>("history", query, signal);
 
-export const events = (query: { start: number; end: number; host?: string; workload?: string; type?: string; limit: number }, signal?: AbortSignal) => get<Events>("events", query, signal);
+export const events = (query: { start: number; end: number; host?: string; workload?: string; type?: string[]; limit: number }, signal?: AbortSignal) => get<Events>("events", query, signal);
 
 /** Logs in with the code of a one-time link or with the token. */
 export async function login(secret: { code: string } | { token: string }): Promise<void> {

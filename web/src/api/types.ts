@@ -175,7 +175,7 @@ export interface History {
   start: number;
   end: number;
   step: number;
-  t: number[];
+  t: number[] | null;
   series: Partial<Record<SeriesName, (number | null)[]>>;
   firstSample?: number;
 }

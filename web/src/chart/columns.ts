@@ -29,7 +29,7 @@ function known(c: Columns, i: number): boolean {
 
 /** Stored samples, without the empty points at the end that live ticks will fill. */
 export function fromHistory(h: History): Columns {
-  const c: Columns = { t: h.t, series: h.series, step: h.step, firstSample: h.firstSample };
+  const c: Columns = { t: h.t ?? [], series: h.series, step: h.step, firstSample: h.firstSample };
   let n = c.t.length;
   while (n > 0 && !known(c, n - 1)) n--;
   const series: Columns["series"] = {};

@@ -149,6 +149,7 @@ export class Plot {
     const { ctx, bbox } = this.plot;
     ctx.save();
     ctx.lineWidth = 1;
+    ctx.setLineDash([]);
     const line = (v: number) => {
       const y = Math.round(this.plot.valToPos(v, "y", true)) + 0.5;
       ctx.beginPath();

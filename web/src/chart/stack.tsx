@@ -48,8 +48,15 @@ export function Stack(props: Props) {
     { section, inner: false },
     ...(open.value[section.spec.id] ? (section.more?.sections ?? []).map((s) => ({ section: s, inner: true })) : []),
   ]);
-  const needed = shown.reduce((sum, s) => sum + s.section.spec.height, 0);
-  const factor = useMemo(() => computed(() => Math.max(1, Math.min(growMost, (room.value - lanesHeight) / needed))), [needed]);
+  // The sections are the same for the whole life of the page; only what is folded out changes their height.
+  const factor = useMemo(
+    () =>
+      computed(() => {
+        const height = (list: Section[]): number => list.reduce((sum, s) => sum + s.spec.height + (s.more && open.value[s.spec.id] ? height(s.more.sections) : 0), 0);
+        return Math.max(1, Math.min(growMost, (room.value - lanesHeight) / height(sections)));
+      }),
+    [],
+  );
 
   useLayoutEffect(() => {
     const el = area.current;

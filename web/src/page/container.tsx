@@ -228,9 +228,9 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Detail | undefine
   );
 }
 
-function Kpi({ name, children }: { name: string; children: ComponentChildren }) {
+function Kpi({ name, two, children }: { name: string; two?: boolean; children: ComponentChildren }) {
   return (
-    <div>
+    <div class={two ? "two" : undefined}>
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
@@ -245,7 +245,12 @@ function Living({ data, d }: { data: ContainerData; d: Detail }) {
   const there = new Set(has.value.split(" "));
   const cpu = useComputed(() => cores(now.value?.cpu ?? 0));
   const memory = useComputed(() => bytes(now.value?.memory ?? 0).n);
-  const memoryUnit = useComputed(() => bytes(now.value?.memory ?? 0).unit);
+  const memoryUnit = useComputed(() => {
+    const { unit } = bytes(now.value?.memory ?? 0);
+    if (!d.memoryLimit) return `${unit}, no limit`;
+    const limit = size(d.memoryLimit);
+    return limit.endsWith(" " + unit) ? `of ${limit}` : `${unit} of ${limit}`;
+  });
   const tx = useComputed(() => rate(now.value?.tx ?? 0).n);
   const txUnit = useComputed(() => rate(now.value?.tx ?? 0).unit);
   const rx = useComputed(() => rate(now.value?.rx ?? 0).n);
@@ -256,8 +261,8 @@ function Living({ data, d }: { data: ContainerData; d: Detail }) {
   return (
     <>
       <Kpi name="CPU">{there.has("cpu") ? <>{cpu} <small>{d.cpuLimit ? `of ${plain(d.cpuLimit)} cores` : "cores, no limit"}</small></> : not("cpu")}</Kpi>
-      <Kpi name="Memory">{there.has("memory") ? <>{memory} <small>{memoryUnit} {d.memoryLimit ? `of ${size(d.memoryLimit)}` : "no limit"}</small></> : not("memory")}</Kpi>
-      <Kpi name="Network">
+      <Kpi name="Memory">{there.has("memory") ? <>{memory} <small>{memoryUnit}</small></> : not("memory")}</Kpi>
+      <Kpi name="Network" two>
         {there.has("rx") || there.has("tx") ? (
           <>
             <span class="up"><span class="sr">sent</span></span> {tx} <small>{txUnit}</small> <span class="dn"><span class="sr">received</span></span> {rx} <small>{rxUnit}</small>
@@ -267,8 +272,8 @@ function Living({ data, d }: { data: ContainerData; d: Detail }) {
       <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span></Kpi>
       <Kpi name="Health">{d.health ? <span class={d.health === "unhealthy" ? "crit" : ""}>{d.health}</span> : <small>no check</small>}</Kpi>
       <Kpi name="Processes">{there.has("pids") ? pids : not("pids")}</Kpi>
-      <Kpi name={d.state === "running" ? "Runs since" : "State"}>
-        {d.state !== "running" ? d.state : d.started ? <>{stamp(d.started, clock.value)} <small>{span(clock.value - d.started)}</small></> : "–"}
+      <Kpi name={d.state === "running" ? "Runs for" : "State"}>
+        {d.state !== "running" ? d.state : d.started ? <span title={iso(d.started)}>{span(clock.value - d.started)} <small class="wide">since {stamp(d.started, clock.value)}</small></span> : "–"}
       </Kpi>
     </>
   );

@@ -135,23 +135,23 @@ export class ContainerData {
         if (firstSample !== undefined) this.model.view.value = { ...this.resolve(this.range), from: firstSample };
       }
       const { from, to } = this.model.view.peek();
-      const start = Math.floor(from);
-      const end = Math.ceil(to);
       const points = Math.max(200, Math.min(1200, Math.round(this.model.width.peek())));
-      const [stored, own, engine, self] = await Promise.all([
+      // One point before the left edge lets the curve start at it.
+      const start = Math.floor(from - Math.max(this.model.columns.peek().step, (to - from) / points));
+      const end = Math.ceil(to);
+      const [stored, own, around] = await Promise.all([
         history({ ...where, start, end, points }, stop.signal),
         events({ ...where, start, end, limit: eventsMost }, stop.signal),
-        events({ host: this.host, start, end, type: "engine", limit: eventsMost }, stop.signal),
-        events({ host: this.host, start, end, type: "tallyman", limit: eventsMost }, stop.signal),
+        events({ host: this.host, start, end, type: ["engine", "tallyman"], limit: eventsMost }, stop.signal),
       ]);
       batch(() => {
         let columns = fromHistory(stored);
         const last = columns.t.at(-1) ?? 0;
         for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
         this.model.columns.value = columns;
-        const unique = new Map([...own.events, ...engine.events, ...self.events].map((e) => [e.id, e]));
-        this.model.events.value = [...unique.values()].sort((a, b) => a.time - b.time);
-        this.moreEvents.value = own.more || engine.more || self.more;
+        const unique = new Map([...own.events, ...around.events].map((e) => [e.id, e]));
+        this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
+        this.moreEvents.value = own.more || around.more;
         this.historyProblem.value = "";
         this.loaded.value = true;
       });

@@ -13,6 +13,8 @@ export function Facts({ d, now }: { d: Detail; now: number }) {
   const labels = Object.entries(d.labels ?? {}).sort(([a], [b]) => a.localeCompare(b));
   const mono = (text: string) => <span class="mono">{show(text)}</span>;
   const list = (items: ComponentChildren[]) => (items.length ? <ul>{items.map((x, i) => <li key={i}>{x}</li>)}</ul> : <span class="dim">none</span>);
+  // An empty list is left out of the answer; of a gone container nothing more can be found out.
+  const exists = d.state !== "gone";
   const instance = d.instances?.findIndex((i) => i.id === d.id) ?? -1;
   return (
     <>
@@ -44,20 +46,20 @@ export function Facts({ d, now }: { d: Detail; now: number }) {
         <Fact name="Memory limit">{d.memoryLimit ? size(d.memoryLimit) : "no limit"}</Fact>
         {d.command && <Fact name="Command">{d.command.length ? mono(d.command.map(quote).join(" ")) : <span class="dim">none</span>}</Fact>}
         {d.user !== undefined && <Fact name="User">{d.user === "" ? "root (not set)" : mono(d.user)}</Fact>}
-        {d.networks && (
+        {(d.networks || exists) && (
           <Fact name="Networks">
-            {list(d.networks.map((n) => show([n.name, n.ip, n.ipv6].filter(Boolean).join(", "))))}
+            {list((d.networks ?? []).map((n) => show([n.name, n.ip, n.ipv6].filter(Boolean).join(", "))))}
           </Fact>
         )}
-        {!d.networks?.length && d.networkMode && <Fact name="Network mode">{show(d.networkMode)}</Fact>}
-        {d.ports && (
+        {d.networkMode && <Fact name="Network mode">{show(d.networkMode)}</Fact>}
+        {(d.ports || exists) && (
           <Fact name="Ports">
-            {list(d.ports.map((p) => `${p.port}/${show(p.protocol)}, ${p.hostPort ? `published as ${show(p.hostIp ?? "")}${p.hostIp ? ":" : ""}${p.hostPort}` : "not published"}`))}
+            {list((d.ports ?? []).map((p) => `${p.port}/${show(p.protocol)}, ${p.hostPort ? `published as ${show(p.hostIp ?? "")}${p.hostIp ? ":" : ""}${p.hostPort}` : "not published"}`))}
           </Fact>
         )}
-        {d.mounts && (
+        {(d.mounts || exists) && (
           <Fact name="Mounts">
-            {list(d.mounts.map((m) => <>{mono(m.destination)} <span class="dim">{show(m.type)}{m.source ? ` ${show(m.source)}` : ""}{m.readOnly ? ", read-only" : ""}</span></>))}
+            {list((d.mounts ?? []).map((m) => <>{mono(m.destination)} <span class="dim">{show(m.type)}{m.source ? ` ${show(m.source)}` : ""}{m.readOnly ? ", read-only" : ""}</span></>))}
           </Fact>
         )}
         {d.logDriver && <Fact name="Log driver">{show(d.logDriver)}</Fact>}

@@ -11,7 +11,7 @@ const cpu: TrackSpec = {
   id: "cpu",
   title: "CPU",
   note: "cores",
-  height: 92,
+  height: 114,
   base: "decimal",
   least: 0.02,
   tick: plain,
@@ -39,7 +39,7 @@ const pids: TrackSpec = {
 const memory: TrackSpec = {
   id: "memory",
   title: "Memory",
-  height: 122,
+  height: 126,
   base: "binary",
   least: 4 * 1024 ** 2,
   tick: size,
@@ -57,7 +57,7 @@ const memory: TrackSpec = {
 const network: TrackSpec = {
   id: "network",
   title: "Network",
-  height: 72,
+  height: 84,
   base: "binary",
   least: 1024,
   tick: (v) => size(v) + "/s",
@@ -85,6 +85,9 @@ const faults = (id: string, title: string, sent: "txErrors" | "txDropped", recei
   ],
 });
 
+const errors = faults("errors", "Errors", "txErrors", "rxErrors");
+const drops = faults("drops", "Drops", "txDropped", "rxDropped");
+
 const notMeasured = "There are no samples of it in this range.";
 
 /** The charts of a container, from top to bottom; why is the reason for what cannot be known. */
@@ -95,7 +98,7 @@ export function sections(why: (what: string, otherwise: string) => string): Sect
     of(memory),
     {
       ...of(network),
-      more: { label: "errors, drops", sections: [of(faults("errors", "Errors", "txErrors", "rxErrors"), "network"), of(faults("drops", "Drops", "txDropped", "rxDropped"), "network")] },
+      more: { label: "errors, drops", sections: [of(errors, "network"), of(drops, "network")] },
     },
   ];
 }

@@ -8,7 +8,7 @@ import { counted } from "../format/number";
 import { hms, staleFor } from "../format/time";
 import { clock, narrow } from "./clock";
 import { Icon } from "./icon";
-import { KeyMap, openKeyMap } from "./keymap";
+import { everywhere, KeyMap, openKeyMap } from "./keymap";
 import { useKeys } from "./keys";
 import { notice } from "./notice";
 import { auth, pages } from "./pages";
@@ -22,7 +22,7 @@ export function Frame(props: { title: string; crumb: ComponentChildren; range: C
   useEffect(() => {
     document.title = `${props.title} · tallyman`;
   }, [props.title]);
-  useKeys("Everywhere", [
+  useKeys(everywhere, [
     { keys: ["?"], label: "This map", run: openKeyMap },
     ...pages.map((p) => ({ keys: [`g ${p.key}`], label: p.label, run: () => go(p.href) })),
   ]);

@@ -10,6 +10,9 @@ export function openKeyMap(): void {
   open.value = true;
 }
 
+/** The group of keys that every page has. */
+export const everywhere = "Everywhere";
+
 const names: Record<string, string> = { ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", " ": "Space" };
 
 /** The keys that work on this page. */
@@ -27,11 +30,11 @@ export function KeyMap() {
         <button type="button" class="btn q" onClick={() => ref.current?.close()}>Close</button>
       </header>
       <div class="columns">
-        {keyMap().map((group) => (
+        {[...keyMap()].sort((a, b) => Number(b.title === everywhere) - Number(a.title === everywhere)).map((group) => (
           <section key={group.title}>
             <h3>{group.title}</h3>
             <dl>
-              {group.title === "Everywhere" && <Line keys={["Ctrl K"]} label="Jump to a container, host or page" />}
+              {group.title === everywhere && <Line keys={["Ctrl K"]} label="Jump to a container, host or page" />}
               {group.keys.map((k) => <Line key={k.label} keys={k.keys} label={k.label} />)}
             </dl>
           </section>
@@ -45,7 +48,7 @@ function Line({ keys, label }: { keys: string[]; label: string }) {
   return (
     <div>
       <dt>
-        {keys.map((k) => (
+        {keys.filter((k) => !(k !== k.toUpperCase() && keys.includes(k.toUpperCase()))).map((k) => (
           <kbd key={k}>{names[k] ?? k}</kbd>
         ))}
       </dt>
