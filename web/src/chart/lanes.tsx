@@ -147,8 +147,8 @@ export function EventLane({ model, more, select }: { model: Model; more: boolean
               tabIndex={i === Math.max(0, on) ? 0 : -1}
               onClick={() => select(m)}
             >
-              {glyph(m.lead)}
-              {m.events.length > 1 && <sup>{m.events.length}</sup>}
+              <span aria-hidden="true">{glyph(m.lead)}</span>
+              {m.events.length > 1 && <sup aria-hidden="true">{m.events.length}</sup>}
             </button>
           ))}
         </div>

@@ -30,9 +30,9 @@ export function Track({ model, spec, height, missing, children }: { model: Model
   return (
     <section class="track" aria-label={spec.title}>
       <div class="lab">
-        <h3>
+        <h2>
           {spec.title} <small>{spec.note}</small>
-        </h3>
+        </h2>
         {!empty && (
           <ul class="leg">
             {spec.lines.filter((l) => there.has(l.series)).map((l) => (

@@ -111,7 +111,9 @@ export class ContainerData {
   private resolve(r: Range): { from: number; to: number } {
     if (!r.live) return { from: r.from, to: r.to };
     const d = this.detail.peek();
-    const to = d?.state === "gone" && d.goneAt ? d.goneAt : this.time();
+    // The end of a gone container stands a little before the right edge, so that its mark is whole.
+    const margin = r.span === all ? minute : r.span / 50;
+    const to = d?.state === "gone" && d.goneAt ? d.goneAt + margin : this.time();
     if (r.span !== all) return { from: to - r.span, to };
     const first = this.model.columns.peek().firstSample ?? d?.created ?? to - day;
     return { from: Math.min(first, to - minute), to };

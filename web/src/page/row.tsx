@@ -4,11 +4,11 @@ import type { Container } from "../api/types";
 import { plain, size } from "../format/number";
 import { assess, isUp } from "../format/state";
 import { localName, shortImage, show } from "../format/text";
-import { ago, iso, stamp } from "../format/time";
+import { iso, stamp } from "../format/time";
 import { clock } from "../part/clock";
 import { containerHref, go } from "../part/place";
 import { Spark } from "../part/spark";
-import { Bar, NotKnown, reasonFor, StateMark } from "../part/value";
+import { Ago, Bar, NotKnown, reasonFor, StateMark } from "../part/value";
 import type { Row } from "./inventory";
 
 const notYet = "tallyman has no sample of it yet.";
@@ -110,7 +110,6 @@ function Values({ row, c }: { row: Row; c: Container }) {
 const tones: Record<string, string> = { critical: "crit", warning: "warn" };
 
 function LastEvent({ c }: { c: Container }) {
-  const now = clock.value;
   const e = c.lastEvent;
   const t = e?.time ?? c.goneAt ?? c.started ?? c.created;
   if (t === undefined) return null;
@@ -118,7 +117,7 @@ function LastEvent({ c }: { c: Container }) {
   return (
     <div class={`ev ${tones[e?.severity ?? ""] ?? ""}`} title={`${iso(t)}  ${text}`}>
       <span class="ell">{text}</span>
-      <time dateTime={iso(t)}>{ago(t, now)}</time>
+      <Ago t={t} />
     </div>
   );
 }

@@ -13,7 +13,7 @@ const cpu: TrackSpec = {
   note: "cores",
   height: 114,
   base: "decimal",
-  least: 0.02,
+  least: 0.04,
   tick: plain,
   value: (v) => noUnit(cores(v)),
   lines: [
@@ -41,7 +41,7 @@ const memory: TrackSpec = {
   title: "Memory",
   height: 126,
   base: "binary",
-  least: 4 * 1024 ** 2,
+  least: 512 * 1024,
   tick: size,
   value: bytes,
   lines: [

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { ReadonlySignal } from "@preact/signals";
-import { useSignalEffect } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useRef } from "preact/hooks";
+import { computed, useSignalEffect } from "@preact/signals";
+import { useMemo, useRef } from "preact/hooks";
 import type { Absence } from "../api/types";
 import { show } from "../format/text";
 import type { Quantity } from "../format/number";
@@ -43,11 +42,12 @@ export function StateMark({ of: { mark, words } }: { of: Assessment }) {
 }
 
 /** "8 min ago", kept right, with the exact time on hover. */
-export function Ago({ t, before }: { t: number; before?: ComponentChildren }) {
+export function Ago({ t }: { t: number }) {
+  // A signal of its own: the text node changes when the words do, not each second.
+  const words = useMemo(() => computed(() => ago(t, clock.value)), [t]);
   return (
     <time dateTime={iso(t)} title={iso(t)}>
-      {before}
-      {ago(t, clock.value)}
+      {words}
     </time>
   );
 }
