@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -93,7 +92,6 @@ type app struct {
 	events     *pipeline.Events
 	hub        *live.Hub
 	server     *api.Server
-	listed     atomic.Bool
 }
 
 func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, err error) {
@@ -152,7 +150,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 		return nil, err
 	}
 	a.hub = live.New(service, current, a.supervisor)
-	for _, o := range []tallyman.Observer{a, a.events, service, a.supervisor, a.hub} {
+	for _, o := range []tallyman.Observer{a.events, service, a.supervisor, a.hub} {
 		a.discovery.Observe(o)
 	}
 	metrics := all.Metrics()
@@ -262,24 +260,13 @@ func reachable(listen string) string {
 // ready is nil once every engine was asked for its containers, or has failed
 // to answer: a host without a running engine is worth watching too.
 func (a *app) ready() error {
-	if a.listed.Load() {
-		return nil
+	for _, e := range a.discovery.Engines() {
+		if e.Listed.IsZero() && e.Failure == "" {
+			return fmt.Errorf("the engine %s was not asked yet", e.Name)
+		}
 	}
-	return errors.New("the engine was not asked yet")
+	return nil
 }
-
-// ObserveEngine notes that discovery has got an answer, good or bad.
-func (a *app) ObserveEngine(e tallyman.EngineStatus) {
-	if !e.Listed.IsZero() || e.Failure != "" {
-		a.listed.Store(true)
-	}
-}
-
-// ObserveContainer has nothing to note.
-func (a *app) ObserveContainer(*tallyman.Container) {}
-
-// ObserveEvent has nothing to note.
-func (a *app) ObserveEvent(tallyman.Event) {}
 
 // hostPath is where the host's path p is: under /host in a container that has
 // it mounted there, else where it always is.

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package testkit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build compiles the program once per test binary. TEST_TALLYMAN_BINARY names one
+// that is built already.
+var build = sync.OnceValues(func() (string, error) {
+	if b := os.Getenv("TEST_TALLYMAN_BINARY"); b != "" {
+		return b, nil
+	}
+	dir, err := os.MkdirTemp("", "tallyman-build-")
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "tallyman")
+	cmd := exec.Command("go", "build", "-o", name, "tallyman/cmd/tallyman")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build tallyman: %w\n%s", err, out)
+	}
+	return name, nil
+})
+
+// Program is a running tallyman.
+type Program struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	log   *logBuffer
+	done  chan struct{}
+	Data  string
+	URL   string // http://127.0.0.1:port
+	Link  string // the first line that it printed
+	Token string
+}
+
+// logBuffer keeps the end of what a program logs.
+type logBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	if len(l.text) > 1<<20 {
+		l.text = l.text[len(l.text)-1<<19:]
+	}
+	return len(p), nil
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// DataDir is a folder with the rights that the program's own has.
+func DataDir(t testing.TB) string {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// StartProgram runs tallyman on a free port with its data under data, and
+// stops it at the end of the test. It waits until it is ready.
+func StartProgram(t testing.TB, data string, args ...string) *Program {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Program{t: t, log: &logBuffer{}, Data: data, done: make(chan struct{})}
+	p.cmd = exec.Command(binary, append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+	p.cmd.Stderr = p.log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("tallyman's log:\n%s", p.log)
+		}
+	})
+	lines := bufio.NewReader(out)
+	p.Link, err = lines.ReadString('\n')
+	if err != nil {
+		_ = p.cmd.Wait()
+		close(p.done)
+		t.Fatalf("tallyman printed no link: %v\n%s", err, p.log)
+	}
+	p.Link = strings.TrimSpace(p.Link)
+	go func() {
+		_, _ = io.Copy(io.Discard, lines)
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	u, err := url.Parse(p.Link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.URL = "http://" + u.Host
+	p.Token = strings.TrimSpace(ReadText(t, filepath.Join(data, "token")))
+	Eventually(t, 20*time.Second, "tallyman is ready", func() error {
+		status, body := p.Get("/-/ready")
+		if status != http.StatusOK {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
+	return p
+}
+
+// Stop asks the program to end and waits for it; twice is harmless.
+func (p *Program) Stop() { p.end(syscall.SIGTERM) }
+
+// Kill ends the program without warning.
+func (p *Program) Kill() { p.end(syscall.SIGKILL) }
+
+func (p *Program) end(s syscall.Signal) {
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	_ = p.cmd.Process.Signal(s)
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		p.t.Errorf("tallyman did not end within 15 s of %v", s)
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// Pid is the process id.
+func (p *Program) Pid() int { return p.cmd.Process.Pid }
+
+// Log is what it has logged.
+func (p *Program) Log() string { return p.log.String() }
+
+// Get asks with the token.
+func (p *Program) Get(path string) (status int, body string) {
+	p.t.Helper()
+	return p.Do(http.MethodGet, path, nil)
+}
+
+// Do sends a request with the token; body is a form when it is not nil.
+func (p *Program) Do(method, path string, form url.Values) (status int, body string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var in io.Reader
+	if form != nil {
+		in = strings.NewReader(form.Encode())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, p.URL+path, in)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatalf("%s %s: %v\n%s", method, path, err, p.log)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		p.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// JSON asks for path and decodes the answer into v.
+func (p *Program) JSON(path string, v any) {
+	p.t.Helper()
+	status, body := p.Get(path)
+	if status != http.StatusOK {
+		p.t.Fatalf("GET %s: %d %s", path, status, body)
+	}
+	if err := json.Unmarshal([]byte(body), v); err != nil {
+		p.t.Fatalf("GET %s: %v in %s", path, err, body)
+	}
+}
+
+// Point is a value at a time.
+type Point struct {
+	Time  time.Time
+	Value float64
+}
+
+// Query evaluates a PromQL expression now and returns the points of each
+// series by its labels as JSON: one for a vector, all for a range selector.
+func (p *Program) Query(expr string) map[string][]Point {
+	p.t.Helper()
+	var a struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  []any
+				Values [][]any
+			}
+		}
+	}
+	p.JSON("/api/v1/query?query="+url.QueryEscape(expr), &a)
+	out := map[string][]Point{}
+	for _, r := range a.Data.Result {
+		key, err := json.Marshal(r.Metric)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if r.Value != nil {
+			r.Values = append(r.Values, r.Value)
+		}
+		for _, v := range r.Values {
+			f, err := strconv.ParseFloat(v[1].(string), 64)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			out[string(key)] = append(out[string(key)], Point{time.UnixMilli(int64(v[0].(float64) * 1000)), f})
+		}
+	}
+	return out
+}
+
+// One is the only series of an expression.
+func (p *Program) One(expr string) []Point {
+	p.t.Helper()
+	got := p.Query(expr)
+	if len(got) != 1 {
+		p.t.Fatalf("%s has %d series, want 1: %v", expr, len(got), got)
+	}
+	for _, points := range got {
+		return points
+	}
+	return nil
+}
+
+// Eventually waits until check is content.
+func Eventually(t testing.TB, within time.Duration, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %s still not: %s: %v", within, what, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
