@@ -18,11 +18,12 @@ const (
 	overflow                  // the queue was full; an inventory follows
 	invalid                   // no type, or an actor that is no id
 	toldBefore                // it had been inferred before it came
+	beforeStart               // it happened before the engine was first seen
 	numReasons
 )
 
 func (r reason) String() string {
-	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before"}[r]
+	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before", "before_start"}[r]
 }
 
 // counters are the numbers of one engine. All only grow.
@@ -41,7 +42,8 @@ func (c *counters) drop(r reason) { c.dropped[r].Add(1) }
 //	events_seen          events read from the engines
 //	events_told          events given to the observers, inferred ones too
 //	events_dropped       events not given to them {reason: duplicate, health_check,
-//	                     disabled, overflow, invalid, inferred_before}
+//	                     disabled, overflow, invalid, inferred_before,
+//	                     before_start}
 //	events_inferred      events that follow from two inventories
 //	stream_reconnects    event streams opened after the first
 //	stream_gaps          times when events were lost for certain

@@ -32,7 +32,6 @@ type engine struct {
 	inventoried time.Time
 	lastEvent   time.Time // engine time of the newest event told
 	lastKey     key
-	notBefore   time.Time // the engine's clock when it was first seen
 	seen        keyRing
 	untold      int // events in seen that are not told yet
 
@@ -40,6 +39,12 @@ type engine struct {
 	ctx       context.Context
 	observers []tallyman.Observer
 	execs     execRing
+
+	// Until the first event is told, the newest one before is what a later
+	// stream is measured by. Those come right after the stream is opened.
+	notBefore   time.Time // the engine's clock when it was first seen
+	anchorUntil time.Time
+	anchored    time.Time
 
 	events   chan dockerapi.Event
 	overflow atomic.Bool
@@ -349,7 +354,7 @@ func (e *engine) touch() { e.d.store.dirty.Store(true) }
 // connect opens the event stream.
 func (e *engine) connect() {
 	e.mu.RLock()
-	last, notBefore, lastKey := e.lastEvent, e.notBefore, e.lastKey
+	last, lastKey := e.lastEvent, e.lastKey
 	e.mu.RUnlock()
 	streamCtx, cancel := context.WithCancel(e.ctx)
 	e.stream = cancel
@@ -360,14 +365,15 @@ func (e *engine) connect() {
 		info, infoErr := e.client.Info(deadline)
 		if last.IsZero() && infoErr == nil {
 			last = parseTime(info.SystemTime)
-			notBefore = last
 		}
-		since := last
-		if lastKey != (key{}) {
+		var since time.Time
+		switch {
+		case lastKey != (key{}):
 			since = last.Add(-time.Second)
-			if since.Before(notBefore) {
-				since = notBefore
-			}
+		case !last.IsZero():
+			// What was before is not told, but the newest of it is the mark
+			// by which a later stream is known to be whole.
+			since = last.Add(-time.Hour)
 		}
 		s, err := e.client.Events(streamCtx, dockerapi.Since(since))
 		return func() {
@@ -380,7 +386,7 @@ func (e *engine) connect() {
 				e.streamFailed(err)
 				return
 			}
-			e.connected(s, last, notBefore, lastKey)
+			e.connected(s, last, lastKey)
 		}
 	})
 }
@@ -403,18 +409,24 @@ func (e *engine) tookInfo(i dockerapi.Info) {
 }
 
 // connected starts the reader of a new stream.
-func (e *engine) connected(s *dockerapi.Stream, last, notBefore time.Time, expect key) {
+func (e *engine) connected(s *dockerapi.Stream, last time.Time, expect key) {
 	now := time.Now()
 	e.mu.Lock()
-	e.lastEvent, e.notBefore = last, notBefore
+	e.lastEvent = last
 	e.mu.Unlock()
 	e.streams++
 	if e.streams > 1 {
 		e.count.reconnects.Add(1)
 	}
 	e.streamed = now
-	if expect != (key{}) {
-		e.gap = gap{expect: expect, from: last, reason: "the engine has forgotten them: it was restarted, or more happened than it remembers"}
+	if expect == (key{}) {
+		e.notBefore, e.anchorUntil, e.anchored = last, now.Add(e.d.opt.timing.settle), time.Time{}
+	} else {
+		from := last
+		if from.Before(e.notBefore) {
+			from = e.notBefore
+		}
+		e.gap = gap{expect: expect, from: from, reason: "the engine has forgotten them: it was restarted, or more happened than it remembers"}
 		e.gapAt = now.Add(e.d.opt.timing.settle)
 	}
 	at := e.reconciled.Add(e.d.opt.timing.reconcileAgain)

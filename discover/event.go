@@ -189,12 +189,5 @@ func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x event
 // at t: it has not been started since, and it ended before the event was made.
 // The engine commits the state first and tells then.
 func diedAt(c *tallyman.Container, fresh bool, t time.Time) bool {
-	if c == nil || !fresh || c.Finished.IsZero() {
-		return false
-	}
-	switch c.State {
-	case tallyman.Exited, tallyman.Dead, tallyman.Restarting, tallyman.Removing, tallyman.Gone:
-		return !c.Finished.After(t) && !c.Finished.Before(c.Started)
-	}
-	return false
+	return c != nil && fresh && ended(c) && !c.Finished.After(t)
 }

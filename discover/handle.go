@@ -64,8 +64,13 @@ func (e *engine) accept(raw dockerapi.Event) bool {
 	k := keyOf(raw)
 	e.mu.Lock()
 	isNew := e.seen.add(k)
-	if isNew {
+	old := isNew && time.Now().Before(e.anchorUntil) && raw.Time.Before(e.notBefore)
+	switch {
+	case !isNew:
+	case !old:
 		e.untold++
+	case e.untold == 0 && !raw.Time.Before(e.anchored):
+		e.lastKey, e.lastEvent, e.anchored = k, raw.Time, raw.Time
 	}
 	e.mu.Unlock()
 	if !e.gapAt.IsZero() {
@@ -78,6 +83,10 @@ func (e *engine) accept(raw dockerapi.Event) bool {
 	}
 	if !isNew {
 		e.count.drop(duplicate)
+		return false
+	}
+	if old {
+		e.count.drop(beforeStart)
 		return false
 	}
 	e.d.store.lazily.Store(true)

@@ -68,31 +68,48 @@ func deathsOf(c *tallyman.Container) int {
 	return n
 }
 
-// ended reports that c has run and does not now.
+// ended reports that c has run and does not now. The times do not tell: of a
+// process that ends at once the engine notes a start later than the end.
 func ended(c *tallyman.Container) bool {
-	return !isUp(c) && !c.Finished.IsZero() && !c.Finished.Before(c.Started)
+	switch c.State {
+	case tallyman.Exited, tallyman.Dead, tallyman.Restarting, tallyman.Removing, tallyman.Gone:
+		return !c.Finished.IsZero()
+	}
+	return false
 }
 
 // split is the number of marks that c already shows; the others happened after
 // it was inspected. Only the engine's own times are compared: an event is made
-// shortly after the state it tells of, and well before the next one.
+// after the state it tells of is committed. A process that ends at once may have
+// ended before the event of its start is made.
 func (l *life) split(c *tallyman.Container) int {
-	edge, last := c.Started, true
 	switch {
 	case isUp(c):
+		for i, m := range l.Marks {
+			if m.Time.Before(c.Started) {
+				continue
+			}
+			if m.Start {
+				return i + 1 // the start that c shows
+			}
+			return i
+		}
 	case ended(c):
-		edge, last = c.Finished, false
+		started := !l.Base.Started.Before(c.Started) // the start that c shows is told
+		for i, m := range l.Marks {
+			switch {
+			case m.Time.Before(c.Finished):
+				started = started || m.Start && !m.Time.Before(c.Started)
+			case m.Start && !started:
+				started = true
+			case m.Start:
+				return i
+			default:
+				return i + 1 // the death that c shows
+			}
+		}
 	default:
 		return 0 // never ran
-	}
-	for i, m := range l.Marks {
-		if m.Time.Before(edge) {
-			continue
-		}
-		if m.Start == last {
-			return i + 1 // the event of the edge itself
-		}
-		return i
 	}
 	return len(l.Marks)
 }
@@ -182,7 +199,12 @@ func between(c *tallyman.Container, deaths, starts int, sawDeath, sawStart bool)
 		starts--
 		known = append(known, happening{action: "start", at: c.Started, exact: true, ordinal: stamp(c.Started)})
 	}
-	slices.SortFunc(known, func(a, b happening) int { return a.at.Compare(b.at) })
+	if len(known) == 2 && !isUp(c) { // it started before it ended, whatever the times say
+		slices.Reverse(known)
+		if !known[0].at.Before(known[1].at) {
+			known[0].at = known[1].at.Add(-1)
+		}
+	}
 	die := len(known) == 0 || known[0].action == "start" // what comes right before
 	if len(known) > 0 {
 		edge = known[0].at
@@ -242,8 +264,11 @@ func (l *life) before(start bool, t time.Time, c *tallyman.Container, fresh bool
 	if t.Before(b.Finished) {
 		return true
 	}
-	if start || len(l.Marks) > 0 {
+	if len(l.Marks) > 0 {
 		return false
+	}
+	if start {
+		return fresh && !c.Started.After(b.Started) // no other start is known
 	}
 	// The base's own death, unless its next start was missed.
 	return !(fresh && c.Started.After(b.Finished))

@@ -42,7 +42,6 @@ type savedEngine struct {
 	Up         *bool        `json:"up,omitempty"`
 	Listed     time.Time    `json:"listed,omitzero"`
 	LastEvent  time.Time    `json:"lastEvent,omitzero"`
-	NotBefore  time.Time    `json:"notBefore,omitzero"`
 	LastKey    string       `json:"lastKey,omitempty"`
 	Keys       []string     `json:"keys,omitempty"`
 	Containers []savedTrack `json:"containers"`
@@ -195,7 +194,7 @@ func (e *engine) saved() savedEngine {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := savedEngine{
-		Name: e.name, Listed: e.inventoried, LastEvent: e.lastEvent, NotBefore: e.notBefore,
+		Name: e.name, Listed: e.inventoried, LastEvent: e.lastEvent,
 		Containers: make([]savedTrack, 0, len(e.tracks)),
 	}
 	if e.stateKnown {
@@ -228,7 +227,7 @@ func (e *engine) saved() savedEngine {
 func (e *engine) restore(s savedEngine) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.inventoried, e.lastEvent, e.notBefore = s.Listed, s.LastEvent, s.NotBefore
+	e.inventoried, e.lastEvent = s.Listed, s.LastEvent
 	e.wasUp = s.Up
 	if k, ok := parseKey(s.LastKey); ok {
 		e.lastKey = k
