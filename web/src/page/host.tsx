@@ -24,6 +24,8 @@ interface Props {
   terms: readonly Term[];
   sort: Sort;
   resort: ReadonlySignal<number>;
+  /** Rises with every tick. */
+  beat: ReadonlySignal<number>;
   frozen: ReadonlySignal<boolean>;
   loading: boolean;
 }
@@ -36,7 +38,7 @@ type Item = { group: Group<Row>; row?: undefined } | { group: Group<Row>; row: R
 
 /** One host: what eats it, then its containers by project. */
 export function HostSection(props: Props) {
-  const { block, segment, terms, sort, resort, frozen, loading } = props;
+  const { block, segment, terms, sort, resort, beat, frozen, loading } = props;
   const host = block.data.value;
   const engine = block.engine.value;
   const rows = block.rows.value;
@@ -83,8 +85,8 @@ export function HostSection(props: Props) {
             {[engine.version && `Docker ${show(engine.version)}`, host.cores && `${host.cores} cores`, host.memory && size(host.memory)].filter(Boolean).join(", ")}
           </p>
         </div>
-        <Eaten block={block} what="cpu" resort={resort} loading={loading} />
-        <Eaten block={block} what="memory" resort={resort} loading={loading} />
+        <Eaten block={block} what="cpu" resort={resort} beat={beat} loading={loading} />
+        <Eaten block={block} what="memory" resort={resort} beat={beat} loading={loading} />
         <Cost block={block} />
       </header>
       {!engine.up && <Away host={host.host} engine={engine} />}
@@ -96,7 +98,7 @@ export function HostSection(props: Props) {
               i.row ? (
                 <ContainerCard key={i.row.info.id} row={i.row} loading={loading} />
               ) : (
-                <CardGroup key={`g ${i.group.project}`} group={i.group} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
+                <CardGroup key={`g ${i.group.project}`} group={i.group} beat={beat} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
               ),
             )}
             {view.after > 0 && <Spacer height={view.after} />}
@@ -127,7 +129,7 @@ export function HostSection(props: Props) {
                 i.row ? (
                   <ContainerRow key={i.row.info.id} row={i.row} index={rowIndex(n)} loading={loading} />
                 ) : (
-                  <GroupRow key={`g ${i.group.project}`} group={i.group} index={rowIndex(n)} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
+                  <GroupRow key={`g ${i.group.project}`} group={i.group} beat={beat} index={rowIndex(n)} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
                 ),
               )}
               {view.after > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={6}><Spacer height={view.after} /></td></tr>}
@@ -162,15 +164,16 @@ function groupNote(g: Group<Row>): string {
   return origin + g.rows.length;
 }
 
-function useSums(group: Group<Row>) {
+function useSums(group: Group<Row>, beat: ReadonlySignal<number>) {
   return useMemo(() => {
     const sum = (read: (r: Row) => number | undefined) =>
       computed(() => {
+        beat.value;
         const known = group.rows.map(read).filter((v) => v !== undefined);
         return known.length ? known.reduce((a, b) => a + b, 0) : undefined;
       });
-    const cpu = sum((r) => r.live.value?.cpu);
-    const memory = sum((r) => r.live.value?.memory);
+    const cpu = sum((r) => r.now?.cpu);
+    const memory = sum((r) => r.now?.memory);
     return {
       cpu: computed(() => (cpu.value === undefined ? "" : cores(cpu.value))),
       memory: computed(() => (memory.value === undefined ? "" : bytes(memory.value).n)),
@@ -179,8 +182,8 @@ function useSums(group: Group<Row>) {
   }, [group]);
 }
 
-function GroupRow({ group, index, open, toggle }: { group: Group<Row>; index: number; open: boolean; toggle(): void }) {
-  const sums = useSums(group);
+function GroupRow({ group, beat, index, open, toggle }: { group: Group<Row>; beat: ReadonlySignal<number>; index: number; open: boolean; toggle(): void }) {
+  const sums = useSums(group, beat);
   return (
     <tr class="g" aria-rowindex={index}>
       <th scope="rowgroup">
@@ -198,8 +201,8 @@ function GroupRow({ group, index, open, toggle }: { group: Group<Row>; index: nu
   );
 }
 
-function CardGroup({ group, open, toggle }: { group: Group<Row>; open: boolean; toggle(): void }) {
-  const sums = useSums(group);
+function CardGroup({ group, beat, open, toggle }: { group: Group<Row>; beat: ReadonlySignal<number>; open: boolean; toggle(): void }) {
+  const sums = useSums(group, beat);
   return (
     <h3 class="gh">
       <button type="button" aria-expanded={open} onClick={toggle}>
@@ -278,7 +281,7 @@ const colors = ["c1", "c2", "c3", "c4", "c5"];
 const topMost = colors.length;
 
 /** The CPU or the memory of the host, cut by container. */
-function Eaten({ block, what, resort, loading }: { block: HostBlock; what: "cpu" | "memory"; resort: ReadonlySignal<number>; loading: boolean }) {
+function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what: "cpu" | "memory"; resort: ReadonlySignal<number>; beat: ReadonlySignal<number>; loading: boolean }) {
   const host = block.data.value;
   const rows = block.rows.value;
   const total = what === "cpu" ? host.cores : host.memory;
@@ -298,11 +301,12 @@ function Eaten({ block, what, resort, loading }: { block: HostBlock; what: "cpu"
     return byMemory.map((row) => ({ row, color: color.get(row) ?? free.shift()! }));
   }, [rows, resort.value, what, loading]);
 
+  beat.value;
   let sum = 0;
-  for (const r of rows) sum += r.live.value?.[what] ?? 0;
-  const parts: Part[] = chosen.map(({ row, color }) => ({ key: row.info.id, label: fullName(row), short: show(localName(row.info.name, row.info.project)), href: containerHref(row.info), value: row.live.value?.[what] ?? 0, color }));
+  for (const r of rows) sum += r.now?.[what] ?? 0;
+  const parts: Part[] = chosen.map(({ row, color }) => ({ key: row.info.id, label: fullName(row), short: show(localName(row.info.name, row.info.project)), href: containerHref(row.info), value: row.now?.[what] ?? 0, color }));
   const others = sum - parts.reduce((a, p) => a + p.value, 0);
-  const othersCount = rows.filter((r) => r.live.value?.[what] !== undefined).length - parts.length;
+  const othersCount = rows.filter((r) => r.now?.[what] !== undefined).length - parts.length;
   if (othersCount > 0) parts.push({ key: "others", label: `${othersCount} ${othersCount === 1 ? "other" : "others"}`, value: Math.max(0, others), color: "c6" });
   if (used !== undefined) parts.push({ key: "rest", label: "not in containers", value: Math.max(0, used - sum), color: "c8" });
 

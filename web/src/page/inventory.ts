@@ -33,11 +33,15 @@ export class Row {
   readonly has: ReadonlySignal<string>;
   readonly cpuSpark;
   readonly memorySpark;
+  /** Whether it is near the screen. What nobody sees is not written each second. */
+  private seen = true;
+  private latest: Now | undefined;
   private sums = { cpu: 0, memory: 0, cpuN: 0, memoryN: 0, end: 0 };
 
   constructor(c: Container) {
     this.data = signal(c);
     this.live = signal<Now | undefined>(c.now);
+    this.latest = c.now;
     const now = this.live;
     this.cpuText = computed(() => cores(now.value?.cpu ?? 0));
     this.cpuShare = computed(() => (now.value?.cpu ?? 0) / (this.data.value.cpuLimit || Infinity));
@@ -61,13 +65,19 @@ export class Row {
   }
 
   get now(): Now | undefined {
-    return this.live.peek();
+    return this.latest;
+  }
+
+  /** Says whether the row is near the screen. */
+  see(near: boolean): void {
+    this.seen = near;
+    if (near) this.live.value = this.latest;
   }
 
   /** Takes over what the server says of the container as a whole. */
   update(c: Container): void {
     this.data.value = c;
-    if (c.now || c.state !== "running") this.live.value = c.now;
+    if (c.now || c.state !== "running") this.live.value = this.latest = c.now;
     if (c.spark) {
       this.cpuSpark.value = c.spark.cpu ?? [];
       this.memorySpark.value = c.spark.memory ?? [];
@@ -77,7 +87,8 @@ export class Row {
 
   /** Takes over the values of a second. */
   tick(now: Now, time: number): void {
-    this.live.value = now;
+    this.latest = now;
+    if (this.seen) this.live.value = now;
     const s = this.sums;
     if (s.end === 0) s.end = time + sparkSpan / sparkPoints;
     if (now.cpu !== undefined) (s.cpu += now.cpu), s.cpuN++;
@@ -126,6 +137,8 @@ export class Inventory {
   readonly fresh = signal(false);
   /** Rises with every change that may move rows. */
   readonly changed = signal(0);
+  /** Rises with every tick, for sums over rows. */
+  readonly beat = signal(0);
   private readonly rows = new Map<string, Row>();
 
   snapshot(s: Servers): void {
@@ -156,6 +169,7 @@ export class Inventory {
     });
     for (const id of this.rows.keys()) if (!seen.has(id)) this.rows.delete(id);
     this.changed.value++;
+    this.beat.value++;
   }
 
   private row(c: Container): Row {
@@ -179,6 +193,7 @@ export class Inventory {
         if (h.self) block.self.value = h.self;
       }
       for (const [id, now] of Object.entries(t.now)) this.rows.get(id)?.tick(now, t.time);
+      this.beat.value++;
     });
   }
 

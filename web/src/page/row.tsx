@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { RefObject } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { Container } from "../api/types";
 import { plain, size } from "../format/number";
 import { assess, isUp } from "../format/state";
@@ -10,6 +12,28 @@ import { containerHref, go } from "../part/place";
 import { Spark } from "../part/spark";
 import { Ago, Bar, NotKnown, reasonFor, StateMark } from "../part/value";
 import type { Row } from "./inventory";
+
+const near = "200px";
+const rows = new WeakMap<Element, Row>();
+let watch: IntersectionObserver | undefined;
+
+/** Tells a row whether it is near the screen. */
+function useSight(row: Row) {
+  const ref = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const el = ref.current!;
+    watch ??= new IntersectionObserver((seen) => {
+      for (const s of seen) rows.get(s.target)?.see(s.isIntersecting);
+    }, { rootMargin: near });
+    rows.set(el, row);
+    watch.observe(el);
+    return () => {
+      watch?.unobserve(el);
+      row.see(true);
+    };
+  }, [row]);
+  return ref;
+}
 
 const notYet = "tallyman has no sample of it yet.";
 
@@ -25,12 +49,13 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
   const c = row.data.value;
   const up = isUp(c);
   const state = assess(c);
+  const ref = useSight(row) as RefObject<HTMLTableRowElement>;
   const open = (e: MouseEvent) => {
     if ((e.target as Element).closest("a, button") || getSelection()?.toString()) return;
     go(containerHref(c));
   };
   return (
-    <tr class={up ? "c" : "c dead"} aria-rowindex={index} onClick={open}>
+    <tr ref={ref} class={up ? "c" : "c dead"} aria-rowindex={index} onClick={open}>
       <td>
         <div class="nm">
           <StateMark of={state} />
@@ -127,8 +152,9 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
   const c = row.data.value;
   const up = isUp(c) && !c.disabled && !loading;
   const has = new Set(row.has.value.split(" "));
+  const ref = useSight(row) as RefObject<HTMLAnchorElement>;
   return (
-    <a class="cc" data-row href={containerHref(c)}>
+    <a ref={ref} class="cc" data-row href={containerHref(c)}>
       <span class="nm">
         <StateMark of={assess(c)} />
         <span class="ell">{show(localName(c.name, c.project))}</span>
