@@ -35,7 +35,9 @@ type event struct {
 }
 
 func containers(p *testkit.Program) map[string]container {
-	var a struct{ Hosts []struct{ Containers []container } }
+	var a struct {
+		Hosts []struct{ Containers []container }
+	}
 	p.JSON("/api/tallyman/v1/servers", &a)
 	m := map[string]container{}
 	for _, h := range a.Hosts {

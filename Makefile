@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` prints the targets. run and test set up what they need.
+
+GO      ?= go
+export CGO_ENABLED = 0
+export GOFLAGS    ?= -trimpath
+BIN     := bin/tallyman
+DATA    ?= $(CURDIR)/bin/data
+LISTEN  ?= 127.0.0.1:8420
+ARGS    ?=
+T       ?= 30s
+WEB     := $(shell find web/src web/public web/*.html web/*.ts web/*.json web/.npmrc -type f 2>/dev/null)
+
+UNIT     = $$($(GO) list ./... | grep -v /test/)
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+run: setup-run build ## build everything and start against the local Docker; prints the link to open
+	@mkdir -p $(DATA) && chmod 700 $(DATA)
+	exec $(BIN) run --data $(DATA) --listen $(LISTEN) $(ARGS)
+
+test: setup-test web build ## everything that CI runs: unit, guard, integration on a real engine, browser
+	@status=0; \
+	$(MAKE) --no-print-directory web-test || status=1; \
+	{ $(GO) test -json $(UNIT); \
+	  TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -json -count=1 -p 1 -timeout 20m ./test/...; \
+	} | $(GO) run ./internal/tools/report || status=1; \
+	exit $$status
+
+unit: ## fast tests: no Docker, no network
+	$(GO) test $(UNIT) ./test/guard/...
+
+integration: setup-test ## tests on a real Docker engine
+	$(GO) test -count=1 -v ./test/integration/...
+
+e2e: setup-test web build ## the built program over HTTP and in a real browser
+	TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -count=1 -v ./test/e2e/...
+
+race: ## unit tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(UNIT)
+
+bench: setup-test ## collection on real containers: ns, allocations, ratio to the floor program
+	$(GO) test -run '^$$' -bench . -benchtime 20000x -timeout 20m ./test/bench/...
+
+fuzz: ## every fuzz target in turn, T=30s each
+	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v node_modules | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' $$p | awk '{print $$2}'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) $$p; done; done
+
+lint: ## gofmt and vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+
+generate: ## rewrite generated files
+	$(GO) generate ./...
+
+build: web ## the program with the page in it
+	$(GO) build -tags ui -ldflags '-s -w' -o $(BIN) ./cmd/tallyman
+
+web: web/dist/index.html ## build the page
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB)
+	cd web && npm run --silent build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@command -v npm >/dev/null || { echo "make: Node.js with npm is needed to build the page"; exit 1; }
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web-test: web/node_modules/.package-lock.json ## unit tests of the page
+	cd web && npm test --silent
+
+test-cgroup2: build ## the same numbers on cgroup v2, in a virtual machine (needs qemu, mmdebstrap)
+	scripts/test-cgroup2.sh
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+clean: ## remove what was built; data in bin/data stays
+	rm -rf $(BIN) web/dist web/node_modules test/e2e/node_modules
+
+.PHONY: help run test unit integration e2e race bench fuzz lint generate build web web-test test-cgroup2 setup-run setup-test clean
