@@ -6,7 +6,8 @@
 // Every setting has one key, for example retention.metrics.time. In the file
 // it is nested YAML, in the environment TALLYMAN_RETENTION_METRICS_TIME (and
 // TALLYMAN_RETENTION_METRICS_TIME_FILE names a file that holds the value), as a
-// flag --retention-metrics-time. Keys that are not known are errors that name
+// flag --set retention.metrics.time=7d (the common ones have flags of their
+// own). Keys that are not known are errors that name
 // the nearest known one; values are checked without touching the network.
 package config
 
@@ -140,7 +141,7 @@ func Load(in Input) (Config, error) {
 	}
 	for key, text := range in.Flags {
 		if err := c.Set(key, text); err != nil {
-			return c, fmt.Errorf("flag --%s: %w", flagName(key), err)
+			return c, fmt.Errorf("flag for %s: %w", key, err)
 		}
 	}
 	return c, c.check()

@@ -167,10 +167,6 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-func flagName(key string) string {
-	return strings.NewReplacer(".", "-", "_", "-").Replace(key)
-}
-
 func keyOfEnv(rest string) (string, bool) {
 	for _, s := range settings() {
 		if envName(s.key) == envPrefix+rest {
