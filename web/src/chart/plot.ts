@@ -70,7 +70,8 @@ export class Plot {
           ...spec.lines.map((l): uPlot.Series => ({
             stroke: () => this.ink(l.color),
             width: 1.25,
-            points: { show: false },
+            // A sample with gaps on both sides has no line; it is drawn as a point.
+            points: { show: true, size: 3, width: 0, fill: () => this.ink(l.color), filter: (u: uPlot, i: number) => lonely(u.data[i]!, u.data[0]!, this.view) },
             dash: l.kind === "limit" ? [5, 4] : undefined,
             paths: l.kind === "limit" ? uPlot.paths.stepped!({ align: 1 }) : undefined,
             fill: l.kind === "area" || l.kind === "down" ? () => this.ink(l.color, 0.18) : l === stacked[0] ? () => this.ink(l.color, 0.55) : undefined,
@@ -190,6 +191,15 @@ export class Plot {
     }
     ctx.restore();
   }
+}
+
+function lonely(values: ArrayLike<number | null | undefined>, t: ArrayLike<number>, view: { from: number; to: number }): number[] {
+  const out: number[] = [];
+  const missing = (i: number) => values[i] === null || values[i] === undefined;
+  for (let i = 0; i < values.length; i++) {
+    if (!missing(i) && missing(i - 1) && missing(i + 1) && t[i]! >= view.from && t[i]! <= view.to) out.push(i);
+  }
+  return out;
 }
 
 function lastOf(values: readonly (number | null | undefined)[]): number | undefined {

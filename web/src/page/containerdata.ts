@@ -95,7 +95,8 @@ export class ContainerData {
     batch(() => {
       this.problem.value = "";
       this.detail.value = d;
-      this.model.instances.value = d.instances ?? [];
+      // A container keeps its life over restarts; its last start is not its first.
+      this.model.instances.value = (d.instances ?? []).map((i) => (i.id === d.id && d.created && i.started ? { ...i, started: Math.min(d.created, i.started) } : i));
       this.model.up.value = isUp(d);
       if (d.now || !isUp(d)) this.now.value = d.now;
     });

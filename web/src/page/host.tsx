@@ -311,6 +311,8 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   if (used !== undefined) parts.push({ key: "rest", label: "not in containers", value: Math.max(0, used - sum), color: "c8" });
 
   const text = (v: number) => (what === "cpu" ? cores(v) : total ? bytesLike(v, total) : bytesText(v));
+  // What is small beside the host still has a size of its own.
+  const alone = (v: number) => (what === "cpu" || (total && Number(bytesLike(v, total)) > 0) ? text(v) : <Value of={bytes(v)} />);
   const unit = what === "cpu" ? "cores" : total ? size(total).split(" ")[1]! : "";
   const whole = Math.max(total ?? 0, used ?? sum, sum);
   const known = used ?? (loading ? undefined : sum);
@@ -333,7 +335,7 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
         {parts.filter((p) => p.href).slice(0, 3).map((p) => (
           <span key={p.key}>
             <i class={p.color} />
-            <a class="ell" href={p.href} title={p.label}>{p.short}</a> <b>{what === "cpu" || total ? text(p.value) : <Value of={bytes(p.value)} />}</b>
+            <a class="ell" href={p.href} title={p.label}>{p.short}</a> <b>{alone(p.value)}</b>
           </span>
         ))}
       </div>

@@ -16,12 +16,19 @@ import { openPalette, Palette } from "./palette";
 import { go, place } from "./place";
 import { switchTheme, theme } from "./theme";
 
+let first = true;
+
 /** What every page has around it: rail, top bar, banners, palette and key map. */
 export function Frame(props: { title: string; crumb: ComponentChildren; range: ComponentChildren; mainClass: string; children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
     document.title = `${props.title} · tallyman`;
   }, [props.title]);
+  // Another page starts at its content, as it would after a load.
+  useEffect(() => {
+    if (!first) main.current?.focus({ preventScroll: true });
+    first = false;
+  }, []);
   useKeys(everywhere, [
     { keys: ["?"], label: "This map", run: openKeyMap },
     ...pages.map((p) => ({ keys: [`g ${p.key}`], label: p.label, run: () => go(p.href) })),

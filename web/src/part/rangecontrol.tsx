@@ -64,7 +64,9 @@ export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(
     }
   };
   const opened = (e: { newState: string }) => {
-    if (e.newState !== "open" || range.live) return;
+    if (e.newState !== "open") return;
+    pop.current?.querySelector<HTMLElement>('[aria-pressed="true"], button')?.focus();
+    if (range.live) return;
     setFrom(iso(range.from).slice(0, 19).replace("T", " "));
     setTo(iso(range.to).slice(0, 19).replace("T", " "));
   };
