@@ -9,7 +9,8 @@ export interface Servers {
   auth: boolean;
   /** Seconds between stored samples. */
   interval: number;
-  hosts: Host[];
+  /** null without any engine. */
+  hosts: Host[] | null;
 }
 
 export interface Host {
@@ -189,5 +190,6 @@ export interface Session {
 export interface Tick {
   time: number;
   hosts?: Record<string, { cpu?: number; memoryUsed?: number; self?: Cost }>;
-  now: Record<string, Now>;
+  /** null while nothing is measured. */
+  now: Record<string, Now> | null;
 }

@@ -78,7 +78,7 @@ export class ContainerData {
     try {
       let id = this.id;
       if (id === undefined) {
-        const host = (await servers()).hosts.find((h) => h.host === this.host);
+        const host = (await servers()).hosts?.find((h) => h.host === this.host);
         const same = (host?.containers ?? []).filter((c) => c.workload === this.workload);
         id = (same.find((c) => c.state !== "gone") ?? same.sort((a, b) => (b.goneAt ?? 0) - (a.goneAt ?? 0))[0])?.id;
       }
@@ -172,7 +172,7 @@ export class ContainerData {
     this.skew = t.time - Date.now();
     this.lastTick = t.time;
     const d = this.detail.peek();
-    const now = d && t.now[d.id];
+    const now = d && t.now?.[d.id];
     batch(() => {
       if (now) this.now.value = now;
       const values = d && now ? valuesOf(now, d) : undefined;

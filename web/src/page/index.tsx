@@ -7,7 +7,7 @@ import { session } from "../api/client";
 import { startClock } from "../part/clock";
 import { Frame } from "../part/frame";
 import { listen } from "../part/keys";
-import { auth } from "../part/pages";
+import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
 import { applyTheme } from "../part/theme";
 import type { ContainerPage } from "./container";
@@ -74,4 +74,5 @@ render(<App />, document.getElementById("app")!);
 // Asking early finds out about a missing login before the first page is filled; the pages report what else is wrong.
 session().then((s) => {
   auth.value = s.auth;
+  version.value = s.version;
 }, () => undefined);

@@ -104,8 +104,12 @@ function shift(values: (number | null)[], v: number | null): (number | null)[] {
   return [...values, v].slice(-sparkPoints);
 }
 
+// A host may have more than one engine; each has a block of its own.
+const keyOf = (h: Host) => `${h.host} ${h.engine.name}`;
+
 /** One host on the Servers page. */
 export class HostBlock {
+  readonly key: string;
   readonly data;
   readonly engine;
   readonly cpu;
@@ -114,6 +118,7 @@ export class HostBlock {
   readonly rows = signal<Row[]>([]);
 
   constructor(h: Host) {
+    this.key = keyOf(h);
     this.data = signal(h);
     this.engine = signal<Engine>(h.engine);
     this.cpu = signal(h.cpu);
@@ -144,7 +149,7 @@ export class Inventory {
   snapshot(s: Servers): void {
     batch(() => {
       this.fresh.value = true;
-      this.fill(s.hosts);
+      this.fill(s.hosts ?? []);
     });
     keepNames(s);
   }
@@ -156,10 +161,10 @@ export class Inventory {
   }
 
   private fill(hosts: Host[]): void {
-    const before = new Map(this.hosts.peek().map((h) => [h.data.peek().host, h]));
+    const before = new Map(this.hosts.peek().map((h) => [h.key, h]));
     const seen = new Set<string>();
     this.hosts.value = hosts.map((h) => {
-      const block = before.get(h.host) ?? new HostBlock(h);
+      const block = before.get(keyOf(h)) ?? new HostBlock(h);
       block.update(h);
       block.rows.value = h.containers.map((c) => {
         seen.add(c.id);
@@ -192,13 +197,13 @@ export class Inventory {
         block.memoryUsed.value = h.memoryUsed;
         if (h.self) block.self.value = h.self;
       }
-      for (const [id, now] of Object.entries(t.now)) this.rows.get(id)?.tick(now, t.time);
+      for (const [id, now] of Object.entries(t.now ?? {})) this.rows.get(id)?.tick(now, t.time);
       this.beat.value++;
     });
   }
 
   container(c: Container): void {
-    const block = this.hosts.peek().find((h) => h.data.peek().host === c.host);
+    const block = this.hosts.peek().find((h) => h.data.peek().host === c.host && (c.engine === undefined || h.engine.peek().name === c.engine));
     if (!block) return;
     batch(() => {
       const isNew = !this.rows.has(c.id);
@@ -214,7 +219,7 @@ export class Inventory {
   }
 
   engine(e: { host: string; engine: Engine }): void {
-    const block = this.hosts.peek().find((h) => h.data.peek().host === e.host);
+    const block = this.hosts.peek().find((h) => h.data.peek().host === e.host && h.engine.peek().name === e.engine.name);
     if (block) block.engine.value = e.engine;
   }
 }
@@ -223,7 +228,7 @@ const namesMost = 300;
 
 // Only what draws the frame of the page is kept, and it goes with the login.
 function keepNames(s: Servers): void {
-  const hosts = s.hosts.map(({ host, engine, containers }) => ({
+  const hosts = (s.hosts ?? []).map(({ host, engine, containers }) => ({
     host,
     engine: { name: engine.name, address: engine.address, up: true, version: engine.version },
     containers: containers.filter((c) => c.state !== "gone").slice(0, namesMost).map(({ id, name, image, workload, project, origin, state }) => ({ id, name, image, host, workload, project, origin, state })),

@@ -166,7 +166,7 @@ export function ServersPage() {
           >
             {loading && blocks.length === 0 && waited.value && <Skeleton />}
             {blocks.map((b) => (
-              <HostSection key={b.data.value.host} block={b} segment={segment} terms={terms} sort={sort} resort={resort} beat={inventory.beat} frozen={frozen} loading={loading} />
+              <HostSection key={b.key} block={b} segment={segment} terms={terms} sort={sort} resort={resort} beat={inventory.beat} frozen={frozen} loading={loading} />
             ))}
           </div>
           {!loading && <NoMatch words={terms.map((t) => t.text)} segment={segment} matching={matching(rows, segment, terms)} total={total} />}

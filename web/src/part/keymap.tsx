@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { keyMap } from "./keys";
+import { version } from "./pages";
 
 const open = signal(false);
 
@@ -27,6 +28,7 @@ export function KeyMap() {
     <dialog ref={ref} class="pal keymap" aria-labelledby="keymap-title" onClose={() => { open.value = false; }} onClick={(e) => { if (e.target === ref.current) ref.current?.close(); }}>
       <header class="row">
         <h2 id="keymap-title" class="h grow">Keys</h2>
+        <span class="dim">{version.value && `tallyman ${version.value}`}</span>
         <button type="button" class="btn q" onClick={() => ref.current?.close()}>Close</button>
       </header>
       <div class="columns">

@@ -19,3 +19,6 @@ export const pages: readonly Page[] = [{ href: "/", label: "Servers", icon: "ser
 
 /** What the server said of the session; the frame warns when no login is asked for. */
 export const auth = signal(true);
+
+/** The version of the tallyman that answers. */
+export const version = signal("");
