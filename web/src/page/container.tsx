@@ -99,7 +99,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
           <h1>{show(name)} cannot be shown</h1>
           <p>{show(data.problem.value)}</p>
           <p class="row">
-            <button type="button" class="btn" onClick={() => void data.identify()}>Try again</button>
+            <button type="button" class="btn" onClick={() => data.again()}>Try again</button>
             <a class="btn q" href="/">Open Servers</a>
           </p>
         </section>

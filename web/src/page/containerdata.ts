@@ -73,8 +73,15 @@ export class ContainerData {
     this.stream?.stop();
   }
 
+  /** Starts anew after a problem. */
+  again(): void {
+    this.stop();
+    this.problem.value = "";
+    this.start();
+  }
+
   // Asks who the container is when the stream does not say.
-  async identify(): Promise<void> {
+  private async identify(): Promise<void> {
     try {
       let id = this.id;
       if (id === undefined) {
@@ -83,8 +90,10 @@ export class ContainerData {
         id = (same.find((c) => c.state !== "gone") ?? same.sort((a, b) => (b.goneAt ?? 0) - (a.goneAt ?? 0))[0])?.id;
       }
       if (this.detail.peek()) return;
-      if (id === undefined) this.problem.value = "No container of this workload is known on this host.";
-      else this.known(await container(id, this.host));
+      if (id === undefined) {
+        this.problem.value = "No container of this workload is known on this host.";
+        this.stream?.stop();
+      } else this.known(await container(id, this.host));
     } catch (err) {
       this.problem.value = inWords(err);
     }
