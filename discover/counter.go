@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"tallyman"
+	"tallyman/internal/dockerapi"
 )
 
 // reason is why an event was not told.
@@ -36,44 +37,48 @@ type counters struct {
 
 func (c *counters) drop(r reason) { c.dropped[r].Add(1) }
 
-// Counters yields discovery's own numbers. The keys are fixed, every value is a
-// count since New, and each has the label engine beside those named here:
-//
-//	events_seen          events read from the engines
-//	events_told          events given to the observers, inferred ones too
-//	events_dropped       events not given to them {reason: duplicate, health_check,
-//	                     disabled, overflow, invalid, inferred_before,
-//	                     before_start}
-//	events_inferred      events that follow from two inventories
-//	stream_reconnects    event streams opened after the first
-//	stream_gaps          times when events were lost for certain
-//	reconciles           inventories taken {result: ok, error}
-//	inventory_write_errors  failed writes of the inventory file (no label engine)
-//	calls                requests made {call: ping, info, list, inspect, events}
-//
-// seen = told − inferred − own + Σ dropped once the queue is empty, where own are
-// the events of type engine and tallyman.
-func (d *Discovery) Counters(yield func(key string, labels []tallyman.Label, v float64)) {
+// The metrics of discovery.
+var (
+	seenEvents       = counter("tallyman_engine_events_total", "Events read from the engines")
+	toldEvents       = counter("tallyman_discover_events_total", "Events given to the rest of tallyman")
+	droppedEvents    = counter("tallyman_discover_events_dropped_total", "Events not given to the rest of tallyman, by reason")
+	inferredEvents   = counter("tallyman_discover_events_inferred_total", "Events that nobody saw and that follow from two inventories")
+	streamReconnects = counter("tallyman_discover_reconnects_total", "Event streams opened after the first")
+	streamGaps       = counter("tallyman_discover_gaps_total", "Times when events of the engine were lost for certain")
+	inventories      = counter("tallyman_discover_reconciles_total", "Inventories taken, by result")
+	engineCalls      = counter("tallyman_engine_calls_total", "Requests made to the engine, by call")
+	inventoryErrors  = counter("tallyman_discover_inventory_write_errors_total", "Failed writes of the inventory file")
+)
+
+func counter(name, help string) *tallyman.Desc {
+	return &tallyman.Desc{Name: name, Help: help, Type: tallyman.Counter}
+}
+
+// Own are discovery's own numbers, all counted since New. Once the queue is
+// empty, what was seen is what was told, without inferred events and those of
+// the types engine and tallyman, and what was dropped.
+func (d *Discovery) Own() []tallyman.OwnMetric {
+	var own []tallyman.OwnMetric
 	for _, e := range d.engines {
-		engine := tallyman.Label{Name: "engine", Value: e.name}
-		one := func(key string, v uint64) { yield(key, []tallyman.Label{engine}, float64(v)) }
-		two := func(key, name, value string, v uint64) {
-			l := []tallyman.Label{engine, {Name: name, Value: value}}
-			tallyman.SortLabels(l)
-			yield(key, l, float64(v))
+		add := func(desc *tallyman.Desc, read func() uint64, labels ...tallyman.Label) {
+			labels = append(labels, tallyman.Label{Name: "engine", Value: e.name})
+			tallyman.SortLabels(labels)
+			own = append(own, tallyman.OwnMetric{Desc: desc, Labels: labels, Read: func() float64 { return float64(read()) }})
 		}
 		c := &e.count
-		one("events_seen", c.seen.Load())
-		one("events_told", c.told.Load())
+		add(seenEvents, c.seen.Load)
+		add(toldEvents, c.told.Load)
 		for r := range numReasons {
-			two("events_dropped", "reason", r.String(), c.dropped[r].Load())
+			add(droppedEvents, c.dropped[r].Load, tallyman.Label{Name: "reason", Value: r.String()})
 		}
-		one("events_inferred", c.inferred.Load())
-		one("stream_reconnects", c.reconnects.Load())
-		one("stream_gaps", c.gaps.Load())
-		two("reconciles", "result", "ok", c.reconciles.Load())
-		two("reconciles", "result", "error", c.reconcileErrors.Load())
-		e.client.Calls(func(call string, n uint64) { two("calls", "call", call, n) })
+		add(inferredEvents, c.inferred.Load)
+		add(streamReconnects, c.reconnects.Load)
+		add(streamGaps, c.gaps.Load)
+		add(inventories, c.reconciles.Load, tallyman.Label{Name: "result", Value: "ok"})
+		add(inventories, c.reconcileErrors.Load, tallyman.Label{Name: "result", Value: "error"})
+		for _, call := range dockerapi.Calls() {
+			add(engineCalls, func() uint64 { return e.client.Count(call) }, tallyman.Label{Name: "call", Value: call.String()})
+		}
 	}
-	yield("inventory_write_errors", nil, float64(d.store.errors.Load()))
+	return append(own, tallyman.OwnMetric{Desc: inventoryErrors, Read: func() float64 { return float64(d.store.errors.Load()) }})
 }

@@ -58,6 +58,7 @@ type engine struct {
 	streamed     time.Time          // when it was opened
 	streamWait   time.Duration
 	streams      int
+	streamBad    bool
 	connectAt    time.Time // zero: not wanted
 	reconcileAt  time.Time
 	reconciled   time.Time
@@ -414,6 +415,10 @@ func (e *engine) connected(s *dockerapi.Stream, last time.Time, expect key) {
 	e.mu.Lock()
 	e.lastEvent = last
 	e.mu.Unlock()
+	if e.streamBad {
+		e.streamBad = false
+		e.log.Info("the event stream is open again")
+	}
 	e.streams++
 	if e.streams > 1 {
 		e.count.reconnects.Add(1)
@@ -478,9 +483,15 @@ func (e *engine) streamEnded(err error) {
 	e.streamAgain()
 }
 
+// streamFailed is called when the stream could not be opened. The inventory is
+// taken all the same.
 func (e *engine) streamFailed(err error) {
-	if !errors.Is(err, dockerapi.ErrCanceled) {
-		e.log.Debug("the event stream cannot be opened", "err", err)
+	if !errors.Is(err, dockerapi.ErrCanceled) && !e.streamBad {
+		e.streamBad = true
+		e.log.Warn("the event stream cannot be opened; events are inferred from the inventory until it can", "err", err)
+	}
+	if e.reconcileAt.IsZero() {
+		e.reconcileAt = time.Now()
 	}
 	e.streamAgain()
 }

@@ -34,15 +34,29 @@ type Client struct {
 	calls [numCalls]atomic.Uint64
 }
 
-// The calls, as they are counted.
+// Call is one of the requests that a Client makes.
+type Call int
+
+// The calls.
 const (
-	callPing = iota
-	callInfo
-	callList
-	callInspect
-	callEvents
+	CallPing Call = iota
+	CallInfo
+	CallList
+	CallInspect
+	CallEvents
 	numCalls
 )
+
+// Calls are all of them.
+func Calls() []Call { return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents} }
+
+// String is the call's word.
+func (c Call) String() string {
+	return [...]string{"ping", "info", "list", "inspect", "events"}[c]
+}
+
+// Count is how often the call was made.
+func (c *Client) Count(call Call) uint64 { return c.calls[call].Load() }
 
 // DefaultAddress is where an engine listens when nothing else is said.
 const DefaultAddress = "unix:///var/run/docker.sock"
@@ -144,17 +158,9 @@ func (c *Client) Host() string { return c.host }
 // Close closes the idle connections. The client may be used again.
 func (c *Client) Close() { c.base.CloseIdleConnections() }
 
-// Calls yields how often each call was made, the same key always for the same
-// call.
-func (c *Client) Calls(yield func(call string, n uint64)) {
-	for i, name := range [numCalls]string{"ping", "info", "list", "inspect", "events"} {
-		yield(name, c.calls[i].Load())
-	}
-}
-
 // Ping asks whether the engine answers.
 func (c *Client) Ping(ctx context.Context) (Ping, error) {
-	c.calls[callPing].Add(1)
+	c.calls[CallPing].Add(1)
 	t := &trip{}
 	r, err := c.api.Ping(withTrip(ctx, t), client.PingOptions{})
 	if err != nil {
@@ -165,7 +171,7 @@ func (c *Client) Ping(ctx context.Context) (Ping, error) {
 
 // Info asks the engine about itself and its host.
 func (c *Client) Info(ctx context.Context) (Info, error) {
-	c.calls[callInfo].Add(1)
+	c.calls[CallInfo].Add(1)
 	var out Info
 	t := &trip{out: &out}
 	if _, err := c.api.Info(withTrip(ctx, t), client.InfoOptions{}); err != nil {
@@ -176,7 +182,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 
 // List is all containers, stopped ones too. Entries without a valid id are left out.
 func (c *Client) List(ctx context.Context) ([]Summary, error) {
-	c.calls[callList].Add(1)
+	c.calls[CallList].Add(1)
 	var out []Summary
 	t := &trip{out: &out}
 	if _, err := c.api.ContainerList(withTrip(ctx, t), client.ContainerListOptions{All: true}); err != nil {
@@ -197,7 +203,7 @@ func (c *Client) Inspect(ctx context.Context, id string) (*Details, error) {
 	if !ValidID(id) {
 		return nil, &Error{Failure: Answered, Call: "inspect", Text: ErrInvalidID.Error(), err: ErrInvalidID}
 	}
-	c.calls[callInspect].Add(1)
+	c.calls[CallInspect].Add(1)
 	out := new(Details)
 	t := &trip{out: out}
 	if _, err := c.api.ContainerInspect(withTrip(ctx, t), id, client.ContainerInspectOptions{}); err != nil {

@@ -40,7 +40,7 @@ type Stream struct {
 // remembers from since on (see Since), then those that happen. The stream ends
 // with ctx, with Close, or by itself with an error from Next.
 func (c *Client) Events(ctx context.Context, since string) (*Stream, error) {
-	c.calls[callEvents].Add(1)
+	c.calls[CallEvents].Add(1)
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	t := &trip{stream: true}

@@ -35,7 +35,7 @@
 // before is never touched. A file whose sync failed is written to no more.
 //
 // Open cuts an unfinished last line off. A line in the middle that is no event
-// is skipped. Both are counted, see [Store.Counters].
+// is skipped. Both are counted, see [Store.Own].
 //
 // An event whose id is stored is skipped. The ids of the newest
 // [Options.RememberIDs] events are known for that; an older event that comes

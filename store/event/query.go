@@ -98,7 +98,7 @@ func (s *Store) each(ctx context.Context, v view, f func(line []byte, id string,
 		return nil // its time was over
 	}
 	if err != nil {
-		s.readError()
+		s.count.readErrors.Add(1)
 		return err
 	}
 	defer h.Close()
@@ -109,7 +109,7 @@ func (s *Store) each(ctx context.Context, v view, f func(line []byte, id string,
 		}
 		line, err := r.next()
 		if err != nil {
-			s.readError()
+			s.count.readErrors.Add(1)
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
 		if line == nil {
@@ -122,12 +122,6 @@ func (s *Store) each(ctx context.Context, v view, f func(line []byte, id string,
 			return nil
 		}
 	}
-}
-
-func (s *Store) readError() {
-	s.mu.Lock()
-	s.count.readErrors++
-	s.mu.Unlock()
 }
 
 // search adds what matches in one file to found.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tallyman"
@@ -111,10 +112,12 @@ func (f *dayFile) cover(t time.Time) {
 	}
 }
 
+// counts are read without the lock, by whoever shows them.
 type counts struct {
-	appended, duplicates, torn, corrupt uint64
-	expiredFiles, expiredBytes          uint64
-	writeErrors, syncErrors, readErrors uint64
+	appended, duplicates, torn, corrupt atomic.Uint64
+	expiredFiles, expiredBytes          atomic.Uint64
+	writeErrors, syncErrors, readErrors atomic.Uint64
+	files, bytes                        atomic.Int64
 }
 
 // Open opens or makes the store: it reads every file once, cuts a torn last
@@ -205,7 +208,7 @@ func (s *Store) readFile(f *dayFile) error {
 		}
 		id, at, ok := head(line)
 		if !ok || !json.Valid(line) {
-			s.count.corrupt++
+			s.count.corrupt.Add(1)
 			s.opt.Log.Warn("a line that is no event is skipped", "file", f.name, "offset", r.offset-int64(len(line))-1)
 			continue
 		}
@@ -214,7 +217,7 @@ func (s *Store) readFile(f *dayFile) error {
 	}
 	f.size = whole
 	if torn := r.total - whole; torn > 0 {
-		s.count.torn++
+		s.count.torn.Add(1)
 		s.opt.Log.Warn("an unfinished last line is cut off", "file", f.name, "bytes", torn)
 		if err := os.Truncate(path, whole); err != nil {
 			return err
@@ -242,7 +245,7 @@ func (s *Store) AppendEvents(events []tallyman.Event) error {
 			return errors.New("append events: an event without an id")
 		}
 		if inBatch[e.ID] || s.ids.has(e.ID) {
-			s.count.duplicates++
+			s.count.duplicates.Add(1)
 			continue
 		}
 		if err := enc.Encode(e); err != nil { // ends the line
@@ -256,7 +259,7 @@ func (s *Store) AppendEvents(events []tallyman.Event) error {
 	}
 	err := s.write(buf.Bytes(), fresh)
 	if err != nil {
-		s.count.writeErrors++
+		s.count.writeErrors.Add(1)
 		err = fmt.Errorf("append events: %w", err)
 	}
 	if (err != nil) != s.failing {
@@ -296,7 +299,8 @@ func (s *Store) write(data []byte, events []*tallyman.Event) error {
 		f.cover(e.Time)
 		s.ids.add(e.ID)
 	}
-	s.count.appended += uint64(len(events))
+	s.count.appended.Add(uint64(len(events)))
+	s.count.bytes.Add(int64(n))
 	return nil
 }
 
@@ -308,7 +312,8 @@ func (s *Store) writable() (*dayFile, error) {
 		if s.writing.day.Equal(today) && s.writing.size < most {
 			return s.writing, nil
 		}
-		s.sync()
+		s.dirty = true // a sync that is under way would end at a closed file
+		_ = s.sync()   // counted and logged there
 		s.leave()
 	}
 	parts := 0
@@ -356,27 +361,54 @@ func (s *Store) leave() {
 		return
 	}
 	if err := s.current.Close(); err != nil {
-		s.count.syncErrors++
+		s.count.syncErrors.Add(1)
 	}
 	s.current, s.writing, s.dirty = nil, nil, false
 }
 
-// sync syncs what was written. After a failed sync nobody knows what the disk
-// has, and another sync would only pretend: the file is left as it is and the
-// next events go into a new one.
+// sync syncs what was written, with the lock held.
 func (s *Store) sync() error {
 	if !s.dirty || s.current == nil {
 		return nil
 	}
 	s.dirty = false
 	err := s.current.Sync()
-	if err != nil {
-		s.count.syncErrors++
-		s.opt.Log.Error("events could not be synced to disk; a new file is begun", "file", s.writing.name, "err", err)
-		s.writing.sealed = true
+	s.synced(s.current, s.writing, err)
+	return err
+}
+
+// synced takes note of a sync. After a failed one nobody knows what the disk
+// has, and another would only pretend: the file is left as it is and the next
+// events go into a new one.
+func (s *Store) synced(h file, f *dayFile, err error) {
+	if err == nil {
+		return
+	}
+	s.count.syncErrors.Add(1)
+	s.opt.Log.Error("events could not be synced to disk; a new file is begun", "file", f.name, "err", err)
+	f.sealed = true
+	if s.current == h {
 		s.leave()
 	}
-	return err
+}
+
+// syncNow syncs without holding the lock meanwhile, so that a slow disk delays
+// neither appends nor queries.
+func (s *Store) syncNow() {
+	s.mu.Lock()
+	h, f, dirty := s.current, s.writing, s.dirty
+	s.dirty = false
+	s.mu.Unlock()
+	if h == nil || !dirty {
+		return
+	}
+	err := h.Sync()
+	if err == nil || errors.Is(err, os.ErrClosed) { // closed meanwhile, after a sync of its own
+		return
+	}
+	s.mu.Lock()
+	s.synced(h, f, err)
+	s.mu.Unlock()
 }
 
 // syncFolder makes a new or removed file durable. Some file systems cannot; the
@@ -402,8 +434,8 @@ func (s *Store) syncer() {
 			return
 		case <-t.C:
 		}
+		s.syncNow()
 		s.mu.Lock()
-		_ = s.sync() // counted and logged there
 		if now := s.opt.now(); now.Sub(expired) > time.Minute || now.Before(expired) {
 			expired = now
 			s.expire()
@@ -437,17 +469,19 @@ func (s *Store) expire() {
 			continue
 		}
 		if err := os.Remove(filepath.Join(s.opt.Dir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.count.writeErrors++
+			s.count.writeErrors.Add(1)
 			keep = append(keep, f)
 			continue
 		}
 		total -= f.size
 		removed = true
-		s.count.expiredFiles++
-		s.count.expiredBytes += uint64(f.size)
+		s.count.expiredFiles.Add(1)
+		s.count.expiredBytes.Add(uint64(f.size))
 	}
 	clear(s.files[len(keep):])
 	s.files = keep
+	s.count.files.Store(int64(len(keep)))
+	s.count.bytes.Store(total)
 	if removed {
 		s.syncFolder()
 	}
@@ -462,6 +496,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.stop)
+	s.dirty = s.current != nil
 	err := s.sync()
 	s.leave()
 	s.mu.Unlock()
@@ -472,32 +507,38 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Counters yields the store's own numbers. The keys are fixed; all but bytes and
-// files count since Open:
-//
-//	appended, duplicates    events stored, and skipped because they were
-//	torn, corrupt           unfinished last lines cut off, lines skipped
-//	expired_files, expired_bytes
-//	write_errors, sync_errors, read_errors
-//	files, bytes            what is there now
-func (s *Store) Counters(yield func(key string, labels []tallyman.Label, v float64)) {
-	s.mu.Lock()
-	c := s.count
-	files := len(s.files)
-	var total int64
-	for _, f := range s.files {
-		total += f.size
+// Own are the store's own numbers; the counters count since Open.
+func (s *Store) Own() []tallyman.OwnMetric {
+	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
+	with := func(name, value string) []tallyman.Label { return []tallyman.Label{{Name: name, Value: value}} }
+	c := &s.count
+	return []tallyman.OwnMetric{
+		{Desc: appendedEvents, Read: read(&c.appended)},
+		{Desc: skippedEvents, Read: read(&c.duplicates)},
+		{Desc: damagedLines, Labels: with("damage", "torn"), Read: read(&c.torn)},
+		{Desc: damagedLines, Labels: with("damage", "corrupt"), Read: read(&c.corrupt)},
+		{Desc: expiredFiles, Read: read(&c.expiredFiles)},
+		{Desc: expiredBytes, Read: read(&c.expiredBytes)},
+		{Desc: diskErrors, Labels: with("op", "write"), Read: read(&c.writeErrors)},
+		{Desc: diskErrors, Labels: with("op", "sync"), Read: read(&c.syncErrors)},
+		{Desc: diskErrors, Labels: with("op", "read"), Read: read(&c.readErrors)},
+		{Desc: storeFiles, Read: func() float64 { return float64(c.files.Load()) }},
+		{Desc: storeBytes, Read: func() float64 { return float64(c.bytes.Load()) }},
 	}
-	s.mu.Unlock()
-	for _, n := range [...]struct {
-		key string
-		v   uint64
-	}{
-		{"appended", c.appended}, {"duplicates", c.duplicates}, {"torn", c.torn}, {"corrupt", c.corrupt},
-		{"expired_files", c.expiredFiles}, {"expired_bytes", c.expiredBytes},
-		{"write_errors", c.writeErrors}, {"sync_errors", c.syncErrors}, {"read_errors", c.readErrors},
-		{"files", uint64(files)}, {"bytes", uint64(total)},
-	} {
-		yield(n.key, nil, float64(n.v))
-	}
+}
+
+// The metrics of the store.
+var (
+	appendedEvents = counter("tallyman_event_store_appended_total", "", "Events stored")
+	skippedEvents  = counter("tallyman_event_store_duplicates_total", "", "Events skipped because they were stored already")
+	damagedLines   = counter("tallyman_event_store_damaged_lines_total", "", "Lines cut off or skipped, by damage")
+	expiredFiles   = counter("tallyman_event_store_expired_files_total", "", "Files removed by the retention")
+	expiredBytes   = counter("tallyman_event_store_expired_bytes_total", "bytes", "Size of the files removed by the retention")
+	diskErrors     = counter("tallyman_event_store_errors_total", "", "Failed disk operations, by operation")
+	storeFiles     = &tallyman.Desc{Name: "tallyman_event_store_files", Help: "Files of the event store", Type: tallyman.Gauge}
+	storeBytes     = &tallyman.Desc{Name: "tallyman_event_store_bytes", Help: "Size of the event store", Unit: "bytes", Type: tallyman.Gauge}
+)
+
+func counter(name, unit, help string) *tallyman.Desc {
+	return &tallyman.Desc{Name: name, Help: help, Unit: unit, Type: tallyman.Counter}
 }

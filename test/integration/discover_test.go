@@ -238,7 +238,7 @@ func TestExec(t *testing.T) {
 		t.Errorf("exec_create: got %v, want one with the id of exec_die", create)
 	}
 	attribute(t, w.wait(id, "health_status", 1)[0], "health", "healthy")
-	w.until("health checks to be dropped", func() bool { return w.counter("events_dropped", "health_check") >= 9 })
+	w.until("health checks to be dropped", func() bool { return w.counter("tallyman_discover_events_dropped_total", "health_check") >= 9 })
 	if n := len(w.of(id, "exec_create", "exec_start", "exec_die")); n != 3 {
 		t.Errorf("got %d exec events, want the three of the one exec by hand:\n%s", n, w.dump(id))
 	}
@@ -250,13 +250,13 @@ func TestExec(t *testing.T) {
 	}
 }
 
-func (w *watcher) counter(key, label string) float64 {
+func (w *watcher) counter(name, label string) float64 {
 	var sum float64
-	w.d.Counters(func(k string, labels []tallyman.Label, v float64) {
-		if k == key && (label == "" || slices.ContainsFunc(labels, func(l tallyman.Label) bool { return l.Value == label })) {
-			sum += v
+	for _, m := range w.d.Own() {
+		if m.Desc.Name == name && slices.ContainsFunc(m.Labels, func(l tallyman.Label) bool { return l.Value == label }) {
+			sum += m.Read()
 		}
-	})
+	}
 	return sum
 }
 
