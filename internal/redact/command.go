@@ -18,7 +18,7 @@ func Args(argv []string) []string {
 	var st state
 	for i, a := range argv {
 		if strings.ContainsFunc(a, unicode.IsSpace) && !st.wantsValue() {
-			out[i] = st.line(a)
+			out[i] = st.element(a)
 			continue
 		}
 		out[i] = st.word(a)
@@ -39,6 +39,7 @@ type state struct {
 	name   string  // a sensitive flag or header that waits for its value
 	user   bool    // the value has the form user:secret
 	scheme bool    // "Authorization:" was seen, a scheme may stand before the value
+	lines  int     // how many lines the word is in: their text is looked at as a whole
 }
 
 // client is a program with short flags that carry a secret.
@@ -76,14 +77,26 @@ func clientOf(base string) *client {
 	return nil
 }
 
+// element treats text whose ends are known: a header of which all is the value,
+// or else a line.
+func (st *state) element(s string) string {
+	name, value, ok := strings.Cut(s, ":")
+	if ok && isName(name) && Sensitive(name) && value != "" && unicode.IsSpace(rune(value[0])) && !strings.ContainsAny(value, "\r\n") {
+		return name + ": " + Mark
+	}
+	return st.line(s)
+}
+
 // wantsValue reports that the next word is a secret as a whole.
 func (st *state) wantsValue() bool { return st.name != "" || st.user }
 
 // line treats s as words between blanks; the blanks are kept.
 func (st *state) line(s string) string {
-	if t := looks(s); t != s {
-		s = t
+	if st.lines == 0 {
+		s = looks(s)
 	}
+	st.lines++
+	defer func() { st.lines-- }()
 	var b strings.Builder
 	b.Grow(len(s))
 	for s != "" {
@@ -134,7 +147,7 @@ func (st *state) word(w string) string {
 	}
 	// A quoted word that holds a line of its own: sh -c 'mysql -px'.
 	if len(w) >= 2 && (w[0] == '"' || w[0] == '\'') && w[len(w)-1] == w[0] && strings.ContainsFunc(w, unicode.IsSpace) {
-		return w[:1] + st.line(w[1:len(w)-1]) + w[:1]
+		return w[:1] + st.element(w[1:len(w)-1]) + w[:1]
 	}
 	if st.client != nil && len(w) >= 2 && w[0] == '-' && w[1] != '-' {
 		if out, ok := st.short(w); ok {
@@ -147,7 +160,7 @@ func (st *state) word(w string) string {
 			i := strings.IndexByte(w, '=') + 1
 			return w[:i] + restOf(w[i:])
 		}
-		return generic(w)
+		return st.generic(w)
 	}
 	if name, ok := strings.CutSuffix(bare, ":"); ok && isName(name) && Sensitive(name) {
 		st.name, st.scheme = name, true
@@ -158,12 +171,12 @@ func (st *state) word(w string) string {
 		if isName(name) && len(name) > 1 && Sensitive(name) && !strings.HasPrefix(name, "no-") {
 			st.name, st.scheme = name, false
 		}
-		return generic(w)
+		return st.generic(w)
 	}
 	if c := clientOf(base(bare)); c != nil {
 		st.client = c
 	}
-	return generic(w)
+	return st.generic(w)
 }
 
 // value treats the word after a flag that takes a secret. done is false when
@@ -227,9 +240,12 @@ func restOf(value string) string {
 }
 
 // generic treats a word that no rule for commands knows.
-func generic(w string) string {
-	if t, ok := inJSON(w); ok {
+func (st *state) generic(w string) string {
+	if t, ok := inJSON("", w); ok {
 		return t
+	}
+	if st.lines > 0 {
+		return w
 	}
 	return Text(w)
 }

@@ -12,7 +12,7 @@ import (
 // the key is sensitive, the sensitive members when it is JSON, else what looks
 // like a secret.
 func Label(key, value string) string {
-	if t, ok := inJSON(value); ok {
+	if t, ok := inJSON(key, value); ok {
 		return t
 	}
 	if Sensitive(key) && secretValue(key, value) {
@@ -51,9 +51,9 @@ func Env(env []string) []string {
 	return out
 }
 
-// inJSON redacts s when it is a JSON object or list. The text is kept as it is
+// inJSON redacts s, which stands under name, when it is a JSON object or list. The text is kept as it is
 // unless something was found; then it is written anew, members sorted.
-func inJSON(s string) (string, bool) {
+func inJSON(name, s string) (string, bool) {
 	t := strings.TrimSpace(s)
 	if len(t) < 2 || t[0] != '{' && t[0] != '[' {
 		return "", false
@@ -64,7 +64,7 @@ func inJSON(s string) (string, bool) {
 	if dec.Decode(&v) != nil || dec.More() {
 		return "", false
 	}
-	v, changed := inValue("", v, 0)
+	v, changed := inValue(name, v, 0)
 	if !changed {
 		return s, true
 	}

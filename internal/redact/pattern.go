@@ -11,7 +11,7 @@ import (
 // sensitive k=v pairs. It is for free text; commands and labels have functions
 // of their own, which use it.
 func Text(s string) string {
-	return pairs(looks(s))
+	return headers(pairs(looks(s)))
 }
 
 // looks removes secrets that are known by their look.
@@ -28,12 +28,40 @@ func looks(s string) string {
 	if strings.ContainsAny(s, "?&") {
 		s = queryPairs(s)
 	}
-	s = scheme.ReplaceAllStringFunc(s, func(m string) string {
-		p := scheme.FindStringSubmatch(m)
-		return p[1] + p[2] + Mark
-	})
-	s = hash.ReplaceAllString(s, Mark)
-	return token.ReplaceAllString(s, Mark)
+	// The expressions below are dear and seldom match: a look for the letters
+	// that each needs comes first.
+	if containsFold(s, "bearer") || containsFold(s, "basic") {
+		s = scheme.ReplaceAllStringFunc(s, func(m string) string {
+			p := scheme.FindStringSubmatch(m)
+			return p[1] + p[2] + Mark
+		})
+	}
+	if strings.ContainsAny(s, "${") {
+		s = hash.ReplaceAllString(s, Mark)
+	}
+	for _, hint := range tokenHints {
+		if strings.Contains(s, hint) {
+			return token.ReplaceAllString(s, Mark)
+		}
+	}
+	return s
+}
+
+// containsFold reports whether word, which is in lower case, occurs in s in any case.
+func containsFold(s, word string) bool {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if s[i]|0x20 == word[0] && strings.EqualFold(s[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenHints has, for every alternative of token, letters that it cannot do without.
+var tokenHints = [...]string{
+	"eyJ", "AKIA", "ASIA", "ABIA", "ACCA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "gl", "ATBB", "ATATT",
+	"xox", "xapp-", "hooks.slack.com", "AIza", "ya29.", "GOCSPX-", "_live_", "_test_", "whsec_", "sk-", "npm_", "pypi-",
+	"rubygems_", "dckr_", "SWMTKN-", "SWMKEY-", "_v1_", "hvs.", "hvb.", "hvr.", "SG.", "shp", "dapi", "NRAK-", "NRII-", ":AA", "AGE-SECRET-KEY-",
 }
 
 var (
@@ -97,7 +125,7 @@ func queryPairs(s string) string {
 	})
 }
 
-// pairs removes the values of sensitive k=v and k: v pairs.
+// pairs removes the values of sensitive k=v pairs.
 func pairs(s string) string {
 	if strings.IndexByte(s, '=') >= 0 {
 		s = pair.ReplaceAllStringFunc(s, func(m string) string {
@@ -108,6 +136,11 @@ func pairs(s string) string {
 			return p[1] + p[2] + quoteAs(p[3])
 		})
 	}
+	return s
+}
+
+// headers removes the values of sensitive k: v pairs, each to the end of its line.
+func headers(s string) string {
 	if strings.Contains(s, ": ") {
 		s = header.ReplaceAllStringFunc(s, func(m string) string {
 			p := header.FindStringSubmatch(m)

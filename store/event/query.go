@@ -64,7 +64,7 @@ func (s *Store) Events(ctx context.Context, q tallyman.EventQuery) (events []tal
 	slices.SortFunc(views, func(a, b view) int { return b.max.Compare(a.max) })
 	found := &newest{most: limit + 1}
 	for _, v := range views {
-		if v.min.IsZero() && v.max.IsZero() || !m.mayHold(v) {
+		if !m.mayHold(v) {
 			continue
 		}
 		if oldest, full := found.edge(); full && v.max.Before(oldest) {
@@ -84,9 +84,11 @@ func (s *Store) Events(ctx context.Context, q tallyman.EventQuery) (events []tal
 func (s *Store) views() []view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]view, len(s.files))
-	for i, f := range s.files {
-		out[i] = view{f.name, f.size, f.min, f.max}
+	out := make([]view, 0, len(s.files))
+	for _, f := range s.files {
+		if f.some {
+			out = append(out, view{f.name, f.size, f.min, f.max})
+		}
 	}
 	return out
 }

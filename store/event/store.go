@@ -99,17 +99,19 @@ type dayFile struct {
 	day      time.Time
 	size     int64
 	sealed   bool      // not to be appended to any more
-	min, max time.Time // of the events in it
+	some     bool      // there are events in it
+	min, max time.Time // of them
 }
 
 // cover widens the range to t.
 func (f *dayFile) cover(t time.Time) {
-	if f.min.IsZero() || t.Before(f.min) {
+	if !f.some || t.Before(f.min) {
 		f.min = t
 	}
-	if f.max.IsZero() || t.After(f.max) {
+	if !f.some || t.After(f.max) {
 		f.max = t
 	}
+	f.some = true
 }
 
 // counts are read without the lock, by whoever shows them.

@@ -67,17 +67,25 @@ func mustAppend(t *testing.T, s *Store, numbers ...int) {
 	}
 }
 
+// ids are those of all events, oldest first.
 func ids(t *testing.T, s *Store) []string {
 	t.Helper()
-	events, _, err := s.Events(t.Context(), tallyman.EventQuery{Limit: MaxLimit})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out []string
-	for _, e := range slices.Backward(events) {
-		out = append(out, e.ID)
+	q := tallyman.EventQuery{Limit: MaxLimit}
+	for {
+		events, more, err := s.Events(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			out = append(out, e.ID)
+		}
+		if !more {
+			slices.Reverse(out)
+			return out
+		}
+		q.Before = out[len(out)-1]
 	}
-	return out
 }
 
 func wantIDs(t *testing.T, s *Store, numbers ...int) {
