@@ -67,6 +67,9 @@ type Supervisor struct {
 	missing  []tallyman.Absence // sources that could not be made
 	attached map[string]*attachment
 
+	// unread is set when a container was attached after the last round.
+	unread bool
+
 	wake   chan struct{}
 	demand chan chan struct{}
 
@@ -225,7 +228,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-retry.C:
 			s.retry()
 		case done := <-s.demand:
-			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh {
+			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh || s.unread && now.After(last) {
 				last = s.round(&b, now, false)
 			}
 			close(done)
@@ -259,6 +262,7 @@ func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time 
 	for _, src := range s.sources {
 		src.Collect(b)
 	}
+	s.unread = false
 	s.counts.last = time.Since(start).Seconds()
 	s.counts.seconds += s.counts.last
 	s.counts.rounds++
@@ -308,6 +312,7 @@ func (s *Supervisor) apply() {
 func (s *Supervisor) attach(c *tallyman.Container) {
 	a := &attachment{target: s.containerTarget(c), failed: map[string]error{}}
 	s.attached[c.ID] = a
+	s.unread = true
 	for _, src := range s.sources {
 		if src.kind.Watches(tallyman.ContainerTarget) {
 			s.try(a, src)

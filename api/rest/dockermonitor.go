@@ -62,21 +62,39 @@ func (s *Service) monitorOne(w http.ResponseWriter, r *http.Request) {
 	monitorWrite(w, http.StatusOK, map[string]monitored{c.Name: monitor(c, p)})
 }
 
-// measured is the present, with a fresh round when a running container has not
-// been measured yet.
+// measured is the present. A container that has only just been found needs a
+// round of its own, or two for a rate: then, and only then, this takes a
+// second.
 func (s *Service) measured(ctx context.Context, list []*tallyman.Container) query.Present {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
 	p := s.o.Current.Present()
-	for _, c := range list {
-		if c.State == tallyman.Running && !c.Disabled && (p.Containers[c.ID] == nil || !p.Containers[c.ID].CPU.Known) {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			if s.o.Fresh(ctx) == nil {
-				return s.o.Current.Present()
+	for try := 0; try < 2 && unmeasured(&p, list); try++ {
+		if try > 0 {
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
 			}
+		}
+		if s.o.Fresh(ctx) != nil {
 			break
 		}
+		p = s.o.Current.Present()
 	}
 	return p
+}
+
+// unmeasured reports whether a container lacks figures that it will have: it
+// is collected already, or has started so recently that it will be.
+func unmeasured(p *query.Present, list []*tallyman.Container) bool {
+	for _, c := range list {
+		n := p.Containers[c.ID]
+		awaited := n != nil || time.Since(c.Started) < 5*time.Second
+		if c.State == tallyman.Running && !c.Disabled && awaited && (n == nil || !n.CPU.Known) {
+			return true
+		}
+	}
+	return false
 }
 
 func monitor(c *tallyman.Container, p query.Present) monitored {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman/internal/testkit"
+)
+
+type engine struct {
+	Up                    bool
+	Error, Failure        string
+	Version, Name         string
+	LastGood, Since       int64
+	APIVersion, CgroupVer string
+}
+
+func engineOf(p *testkit.Program) engine {
+	var a struct{ Hosts []struct{ Engine engine } }
+	p.JSON("/api/tallyman/v1/servers", &a)
+	return a.Hosts[0].Engine
+}
+
+// Without an engine tallyman runs and says so; it takes the engine up when it
+// comes, and loses nothing when it goes.
+func TestEngineComesAndGoes(t *testing.T) {
+	d := testkit.NewDocker(t)
+	proxy := testkit.NewProxy(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", proxy.Address(), "--interval", "1s")
+	if e := engineOf(p); e.Up || e.Error == "" || e.Failure != "refused" {
+		t.Errorf("without an engine: %+v, want down, refused, with words", e)
+	}
+	status, body := p.Get("/docker-monitor/api/v1.0/metrics")
+	if status != http.StatusInternalServerError || !strings.Contains(body, `"error":"`) {
+		t.Errorf("docker-monitor without an engine: %d %s, want 500 with its error", status, body)
+	}
+
+	id := d.Start(nil, "sleep", "600")
+	proxy.Pass()
+	waitFor(t, p, id, "the engine's containers are there", func(c container) bool { return c.State == "running" && c.Now != nil })
+	if e := engineOf(p); !e.Up || e.Version == "" {
+		t.Errorf("with an engine: %+v, want up with its version", e)
+	}
+
+	// Away for a while, in which one container dies and one comes.
+	proxy.Refuse()
+	testkit.Eventually(t, 15*time.Second, "the engine is down", func() error {
+		if e := engineOf(p); e.Up {
+			return fmt.Errorf("%+v", e)
+		}
+		return nil
+	})
+	if c := containers(p)[id]; c.State != "running" || c.Now == nil {
+		t.Errorf("while the engine is away the container is %+v, want running and measured", c)
+	}
+	short := d.Start(nil, "sh", "-c", "exit 5")
+	d.Cmd("kill", id)
+	time.Sleep(time.Second)
+	proxy.Pass()
+	waitFor(t, p, id, "the death was noticed", func(c container) bool { return c.State == "exited" })
+	c := waitFor(t, p, short, "so was the one that came and died", func(c container) bool { return c.State == "exited" })
+	if c.ExitCode == nil || *c.ExitCode != 5 {
+		t.Errorf("exit code = %v, want 5", c.ExitCode)
+	}
+	for _, one := range []string{id, short} {
+		testkit.Eventually(t, 10*time.Second, "its death is recorded", func() error {
+			if got := actions(eventsOf(p, one)); strings.Count(got, "die") != 1 {
+				return fmt.Errorf("events %q, want one die", got)
+			}
+			return nil
+		})
+	}
+	var a struct{ Events []event }
+	p.JSON("/api/tallyman/v1/events?type=engine", &a)
+	if got := actions(a.Events); !strings.Contains(got, "up down") {
+		t.Errorf("events of the engine, newest first: %q, want it to go down and come up", got)
+	}
+}
+
+func TestDockerMonitor(t *testing.T) {
+	d := testkit.NewDocker(t)
+	proxy := testkit.NewProxy(t)
+	proxy.Pass()
+	running := d.Name("runs")
+	stopped := d.Name("stopped")
+	d.Start([]string{"--name", running}, "sleep", "600")
+	d.Start([]string{"--name", stopped}, "true")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", proxy.Address(), "--interval", "1s")
+
+	status, body := p.Get("/docker-monitor/api/v1.0/metrics")
+	var list []map[string]map[string]any
+	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s: %v", status, body, err)
+	}
+	seen := map[string]map[string]any{}
+	for _, one := range list {
+		if len(one) != 1 {
+			t.Errorf("an entry of the list has %d names, want 1: %v", len(one), one)
+		}
+		for name, v := range one {
+			seen[name] = v
+		}
+	}
+	if m := seen[running]; m["status"] != "running" {
+		t.Errorf("the list has %v for %s", m, running)
+	} else {
+		for _, key := range []string{"cpu", "mem"} {
+			if _, ok := m[key].(float64); !ok {
+				t.Errorf("%s = %v, want a number", key, m[key])
+			}
+		}
+	}
+	if _, ok := seen[stopped]; ok {
+		t.Errorf("the list has %s, which does not run", stopped)
+	}
+	if _, body = p.Get("/docker-monitor/api/v1.0/metrics/" + stopped); body != `{"`+stopped+`":{"status":"exited"}}` {
+		t.Errorf("a container that is not running: %s, want its status alone", body)
+	}
+	if status, body = p.Get("/docker-monitor/api/v1.0/metrics/nobody"); status != http.StatusNotFound || body != `{"error":"Resource not found"}` {
+		t.Errorf("an unknown name: %d %s", status, body)
+	}
+	start := time.Now()
+	for range 50 {
+		p.Get("/docker-monitor/api/v1.0/metrics")
+	}
+	if each := time.Since(start) / 50; each > 50*time.Millisecond {
+		t.Errorf("an answer takes %v, want milliseconds", each)
+	} else {
+		t.Logf("an answer takes %v", each)
+	}
+
+	proxy.Stall()
+	testkit.Eventually(t, 25*time.Second, "an engine that is too slow gives 408", func() error {
+		status, body := p.Get("/docker-monitor/api/v1.0/metrics")
+		if status != http.StatusRequestTimeout || body != `{"error":"The server is overloaded. Try later."}` {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
+	proxy.Refuse()
+	testkit.Eventually(t, 15*time.Second, "an engine that refuses gives 500", func() error {
+		status, body := p.Get("/docker-monitor/api/v1.0/metrics/" + running)
+		if status != http.StatusInternalServerError || !strings.Contains(body, "no socket") {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
+}
