@@ -271,7 +271,7 @@ func (l *life) before(start bool, t time.Time, c *tallyman.Container, fresh bool
 		return fresh && !c.Started.After(b.Started) // no other start is known
 	}
 	// The base's own death, unless its next start was missed.
-	return !(fresh && c.Started.After(b.Finished))
+	return !(fresh && c.Started.After(b.Started))
 }
 
 // up reports whether the container was last known to run, by what was told.

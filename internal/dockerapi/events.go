@@ -81,7 +81,7 @@ func (s *Stream) Next() (Event, error) {
 		switch {
 		case m.TimeNano != 0:
 			e.Time = time.Unix(0, m.TimeNano).UTC()
-		case m.Time != 0:
+		case m.Time > 0 && m.Time < 1<<33: // later than 2242 cannot be written as nanoseconds
 			e.Time = time.Unix(m.Time, 0).UTC()
 		}
 		return e, nil
