@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,6 @@ import (
 	"tallyman/config"
 	"tallyman/discover"
 	"tallyman/internal/fsx"
-	"tallyman/internal/httpx"
 	"tallyman/pipeline"
 	"tallyman/query"
 	"tallyman/store/event"
@@ -134,8 +134,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 	if err != nil {
 		return nil, err
 	}
-	var own []tallyman.OwnMetric
-	own = append(append(append(own, a.pipeline.Own()...), a.events.Own()...), a.samples.Own()...)
+	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), store.Own(), a.discovery.Own())
 	a.supervisor = attach.New(attach.Options{
 		Kinds:  all.Sources,
 		Source: tallyman.SourceOptions{Log: log, Proc: hostPath("/proc"), Sys: hostPath("/sys"), Cgroup: hostPath("/sys/fs/cgroup"), Memory: hostMemory(), Started: time.Now(), Own: own},
@@ -158,8 +157,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 		metrics[m.Desc.Name] = m.Desc
 	}
 	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, Fresh: a.supervisor.Fresh, Metrics: metrics, Log: log})
-	var routes []httpx.Route
-	routes = append(append(append(routes, service.Routes()...), a.hub.Routes()...), promAPI.Routes()...)
+	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes())
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
 	})
