@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attach
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman"
+)
+
+var desc = &tallyman.Desc{Name: "m", Type: tallyman.Gauge}
+
+// fake is a source of one value per container.
+type fake struct {
+	targets map[string]*tallyman.Series
+	fail    map[string]error
+	closed  bool
+	history []string // what happened, in order
+}
+
+func (f *fake) Attach(t *tallyman.Target) error {
+	if err := f.fail[t.ID]; err != nil {
+		return err
+	}
+	f.history = append(f.history, "attach "+t.ID)
+	f.targets[t.ID] = t.Series(desc)
+	return nil
+}
+
+func (f *fake) Detach(t *tallyman.Target) {
+	if f.targets[t.ID] != nil {
+		f.history = append(f.history, "detach "+t.ID)
+		delete(f.targets, t.ID)
+	}
+}
+
+func (f *fake) Collect(b *tallyman.Batch) {
+	for _, s := range f.targets {
+		b.Add(s, 1)
+	}
+}
+
+func (f *fake) Close() error {
+	f.closed = true
+	return nil
+}
+
+// sink notes the time of each round and what was in it.
+type sink struct {
+	times  []time.Time
+	kept   []bool
+	sizes  []int
+	labels [][]tallyman.Label
+}
+
+func (s *sink) Publish(b *tallyman.Batch, keep bool) {
+	s.times = append(s.times, b.Time)
+	s.kept = append(s.kept, keep)
+	s.sizes = append(s.sizes, len(b.Samples))
+	s.labels = nil
+	for _, one := range b.Samples {
+		s.labels = append(s.labels, one.Series.Labels)
+	}
+}
+
+func start(t *testing.T, change func(*Options)) (*Supervisor, *fake, *sink) {
+	t.Helper()
+	f, out := &fake{targets: map[string]*tallyman.Series{}, fail: map[string]error{}}, &sink{}
+	o := Options{
+		Kinds: []tallyman.SourceKind{{Name: "fake", Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
+			New: func(tallyman.SourceOptions) (tallyman.Source, error) { return f, nil }}},
+		Sink: out, Host: "harbor", Interval: 10 * time.Second, LiveInterval: time.Second, Log: slog.New(slog.DiscardHandler),
+		ContainerLabels: []string{"com.docker.compose.project", "team.*"},
+	}
+	if change != nil {
+		change(&o)
+	}
+	s := New(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if !f.closed {
+			t.Error("the source was not closed")
+		}
+	})
+	synctest.Wait()
+	return s, f, out
+}
+
+func running(id string, pid int) *tallyman.Container {
+	return &tallyman.Container{ID: id, Name: "name-" + id, Image: "img", Host: "harbor", State: tallyman.Running, Pid: pid,
+		Workload: tallyman.Workload{Key: "w", Origin: "name"}, Labels: map[string]string{}}
+}
+
+// later lets time pass until the collector has done all it had to.
+func later(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestRoundsAreAlignedAndShortenWhileWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(3300 * time.Millisecond) // start between two rounds
+		s, _, out := start(t, nil)
+		later(25 * time.Second)
+		var got []string
+		for _, at := range out.times {
+			got = append(got, at.UTC().Format("05.000"))
+		}
+		if want := "03.300 04.300 10.000 20.000"; strings.Join(got, " ") != want {
+			t.Errorf("rounds at %v, want %s", got, want)
+		}
+		n := len(out.times)
+		release := s.Watch()
+		later(5 * time.Second)
+		if d := len(out.times) - n; d != 5 {
+			t.Errorf("%d rounds in 5 s while watched, want 5", d)
+		}
+		release()
+		release() // twice is harmless
+		later(20 * time.Second)
+		n = len(out.times)
+		later(30 * time.Second)
+		if d := len(out.times) - n; d != 3 {
+			t.Errorf("%d rounds in 30 s after the watcher left, want 3", d)
+		}
+		for i := 1; i < len(out.times); i++ {
+			if !out.times[i].After(out.times[i-1]) {
+				t.Errorf("round %d at %v is not after the one before", i, out.times[i])
+			}
+		}
+	})
+}
+
+func TestFreshIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, out := start(t, nil)
+		later(5 * time.Second)
+		n := len(out.times)
+		if err := s.Fresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(out.times) != n+1 || out.kept[n] {
+			t.Errorf("%d rounds, kept %v; want one more that is not kept", len(out.times)-n, out.kept[n:])
+		}
+		if err := s.Fresh(t.Context()); err != nil || len(out.times) != n+1 {
+			t.Errorf("a second one at once runs %d rounds, %v; want none, the first is fresh", len(out.times)-n-1, err)
+		}
+		s.ObserveContainer(running("a", 1)) // unless a container has come meanwhile
+		later(time.Millisecond)
+		if err := s.Fresh(t.Context()); err != nil || out.sizes[len(out.sizes)-1] != 1 {
+			t.Errorf("the new container is not in it: %v, %v", out.sizes, err)
+		}
+	})
+}
+
+func TestContainersComeChangeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, _ := start(t, nil)
+		step := func(c *tallyman.Container, want ...string) {
+			t.Helper()
+			f.history = nil
+			s.ObserveContainer(c)
+			later(time.Millisecond)
+			if d := cmp.Diff(want, f.history); d != "" {
+				t.Errorf("after %+v (-want +got):\n%s", c, d)
+			}
+		}
+		c := running("a", 1)
+		step(c, "attach a")
+		same := c.Clone()
+		same.Health, same.MemoryLimit = "healthy", 1<<20 // what no series depends on
+		step(same)
+		paused := c.Clone()
+		paused.State = tallyman.Paused
+		step(paused)
+		renamed := c.Clone()
+		renamed.Name = "b"
+		step(renamed, "detach a", "attach a")
+		restarted := renamed.Clone()
+		restarted.Pid, restarted.RestartCount = 2, 1
+		step(restarted, "detach a", "attach a")
+		dead := restarted.Clone()
+		dead.State, dead.Pid = tallyman.Exited, 0
+		step(dead, "detach a")
+		off := running("off", 3)
+		off.Disabled = true
+		step(off)
+	})
+}
+
+func TestFailuresAreToldAndTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, _ := start(t, func(o *Options) {
+			o.Kinds = append(o.Kinds, tallyman.SourceKind{Name: "broken", Summary: "What cannot be",
+				New: func(tallyman.SourceOptions) (tallyman.Source, error) { return nil, errors.New("no such mount") }})
+		})
+		f.fail["a"] = errors.New("no rights")
+		f.fail["gone"] = tallyman.ErrGone
+		s.ObserveContainer(running("a", 1))
+		s.ObserveContainer(running("gone", 2))
+		later(time.Millisecond)
+		if a := s.Absences("a"); len(a) != 2 || !strings.Contains(a[0].Reason, "no such mount") || !strings.Contains(a[1].Reason, "no rights") {
+			t.Errorf("Absences = %+v, want both reasons", a)
+		}
+		if a := s.Absences("gone"); len(a) != 2 || !strings.Contains(a[1].Reason, "another host") {
+			t.Errorf("Absences of a container whose process cannot be seen = %+v", a)
+		}
+		delete(f.fail, "a")
+		later(retryEvery + time.Second)
+		if f.targets["a"] == nil {
+			t.Error("it was not tried again")
+		}
+		if a := s.Absences("a"); len(a) != 1 {
+			t.Errorf("Absences = %+v, want only the source that cannot be made", a)
+		}
+	})
+}
+
+func TestLabels(t *testing.T) {
+	s := New(Options{Log: slog.New(slog.DiscardHandler), ContainerLabels: []string{"com.docker.compose.project", "team.*"}})
+	c := running(strings.Repeat("ab", 32), 1)
+	c.Labels = map[string]string{
+		"com.docker.compose.project": "shop", "team.name": "blue", "team-name": "no", "other": "no",
+		"team.long": strings.Repeat("ä", 4000), "team.bad": "a\xffb",
+	}
+	got := map[string]string{}
+	for _, l := range s.containerTarget(c).Labels {
+		got[l.Name] = l.Value
+	}
+	want := map[string]string{
+		"id": "/docker/" + c.ID, "name": c.Name, "image": "img", "host": "harbor", "workload": "w",
+		"container_label_com_docker_compose_project": "shop", "container_label_team_name": "blue",
+		"container_label_team_long": strings.Repeat("ä", 510) + "…", "container_label_team_bad": "a\uFFFDb",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("labels (-want +got):\n%s", d)
+	}
+	if n := len(got["container_label_team_long"]); n > maxValue {
+		t.Errorf("a label of %d bytes, want at most %d", n, maxValue)
+	}
+	for i := range 100 {
+		c.Labels["team.x"+strings.Repeat("y", i)] = "v"
+	}
+	if n := len(s.containerTarget(c).Labels); n != maxLabels {
+		t.Errorf("%d labels, want at most %d", n, maxLabels)
+	}
+}
