@@ -12,9 +12,15 @@ import (
 // ReadNumber reads a file that holds one number.
 func ReadNumber(t testing.TB, name string) float64 {
 	t.Helper()
-	v, err := strconv.ParseFloat(strings.TrimSpace(ReadText(t, name)), 64)
+	return Number(t, strings.TrimSpace(ReadText(t, name)))
+}
+
+// Number reads a number.
+func Number(t testing.TB, text string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatal(err)
 	}
 	return v
 }

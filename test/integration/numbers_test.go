@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -95,11 +94,7 @@ func (f cgroupFiles) network() map[string]float64 {
 		m := map[string]float64{}
 		for i, metric := range map[int]string{0: "receive_bytes", 1: "receive_packets", 2: "receive_errors", 3: "receive_packets_dropped",
 			8: "transmit_bytes", 9: "transmit_packets", 10: "transmit_errors", 11: "transmit_packets_dropped"} {
-			n, err := strconv.ParseFloat(v[i], 64)
-			if err != nil {
-				f.t.Fatal(err)
-			}
-			m["container_network_"+metric+`_total{interface="eth0"}`] = n
+			m["container_network_"+metric+`_total{interface="eth0"}`] = testkit.Number(f.t, v[i])
 		}
 		return m
 	}
@@ -133,11 +128,7 @@ func exposed(t *testing.T, p *testkit.Program, id string) map[string]float64 {
 		if len(own) > 0 {
 			name += "{" + strings.Join(own, ",") + "}"
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-		if err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		m[name] = v
+		m[name] = testkit.Number(t, strings.TrimSpace(value))
 	}
 	return m
 }
@@ -215,11 +206,7 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 	// It compares two samples a second apart and is noisy; three are steadier.
 	stats := 0.0
 	for range 3 {
-		v, err := strconv.ParseFloat(strings.TrimSuffix(d.Cmd("stats", "--no-stream", "--format", "{{.CPUPerc}}", id), "%"), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stats += v / 3
+		stats += testkit.Number(t, strings.TrimSuffix(d.Cmd("stats", "--no-stream", "--format", "{{.CPUPerc}}", id), "%")) / 3
 	}
 	within(t, "docker stats CPU %", ours*100, stats, 0.05)
 	name := strings.TrimPrefix(d.Cmd("inspect", "-f", "{{.Name}}", id), "/")
@@ -259,10 +246,7 @@ func TestMemoryOfAContainerThatTouches100MiB(t *testing.T) {
 	}
 	equalOnceQuiet(t, p, id, files.memory)
 
-	percent, err := strconv.ParseFloat(strings.TrimSuffix(d.Cmd("stats", "--no-stream", "--format", "{{.MemPerc}}", id), "%"), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	percent := testkit.Number(t, strings.TrimSuffix(d.Cmd("stats", "--no-stream", "--format", "{{.MemPerc}}", id), "%"))
 	within(t, "docker stats memory %", exposed(t, p, id)["container_memory_usage_percent"], percent, 0.05)
 }
 
