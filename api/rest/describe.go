@@ -42,11 +42,13 @@ func describe(e *tallyman.Event) said {
 	case "stop":
 		return said{"stop", "", "Stopped"}
 	case "kill":
-		sig := cmp.Or(signals[a["signal"]], a["signal"])
-		if sig == "" {
-			return said{"kill", "", "Was sent a signal"}
+		switch sig := a["signal"]; {
+		case signals[sig] != "":
+			return said{"kill", "", "Was sent " + signals[sig]}
+		case sig != "":
+			return said{"kill", "", "Was sent signal " + sig}
 		}
-		return said{"kill", "", "Was sent " + sig}
+		return said{"kill", "", "Was sent a signal"}
 	case "oom":
 		return said{"oom", "critical", "Out of memory: the kernel killed a process"}
 	case "pause":
@@ -80,8 +82,10 @@ func describe(e *tallyman.Event) said {
 	return said{"other", "", strings.ReplaceAll(e.Action, "_", " ")}
 }
 
+// describeDeath tells a death. One with a signal was asked for: by docker stop,
+// kill or rm; that is worth no alarm.
 func describeDeath(a map[string]string) said {
-	code := a["exitCode"]
+	code, asked := a["exitCode"], a["signal"] != ""
 	switch {
 	case a["oomKilled"] == "true":
 		text := "Out of memory: the kernel killed it"
@@ -93,15 +97,20 @@ func describeDeath(a map[string]string) said {
 		return said{"death", "warning", "Died; the exit code is not known"}
 	case code == "0":
 		return said{"death", "", "Exited 0"}
-	case exits[code] != "":
-		sev := "critical"
-		if code == "143" || code == "130" {
-			sev = "" // asked to stop, and did
-		}
-		return said{"death", sev, "Died, exit " + code + " (" + exits[code] + ")"}
-	default:
-		return said{"death", "critical", "Died, exit " + code}
 	}
+	text := "Died, exit " + code
+	if exits[code] != "" {
+		text += " (" + exits[code] + ")"
+	}
+	switch {
+	case asked && code == "137":
+		return said{"death", "", strings.Replace(text, "Died", "Killed as asked", 1)}
+	case asked:
+		return said{"death", "", strings.Replace(text, "Died", "Ended as asked", 1)}
+	case code == "143" || code == "130":
+		return said{"death", "", text} // somebody asked for that, too
+	}
+	return said{"death", "critical", text}
 }
 
 func describeHealth(health string) said {

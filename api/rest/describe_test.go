@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"testing"
+
+	"tallyman"
+)
+
+func TestDescribe(t *testing.T) {
+	f := func(typ, action string, attributes map[string]string, kind, severity, text string) {
+		t.Helper()
+		got := describe(&tallyman.Event{Type: typ, Action: action, Name: "api", Attributes: attributes})
+		if got != (said{kind, severity, text}) {
+			t.Errorf("describe(%s %s %v) = %+v, want %q %q %q", typ, action, attributes, got, kind, severity, text)
+		}
+	}
+	type a = map[string]string
+	f("container", "start", nil, "start", "good", "Started")
+	f("container", "die", a{"exitCode": "0"}, "death", "", "Exited 0")
+	f("container", "die", a{"exitCode": "3"}, "death", "critical", "Died, exit 3")
+	f("container", "die", a{"exitCode": "137", "oomKilled": "true"}, "death", "critical", "Out of memory: the kernel killed it, exit 137")
+	f("container", "die", a{"exitCode": "137"}, "death", "critical", "Died, exit 137 (SIGKILL)")
+	f("container", "die", a{"exitCode": "137", "signal": "9"}, "death", "", "Killed as asked, exit 137 (SIGKILL)")
+	f("container", "die", a{"exitCode": "143", "signal": "15"}, "death", "", "Ended as asked, exit 143 (SIGTERM)")
+	f("container", "die", a{"exitCode": "143"}, "death", "", "Died, exit 143 (SIGTERM)")
+	f("container", "die", a{"exitCode": "127"}, "death", "critical", "Died, exit 127 (the command was not found)")
+	f("container", "die", nil, "death", "warning", "Died; the exit code is not known")
+	f("container", "kill", a{"signal": "9"}, "kill", "", "Was sent SIGKILL")
+	f("container", "kill", a{"signal": "40"}, "kill", "", "Was sent signal 40")
+	f("container", "rename", a{"oldName": "/old"}, "rename", "", "Renamed from old")
+	f("container", "exec_die", a{"command": "ls /", "exitCode": "2"}, "exec", "", "exec: ls /, exit 2")
+	f("container", "health_status", a{"health": "unhealthy"}, "health", "critical", "Health: unhealthy")
+	f("container", "top", nil, "other", "", "top")
+	f("engine", "down", a{"error": "connection refused"}, "engine", "critical", "Docker does not answer: connection refused")
+	f("tallyman", "gap", a{"reason": "the engine was restarted"}, "gap", "warning", "Events may be missing here: the engine was restarted")
+	f("image", "pull", nil, "other", "", "image api pulled")
+}
