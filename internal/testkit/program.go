@@ -264,9 +264,13 @@ func (p *Program) One(expr string) []Point {
 	return nil
 }
 
-// Eventually waits until check is content.
+// Eventually waits until check is content. TEST_SLOW multiplies the time that
+// it waits, for emulated machines.
 func Eventually(t testing.TB, within time.Duration, what string, check func() error) {
 	t.Helper()
+	if slow, err := strconv.Atoi(os.Getenv("TEST_SLOW")); err == nil {
+		within *= time.Duration(slow)
+	}
 	deadline := time.Now().Add(within)
 	for {
 		err := check()
