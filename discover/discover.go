@@ -78,13 +78,12 @@ func (t timing) withDefaults() timing {
 
 // The bounds of what is kept, see the package comment.
 const (
-	maxGone    = 2000
-	maxQueue   = 4096
-	maxBatch   = 512
-	maxKeys    = 4096
-	maxExecs   = 4096
-	keptKeys   = 512
-	maxMinutes = 512 // lives of one container between two inventories
+	maxGone  = 2000
+	maxQueue = 4096 // events that wait
+	maxBatch = 512  // events handled together
+	maxKeys  = 4096 // events known by their keys
+	keptKeys = 512  // of them on disk: twice what the engine remembers
+	maxExecs = 4096 // execs whose command is known
 )
 
 // Discovery watches engines. It implements tallyman.Inventory.

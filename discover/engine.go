@@ -64,6 +64,7 @@ type engine struct {
 	reconciled   time.Time
 	reconcileBad bool
 	settleAt     time.Time
+	unsettled    time.Time  // when the first of the inventories was taken that wait
 	inventory    *inventory // waits for settleAt
 	gapAt        time.Time
 	gap          gap
@@ -228,17 +229,32 @@ func (e *engine) schedule(now time.Time) {
 	case due(e.connectAt) && e.stream == nil && e.status.Up:
 		e.connectAt = time.Time{}
 		e.connect()
-	case e.inventory != nil && due(e.settleAt) && (len(e.events) == 0 || due(e.settleAt.Add(4*e.d.opt.timing.settle))):
+	case e.maySettle(now):
 		inv := e.inventory
-		e.inventory, e.settleAt = nil, time.Time{}
+		e.inventory, e.settleAt, e.unsettled = nil, time.Time{}, time.Time{}
 		e.settle(inv)
 	case due(e.gapAt) && len(e.events) == 0:
 		e.gapAt = time.Time{}
 		e.checkGap(now)
-	case due(e.reconcileAt) && e.inventory == nil && e.status.Up:
+	case due(e.reconcileAt) && e.status.Up:
 		e.reconcileAt = time.Time{}
 		e.work(e.takeInventory)
 	}
+}
+
+// maySettle reports whether all events that an inventory shows have had the time
+// to come: it is old enough, the queue is empty, and so is what a stream that was
+// opened since replays. Of a stream that is cut all the time it asks less, so
+// that inference goes on.
+func (e *engine) maySettle(now time.Time) bool {
+	if e.inventory == nil || !e.status.Up || len(e.events) > 0 && now.Sub(e.settleAt) < 4*e.d.opt.timing.settle {
+		return false
+	}
+	wait := e.d.opt.timing.settle
+	if now.Sub(e.unsettled) > 60*wait {
+		return e.streamBad || e.stream != nil && now.Sub(e.streamed) >= wait/4
+	}
+	return !now.Before(e.settleAt) && (e.streamBad || e.stream != nil && now.Sub(e.streamed) >= wait)
 }
 
 // nextWake is how long the loop may sleep when nothing else wakes it.
@@ -250,13 +266,14 @@ func (e *engine) nextWake(now time.Time) time.Duration {
 		}
 	}
 	if !e.busy { // else the outcome of the request wakes it
-		earlier(e.settleAt)
 		earlier(e.gapAt)
-		if e.status.Up && e.stream == nil {
-			earlier(e.connectAt)
-		}
-		if e.status.Up && e.inventory == nil {
+		if e.status.Up {
 			earlier(e.reconcileAt)
+			if e.stream == nil {
+				earlier(e.connectAt)
+			} else {
+				earlier(e.settleAt)
+			}
 		}
 	}
 	return max(wake.Sub(now), 10*time.Millisecond) // what is due waits for the queue to be empty
@@ -424,6 +441,9 @@ func (e *engine) connected(s *dockerapi.Stream, last time.Time, expect key) {
 		e.count.reconnects.Add(1)
 	}
 	e.streamed = now
+	if e.inventory != nil {
+		e.settleAt = now.Add(e.d.opt.timing.settle) // the replay comes first
+	}
 	if expect == (key{}) {
 		e.notBefore, e.anchorUntil, e.anchored = last, now.Add(e.d.opt.timing.settle), time.Time{}
 	} else {
@@ -474,7 +494,7 @@ func (e *engine) streamEnded(err error) {
 	if e.ctx.Err() != nil {
 		return
 	}
-	if time.Since(e.streamed) > e.d.opt.timing.streamMax {
+	if time.Since(e.streamed) > 10*e.d.opt.timing.streamMin {
 		e.streamWait = 0
 	}
 	if !errors.Is(err, io.EOF) && !errors.Is(err, dockerapi.ErrCanceled) {
@@ -538,7 +558,7 @@ func (e *engine) checkGap(now time.Time) {
 			"reason": e.gap.reason,
 		},
 	}, now)
-	if e.inventory == nil && e.reconciled.Before(e.streamed) {
+	if e.reconciled.Before(e.streamed) {
 		e.reconcileAt = now
 	}
 }

@@ -268,7 +268,11 @@ func (l *life) before(start bool, t time.Time, c *tallyman.Container, fresh bool
 		return false
 	}
 	if start {
-		return fresh && !c.Started.After(b.Started) // no other start is known
+		if fresh {
+			return !c.Started.After(b.Started) // no other start is known
+		}
+		// Gone meanwhile. The event is made a little after the start.
+		return b.InferredStarts > 0 && t.Sub(b.Started) < 2*time.Second
 	}
 	// The base's own death, unless its next start was missed.
 	return !(fresh && c.Started.After(b.Started))

@@ -20,6 +20,7 @@ func (e *engine) takeInventory(ctx context.Context) func() {
 	return func() {
 		now := time.Now()
 		if err != nil {
+			e.reconcileAt = now.Add(e.d.opt.timing.reconcileAgain)
 			if errors.Is(err, dockerapi.ErrCanceled) {
 				return
 			}
@@ -28,7 +29,6 @@ func (e *engine) takeInventory(ctx context.Context) func() {
 				e.log.Warn("the inventory cannot be taken", "err", err)
 			}
 			e.reconcileBad = true
-			e.reconcileAt = now.Add(e.d.opt.timing.reconcileAgain)
 			e.kickPing()
 			return
 		}
@@ -39,6 +39,9 @@ func (e *engine) takeInventory(ctx context.Context) func() {
 		e.took(inv)
 		e.inventory = inv
 		e.settleAt = now.Add(e.d.opt.timing.settle)
+		if e.unsettled.IsZero() {
+			e.unsettled = now
+		}
 	}
 }
 

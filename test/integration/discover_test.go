@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"tallyman"
 	"tallyman/discover"
+	"tallyman/internal/dockerapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,11 +47,11 @@ func (w *watcher) ObserveContainer(c *tallyman.Container) {
 }
 
 // watch starts a discovery and waits for its first inventory.
-func watch(t *testing.T, dataDir string) *watcher {
+func watch(t *testing.T, dataDir string, engines ...discover.EngineConfig) *watcher {
 	t.Helper()
 	w := &watcher{t: t, states: make(map[string][]*tallyman.Container)}
 	var err error
-	w.d, err = discover.New(discover.Options{Host: "testhost", DataDir: dataDir})
+	w.d, err = discover.New(discover.Options{Host: "testhost", DataDir: dataDir, Engines: engines})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +280,75 @@ func TestShortLife(t *testing.T) {
 			t.Errorf("gone container: got %+v, want exit code %d", c, i)
 		}
 	}
+}
+
+// TestChurn runs many short containers at once while the event stream is cut
+// again and again.
+func TestChurn(t *testing.T) {
+	d := newDocker(t)
+	var mu sync.Mutex
+	var conns []net.Conn
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, "unix", "/var/run/docker.sock")
+		if err == nil {
+			mu.Lock()
+			conns = append(conns, c)
+			mu.Unlock()
+		}
+		return c, err
+	}
+	w := watch(t, dataDir(t), discover.EngineConfig{Client: dockerapi.Options{Dial: dial}})
+	const n, parallel = 60, 6
+	stop := make(chan struct{})
+	var cutter, runners sync.WaitGroup
+	cutter.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(1500 * time.Millisecond):
+			}
+			mu.Lock()
+			for _, c := range conns {
+				c.Close()
+			}
+			conns = nil
+			mu.Unlock()
+		}
+	})
+	begin := time.Now()
+	for p := range parallel {
+		runners.Go(func() {
+			for i := p; i < n; i += parallel {
+				d.may("run", "--rm", "--label", d.label, "--name", d.name(fmt.Sprint("churn", i)), image, "sh", "-c", fmt.Sprint("exit ", i+1))
+			}
+		})
+	}
+	runners.Wait()
+	took := time.Since(begin)
+	close(stop)
+	cutter.Wait()
+	wrong, inferred := 0, 0
+	for i := range n {
+		name := d.name(fmt.Sprint("churn", i))
+		w.until(name+" to be gone", func() bool { c, ok := w.d.Container(name); return ok && c.State == tallyman.Gone })
+		c, _ := w.d.Container(name)
+		w.wait(c.ID, "destroy", 1)
+		var got []string
+		for _, e := range w.of(c.ID, lifeActions...) {
+			got = append(got, e.Action)
+			if e.Inferred {
+				inferred++
+			}
+		}
+		if !slices.Equal(got, []string{"create", "start", "die", "destroy"}) || w.of(c.ID, "die")[0].Attributes["exitCode"] != fmt.Sprint(i+1) {
+			wrong++
+			t.Errorf("%s: got %v\n%s", name, got, w.dump(c.ID))
+		}
+	}
+	t.Logf("%d containers in %.1f s, %v reconnects, %v gaps, %v duplicates dropped, %d events inferred, %d containers wrong", n, took.Seconds(),
+		w.counter("tallyman_discover_reconnects_total", "local"), w.counter("tallyman_discover_gaps_total", "local"),
+		w.counter("tallyman_discover_events_dropped_total", "duplicate"), inferred, wrong)
 }
 
 // TestWhileNotWatching is about what happens between two runs. The engine

@@ -56,6 +56,7 @@ type Engine struct {
 	hang       chan struct{} // requests wait until it is closed
 	muted      bool          // events are remembered and not sent
 	broken     string        // the inspection of this id answers garbage
+	forbidden  string        // this path answers 403
 }
 
 // Start starts an engine with API 1.41 that ends with the test.
@@ -153,6 +154,13 @@ func (e *Engine) Break(id string) {
 	e.broken = id
 }
 
+// Forbid answers one path, without the version, with 403, as a proxy does.
+func (e *Engine) Forbid(path string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forbidden = path
+}
+
 // Version sets the API version; from 1.52 on events have no legacy fields.
 func (e *Engine) Version(v string) {
 	e.mu.Lock()
@@ -245,7 +253,7 @@ var versionPath = regexp.MustCompile(`^/v1\.[0-9]+/`)
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	e.requests = append(e.requests, r.Method+" "+r.URL.RequestURI())
-	hang, status, text, redirect, version, broken := e.hang, e.status, e.text, e.redirect, e.apiVersion, e.broken
+	hang, status, text, redirect, version, broken, forbidden := e.hang, e.status, e.text, e.redirect, e.apiVersion, e.broken, e.forbidden
 	e.mu.Unlock()
 	if hang != nil {
 		select {
@@ -266,6 +274,8 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	path := versionPath.ReplaceAllString(r.URL.Path, "/")
 	switch m := inspectPath.FindStringSubmatch(path); {
+	case path == forbidden:
+		answer(w, 403, map[string]string{"message": "forbidden"})
 	case path == "/_ping":
 		if r.Method == http.MethodGet {
 			fmt.Fprint(w, "OK")
