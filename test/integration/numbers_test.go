@@ -187,7 +187,10 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 	first, last := points[0], points[len(points)-1]
 	ours := (last.Value - first.Value) / last.Time.Sub(first.Time).Seconds()
 	within(t, "CPU in cores over the window", ours, byHand, 0.02)
-	within(t, "PromQL rate", p.One("rate(" + selector + "[14s])")[0].Value, byHand, 0.02)
+	// What follows depends on when others look, to the millisecond, so an
+	// emulated machine gets more room.
+	room := float64(testkit.Slow())
+	within(t, "PromQL rate", p.One("rate(" + selector + "[14s])")[0].Value, byHand, 0.02*room)
 	// The counter itself lies between the readings before and after it.
 	if last.Value < c0 || last.Value > files.cpuSeconds() {
 		t.Errorf("the counter is %v, by hand %v before and %v after", last.Value, c0, c1)
@@ -208,7 +211,7 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 	for range 3 {
 		stats += testkit.Number(t, strings.TrimSuffix(d.Cmd("stats", "--no-stream", "--format", "{{.CPUPerc}}", id), "%")) / 3
 	}
-	within(t, "docker stats CPU %", ours*100, stats, 0.05)
+	within(t, "docker stats CPU %", ours*100, stats, 0.05*room)
 	name := strings.TrimPrefix(d.Cmd("inspect", "-f", "{{.Name}}", id), "/")
 	var monitor map[string]struct {
 		Status   string
@@ -218,7 +221,7 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 	if monitor[name].Status != "running" {
 		t.Errorf("docker-monitor's status = %q, want running", monitor[name].Status)
 	}
-	within(t, "docker-monitor CPU %", monitor[name].CPU, stats, 0.10) // one second against another
+	within(t, "docker-monitor CPU %", monitor[name].CPU, stats, 0.10*room) // one second against another
 }
 
 func TestMemoryOfAContainerThatTouches100MiB(t *testing.T) {
