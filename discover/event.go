@@ -84,6 +84,8 @@ type eventContext struct {
 	command string
 	// oom reports an oom event of this life of the container.
 	oom bool
+	// signal is what was asked for shortly before a death, empty otherwise.
+	signal string
 }
 
 // normalise turns a raw event into ours. Pure: bytes from strangers in, a
@@ -168,6 +170,7 @@ func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x event
 		if x.oom {
 			set("oomKilled", "true")
 		}
+		set("signal", x.signal)
 		set("execDuration", number("execDuration"))
 	case "kill":
 		set("signal", own("signal"))

@@ -234,7 +234,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		}
 	case "start":
 		toldBefore = t.life.account(true, raw.Time, t.c, x.fresh)
-		t.oom = time.Time{}
+		t.oom, t.killed = time.Time{}, killed{}
 		if unseen {
 			n := change()
 			n.State, n.Started = tallyman.Exited, raw.Time // nobody will see it run
@@ -243,7 +243,10 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		toldBefore = t.life.account(false, raw.Time, t.c, x.fresh)
 		// An oom event comes right before the death it causes.
 		x.oom = !t.oom.IsZero() && raw.Time.Sub(t.oom) < 10*time.Second
-		t.oom = time.Time{}
+		if !t.killed.at.IsZero() && raw.Time.Sub(t.killed.at) < askedFor {
+			x.signal = t.killed.signal
+		}
+		t.oom, t.killed = time.Time{}, killed{}
 		t.paused = false
 		if unseen {
 			n := change()
@@ -252,6 +255,8 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		}
 	case "oom":
 		t.oom = raw.Time
+	case "kill":
+		t.killed = killed{normalise(raw, *x).Attributes["signal"], raw.Time}
 	case "pause":
 		t.paused = true
 	case "unpause":
@@ -276,6 +281,17 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		x.container = c
 	}
 	return toldBefore
+}
+
+// askedFor is for how long after a signal a death counts as asked for: longer
+// than most stop timeouts, and short enough that a reload by SIGHUP hours ago
+// explains nothing.
+const askedFor = time.Minute
+
+// killed is the last signal that the engine was asked to send to a container.
+type killed struct {
+	signal string
+	at     time.Time
 }
 
 // exec is what is known of a running exec.

@@ -257,8 +257,8 @@ func TestEveryTurnOfALifeAppearsRight(t *testing.T) {
 		if e.Inferred {
 			t.Errorf("%s is marked inferred, but was seen", e.Action)
 		}
-		if e.Action == "die" && e.Attributes["exitCode"] != "137" {
-			t.Errorf("die: %v, want exit code 137", e.Attributes)
+		if e.Action == "die" && (e.Attributes["exitCode"] != "137" || e.Severity != "" || !strings.HasPrefix(e.Text, "Killed as asked")) {
+			t.Errorf("die: %q %q %v, want exit code 137, as asked, and no alarm", e.Severity, e.Text, e.Attributes)
 		}
 	}
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/dockerapi"
+)
+
+type pinged struct {
+	at   time.Time
+	ping dockerapi.Ping
+	err  error
+}
+
+// pinger pings until ctx is done: at an even pace while the engine answers, with
+// growing pauses while it does not, and at once when kicked.
+func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
+	t := e.d.opt.timing
+	retry := t.retryMin
+	for {
+		deadline, cancel := context.WithTimeout(ctx, t.pingDeadline)
+		ping, err := e.client.Ping(deadline)
+		cancel()
+		wait := t.ping
+		if err != nil {
+			wait = retry
+			retry = min(2*retry, t.retryMax)
+		} else {
+			retry = t.retryMin
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case out <- pinged{time.Now(), ping, err}:
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-e.kick:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// kickPing asks for a ping now.
+func (e *engine) kickPing() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// pinged takes over the outcome of a ping.
+func (e *engine) pinged(p pinged) {
+	if errors.Is(p.err, dockerapi.ErrCanceled) {
+		return
+	}
+	e.mu.Lock()
+	s := &e.status
+	first := !e.stateKnown
+	e.stateKnown = true
+	changed, flipped := first, first
+	if p.err == nil {
+		s.LastGood = p.at
+		flipped = flipped || !s.Up
+		changed = changed || flipped || s.APIVersion != p.ping.APIVersion
+		s.APIVersion = p.ping.APIVersion
+		s.Failure, s.Error = "", ""
+	} else {
+		failure, text := tallyman.EngineFailure(dockerapi.FailureOf(p.err)), dockerapi.Text(p.err)
+		flipped = flipped || s.Up
+		changed = changed || flipped || s.Failure != failure || s.Error != text
+		s.Failure, s.Error = failure, text
+	}
+	s.Up = p.err == nil
+	if flipped {
+		s.Since = p.at
+	}
+	status := *s
+	e.mu.Unlock()
+	if first && e.wasUp != nil && *e.wasUp == status.Up {
+		flipped = false // nothing has changed while nobody watched, as far as one can tell
+	}
+	if first && !status.Up {
+		// The engine may be down for long: what was known of it is shown, and
+		// its containers go on without it.
+		e.publishAll()
+	}
+	if changed {
+		for _, o := range e.observers {
+			o.ObserveEngine(status)
+		}
+	}
+	if flipped {
+		e.engineEvent(status, p.at)
+	}
+	switch {
+	case p.err == nil && e.stream == nil && e.connectAt.IsZero():
+		e.connectAt = p.at
+	case p.err != nil:
+		e.connectAt = time.Time{}
+		if e.stream != nil {
+			e.stream() // the reader ends and says so
+		}
+	}
+}
+
+// engineEvent tells that the engine went up or down.
+func (e *engine) engineEvent(s tallyman.EngineStatus, at time.Time) {
+	ev := tallyman.Event{Type: "engine", Action: "up", Actor: e.name, Name: e.name}
+	if !s.Up {
+		ev.Action = "down"
+		ev.Attributes = map[string]string{"failure": string(s.Failure), "error": cut(s.Error, maxValue)}
+		e.log.Warn("the engine does not answer", "failure", string(s.Failure), "err", s.Error)
+	} else {
+		e.log.Info("the engine answers", "api", s.APIVersion)
+	}
+	e.own(ev, at)
+	e.touch()
+}

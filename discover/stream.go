@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package discover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/dockerapi"
+)
+
+// gap watches over a new stream: the newest event that was told must come
+// again, or the engine has forgotten what came after it.
+type gap struct {
+	expect  key
+	resumed bool
+	from    time.Time
+	first   time.Time // the first event after it
+	reason  string
+}
+
+// connect opens the event stream.
+func (e *engine) connect() {
+	e.mu.RLock()
+	last, lastKey := e.lastEvent, e.lastKey
+	e.mu.RUnlock()
+	streamCtx, cancel := context.WithCancel(e.ctx)
+	e.stream = cancel
+	t := e.d.opt.timing
+	e.work(func(ctx context.Context) func() {
+		deadline, done := context.WithTimeout(ctx, t.call)
+		defer done()
+		info, infoErr := e.client.Info(deadline)
+		if last.IsZero() && infoErr == nil {
+			last = parseTime(info.SystemTime)
+		}
+		var since time.Time
+		switch {
+		case lastKey != (key{}):
+			since = last.Add(-time.Second)
+		case !last.IsZero():
+			// What was before is not told, but the newest of it is the mark
+			// by which a later stream is known to be whole.
+			since = last.Add(-time.Hour)
+		}
+		s, err := e.client.Events(streamCtx, dockerapi.Since(since))
+		return func() {
+			if infoErr == nil {
+				e.tookInfo(info)
+			}
+			if err != nil {
+				cancel()
+				e.stream = nil
+				e.streamFailed(err)
+				return
+			}
+			e.connected(s, last, lastKey)
+		}
+	})
+}
+
+// tookInfo notes what the engine says about itself.
+func (e *engine) tookInfo(i dockerapi.Info) {
+	e.mu.Lock()
+	s := e.status
+	s.Version, s.OS, s.Kernel = cut(i.ServerVersion, maxName), cut(i.OperatingSystem, maxName), cut(i.KernelVersion, maxName)
+	s.CgroupVersion, s.CgroupDriver = cut(i.CgroupVersion, 16), cut(i.CgroupDriver, 64)
+	s.CPUs, s.Memory = max(i.NCPU, 0), max(i.MemTotal, 0)
+	changed := s != e.status
+	e.status = s
+	e.mu.Unlock()
+	if changed {
+		for _, o := range e.observers {
+			o.ObserveEngine(s)
+		}
+	}
+}
+
+// connected starts the reader of a new stream.
+func (e *engine) connected(s *dockerapi.Stream, last time.Time, expect key) {
+	now := time.Now()
+	e.mu.Lock()
+	e.lastEvent = last
+	e.mu.Unlock()
+	if e.streamBad {
+		e.streamBad = false
+		e.log.Info("the event stream is open again")
+	}
+	e.streams++
+	if e.streams > 1 {
+		e.count.reconnects.Add(1)
+	}
+	e.streamed = now
+	if e.inventory != nil {
+		e.settleAt = now.Add(e.d.opt.timing.settle) // the replay comes first
+	}
+	if expect == (key{}) {
+		e.notBefore, e.anchorUntil, e.anchored = last, now.Add(e.d.opt.timing.settle), time.Time{}
+	} else {
+		from := last
+		if from.Before(e.notBefore) {
+			from = e.notBefore
+		}
+		e.gap = gap{expect: expect, from: from, reason: "the engine has forgotten them: it was restarted, or more happened than it remembers"}
+		e.gapAt = now.Add(e.d.opt.timing.settle)
+	}
+	at := e.reconciled.Add(e.d.opt.timing.reconcileAgain)
+	if at.Before(now) {
+		at = now
+	}
+	if e.reconcileAt.IsZero() || at.Before(e.reconcileAt) {
+		e.reconcileAt = at
+	}
+	e.wg.Go(func() { e.read(s) })
+}
+
+// read takes events off the stream as fast as they come; the engine drops a
+// reader that is slow. What does not fit into the queue is counted and makes
+// for an inventory.
+func (e *engine) read(s *dockerapi.Stream) {
+	for {
+		raw, err := s.Next()
+		if err != nil {
+			s.Close()
+			e.ended <- err // has room: one stream at a time
+			return
+		}
+		e.count.seen.Add(1)
+		select {
+		case e.events <- raw:
+		default:
+			e.count.drop(overflow)
+			e.overflow.Store(true)
+		}
+	}
+}
+
+// streamEnded is called in the loop when the reader has ended.
+func (e *engine) streamEnded(err error) {
+	if e.stream != nil {
+		e.stream()
+		e.stream = nil
+	}
+	if e.ctx.Err() != nil {
+		return
+	}
+	if time.Since(e.streamed) > 10*e.d.opt.timing.streamMin {
+		e.streamWait = 0
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, dockerapi.ErrCanceled) {
+		e.log.Debug("the event stream broke", "err", err)
+	}
+	e.streamAgain()
+}
+
+// streamFailed is called when the stream could not be opened. The inventory is
+// taken all the same.
+func (e *engine) streamFailed(err error) {
+	if !errors.Is(err, dockerapi.ErrCanceled) && !e.streamBad {
+		e.streamBad = true
+		e.log.Warn("the event stream cannot be opened; events are inferred from the inventory until it can", "err", err)
+	}
+	if e.reconcileAt.IsZero() {
+		e.reconcileAt = time.Now()
+	}
+	e.streamAgain()
+}
+
+// streamAgain plans the next stream, and a ping that tells at once whether the
+// engine itself is gone.
+func (e *engine) streamAgain() {
+	t := e.d.opt.timing
+	e.streamWait = min(max(2*e.streamWait, t.streamMin), t.streamMax)
+	e.connectAt = time.Now().Add(e.streamWait)
+	e.kickPing()
+}
+
+// overflowed is called when the queue was full: events are lost for certain.
+func (e *engine) overflowed(now time.Time) {
+	if e.gapAt.IsZero() {
+		e.mu.RLock()
+		e.gap = gap{from: e.lastEvent}
+		e.mu.RUnlock()
+	}
+	e.gap.expect, e.gap.resumed = key{}, false
+	e.gap.reason = "more events came than could be taken"
+	e.gapAt = now.Add(e.d.opt.timing.settle)
+	e.reconcileAt = now
+}
+
+// checkGap tells of a gap in the events when there is one.
+func (e *engine) checkGap(now time.Time) {
+	if e.gap.resumed {
+		return
+	}
+	to := e.gap.first
+	if to.IsZero() {
+		to = e.streamed
+	}
+	e.count.gaps.Add(1)
+	e.log.Warn("events are missing; what follows from the inventory is told as inferred",
+		"from", e.gap.from, "to", to, "reason", e.gap.reason)
+	e.own(tallyman.Event{
+		Type: "tallyman", Action: "gap", Actor: e.name, Name: e.name,
+		Attributes: map[string]string{
+			"from":   e.gap.from.UTC().Format(time.RFC3339Nano),
+			"to":     to.UTC().Format(time.RFC3339Nano),
+			"reason": e.gap.reason,
+		},
+	}, now)
+	if e.reconciled.Before(e.streamed) {
+		e.reconcileAt = now
+	}
+}
