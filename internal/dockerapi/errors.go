@@ -10,8 +10,6 @@ import (
 	"os"
 	"strings"
 	"syscall"
-
-	cerrdefs "github.com/containerd/errdefs"
 )
 
 // Failure is the way in which a call failed.
@@ -89,7 +87,7 @@ func (c *Client) classify(ctx context.Context, call string, err error, t *trip) 
 		e.Failure, e.Text = Answered, cause.Error()
 	case t != nil && t.status >= 400:
 		e.Failure, e.Text = Answered, strings.TrimPrefix(err.Error(), "Error response from daemon: ")
-		if cerrdefs.IsNotFound(err) {
+		if t.status == 404 {
 			e.err = fmt.Errorf("%w: %w", ErrNotFound, err)
 		}
 	case errors.Is(cause, syscall.ECONNREFUSED):

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tallyman"
@@ -112,14 +111,6 @@ func (f *dayFile) cover(t time.Time) {
 		f.max = t
 	}
 	f.some = true
-}
-
-// counts are read without the lock, by whoever shows them.
-type counts struct {
-	appended, duplicates, torn, corrupt atomic.Uint64
-	expiredFiles, expiredBytes          atomic.Uint64
-	writeErrors, syncErrors, readErrors atomic.Uint64
-	files, bytes                        atomic.Int64
 }
 
 // Open opens or makes the store: it reads every file once, cuts a torn last
@@ -357,138 +348,6 @@ func (s *Store) has(name string) bool {
 	return slices.ContainsFunc(s.files, func(f *dayFile) bool { return f.name == name })
 }
 
-// leave closes the file that is written to.
-func (s *Store) leave() {
-	if s.current == nil {
-		return
-	}
-	if err := s.current.Close(); err != nil {
-		s.count.syncErrors.Add(1)
-	}
-	s.current, s.writing, s.dirty = nil, nil, false
-}
-
-// sync syncs what was written, with the lock held.
-func (s *Store) sync() error {
-	if !s.dirty || s.current == nil {
-		return nil
-	}
-	s.dirty = false
-	err := s.current.Sync()
-	s.synced(s.current, s.writing, err)
-	return err
-}
-
-// synced takes note of a sync. After a failed one nobody knows what the disk
-// has, and another would only pretend: the file is left as it is and the next
-// events go into a new one.
-func (s *Store) synced(h file, f *dayFile, err error) {
-	if err == nil {
-		return
-	}
-	s.count.syncErrors.Add(1)
-	s.opt.Log.Error("events could not be synced to disk; a new file is begun", "file", f.name, "err", err)
-	f.sealed = true
-	if s.current == h {
-		s.leave()
-	}
-}
-
-// syncNow syncs without holding the lock meanwhile, so that a slow disk delays
-// neither appends nor queries.
-func (s *Store) syncNow() {
-	s.mu.Lock()
-	h, f, dirty := s.current, s.writing, s.dirty
-	s.dirty = false
-	s.mu.Unlock()
-	if h == nil || !dirty {
-		return
-	}
-	err := h.Sync()
-	if err == nil || errors.Is(err, os.ErrClosed) { // closed meanwhile, after a sync of its own
-		return
-	}
-	s.mu.Lock()
-	s.synced(h, f, err)
-	s.mu.Unlock()
-}
-
-// syncFolder makes a new or removed file durable. Some file systems cannot; the
-// next sync of the file is then all there is.
-func (s *Store) syncFolder() {
-	d, err := os.Open(s.opt.Dir)
-	if err != nil {
-		return
-	}
-	defer d.Close()
-	_ = d.Sync()
-}
-
-// syncer syncs and expires until Close.
-func (s *Store) syncer() {
-	defer close(s.done)
-	t := time.NewTicker(s.opt.syncEvery)
-	defer t.Stop()
-	expired := s.opt.now()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-t.C:
-		}
-		s.syncNow()
-		s.mu.Lock()
-		if now := s.opt.now(); now.Sub(expired) > time.Minute || now.Before(expired) {
-			expired = now
-			s.expire()
-		}
-		s.mu.Unlock()
-	}
-}
-
-// expire removes whole files, oldest first, by age and by size. The clock may
-// be wrong: it counts as no later than two days after the newest other file, so
-// that a jump far ahead does not remove everything at once.
-func (s *Store) expire() {
-	now := s.opt.now().UTC()
-	var total int64
-	newest := time.Time{}
-	for _, f := range s.files {
-		total += f.size
-		if f != s.writing && f.day.After(newest) {
-			newest = f.day
-		}
-	}
-	if limit := newest.Add(48 * time.Hour); !newest.IsZero() && now.After(limit) {
-		now = limit
-	}
-	edge := now.Add(-s.opt.RetentionTime).Truncate(24 * time.Hour)
-	removed := false
-	keep := s.files[:0]
-	for _, f := range s.files {
-		if f == s.writing || !f.day.Before(edge) && total <= s.opt.RetentionSize {
-			keep = append(keep, f)
-			continue
-		}
-		if err := os.Remove(filepath.Join(s.opt.Dir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.count.writeErrors.Add(1)
-			keep = append(keep, f)
-			continue
-		}
-		total -= f.size
-		removed = true
-		s.count.expiredFiles.Add(1)
-		s.count.expiredBytes.Add(uint64(f.size))
-	}
-	clear(s.files[len(keep):])
-	s.files = keep
-	s.count.files.Store(int64(len(keep)))
-	s.count.bytes.Store(total)
-	if removed {
-		s.syncFolder()
-	}
-}
-
 // Close syncs and closes the store. Calling it again does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -507,40 +366,4 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close event store: %w", err)
 	}
 	return nil
-}
-
-// Own are the store's own numbers; the counters count since Open.
-func (s *Store) Own() []tallyman.OwnMetric {
-	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
-	with := func(name, value string) []tallyman.Label { return []tallyman.Label{{Name: name, Value: value}} }
-	c := &s.count
-	return []tallyman.OwnMetric{
-		{Desc: appendedEvents, Read: read(&c.appended)},
-		{Desc: skippedEvents, Read: read(&c.duplicates)},
-		{Desc: damagedLines, Labels: with("damage", "torn"), Read: read(&c.torn)},
-		{Desc: damagedLines, Labels: with("damage", "corrupt"), Read: read(&c.corrupt)},
-		{Desc: expiredFiles, Read: read(&c.expiredFiles)},
-		{Desc: expiredBytes, Read: read(&c.expiredBytes)},
-		{Desc: diskErrors, Labels: with("op", "write"), Read: read(&c.writeErrors)},
-		{Desc: diskErrors, Labels: with("op", "sync"), Read: read(&c.syncErrors)},
-		{Desc: diskErrors, Labels: with("op", "read"), Read: read(&c.readErrors)},
-		{Desc: storeFiles, Read: func() float64 { return float64(c.files.Load()) }},
-		{Desc: storeBytes, Read: func() float64 { return float64(c.bytes.Load()) }},
-	}
-}
-
-// The metrics of the store.
-var (
-	appendedEvents = counter("tallyman_event_store_appended_total", "", "Events stored")
-	skippedEvents  = counter("tallyman_event_store_duplicates_total", "", "Events skipped because they were stored already")
-	damagedLines   = counter("tallyman_event_store_damaged_lines_total", "", "Lines cut off or skipped, by damage")
-	expiredFiles   = counter("tallyman_event_store_expired_files_total", "", "Files removed by the retention")
-	expiredBytes   = counter("tallyman_event_store_expired_bytes_total", "bytes", "Size of the files removed by the retention")
-	diskErrors     = counter("tallyman_event_store_errors_total", "", "Failed disk operations, by operation")
-	storeFiles     = &tallyman.Desc{Name: "tallyman_event_store_files", Help: "Files of the event store", Type: tallyman.Gauge}
-	storeBytes     = &tallyman.Desc{Name: "tallyman_event_store_bytes", Help: "Size of the event store", Unit: "bytes", Type: tallyman.Gauge}
-)
-
-func counter(name, unit, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Help: help, Unit: unit, Type: tallyman.Counter}
 }
