@@ -27,8 +27,9 @@ const Image = "tallyman-test/busybox"
 
 // Docker runs containers of one test.
 type Docker struct {
-	t     testing.TB
-	label string
+	t testing.TB
+	// Label is on every container of the test.
+	Label string
 }
 
 // NewDocker skips the test when there is no engine, and fails it in CI.
@@ -40,7 +41,7 @@ func NewDocker(t testing.TB) *Docker {
 		}
 		t.Skipf("no Docker engine: %s", reason)
 	}
-	d := &Docker{t: t, label: fmt.Sprintf("tallyman.test=%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())}
+	d := &Docker{t: t, Label: fmt.Sprintf("tallyman.test=%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())}
 	t.Cleanup(d.removeAll)
 	return d
 }
@@ -131,20 +132,20 @@ func (d *Docker) May(argv ...string) (string, error) {
 
 // Name is a container name of this run.
 func (d *Docker) Name(s string) string {
-	return "tallyman-test-" + s + "-" + d.label[strings.LastIndexByte(d.label, '-')+1:]
+	return "tallyman-test-" + s + "-" + d.Label[strings.LastIndexByte(d.Label, '-')+1:]
 }
 
 // Start runs a container in the background and returns its full id. options
 // come before the image, argv after it.
 func (d *Docker) Start(options []string, argv ...string) string {
 	d.t.Helper()
-	args := append([]string{"run", "-d", "--label", d.label}, options...)
+	args := append([]string{"run", "-d", "--label", d.Label}, options...)
 	return d.Cmd(append(append(args, Image), argv...)...)
 }
 
 // removeAll removes the containers of this test.
 func (d *Docker) removeAll() {
-	out, err := d.May("ps", "-aq", "--no-trunc", "--filter", "label="+d.label)
+	out, err := d.May("ps", "-aq", "--no-trunc", "--filter", "label="+d.Label)
 	if err != nil {
 		d.t.Logf("cannot list the containers to remove: %s", out)
 		return

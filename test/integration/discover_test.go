@@ -17,6 +17,7 @@ import (
 	"tallyman"
 	"tallyman/discover"
 	"tallyman/internal/dockerapi"
+	"tallyman/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -144,13 +145,13 @@ func attribute(t *testing.T, e tallyman.Event, key, want string) {
 var lifeActions = []string{"create", "start", "die", "stop", "destroy"}
 
 func TestLife(t *testing.T) {
-	d := newDocker(t)
-	w := watch(t, dataDir(t))
-	id := d.start([]string{"--name", d.name("life"), "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=api",
+	d := testkit.NewDocker(t)
+	w := watch(t, testkit.DataDir(t))
+	id := d.Start([]string{"--name", d.Name("life"), "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=api",
 		"--label", "exitCode=99", "-m", "64m", "--cpus", "0.5", "-p", "127.0.0.1::80"}, "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done", "--token=hunter2")
 	w.wait(id, "start", 1)
 	c := w.wantState(id, tallyman.Running)
-	if c.Workload.Key != "shop/api/1" || c.MemoryLimit != 64<<20 || c.CPULimit != 0.5 || c.Pid == 0 || c.Image != image ||
+	if c.Workload.Key != "shop/api/1" || c.MemoryLimit != 64<<20 || c.CPULimit != 0.5 || c.Pid == 0 || c.Image != testkit.Image ||
 		len(c.Networks) != 1 || len(c.Ports) != 1 || c.Ports[0].HostPort == 0 || c.LogDriver != "json-file" {
 		t.Errorf("container is not as it was started: %+v", c)
 	}
@@ -158,22 +159,22 @@ func TestLife(t *testing.T) {
 		t.Errorf("command is %q, want the token redacted", got)
 	}
 
-	d.cmd("pause", id)
+	d.Cmd("pause", id)
 	w.wait(id, "pause", 1)
 	w.wantState(id, tallyman.Paused)
-	d.cmd("unpause", id)
+	d.Cmd("unpause", id)
 	w.wait(id, "unpause", 1)
 	w.wantState(id, tallyman.Running)
 
-	newName := d.name("renamed")
-	d.cmd("rename", id, newName)
+	newName := d.Name("renamed")
+	d.Cmd("rename", id, newName)
 	e := w.wait(id, "rename", 1)[0]
-	attribute(t, e, "oldName", d.name("life"))
+	attribute(t, e, "oldName", d.Name("life"))
 	if c, ok := w.d.Container(newName); !ok || c.ID != id {
 		t.Errorf("Container(%q): got %v %v", newName, c, ok)
 	}
 
-	d.cmd("stop", id)
+	d.Cmd("stop", id)
 	w.wait(id, "stop", 1)
 	die := w.of(id, "die")[0]
 	attribute(t, die, "exitCode", "7") // the label of that name says 99
@@ -183,25 +184,25 @@ func TestLife(t *testing.T) {
 	if kill := w.of(id, "kill"); len(kill) == 0 || kill[0].Attributes["signal"] != "15" {
 		t.Errorf("kill events: %v", kill)
 	}
-	d.cmd("start", id)
+	d.Cmd("start", id)
 	w.wait(id, "start", 2)
-	d.cmd("rm", "-f", id)
+	d.Cmd("rm", "-f", id)
 	w.wait(id, "destroy", 1)
 	if c := w.wantState(id, tallyman.Gone); c.GoneAt.IsZero() || c.Name != newName {
 		t.Errorf("after rm: %+v", c)
 	}
 	w.wantActions(id, lifeActions, "create", "start", "die", "stop", "start", "die", "destroy")
 	for _, e := range w.of(id) {
-		if e.Inferred || e.Workload != "shop/api/1" || e.Image != image || e.Host != "testhost" || e.Engine != "local" {
+		if e.Inferred || e.Workload != "shop/api/1" || e.Image != testkit.Image || e.Host != "testhost" || e.Engine != "local" {
 			t.Errorf("event is wrong: %+v", e)
 		}
 	}
 }
 
 func TestRestartLoop(t *testing.T) {
-	d := newDocker(t)
-	w := watch(t, dataDir(t))
-	id := d.start([]string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 0.2; exit 3")
+	d := testkit.NewDocker(t)
+	w := watch(t, testkit.DataDir(t))
+	id := d.Start([]string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 0.2; exit 3")
 	for _, e := range w.wait(id, "die", 3) {
 		attribute(t, e, "exitCode", "3")
 	}
@@ -213,9 +214,9 @@ func TestRestartLoop(t *testing.T) {
 }
 
 func TestOOM(t *testing.T) {
-	d := newDocker(t)
-	w := watch(t, dataDir(t))
-	id := d.start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "exec tail /dev/zero")
+	d := testkit.NewDocker(t)
+	w := watch(t, testkit.DataDir(t))
+	id := d.Start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "exec tail /dev/zero")
 	e := w.wait(id, "die", 1)[0]
 	attribute(t, e, "exitCode", "137")
 	attribute(t, e, "oomKilled", "true")
@@ -228,10 +229,10 @@ func TestOOM(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	d := newDocker(t)
-	w := watch(t, dataDir(t))
-	id := d.start([]string{"--health-cmd", "test -e /bin/sh", "--health-interval", "300ms"}, "sleep", "1000")
-	d.may("exec", id, "sh", "-c", "exit 5", "--password", "hunter2")
+	d := testkit.NewDocker(t)
+	w := watch(t, testkit.DataDir(t))
+	id := d.Start([]string{"--health-cmd", "test -e /bin/sh", "--health-interval", "300ms"}, "sleep", "1000")
+	d.May("exec", id, "sh", "-c", "exit 5", "--password", "hunter2")
 	e := w.wait(id, "exec_die", 1)[0]
 	attribute(t, e, "exitCode", "5")
 	attribute(t, e, "command", "sh -c exit 5 --password [redacted]")
@@ -263,20 +264,20 @@ func (w *watcher) counter(name, label string) float64 {
 }
 
 func TestShortLife(t *testing.T) {
-	d := newDocker(t)
-	w := watch(t, dataDir(t))
+	d := testkit.NewDocker(t)
+	w := watch(t, testkit.DataDir(t))
 	const n = 12
 	for i := range n {
-		d.may("run", "--rm", "--label", d.label, "--name", d.name(fmt.Sprint("short", i)), image, "sh", "-c", fmt.Sprint("exit ", i))
+		d.May("run", "--rm", "--label", d.Label, "--name", d.Name(fmt.Sprint("short", i)), testkit.Image, "sh", "-c", fmt.Sprint("exit ", i))
 	}
 	for i := range n {
-		name := d.name(fmt.Sprint("short", i))
+		name := d.Name(fmt.Sprint("short", i))
 		w.until(name+" to be gone", func() bool { c, ok := w.d.Container(name); return ok && c.State == tallyman.Gone })
 		c, _ := w.d.Container(name)
 		w.wait(c.ID, "destroy", 1)
 		w.wantActions(c.ID, lifeActions, "create", "start", "die", "destroy")
 		attribute(t, w.of(c.ID, "die")[0], "exitCode", fmt.Sprint(i))
-		if c.ExitCode != i || c.Image != image {
+		if c.ExitCode != i || c.Image != testkit.Image {
 			t.Errorf("gone container: got %+v, want exit code %d", c, i)
 		}
 	}
@@ -285,7 +286,7 @@ func TestShortLife(t *testing.T) {
 // TestChurn runs many short containers at once while the event stream is cut
 // again and again.
 func TestChurn(t *testing.T) {
-	d := newDocker(t)
+	d := testkit.NewDocker(t)
 	var mu sync.Mutex
 	var conns []net.Conn
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -297,7 +298,7 @@ func TestChurn(t *testing.T) {
 		}
 		return c, err
 	}
-	w := watch(t, dataDir(t), discover.EngineConfig{Client: dockerapi.Options{Dial: dial}})
+	w := watch(t, testkit.DataDir(t), discover.EngineConfig{Client: dockerapi.Options{Dial: dial}})
 	const n, parallel = 60, 6
 	stop := make(chan struct{})
 	var cutter, runners sync.WaitGroup
@@ -320,7 +321,7 @@ func TestChurn(t *testing.T) {
 	for p := range parallel {
 		runners.Go(func() {
 			for i := p; i < n; i += parallel {
-				d.may("run", "--rm", "--label", d.label, "--name", d.name(fmt.Sprint("churn", i)), image, "sh", "-c", fmt.Sprint("exit ", i+1))
+				d.May("run", "--rm", "--label", d.Label, "--name", d.Name(fmt.Sprint("churn", i)), testkit.Image, "sh", "-c", fmt.Sprint("exit ", i+1))
 			}
 		})
 	}
@@ -330,7 +331,7 @@ func TestChurn(t *testing.T) {
 	cutter.Wait()
 	wrong, inferred := 0, 0
 	for i := range n {
-		name := d.name(fmt.Sprint("churn", i))
+		name := d.Name(fmt.Sprint("churn", i))
 		w.until(name+" to be gone", func() bool { c, ok := w.d.Container(name); return ok && c.State == tallyman.Gone })
 		c, _ := w.d.Container(name)
 		w.wait(c.ID, "destroy", 1)
@@ -357,12 +358,12 @@ func TestChurn(t *testing.T) {
 func TestWhileNotWatching(t *testing.T) {
 	for _, forget := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forgotten=%v", forget), func(t *testing.T) {
-			d := newDocker(t)
-			dir := dataDir(t)
-			exits := d.start([]string{"--name", d.name("exits")}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 42")
-			loops := d.start([]string{"--name", d.name("loops"), "--restart", "on-failure:3"}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 9")
-			restarts := d.start([]string{"--name", d.name("restarts")}, "sh", "-c", "while :; do sleep 0.1; done")
-			removed := d.start([]string{"--name", d.name("removed")}, "sleep", "1000")
+			d := testkit.NewDocker(t)
+			dir := testkit.DataDir(t)
+			exits := d.Start([]string{"--name", d.Name("exits")}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 42")
+			loops := d.Start([]string{"--name", d.Name("loops"), "--restart", "on-failure:3"}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 9")
+			restarts := d.Start([]string{"--name", d.Name("restarts")}, "sh", "-c", "while :; do sleep 0.1; done")
+			removed := d.Start([]string{"--name", d.Name("removed")}, "sleep", "1000")
 			w := watch(t, dir)
 			time.Sleep(3 * time.Second) // the first inventory settles
 			w.stop()
@@ -370,18 +371,18 @@ func TestWhileNotWatching(t *testing.T) {
 				t.Errorf("the first inventory told of what was before:\n%s", w.dump(exits))
 			}
 
-			d.cmd("exec", exits, "sh", "-c", ": >/tmp/go")
-			d.cmd("exec", loops, "sh", "-c", ": >/tmp/go")
-			d.cmd("restart", "-t", "0", restarts)
-			d.cmd("rm", "-f", removed)
-			late := d.start([]string{"--name", d.name("late")}, "sh", "-c", "exit 6")
-			renamed := d.name("renamed")
-			d.cmd("rename", exits, renamed)
-			d.cmd("wait", exits, loops, late)
+			d.Cmd("exec", exits, "sh", "-c", ": >/tmp/go")
+			d.Cmd("exec", loops, "sh", "-c", ": >/tmp/go")
+			d.Cmd("restart", "-t", "0", restarts)
+			d.Cmd("rm", "-f", removed)
+			late := d.Start([]string{"--name", d.Name("late")}, "sh", "-c", "exit 6")
+			renamed := d.Name("renamed")
+			d.Cmd("rename", exits, renamed)
+			d.Cmd("wait", exits, loops, late)
 			time.Sleep(2 * time.Second) // the loop ends
 			if forget {
 				for range 90 { // three events each
-					d.may("exec", restarts, "true")
+					d.May("exec", restarts, "true")
 				}
 			}
 
@@ -403,7 +404,7 @@ func TestWhileNotWatching(t *testing.T) {
 			w.wantActions(restarts, []string{"start", "die"}, "die", "start")
 			w.wantActions(late, lifeActions, "create", "start", "die")
 			w.wantActions(removed, []string{"die", "destroy"}, "die", "destroy")
-			if c, ok := w.d.Container(d.name("removed")); !ok || c.State != tallyman.Gone {
+			if c, ok := w.d.Container(d.Name("removed")); !ok || c.State != tallyman.Gone {
 				t.Errorf("the removed container: %+v %v", c, ok)
 			}
 			inferred := 0
