@@ -39,6 +39,8 @@ type HostNow struct {
 	CPU, Cores                    Value
 	MemoryTotal, MemoryUsed       Value
 	SelfCPU, SelfMemory, SelfAnon Value
+
+	all Value // CPU time of all modes, per second
 }
 
 // Present is the present of everything, by container id and by host name.
@@ -116,6 +118,13 @@ func (c *Current) Present() Present {
 			p.host(r).takeSelf(r)
 		}
 	}
+	for _, h := range p.Hosts {
+		// The kernel counts in ticks, not quite at the moment of the round: the
+		// share of busy time is right where the sum of all modes is not.
+		if h.all.V > 0 {
+			h.CPU.V *= h.Cores.V / h.all.V
+		}
+	}
 	return p
 }
 
@@ -154,12 +163,15 @@ func (h *HostNow) takeHost(r *tallyman.Reading) {
 		if mode == "idle" {
 			h.Cores.add(1)
 		}
-		if mode == "idle" || mode == "iowait" || strings.HasPrefix(mode, "guest") {
+		v, ok := r.Rate()
+		if !ok || strings.HasPrefix(mode, "guest") {
 			return
 		}
-		if v, ok := r.Rate(); ok {
-			h.CPU.add(v)
+		h.all.add(v)
+		if mode == "idle" || mode == "iowait" {
+			v = 0
 		}
+		h.CPU.add(v)
 	case "node_memory_MemTotal_bytes":
 		h.MemoryTotal = known(r.Value)
 		h.MemoryUsed.add(r.Value)

@@ -244,8 +244,8 @@ func TestCurrent(t *testing.T) {
 		read(young, "container_cpu_usage_seconds_total", 2, -1),
 		read(host, "node_cpu_seconds_total", 5, 4, mode("0", "user")...),
 		read(host, "node_cpu_seconds_total", 3, 2, mode("1", "system")...),
-		read(host, "node_cpu_seconds_total", 99, 9, mode("0", "idle")...),
-		read(host, "node_cpu_seconds_total", 99, 9, mode("1", "idle")...),
+		read(host, "node_cpu_seconds_total", 10, 9, mode("0", "idle")...), // 2.1 s of 2 cores in 2 s: ticks
+		read(host, "node_cpu_seconds_total", 10.2, 9, mode("1", "idle")...),
 		read(host, "node_memory_MemTotal_bytes", 100, -1),
 		read(host, "node_memory_MemAvailable_bytes", 30, -1),
 	}).Present()
@@ -255,7 +255,7 @@ func TestCurrent(t *testing.T) {
 	if n := p.Containers["young"]; n.CPU != known(0.5) {
 		t.Errorf("young = %+v, want its CPU since its start", n)
 	}
-	if h := p.Hosts["h"]; h.CPU != known(1) || h.Cores != known(2) || h.MemoryUsed != known(70) {
-		t.Errorf("host = %+v, want 1 of 2 cores, 70 bytes used", h)
+	if h := p.Hosts["h"]; math.Abs(h.CPU.V-2/2.1) > 1e-9 || h.Cores != known(2) || h.MemoryUsed != known(70) {
+		t.Errorf("host = %+v, want 2/2.1 of 2 cores, 70 bytes used", h)
 	}
 }
