@@ -38,11 +38,12 @@ test("what was before the first sample is no gap", () => {
 });
 
 test("events tell why", () => {
-  const event = (kind: Event["kind"], time: number) => ({ id: "1", time, type: "container", action: "", kind, text: "" }) as Event;
+  const event = (kind: Event["kind"], time: number, action = "") => ({ id: "1", time, type: "container", action, kind, text: "" }) as Event;
   const gap = { from: 100_000, to: 200_000 };
   expect(gapReason(gap, [event("death", 104_000), event("start", 195_000)], 10_000)).toBe("container down");
   expect(gapReason(gap, [event("gap", 190_000), event("death", 104_000)], 10_000)).toBe("tallyman was not running");
-  expect(gapReason(gap, [event("engine", 100_500)], 10_000)).toBe("Docker did not answer");
+  expect(gapReason(gap, [event("engine", 100_500, "down"), event("engine", 190_000, "up")], 10_000)).toBe("Docker did not answer");
+  expect(gapReason(gap, [event("engine", 90_000, "down"), event("engine", 95_000, "up")], 10_000)).toBe("no samples");
   expect(gapReason(gap, [event("death", 20_000)], 10_000)).toBe("no samples");
 });
 

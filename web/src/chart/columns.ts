@@ -109,7 +109,9 @@ export function gapReason(g: Gap, events: readonly Event[], step: number): strin
   const near = events.filter((e) => e.time >= g.from - slack && e.time <= g.to);
   const of = (...kinds: Event["kind"][]) => near.find((e) => kinds.includes(e.kind));
   if (of("gap")) return "tallyman was not running";
-  if (of("engine")) return "Docker did not answer";
+  // An engine that answered again before the gap is not its reason.
+  const away = near.some((e) => e.kind === "engine" && e.action === "down" && !near.some((x) => x.kind === "engine" && x.action === "up" && x.time >= e.time && x.time <= g.from));
+  if (away) return "Docker did not answer";
   if (of("death", "stop", "oom", "destroy")) return "container down";
   return "no samples";
 }

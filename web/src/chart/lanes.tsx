@@ -142,7 +142,7 @@ export function EventLane({ model, more, select }: { model: Model; more: boolean
               class={`mk ${tone(m.lead)}`}
               style={{ left: `${model.place(m.lead.time).toFixed(1)}px` }}
               title={title(m)}
-              aria-label={title(m)}
+              aria-label={m.events.length > 1 ? `${m.events.length} events: ${title(m)}` : title(m)}
               aria-pressed={i === on}
               tabIndex={i === Math.max(0, on) ? 0 : -1}
               onClick={() => select(m)}

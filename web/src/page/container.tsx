@@ -208,7 +208,7 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Detail | undefine
       <div class="row l1">
         {d && <StateMark of={assess(d)} />}
         <h1 class="ell">{show(name)}</h1>
-        {d?.project && <span class="chip wide">{show(d.project)}</span>}
+        {d?.project && <span class="chip wide"><span class="ell">{show(d.project)}</span></span>}
         {d && <span class="mid mono ell wide" title={show(d.image)}>{show(d.image)}</span>}
         {d?.state === "gone" && <span class="chip warn">gone{d.goneAt ? ` since ${stamp(d.goneAt, now)}` : ""}, history kept</span>}
         {died && d?.state !== "gone" && (

@@ -29,7 +29,7 @@ export class ContainerData {
   readonly model: Model;
 
   private range: Range = { live: true, span: hour };
-  private stream: Live<{ container: Detail }> | undefined;
+  private stream: Live<{ container: Detail | null }> | undefined;
   private seconds: { time: number; values: Values }[] = [];
   private skew = 0;
   private loadedAt = 0;
@@ -55,7 +55,8 @@ export class ContainerData {
     this.stream = new Live(
       { view: "container", host: this.host, workload: this.workload },
       {
-        snapshot: (s) => this.known(s.container),
+        // The stream of a workload that has no container waits for one; what is known of it says more.
+        snapshot: (s) => (s.container ? this.known(s.container) : void this.identify()),
         tick: (t) => this.tick(t),
         container: (c) => this.known(c as Detail),
         event: (e) => this.happened(e),
@@ -200,6 +201,8 @@ export class ContainerData {
   }
 
   private happened(e: Event): void {
+    const d = this.detail.peek();
+    if (d && e.actor === d.id && (d.lastEvent?.time ?? 0) <= e.time) this.detail.value = { ...d, lastEvent: e };
     const list = this.model.events.peek();
     const { from, to } = this.model.view.peek();
     if (list.some((x) => x.id === e.id) || e.time < from || (!this.range.live && e.time > to)) return;

@@ -33,6 +33,7 @@ interface Props {
 const rowHeight = 35;
 const cardHeight = 57;
 const groupHeight = 30;
+const cardGroupHeight = 36;
 
 type Item = { group: Group<Row>; row?: undefined } | { group: Group<Row>; row: Row };
 
@@ -64,7 +65,7 @@ export function HostSection(props: Props) {
 
   const cards = narrow.value;
   const body = useRef<HTMLDivElement>(null);
-  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : groupHeight)));
+  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : cards ? cardGroupHeight : groupHeight)));
 
   if (items.length === 0 && (terms.length > 0 || segment !== "all")) {
     const any = rows.some((r) => inSegment(r.info, segment) && matches(r.info, terms));
@@ -189,7 +190,7 @@ function GroupRow({ group, beat, index, open, toggle }: { group: Group<Row>; bea
       <th scope="rowgroup">
         <button type="button" aria-expanded={open} onClick={toggle}>
           <Icon name={open ? "down" : "right"} small />
-          <b>{groupName(group)}</b> <span class="dim">{groupNote(group)}</span>
+          <b class="ell" title={groupName(group)}>{groupName(group)}</b> <span class="dim">{groupNote(group)}</span>
         </button>
       </th>
       <td class="sum"><b>{sums.cpu}</b></td>
@@ -206,8 +207,8 @@ function CardGroup({ group, beat, open, toggle }: { group: Group<Row>; beat: Rea
   return (
     <h3 class="gh">
       <button type="button" aria-expanded={open} onClick={toggle}>
-        <span><b>{groupName(group)}</b> {group.rows.length}</span>
-        <span>CPU <b>{sums.cpu}</b></span>
+        <span class="nm"><b class="ell">{groupName(group)}</b> {group.rows.length}</span>
+        <span class="nw">CPU <b>{sums.cpu}</b></span>
       </button>
     </h3>
   );

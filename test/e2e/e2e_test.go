@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman/internal/testkit"
+)
+
+// restless uses a little more or less of a core each second.
+var restless = []string{"sh", "-c", "while :; do n=0; while [ $n -lt 9000 ]; do n=$((n+1)); done; sleep 0.3; done"}
+
+// burn keeps a core busy as far as its limit lets it.
+var burn = []string{"sh", "-c", "while :; do :; done"}
+
+// compose gives a container the labels and the name that Docker Compose would.
+func compose(project, service string, options ...string) []string {
+	return append([]string{
+		"--name", project + "-" + service + "-1",
+		"--label", "com.docker.compose.project=" + project,
+		"--label", "com.docker.compose.service=" + service,
+		"--label", "com.docker.compose.container-number=1",
+	}, options...)
+}
+
+// labelOf is the label that testkit removes containers by, for those that it
+// cannot start.
+func labelOf(t *testing.T, d *testkit.Docker) string {
+	name := d.Name("")
+	return "tallyman.test=" + t.Name() + name[strings.LastIndexByte(name, '-'):]
+}
+
+func TestLogin(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	name := d.Name("login")
+	d.Start([]string{"--name", name}, "sleep", "600")
+	p := testkit.StartProgram(t, testkit.DataDir(t))
+	waitFor(t, p, name)
+	walk(t, "login.mjs", given(p, map[string]any{"name": name}), nil)
+}
+
+func TestServers(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	project := d.Name("shop")
+	fresh := d.Name("fresh")
+	names := map[string]string{
+		"busy": project + "-busy-1", "late": project + "-late-1", "large": project + "-large-1", "small": project + "-small-1",
+		"done": d.Name("done"),
+	}
+	d.Start(compose(project, "busy", "--cpus", "0.15"), restless...)
+	d.Start(compose(project, "late", "--cpus", "0.5"), "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.2; done; while :; do :; done")
+	d.Start(compose(project, "large"), "sh", "-c", "held=$(yes | head -c 20000000); sleep 600; :")
+	d.Start(compose(project, "small"), "sleep", "600")
+	d.Start([]string{"--name", names["done"]}, "sh", "-c", "exit 3")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	for _, name := range names {
+		waitFor(t, p, name)
+	}
+	testkit.Eventually(t, 20*time.Second, "the large one holds its memory", func() error {
+		if c := waitFor(t, p, names["large"]); c.Now.Memory == nil || *c.Now.Memory < 10e6 {
+			return fmt.Errorf("%+v", c.Now)
+		}
+		return nil
+	})
+	walk(t, "servers.mjs", given(p, map[string]any{"project": project, "names": names, "fresh": fresh}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+		"start": func([]string) (string, error) {
+			return d.Start([]string{"--name", fresh}, "sleep", "600"), nil
+		},
+	})
+}
+
+func TestContainer(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	project := d.Name("shop")
+	options := compose(project, "api", "--cpus", "0.4", "-m", "64m")
+	// It ends by itself when it is told to, with a code of its own.
+	argv := []string{"sh", "-c", "trap 'exit 3' TERM; while :; do :; done"}
+	d.Start(options, argv...)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	waitFor(t, p, project+"-api-1")
+	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1"}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+		"start":  func([]string) (string, error) { return d.Start(options, argv...), nil },
+		// Nobody asks Docker for this death.
+		"kill": func([]string) (string, error) { return d.May("exec", project+"-api-1", "kill", "-TERM", "1") },
+	})
+}
+
+// container is what these tests read of an answer.
+type container struct {
+	ID, Name, State, Workload, Project string
+	Now                                *struct{ CPU, Memory *float64 }
+}
+
+// waitFor waits until a container is known, and measured when it runs.
+func waitFor(t *testing.T, p *testkit.Program, name string) (found container) {
+	t.Helper()
+	testkit.Eventually(t, 15*time.Second, name+" is measured", func() error {
+		var a struct {
+			Hosts []struct{ Containers []container }
+		}
+		p.JSON("/api/tallyman/v1/servers", &a)
+		for _, h := range a.Hosts {
+			for _, c := range h.Containers {
+				if c.Name == name && (c.State != "running" || c.Now != nil && c.Now.CPU != nil) {
+					found = c
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("it is not there or has no values")
+	})
+	return found
+}
+
+// What a container may say of itself. Names hold letters, digits, "_", "." and
+// "-" only, image names less; labels, environment and commands hold anything.
+var (
+	script  = `<script>globalThis.__xss=1</script>`
+	image   = `"'><img src=x onerror=globalThis.__xss=1>`
+	link    = `javascript:globalThis.__xss=1//</a><svg onload=globalThis.__xss=1>`
+	unseen  = "a\u202ecod.exe\u200b\u0007\x1b[31mred\x1b[0m\u2066x\u00ad"
+	written = `a\u202ecod.exe\u200b\u0007\u001b[31mred\u001b[0m\u2066x\u00ad`
+)
+
+func TestHostileText(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	// The longest image name that Docker takes, of letters that it allows.
+	long := "tallyman-test/" + strings.Repeat("x", 200) + ":" + strings.Repeat("Y", 128)
+	d.Cmd("tag", testkit.Image, long)
+	t.Cleanup(func() { _, _ = d.May("rmi", long) })
+	wide := d.Name("wide")
+	d.Cmd("run", "-d", "--label", labelOf(t, d), "--name", wide, long, "sleep", "600")
+	hostile := map[string]map[string]string{}
+	escaped := map[string]string{}
+	for i, text := range []string{script, image, link, unseen, `{{constructor.constructor("globalThis.__xss=1")()}}`, strings.Repeat("wide", 300)} {
+		name := d.Name(fmt.Sprintf("hostile%d", i))
+		project := text
+		shown := strings.ReplaceAll(text, unseen, written)
+		d.Start([]string{
+			"--name", name,
+			"--label", "com.docker.compose.project=" + project,
+			"--label", "com.docker.compose.service=" + image,
+			"--label", "com.docker.compose.container-number=1",
+			"--label", script + "=" + image,
+			"--label", "note=" + text,
+			"--label", unseen + "=" + unseen,
+			"--env", "NOTE=" + script,
+			"--env", image + "=" + link,
+			"--user", "0:0",
+			"--workdir", "/tmp/" + image,
+			"--hostname", "h",
+		}, "sh", "-c", "sleep 600", script, image, unseen)
+		hostile[name] = map[string]string{}
+		escaped[project] = shown
+	}
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	for name, c := range hostile {
+		known := waitFor(t, p, name)
+		c["workload"], c["project"] = known.Workload, known.Project
+	}
+	walk(t, "hostile.mjs", given(p, map[string]any{
+		"hostile": hostile, "escaped": escaped, "facts": []string{script, image, written},
+	}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+	})
+}
+
+func TestEngineAndProgramAway(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	name := d.Name("away")
+	d.Start([]string{"--name", name}, restless...)
+	proxy := testkit.NewProxy(t)
+	proxy.Pass()
+	data := testkit.DataDir(t)
+	p := testkit.StartProgram(t, data, "--docker-host", proxy.Address(), "--interval", "1s")
+	c := waitFor(t, p, name)
+	do := func(run func()) action {
+		return func([]string) (string, error) {
+			run()
+			return "", nil
+		}
+	}
+	walk(t, "engine.mjs", given(p, map[string]any{"name": name, "workload": c.Workload}), map[string]action{
+		"refuse": do(proxy.Refuse),
+		"pass":   do(proxy.Pass),
+		"stop":   do(p.Stop),
+		"restart": do(func() {
+			testkit.StartProgram(t, data, "--docker-host", proxy.Address(), "--interval", "1s", "--listen", strings.TrimPrefix(p.URL, "http://"))
+		}),
+	})
+}
+
+// Two projects and what stands beside them, in every state.
+func TestLook(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	n := d.Name("")
+	shop, mail := "shop"+n[len(n)-4:], "mail"+n[len(n)-4:]
+	d.Start(compose(shop, "api", "--cpus", "0.3", "-m", "64m", "--restart", "always"), "sh", "-c", "held=$(yes | head -c 20000000); while :; do n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; sleep 0.5; done")
+	d.Start(compose(shop, "web", "-m", "32m", "--health-cmd", "true", "--health-interval", "1s"), "httpd", "-f", "-p", "8080")
+	d.Start(compose(shop, "worker", "--restart", "always"), "sh", "-c", "sleep 2; exit 1")
+	d.Start(compose(shop, "db"), "sh", "-c", "held=$(yes | head -c 9000000); sleep 600; :")
+	d.Start(compose(shop, "migrate"), "true")
+	d.Start(compose(mail, "imap", "--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1"), "sleep", "600")
+	paused := d.Start(compose(mail, "queue"), "sleep", "600")
+	d.Start(compose(mail, "scan", "-m", "16m", "--memory-swap", "16m"), "sh", "-c", "sleep 3; exec tail /dev/zero")
+	d.Start([]string{"--name", d.Name("exporter"), "--network", "host"}, "sleep", "600")
+	d.Start([]string{"--name", d.Name("quiet"), "--label", "tallyman.enable=false"}, "sleep", "600")
+	d.Cmd("create", "--label", labelOf(t, d), "--name", d.Name("waiting"), testkit.Image, "sleep", "600")
+	gone := d.Start([]string{"--name", d.Name("old")}, "sleep", "600")
+	d.Cmd("pause", paused)
+	proxy := testkit.NewProxy(t)
+	proxy.Pass()
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", proxy.Address(), "--interval", "1s")
+	for _, name := range []string{shop + "-api-1", shop + "-web-1", mail + "-imap-1", d.Name("old")} {
+		waitFor(t, p, name)
+	}
+	d.Cmd("rm", "-f", gone)
+	testkit.Eventually(t, 20*time.Second, "the greedy one is killed", func() error {
+		if c := waitFor(t, p, mail+"-scan-1"); c.State != "exited" {
+			return fmt.Errorf("it is %s", c.State)
+		}
+		return nil
+	})
+	walk(t, "look.mjs", given(p, map[string]any{"workload": shop + "/api/1", "died": mail + "/scan/1"}), map[string]action{
+		"refuse": func([]string) (string, error) {
+			proxy.Refuse()
+			return "", nil
+		},
+	})
+}

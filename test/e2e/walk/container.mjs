@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Container: its numbers, charts, marks, range, and its life to the end and on.
+
+import assert from "node:assert/strict";
+import { ask, changes, check, container, finish, given, reader, within } from "./browser.mjs";
+
+// Reading the pixels of a chart makes the browser advise against it.
+const page = await reader({ allow: [/willReadFrequently/] });
+const { host, name, workload } = given;
+const kpi = (title) => page.locator(".kpis > div").filter({ has: page.getByText(title, { exact: true }) }).locator("dd");
+const charts = page.locator(".track .plot canvas");
+
+// How many pixels of each chart are neither empty nor of the grid's colours, by strong colours.
+const inked = () =>
+  charts.evaluateAll((all) =>
+    all.map((c) => {
+      const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 60 && Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]) > 40) n++;
+      return n;
+    }),
+  );
+
+await container(page, host, workload, "&range=5m");
+await check("key figures change each second", async () => changes(4000, () => kpi("CPU").textContent()));
+await check("every chart is drawn", async () => {
+  let counts;
+  await within(5000, async () => {
+    counts = await inked();
+    assert.ok(counts.length >= 3 && counts.every((n) => n > 20), `coloured pixels: ${counts}`);
+  });
+  return `coloured pixels ${counts.join(", ")}`;
+});
+await check("the charts go on with the seconds", async () => changes(4000, async () => (await inked()).join()));
+await check("the legend follows the pointer", async () => {
+  const box = await charts.first().boundingBox();
+  const read = async (share) => {
+    await page.mouse.move(box.x + box.width * share, box.y + box.height / 2);
+    await page.locator(".ctime").waitFor();
+    let text;
+    await within(2000, async () => {
+      text = await page.locator(".ctime").textContent();
+      assert.match(text, /^\d\d:\d\d:\d\d/);
+    });
+    return [text, await page.locator('.track[aria-label="CPU"] .leg').textContent()];
+  };
+  const [t1, v1] = await read(0.999);
+  const [t2, v2] = await read(0.3);
+  assert.notEqual(t1, t2);
+  assert.notEqual(v1, v2, "the values at the cursor");
+  await page.mouse.move(box.x, 10);
+  await within(2000, async () => assert.equal(await page.locator(".ctime").count(), 0));
+  return `${t1} ${v1} | ${t2} ${v2}`;
+});
+
+await check("the range is in the URL, and back leads to the last", async () => {
+  await container(page, host, workload);
+  const opener = page.locator(".bar .seg [aria-haspopup=dialog]");
+  assert.match(await opener.textContent(), /1 h/, "the usual range");
+  const choose = async (label) => {
+    await opener.click();
+    await page.locator(".rangepop").getByRole("button", { name: label, exact: true }).click();
+    await within(2000, async () => assert.match(await opener.textContent(), new RegExp(label)));
+  };
+  await choose("6 h");
+  assert.equal(new URL(page.url()).searchParams.get("range"), "6h");
+  await choose("15 min");
+  assert.equal(new URL(page.url()).searchParams.get("range"), "15m");
+  await page.goBack();
+  assert.match(await opener.textContent(), /6 h/);
+  await page.locator("main").focus();
+  await page.keyboard.press("Backspace");
+  await within(2000, async () => assert.match(await opener.textContent(), /1 h/));
+});
+await check("dragging selects, Zoom leaves Live and puts the stretch into the URL", async () => {
+  await container(page, host, workload, "&range=5m");
+  const box = await charts.first().boundingBox();
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * 0.4, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, y, { steps: 4 });
+  await page.mouse.move(box.x + box.width * 0.7, y, { steps: 4 });
+  await page.mouse.up();
+  await page.locator(".pop").getByRole("button", { name: "Zoom" }).click();
+  const params = new URL(page.url()).searchParams;
+  const length = Date.parse(params.get("to")) - Date.parse(params.get("from"));
+  assert.ok(length > 60_000 && length < 120_000, `zoomed to ${length} ms of 300000`);
+  await page.keyboard.press("L");
+  await within(3000, async () => assert.equal(await page.locator(".bar .live").count(), 1));
+  return `${Math.round(length / 1000)} s`;
+});
+
+// The mark in the lane, the row beside and the line through the charts of one event.
+async function shown(words, line) {
+  const took = await within(5000, async () => {
+    const marks = await page.locator(".lane .mk").evaluateAll((all) => all.map((m) => m.title).join("\n"));
+    assert.match(marks, words, "no mark in the lane");
+    assert.match((await page.locator(".evr").allTextContents()).join("\n"), words, "no row beside");
+    assert.ok((await page.locator(line).count()) >= 1, "no line");
+  });
+  const through = await page.locator(line).last().boundingBox();
+  const marks = await page.locator(".lane .mk").evaluateAll((all) => all.map((m) => [m.title, m.getBoundingClientRect().left + m.getBoundingClientRect().width / 2]));
+  const area = await page.locator(".tracks").boundingBox();
+  const [, at] = marks.findLast(([title]) => words.test(title));
+  assert.ok(through.height > area.height * 0.8, `the line is ${through.height} px of ${area.height}`);
+  assert.ok(Math.abs(through.x - at) < 18, `line at ${through.x}, mark at ${at}`);
+  return `"${(await page.locator(".evr").filter({ hasText: words }).first().innerText()).replaceAll("\n", " ")}" after ${took} ms, line ${Math.round(through.height)} px`;
+}
+
+await check("docker stop is a mark, a row beside and a line through the charts within 5 s", async () => {
+  await container(page, host, workload, "&range=5m");
+  const before = await page.locator(".ov .v").count();
+  await ask("docker", "stop", name);
+  const figures = await shown(/exit 3/, ".ov .v");
+  assert.ok((await page.locator(".ov .v").count()) > before);
+  assert.equal(await page.locator(".ov .v.crit").count(), 0, "a death that was asked for is no alarm");
+  return figures;
+});
+await check("a death of its own is a red one", async () => {
+  await ask("docker", "start", name);
+  await within(5000, async () => assert.match(await kpi("CPU").textContent(), /\d/));
+  await ask("kill");
+  const figures = await shown(/Died, exit 3/, ".ov .v.crit");
+  assert.ok(await page.locator(".lane .mk.crit").count());
+  return figures;
+});
+await check("the head says how it ended", async () => {
+  await within(3000, async () => assert.match(await kpi("Exit").textContent(), /3/));
+  assert.match(await kpi("State").textContent(), /failed/);
+  assert.match(await page.locator(".chead .chip.crit").textContent(), /Died, exit 3/);
+  return page.locator(".kpis").innerText().then((text) => text.replaceAll("\n", " "));
+});
+await check("a click on a mark pins its time in the URL and marks its row", async () => {
+  await page.locator(".lane .mk.crit").first().click();
+  assert.ok(new URL(page.url()).searchParams.get("at"));
+  await page.locator('.evr[aria-current="true"]').waitFor();
+});
+await check("Facts hold what Docker says of it", async () => {
+  await page.getByRole("tab", { name: "Facts" }).click();
+  const facts = page.locator("#panel-facts");
+  for (const want of [name, "tallyman-test/busybox", workload.split("/").join(" / "), "exit 3", "com.docker.compose.project", "0.4 cores"]) {
+    assert.ok((await facts.textContent()).includes(want), `${want} is missing in ${await facts.textContent()}`);
+  }
+});
+await check("a removed container says gone and keeps its history", async () => {
+  await ask("docker", "rm", "-f", name);
+  await page.goto(`${given.url}/?show=gone&q=${name}`);
+  await page.locator(`a[data-row][title="${name}"]`).click();
+  await page.locator(".chead .chip.warn", { hasText: /gone since .*, history kept/ }).waitFor();
+  await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
+  assert.equal(await page.locator(".bar .live").count(), 0, "Live of a gone container");
+  let counts;
+  await within(5000, async () => {
+    counts = await inked();
+    assert.ok(counts[0] > 10 && counts[1] > 20, `coloured pixels: ${counts}`);
+  });
+  await page.locator(".evr", { hasText: "Died, exit 3" }).first().waitFor();
+  return `${await page.locator(".chead .chip.warn").textContent()}, coloured pixels ${counts.join(", ")}`;
+});
+await check("re-created, it goes on in the same charts as a second instance", async () => {
+  await ask("start", "again");
+  await container(page, host, workload, "&range=5m");
+  await within(5000, async () => assert.equal(await page.locator(".ver").count(), 2));
+  const [a, b] = await page.locator(".ver").evaluateAll((all) => all.map((v) => v.getBoundingClientRect()).map((r) => [Math.round(r.left), Math.round(r.right)]));
+  assert.ok(a[1] <= b[0] + 1, `instances overlap: ${a} ${b}`);
+  assert.equal(await page.locator(".ver.now").count(), 1);
+  await within(5000, async () => assert.match(await kpi("CPU").textContent(), /\d/));
+  await page.locator(".evr", { hasText: "Died, exit 3" }).waitFor();
+  return `${a.join("–")} and ${b.join("–")} px`;
+});
+await check("an unknown workload says so", async () => {
+  await page.goto(`${given.url}/container?host=${host}&workload=nobody`);
+  await page.getByText("cannot be shown").waitFor();
+});
+await finish();

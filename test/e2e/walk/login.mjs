@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Getting in by the printed link and by the token, and getting out.
+
+import assert from "node:assert/strict";
+import { check, finish, given, reader, row, within } from "./browser.mjs";
+
+const refused = [/status of 401/];
+
+const first = await reader({ login: false, allow: refused });
+await check("the printed link logs in", async () => {
+  await first.goto(given.link);
+  await row(first, given.name).waitFor();
+  assert.equal(first.url(), `${given.url}/`);
+});
+await check("the session survives a reload", async () => {
+  await first.reload();
+  await row(first, given.name).waitFor();
+});
+
+const second = await reader({ login: false, allow: refused });
+await check("the code is used up, and the page says so", async () => {
+  await second.goto(given.link);
+  const say = second.locator("#say");
+  await within(5000, async () => assert.match(await say.textContent(), /has been used or is too old/));
+  assert.equal(new URL(second.url()).hash, "", "the code stays in the address");
+  return await say.textContent();
+});
+await check("a wrong token is refused in words", async () => {
+  await second.fill("#token", "wrong");
+  await second.click("button[type=submit]");
+  await within(5000, async () => assert.match(await second.locator("#problem").textContent(), /not the token/));
+});
+await check("the token logs in", async () => {
+  await second.fill("#token", given.token);
+  await second.keyboard.press("Enter");
+  await row(second, given.name).waitFor();
+});
+await check("a login that ended leads back to the page that was asked for", async () => {
+  await second.context().clearCookies();
+  await row(second, given.name).locator("a[data-row]").click();
+  await second.locator("#form").waitFor();
+  await second.fill("#token", given.token);
+  await second.keyboard.press("Enter");
+  await second.locator(".chead h1", { hasText: given.name }).waitFor();
+});
+await check("logging out ends the session", async () => {
+  await second.getByRole("button", { name: "Log out" }).click();
+  await second.waitForURL(`${given.url}/login`);
+  await second.goto(given.url);
+  await second.waitForURL(`${given.url}/login`);
+  await second.locator("#form").waitFor();
+  assert.equal(await second.evaluate(() => localStorage.getItem("tallyman.names")), null, "names of containers stay in the browser");
+});
+await check("another reader stays logged in", async () => {
+  await first.reload();
+  await row(first, given.name).waitFor();
+});
+await finish();

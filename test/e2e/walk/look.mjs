@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// How the pages look: widths, targets for fingers, the rules of accessibility,
+// and pictures to be looked at.
+
+import assert from "node:assert/strict";
+import { ask, check, container, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+
+const { host, workload, died } = given;
+
+const login = async (page) => {
+  await page.goto(`${given.url}/login`);
+  await page.locator("#form").waitFor();
+};
+const pages = {
+  login,
+  servers: (page) => servers(page),
+  container: (page) => container(page, host, workload, "&range=5m"),
+  died: (page) => container(page, host, died, "&range=5m"),
+  facts: (page) => container(page, host, workload, "&range=5m&tab=facts"),
+};
+
+{
+  const page = await reader();
+  for (const [name, open] of Object.entries(pages)) {
+    await check(`${name} does not scroll sideways`, async () => {
+      await open(page);
+      for (const width of [360, 768, 1100, 1440, 2560]) {
+        await page.setViewportSize({ width, height: width < 768 ? 780 : 900 });
+        assert.equal(await sideways(page), "", `at ${width}`);
+      }
+      return "360, 768, 1100, 1440, 2560";
+    });
+  }
+  await page.context().close();
+}
+
+{
+  const page = await reader({ width: 360, height: 780, touch: true });
+  const small = () =>
+    page.evaluate(() => {
+      const main = [...document.querySelectorAll("button, select, input, a.btn, a.nav, a.cc, .field, [role=tab]")];
+      // Marks of events stand as close as the events do; a tap between them takes the nearest.
+      const own = main.filter((e) => !e.matches(".mk, .fold, .field input, .skip") && e.checkVisibility() && !e.closest("[popover]:not(:popover-open)"));
+      const out = own.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5);
+      return [...out.map(([e, r]) => `${e.tagName}.${e.className} "${e.textContent.slice(0, 20)}" ${Math.round(r.width)}×${Math.round(r.height)}`)];
+    });
+  for (const name of ["login", "servers", "container", "facts"]) {
+    await check(`${name} has targets of 36 px at 360`, async () => {
+      await pages[name](page);
+      if (name === "container") await page.locator(".bar .seg [aria-haspopup=dialog]").click();
+      assert.deepEqual(await small(), []);
+    });
+  }
+  await page.context().close();
+}
+
+for (const theme of ["light", "dark"]) {
+  const page = await reader({ theme, withAxe: true });
+  const rules = async (name) => {
+    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+    const grave = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+    assert.deepEqual(grave.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html} ${n.any[0]?.message ?? ""}`).join(" | ")}`), [], name);
+    return violations.map((v) => `${v.impact} ${v.id} ×${v.nodes.length}`).join(", ");
+  };
+  await check(`accessible in ${theme}`, async () => {
+    const minor = [];
+    for (const [name, open] of Object.entries(pages)) {
+      await open(page);
+      minor.push(await rules(name));
+    }
+    await page.setViewportSize({ width: 360, height: 780 });
+    await servers(page);
+    minor.push(await rules("servers, narrow"));
+    await container(page, host, workload);
+    minor.push(await rules("container, narrow"));
+    return [...new Set(minor.filter(Boolean))].join("; ") || "no violation of any weight";
+  });
+  await page.context().close();
+}
+
+for (const theme of ["light", "dark"]) {
+  for (const [width, height] of [[1440, 900], [360, 780]]) {
+    await check(`pictures in ${theme} at ${width}`, async () => {
+      const page = await reader({ theme, width, height, touch: width < 760 });
+      const shoot = async (name) => {
+        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+        await page.screenshot({ path: `${given.shots}/${name}-${width}-${theme}.png` });
+      };
+      for (const [name, open] of Object.entries(pages)) {
+        await open(page);
+        await shoot(name);
+      }
+      await container(page, host, workload, "&range=5m");
+      const scrolled = await page.evaluate(() => {
+        const main = document.querySelector("main");
+        main.scrollTop = 700;
+        return main.scrollTop > 0;
+      });
+      if (scrolled) await shoot("container-below");
+      await servers(page, "?show=gone");
+      await shoot("gone");
+      await page.goto(`${given.url}/?q=nothing-has-this-name`);
+      await page.getByText(/^0 of/).waitFor();
+      await shoot("nomatch");
+      await page.context().close();
+    });
+  }
+}
+
+// What a page shows of an answer without containers is made up here; the engine is shared.
+for (const theme of ["light", "dark"]) {
+  await check(`picture of an empty host in ${theme}`, async () => {
+    const page = await reader({ theme });
+    await page.route("**/api/tallyman/v1/live?*", async (route) => {
+      const answer = await page.request.get(`${given.url}/api/tallyman/v1/servers`);
+      const all = await answer.json();
+      for (const h of all.hosts) h.containers = [];
+      await route.fulfill({ contentType: "text/event-stream", body: `event: snapshot\ndata: ${JSON.stringify(all)}\n\n` });
+    });
+    await page.goto(given.url);
+    await page.getByText("No container runs here yet").waitFor();
+    await page.screenshot({ path: `${given.shots}/empty-1440-${theme}.png` });
+    await page.context().close();
+  });
+}
+
+await ask("refuse");
+for (const theme of ["light", "dark"]) {
+  for (const [width, height] of [[1440, 900], [360, 780]]) {
+    await check(`picture without an engine in ${theme} at ${width}`, async () => {
+      const page = await reader({ theme, width, height });
+      await servers(page);
+      await within(10_000, () => page.locator(".host .banner").isVisible());
+      assert.equal(await sideways(page), "");
+      await page.screenshot({ path: `${given.shots}/away-${width}-${theme}.png` });
+      await page.context().close();
+    });
+  }
+}
+await finish();
