@@ -4,11 +4,17 @@ import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
-// What the first page may weigh, minified, in bytes. Raising one is a
-// reviewed line with a reason.
-const budget = { js: 150_000, css: 20_000 };
+type Weight = { js: number; css: number };
 
-// The first page is index.html with everything that it names.
+// What the first page may weigh, and what the container page may add to it with
+// its charts, minified, in bytes. Raising one is a reviewed line with a reason.
+const budget: Record<string, Weight> = {
+  "first page": { js: 150_000, css: 20_000 },
+  "container page, more": { js: 110_000, css: 10_000 },
+};
+
+// The first page is index.html with everything that it names; the container
+// page comes with the first container that is opened.
 function weigh(): Plugin {
   let out = "";
   return {
@@ -19,14 +25,17 @@ function weigh(): Plugin {
     },
     closeBundle() {
       const html = readFileSync(join(out, "index.html"), "utf8");
-      const sizes = { js: 0, css: 0 };
-      for (const [, file, kind] of html.matchAll(/(?:src|href)="\/(assets\/[^"]+\.(js|css))"/g)) {
-        sizes[kind as "js" | "css"] += statSync(join(out, file!)).size;
-      }
-      for (const kind of ["js", "css"] as const) {
-        const line = `first page ${kind}: ${(sizes[kind] / 1000).toFixed(1)} kB of ${budget[kind] / 1000} kB`;
-        if (sizes[kind] === 0 || sizes[kind] > budget[kind]) throw new Error(`budget missed: ${line}`);
-        console.log(line);
+      const size = (file: string) => statSync(join(out, file)).size;
+      const first: Weight = { js: 0, css: 0 };
+      for (const [, file, kind] of html.matchAll(/(?:src|href)="\/(assets\/[^"]+\.(js|css))"/g)) first[kind as keyof Weight] += size(file!);
+      const container: Weight = { js: size("assets/container.js"), css: size("assets/container.css") };
+      const sizes: Record<string, Weight> = { "first page": first, "container page, more": container };
+      for (const [page, most] of Object.entries(budget)) {
+        for (const kind of ["js", "css"] as const) {
+          const line = `${page} ${kind}: ${(sizes[page]![kind] / 1000).toFixed(1)} kB of ${most[kind] / 1000} kB`;
+          if (sizes[page]![kind] === 0 || sizes[page]![kind] > most[kind]) throw new Error(`budget missed: ${line}`);
+          console.log(line);
+        }
       }
     },
   };

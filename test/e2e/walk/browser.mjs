@@ -106,7 +106,7 @@ export async function reader({ width = 1440, height = 900, theme = "dark", login
       faults.push(`a dialog opened: ${d.message()}`);
       void d.dismiss();
     });
-    page.on("framenavigated", (f) => seen.pages.add(f.url().replace(given.url, "").replace(/\?.*/, "")));
+    page.on("framenavigated", (f) => seen.pages.add(f.url().replace(given.url, "").replace(/[?#].*/, "")));
   });
   if (login) {
     const answer = await context.request.post(`${given.url}/api/tallyman/v1/login`, { data: { token: given.token } });

@@ -7,7 +7,7 @@ import type { SeriesName } from "../api/types";
 import type { Quantity } from "../format/number";
 import { hms, iso, stamp } from "../format/time";
 import { theme } from "../part/theme";
-import { extremes, sampleOf, stack } from "./columns";
+import { extremes, noColumns, sampleOf, stack } from "./columns";
 import type { Model } from "./model";
 import { type ChartSpec, type Line, Plot } from "./plot";
 
@@ -79,6 +79,7 @@ function Chart({ model, spec, height }: { model: Model; spec: TrackSpec; height:
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot>(null);
   const size = useRef("");
+  const nothing = useComputed(() => model.columns.value !== noColumns && model.columns.value.t.length === 0);
 
   useEffect(() => () => plot.current?.destroy(), []);
   useSignalEffect(() => {
@@ -100,6 +101,7 @@ function Chart({ model, spec, height }: { model: Model; spec: TrackSpec; height:
   return (
     <div class="plot" style={{ height: `${height.value}px` }}>
       <div ref={host} aria-hidden="true" />
+      {nothing.value && <p class="nothing">No samples in this range.</p>}
       <Reading model={model} spec={spec} />
     </div>
   );

@@ -213,7 +213,7 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Detail | undefine
         {d?.state === "gone" && <span class="chip warn">gone{d.goneAt ? ` since ${stamp(d.goneAt, now)}` : ""}, history kept</span>}
         {died && d?.state !== "gone" && (
           <span class="chip crit" title={`${iso(died.time)}  ${show(died.text)}`}>
-            <span class="ell">{show(died.text)}</span> {stamp(died.time, now)}
+            <span class="ell">{show(died.text)}</span> · {stamp(died.time, now)}
           </span>
         )}
         {current && <a class="btn q" href={containerHref({ host: d!.host, workload: d!.workload, id: current.id })}>Open the one that runs</a>}
@@ -283,9 +283,9 @@ function Ended({ d }: { d: Detail }) {
   return (
     <>
       <Kpi name="State">{show(assess(d).words.split(",")[0]!)}</Kpi>
-      {d.exitCode !== undefined && <Kpi name="Exit"><span class={assess(d).mark === "crit" ? "crit" : ""}>{d.exitCode}</span> <small>{exitWords(d.exitCode).replace(/^exit \d+ ?/, "")}{d.oomKilled ? " out of memory" : ""}</small></Kpi>}
+      {d.exitCode !== undefined && <Kpi name="Exit"><span class={assess(d).mark === "crit" ? "crit" : ""}>{d.exitCode}</span> <small>{exitWords(d.exitCode).replace(/^exit \d+ ?/, "")}{d.oomKilled && <span class="wide"> out of memory</span>}</small></Kpi>}
       {d.started !== undefined && <Kpi name="Started">{stamp(d.started, clock.value)}</Kpi>}
-      {d.finished !== undefined && <Kpi name="Finished">{stamp(d.finished, clock.value)} <small><Ago t={d.finished} /></small></Kpi>}
+      {d.finished !== undefined && <Kpi name="Finished">{stamp(d.finished, clock.value)} <small class="wide"><Ago t={d.finished} /></small></Kpi>}
       {d.started !== undefined && d.finished !== undefined && d.finished > d.started && <Kpi name="Ran for">{span(d.finished - d.started)}</Kpi>}
       <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span></Kpi>
       {d.state === "gone" && d.goneAt !== undefined && <Kpi name="Gone since">{stamp(d.goneAt, clock.value)}</Kpi>}

@@ -176,6 +176,7 @@ function useSums(group: Group<Row>, beat: ReadonlySignal<number>) {
     const cpu = sum((r) => r.now?.cpu);
     const memory = sum((r) => r.now?.memory);
     return {
+      cpuWord: computed(() => (cpu.value === undefined ? "" : "CPU ")),
       cpu: computed(() => (cpu.value === undefined ? "" : cores(cpu.value))),
       memory: computed(() => (memory.value === undefined ? "" : bytes(memory.value).n)),
       unit: computed(() => (memory.value === undefined ? "" : bytes(memory.value).unit)),
@@ -208,7 +209,7 @@ function CardGroup({ group, beat, open, toggle }: { group: Group<Row>; beat: Rea
     <h3 class="gh">
       <button type="button" aria-expanded={open} onClick={toggle}>
         <span class="nm"><b class="ell">{groupName(group)}</b> {group.rows.length}</span>
-        <span class="nw">CPU <b>{sums.cpu}</b></span>
+        <span class="nw">{sums.cpuWord}<b>{sums.cpu}</b></span>
       </button>
     </h3>
   );

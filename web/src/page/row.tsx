@@ -37,11 +37,17 @@ function useSight(row: Row) {
 
 const notYet = "tallyman has no sample of it yet.";
 
+const betweenStarts = "It does not run between two starts.";
+
 /** What stands in place of the values of a container that does not run. */
+function ended(c: Container): string {
+  if (c.state === "gone") return c.goneAt ? `gone since ${stamp(c.goneAt, clock.peek())}` : "gone";
+  return c.state === "created" ? "not started" : "stopped";
+}
+
+/** The same with what is left of it, where there is room. */
 function history(c: Container): string {
-  if (c.state === "gone") return c.goneAt ? `gone since ${stamp(c.goneAt, clock.peek())}, history kept` : "gone, history kept";
-  if (c.state === "created") return "created, not started";
-  return "stopped, history kept";
+  return c.state === "created" ? "created, not started" : `${ended(c)}, history kept`;
 }
 
 /** One container as a row of the table. */
@@ -84,6 +90,7 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
 
 function Values({ row, c }: { row: Row; c: Container }) {
   const has = new Set(row.has.value.split(" "));
+  const why = c.state === "restarting" ? betweenStarts : notYet;
   return (
     <>
       <td>
@@ -98,7 +105,7 @@ function Values({ row, c }: { row: Row; c: Container }) {
               <Bar share={row.cpuShare} kind={row.cpuKind} />
             </div>
           ) : (
-            <NotKnown why={reasonFor(c.absent, "cpu", notYet)} />
+            <NotKnown why={reasonFor(c.absent, "cpu", why)} />
           )}
         </div>
       </td>
@@ -114,7 +121,7 @@ function Values({ row, c }: { row: Row; c: Container }) {
               <Bar share={row.memoryShare} kind={row.memoryKind} />
             </div>
           ) : (
-            <NotKnown why={reasonFor(c.absent, "memory", notYet)} />
+            <NotKnown why={reasonFor(c.absent, "memory", why)} />
           )}
         </div>
       </td>
@@ -125,7 +132,7 @@ function Values({ row, c }: { row: Row; c: Container }) {
             <div><span class="dn" title="received" /><span><span class="sr">received </span>{row.rxText}<span class="u">{row.rxUnit}</span></span></div>
           </>
         ) : (
-          <NotKnown why={reasonFor(c.absent, "network", notYet)} />
+          <NotKnown why={reasonFor(c.absent, "network", why)} />
         )}
       </td>
     </>
@@ -152,9 +159,10 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
   const c = row.data.value;
   const up = isUp(c) && !c.disabled && !loading;
   const has = new Set(row.has.value.split(" "));
+  const why = c.state === "restarting" ? betweenStarts : notYet;
   const ref = useSight(row) as RefObject<HTMLAnchorElement>;
   return (
-    <a ref={ref} class="cc" data-row href={containerHref(c)}>
+    <a ref={ref} class={up ? "cc" : "cc off"} data-row href={containerHref(c)}>
       <span class="nm">
         <StateMark of={assess(c)} />
         <span class="ell">{show(localName(c.name, c.project))}</span>
@@ -168,7 +176,7 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
                 <Bar share={row.cpuShare} kind={row.cpuKind} />
               </>
             ) : (
-              <NotKnown why={reasonFor(c.absent, "cpu", notYet)} />
+              <NotKnown why={reasonFor(c.absent, "cpu", why)} />
             )}
           </span>
           <span class="m">
@@ -178,12 +186,12 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
                 <Bar share={row.memoryShare} kind={row.memoryKind} />
               </>
             ) : (
-              <NotKnown why={reasonFor(c.absent, "memory", notYet)} />
+              <NotKnown why={reasonFor(c.absent, "memory", why)} />
             )}
           </span>
         </>
       ) : (
-        <span class="m both dim">{loading ? "" : c.disabled ? "not measured" : history(c)}</span>
+        <span class="m both dim">{loading ? "" : c.disabled ? "not measured" : ended(c)}</span>
       )}
       <span class="ev2">{!loading && <LastEvent c={c} />}</span>
     </a>
