@@ -11,8 +11,8 @@ import (
 	"tallyman/internal/testkit"
 )
 
-// restless uses a little more or less of a core each second.
-var restless = []string{"sh", "-c", "while :; do n=0; while [ $n -lt 9000 ]; do n=$((n+1)); done; sleep 0.3; done"}
+// restless uses more or less of a core each second, a fifth on the average.
+var restless = []string{"sh", "-c", "while :; do n=$((RANDOM * 3)); while [ $n -gt 0 ]; do n=$((n-1)); done; sleep 0.3; done"}
 
 // burn keeps a core busy as far as its limit lets it.
 var burn = []string{"sh", "-c", "while :; do :; done"}
@@ -53,7 +53,7 @@ func TestServers(t *testing.T) {
 		"busy": project + "-busy-1", "late": project + "-late-1", "large": project + "-large-1", "small": project + "-small-1",
 		"done": d.Name("done"),
 	}
-	d.Start(compose(project, "busy", "--cpus", "0.15"), restless...)
+	d.Start(compose(project, "busy", "--cpus", "0.35"), restless...)
 	d.Start(compose(project, "late", "--cpus", "0.5"), "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.2; done; while :; do :; done")
 	d.Start(compose(project, "large"), "sh", "-c", "held=$(yes | head -c 20000000); sleep 600; :")
 	d.Start(compose(project, "small"), "sleep", "600")

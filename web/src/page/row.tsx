@@ -143,9 +143,10 @@ const tones: Record<string, string> = { critical: "crit", warning: "warn" };
 
 function LastEvent({ c }: { c: Container }) {
   const e = c.lastEvent;
-  const t = e?.time ?? c.goneAt ?? c.started ?? c.created;
+  const finished = isUp(c) ? undefined : c.finished;
+  const t = e?.time ?? c.goneAt ?? finished ?? c.started ?? c.created;
   if (t === undefined) return null;
-  const text = e ? show(e.text) : c.goneAt ? "Removed" : c.started ? "Started" : "Created";
+  const text = e ? show(e.text) : c.goneAt ? "Removed" : finished ? "Ended" : c.started ? "Started" : "Created";
   return (
     <div class={`ev ${tones[e?.severity ?? ""] ?? ""}`} title={`${iso(t)}  ${text}`}>
       <span class="ell">{text}</span>

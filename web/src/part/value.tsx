@@ -58,7 +58,8 @@ export function Bar({ share, kind }: { share: ReadonlySignal<number>; kind: Read
   useSignalEffect(() => {
     const s = Math.max(0, Math.min(1, share.value));
     if (ref.current) {
-      ref.current.style.transform = `scaleX(${s.toFixed(3)})`;
+      // Painted, not laid out; a transform would be a layer's worth of bookkeeping per bar.
+      ref.current.style.backgroundSize = `${(s * 100).toFixed(1)}% 100%`;
       ref.current.className = kind.value;
     }
   });
