@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -176,7 +177,11 @@ func foreignStream(r *http.Request) bool {
 // refuse sends people to the login page and tells programs what is missing.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		http.Redirect(w, r, "/login", http.StatusSeeOther)
+		to := "/login"
+		if r.URL.RequestURI() != "/" {
+			to += "#to=" + url.QueryEscape(r.URL.RequestURI()) // where to go on; the login page takes paths of this site only
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
 		return
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="tallyman"`)

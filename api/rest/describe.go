@@ -130,6 +130,10 @@ func describeOther(e *tallyman.Event) said {
 		return said{"engine", "good", "Docker answers"}
 	case e.Type == "engine" && e.Action == "down":
 		return said{"engine", "critical", "Docker does not answer: " + e.Attributes["error"]}
+	case e.Type == "tallyman" && e.Action == "start" && e.Attributes["away"] != "":
+		return said{"gap", "info", "tallyman was not running for " + e.Attributes["away"]}
+	case e.Type == "tallyman" && e.Action == "start":
+		return said{"other", "", "tallyman started watching"}
 	case e.Type == "tallyman" && e.Action == "gap":
 		return said{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
 	}

@@ -35,5 +35,7 @@ func TestDescribe(t *testing.T) {
 	f("container", "top", nil, "other", "", "top")
 	f("engine", "down", a{"error": "connection refused"}, "engine", "critical", "Docker does not answer: connection refused")
 	f("tallyman", "gap", a{"reason": "the engine was restarted"}, "gap", "warning", "Events may be missing here: the engine was restarted")
+	f("tallyman", "start", nil, "other", "", "tallyman started watching")
+	f("tallyman", "start", a{"away": "5m"}, "gap", "info", "tallyman was not running for 5m")
 	f("image", "pull", nil, "other", "", "image api pulled")
 }

@@ -157,6 +157,9 @@ func TestGuard(t *testing.T) {
 	if w := ask(a, "GET", "/", map[string]string{"Accept": "text/html"}, ""); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login" {
 		t.Errorf("a person without a login: %d %s, want the login page", w.Code, w.Header().Get("Location"))
 	}
+	if w := ask(a, "GET", "/container?host=h&workload=a%2Fb", map[string]string{"Accept": "text/html"}, ""); w.Header().Get("Location") != "/login#to=%2Fcontainer%3Fhost%3Dh%26workload%3Da%252Fb" {
+		t.Errorf("a shared link leads to %s, want the login page that knows it", w.Header().Get("Location"))
+	}
 	if w := ask(a, "GET", "/", h, ""); !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("the page has the policy %q", w.Header().Get("Content-Security-Policy"))
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,6 +183,7 @@ func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) err
 			}
 		})
 	}
+	a.events.ObserveEvent(a.startEvent(time.Now()))
 	start(&keepers, keep, "pipeline", a.pipeline.Run)
 	start(&keepers, keep, "events", a.events.Run)
 	start(&producers, work, "attach", a.supervisor.Run)
@@ -213,6 +215,17 @@ func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) err
 			return err
 		}
 	}
+}
+
+// startEvent tells that tallyman has started, and since when it was away, so
+// that a hole in the history has its reason.
+func (a *app) startEvent(now time.Time) tallyman.Event {
+	e := tallyman.Event{ID: fmt.Sprintf("tallyman-start-%d", now.UnixNano()), Time: now, Host: a.cfg.Host,
+		Type: "tallyman", Action: "start", Attributes: map[string]string{"version": release}}
+	if newest := a.samples.Newest(); !newest.IsZero() && newest.Before(now) {
+		e.Attributes["away"] = strings.Replace(now.Sub(newest).Round(time.Second).String(), "m0s", "m", 1)
+	}
+	return e
 }
 
 // close closes what was opened; parts that were not are skipped.

@@ -161,6 +161,18 @@ func fullLabels(s *tallyman.Series) labels.Labels {
 	return b.Labels()
 }
 
+// Newest is the time of the newest sample, zero when there is none.
+func (s *Store) Newest() time.Time {
+	newest := s.db.Head().MaxTime()
+	for _, b := range s.db.Blocks() {
+		newest = max(newest, b.MaxTime())
+	}
+	if newest <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(newest)
+}
+
 // Queryable is the store's reading side, for the query package.
 func (s *Store) Queryable() storage.SampleAndChunkQueryable { return s.db }
 

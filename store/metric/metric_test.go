@@ -72,6 +72,9 @@ func TestLabelsRefusalsAndEnds(t *testing.T) {
 	}
 	defer s.Close()
 	one := series("m")
+	if got := s.Newest(); !got.IsZero() {
+		t.Errorf("the newest sample of an empty store is of %v", got)
+	}
 	now := time.Now().Truncate(time.Second)
 	append1 := func(at time.Time, samples ...tallyman.Sample) int {
 		t.Helper()
@@ -101,6 +104,9 @@ func TestLabelsRefusalsAndEnds(t *testing.T) {
 	append1(now.Add(12*time.Second), tallyman.Sample{Series: series("m"), Value: 4})
 	if p := stored(s, "m"); len(p) != 1 {
 		t.Errorf("a series that came back is %v, want one", p)
+	}
+	if got := s.Newest(); !got.Equal(now.Add(12 * time.Second)) {
+		t.Errorf("the newest sample is of %v, want %v", got, now.Add(12*time.Second))
 	}
 	if err := s.Sync(); err != nil {
 		t.Error(err)

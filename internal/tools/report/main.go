@@ -65,7 +65,9 @@ func report(in io.Reader, out io.Writer) (failed bool, err error) {
 		case "pass", "fail", "skip":
 			r.state = e.Action
 			if e.Test == "" {
-				fmt.Fprintf(out, "%-5s %-45s %.1f s\n", e.Action, e.Package, e.Elapsed)
+				if e.Action != "skip" { // of a package: it has no tests
+					fmt.Fprintf(out, "%-5s %-45s %.1f s\n", e.Action, e.Package, e.Elapsed)
+				}
 				if e.Action == "fail" {
 					failed = true
 					fmt.Fprint(out, strings.Join(r.output, ""))

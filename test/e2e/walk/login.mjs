@@ -44,6 +44,16 @@ await check("a login that ended leads back to the page that was asked for", asyn
   await second.keyboard.press("Enter");
   await second.locator(".chead h1", { hasText: given.name }).waitFor();
 });
+await check("a shared link leads through the login to its page", async () => {
+  const shared = second.url();
+  await second.context().clearCookies();
+  await second.evaluate(() => sessionStorage.clear());
+  await second.goto(shared);
+  await second.locator("#form").waitFor();
+  await second.fill("#token", given.token);
+  await second.keyboard.press("Enter");
+  await second.locator(".chead h1", { hasText: given.name }).waitFor();
+});
 await check("logging out ends the session", async () => {
   await second.getByRole("button", { name: "Log out" }).click();
   await second.waitForURL(`${given.url}/login`);

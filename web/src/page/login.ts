@@ -32,7 +32,11 @@ function words(err: unknown, wrong: string): string {
 }
 
 async function start(): Promise<void> {
-  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const code = fragment.get("code");
+  // The server sends a reader without a session here and says where to go on.
+  const to = fragment.get("to");
+  if (to) sessionStorage.setItem(returnKey, to);
   if (!code) {
     ask("Log in with the link that tallyman printed when it started, or with the token.");
     return;
