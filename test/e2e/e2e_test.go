@@ -86,9 +86,19 @@ func TestContainer(t *testing.T) {
 	d.Start(options, argv...)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	waitFor(t, p, project+"-api-1")
-	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1"}), map[string]action{
+	loop, hog := d.Name("loop"), d.Name("hog")
+	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1", "loop": loop, "hog": hog}), map[string]action{
 		"docker": func(args []string) (string, error) { return d.May(args...) },
-		"start":  func([]string) (string, error) { return d.Start(options, argv...), nil },
+		"start": func(args []string) (string, error) {
+			switch args[0] {
+			case "loop":
+				return waitFor(t, p, d.Start([]string{"--name", loop, "--restart", "on-failure:2"}, "sh", "-c", "sleep 0.3; exit 7")).ID, nil
+			case "hog":
+				return waitFor(t, p, d.Start([]string{"--name", hog, "-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; exec tail /dev/zero")).ID, nil
+			default:
+				return d.Start(options, argv...), nil
+			}
+		},
 		// Nobody asks Docker for this death.
 		"kill": func([]string) (string, error) { return d.May("exec", project+"-api-1", "kill", "-TERM", "1") },
 	})
@@ -100,7 +110,8 @@ type container struct {
 	Now                                *struct{ CPU, Memory *float64 }
 }
 
-// waitFor waits until a container is known, and measured when it runs.
+// waitFor waits until a container, by its name or id, is known, and measured
+// when it runs.
 func waitFor(t *testing.T, p *testkit.Program, name string) (found container) {
 	t.Helper()
 	testkit.Eventually(t, 15*time.Second, name+" is measured", func() error {
@@ -110,7 +121,7 @@ func waitFor(t *testing.T, p *testkit.Program, name string) (found container) {
 		p.JSON("/api/tallyman/v1/servers", &a)
 		for _, h := range a.Hosts {
 			for _, c := range h.Containers {
-				if c.Name == name && (c.State != "running" || c.Now != nil && c.Now.CPU != nil) {
+				if (c.Name == name || c.ID == name) && (c.State != "running" || c.Now != nil && c.Now.CPU != nil) {
 					found = c
 					return nil
 				}

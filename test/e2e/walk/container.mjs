@@ -108,6 +108,32 @@ async function shown(words, line) {
   return `"${(await page.locator(".evr").filter({ hasText: words }).first().innerText()).replaceAll("\n", " ")}" after ${took} ms, line ${Math.round(through.height)} px`;
 }
 
+// The marks of the lane in words; near ones share a mark, whose title has all.
+const marked = () => page.locator(".lane .mk").evaluateAll((all) => all.map((m) => m.title).join("\n"));
+await check("pausing, resuming and renaming are marks and rows", async () => {
+  await container(page, host, workload, "&range=5m");
+  for (const args of [["pause", name], ["unpause", name], ["rename", name, `${name}-x`], ["rename", `${name}-x`, name]]) await ask("docker", ...args);
+  await within(5000, async () => {
+    for (const words of [/Paused/, /Resumed/, new RegExp(`Renamed from ${name}`)]) {
+      assert.match(await marked(), words, "no mark in the lane");
+      assert.match((await page.locator(".evr").allTextContents()).join("\n"), words, "no row beside");
+    }
+  });
+});
+await check("a restart loop and an end for want of memory are red marks with their codes", async () => {
+  await ask("start", "loop");
+  await container(page, host, given.loop, "&range=5m");
+  await within(10000, async () => assert.equal(await page.locator(".evr", { hasText: "Died, exit 7" }).count(), 3, "deaths of on-failure:2"));
+  await ask("start", "hog");
+  await container(page, host, given.hog, "&range=5m");
+  await within(10000, async () => {
+    assert.match(await marked(), /Out of memory: the kernel killed it, exit 137/);
+    assert.ok(await page.locator(".lane .mk.crit").count());
+    assert.ok(await page.locator(".ov .v.crit").count());
+  });
+  return (await page.locator(".kpis").innerText()).replaceAll("\n", " ");
+});
+
 await check("docker stop is a mark, a row beside and a line through the charts within 5 s", async () => {
   await container(page, host, workload, "&range=5m");
   const before = await page.locator(".ov .v").count();
