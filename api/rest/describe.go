@@ -24,51 +24,40 @@ var exits = map[string]string{
 	"130": "SIGINT", "134": "SIGABRT", "137": "SIGKILL", "139": "SIGSEGV", "143": "SIGTERM",
 }
 
+// plain are the container events that need no more than a word.
+var plain = map[string]said{
+	"create":  {"create", "", "Created"},
+	"start":   {"start", "good", "Started"},
+	"restart": {"start", "", "Restarted"},
+	"stop":    {"stop", "", "Stopped"},
+	"oom":     {"oom", "critical", "Out of memory: the kernel killed a process"},
+	"pause":   {"pause", "info", "Paused"},
+	"unpause": {"unpause", "", "Resumed"},
+	"destroy": {"destroy", "", "Removed"},
+	"attach":  {"other", "", "Attached to"},
+	"update":  {"other", "info", "Limits changed"},
+}
+
 // describe puts an event into words for people: what happened, not its code.
 func describe(e *tallyman.Event) said {
-	a := e.Attributes
 	if e.Type != "container" {
 		return describeOther(e)
 	}
+	if s, ok := plain[e.Action]; ok {
+		return s
+	}
+	a := e.Attributes
 	switch e.Action {
-	case "create":
-		return said{"create", "", "Created"}
-	case "start":
-		return said{"start", "good", "Started"}
-	case "restart":
-		return said{"start", "", "Restarted"}
 	case "die":
 		return describeDeath(a)
-	case "stop":
-		return said{"stop", "", "Stopped"}
 	case "kill":
-		switch sig := a["signal"]; {
-		case signals[sig] != "":
-			return said{"kill", "", "Was sent " + signals[sig]}
-		case sig != "":
-			return said{"kill", "", "Was sent signal " + sig}
-		}
-		return said{"kill", "", "Was sent a signal"}
-	case "oom":
-		return said{"oom", "critical", "Out of memory: the kernel killed a process"}
-	case "pause":
-		return said{"pause", "info", "Paused"}
-	case "unpause":
-		return said{"unpause", "", "Resumed"}
+		return said{"kill", "", "Was sent " + cmp.Or(signals[a["signal"]], "signal "+cmp.Or(a["signal"], "of unknown number"))}
 	case "rename":
 		return said{"rename", "", "Renamed from " + strings.TrimPrefix(a["oldName"], "/")}
-	case "destroy":
-		return said{"destroy", "", "Removed"}
-	case "attach":
-		return said{"other", "", "Attached to"}
-	case "update":
-		return said{"other", "info", "Limits changed"}
 	case "health_status":
 		return describeHealth(a["health"])
-	case "exec_create":
-		return said{"exec", "", "exec created: " + a["command"]}
-	case "exec_start":
-		return said{"exec", "", "exec started: " + a["command"]}
+	case "exec_create", "exec_start":
+		return said{"exec", "", map[string]string{"exec_create": "exec created: ", "exec_start": "exec started: "}[e.Action] + a["command"]}
 	case "exec_die":
 		text := "exec ended"
 		if c := a["command"]; c != "" {
