@@ -10,6 +10,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/procfs"
@@ -83,6 +84,7 @@ type Source struct {
 	fs     procfs.FS
 	target *tallyman.Target
 	cpus   map[int64][]*tallyman.Series
+	order  []int64 // of the CPUs
 	memory []*tallyman.Series
 	loads  []*tallyman.Series
 	boot   *tallyman.Series
@@ -133,7 +135,14 @@ func (s *Source) Collect(b *tallyman.Batch) {
 		return
 	}
 	if st, err := s.fs.Stat(); err == nil {
-		for n, c := range st.CPU {
+		// The parser gives a map; rounds must be alike.
+		s.order = s.order[:0]
+		for n := range st.CPU {
+			s.order = append(s.order, n)
+		}
+		slices.Sort(s.order)
+		for _, n := range s.order {
+			c := st.CPU[n]
 			series := s.cpus[n]
 			if series == nil {
 				for _, m := range modes {

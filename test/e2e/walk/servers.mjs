@@ -124,6 +124,7 @@ await check("j, k and Enter open a container", async () => {
 });
 await check("Ctrl-K jumps to a container", async () => {
   await page.keyboard.press("Control+k");
+  await page.locator("dialog input:focus").waitFor();
   await page.keyboard.type("busy-1");
   await page.locator('dialog li[aria-selected="true"]', { hasText: "busy-1" }).waitFor();
   await page.keyboard.press("Enter");

@@ -6,7 +6,7 @@ import type { Instance } from "../api/types";
 import { exitWords } from "../format/state";
 import { shortId, shortImage, show } from "../format/text";
 import { hms, iso, weekday, zone } from "../format/time";
-import { type EventMark, glyph, lineClass, tone } from "./marks";
+import { type EventMark, glyph, gravest, lineClass, tone } from "./marks";
 import type { Model } from "./model";
 import { timeTicks } from "./scale";
 
@@ -106,7 +106,7 @@ function pinned(m: EventMark, pin: number | undefined): boolean {
 const titleMost = 8;
 
 function title(m: EventMark): string {
-  const lines = m.events.slice(0, titleMost).map((e) => `${hms(e.time)}  ${show(e.text)}${e.inferred ? " (inferred)" : ""}`);
+  const lines = gravest(m.events, titleMost).map((e) => `${hms(e.time)}  ${show(e.text)}${e.inferred ? " (inferred)" : ""}`);
   if (m.events.length > titleMost) lines.push(`${m.events.length - titleMost} more`);
   return lines.join("\n");
 }

@@ -45,6 +45,13 @@ export function merge(events: readonly Event[], apart: number): EventMark[] {
   return out;
 }
 
+/** The gravest of some events, at most so many, in the order of time. */
+export function gravest(events: readonly Event[], most: number): Event[] {
+  if (events.length <= most) return [...events];
+  const kept = new Set([...events].sort((a, b) => gravity[tone(b)] - gravity[tone(a)]).slice(0, most));
+  return events.filter((e) => kept.has(e));
+}
+
 /** The line an event draws through all charts. */
 export function lineClass(e: Event): "crit" | "conf" | "plain" {
   const t = tone(e);
