@@ -163,6 +163,8 @@ export class ContainerData {
         for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
         this.model.columns.value = columns;
         const unique = new Map([...own.events, ...around.events].map((e) => [e.id, e]));
+        // What happened since the request left came over the stream and stays.
+        for (const e of this.model.events.peek()) if (this.range.live || e.time <= to) unique.set(e.id, e);
         this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
         this.moreEvents.value = own.more || around.more;
         this.historyProblem.value = "";
