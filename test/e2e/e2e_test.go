@@ -82,7 +82,7 @@ func TestContainer(t *testing.T) {
 	project := d.Name("shop")
 	options := compose(project, "api", "--cpus", "0.4", "-m", "64m")
 	// It ends by itself when it is told to, with a code of its own.
-	argv := []string{"sh", "-c", "trap 'exit 3' TERM; while :; do :; done"}
+	argv := []string{"sh", "-c", "trap 'exit 3' TERM; k=1; while :; do n=0; while [ $n -lt $((k*9000)) ]; do n=$((n+1)); done; k=$((k%7+1)); sleep 0.2; done"}
 	d.Start(options, argv...)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	waitFor(t, p, project+"-api-1")
