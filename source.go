@@ -45,9 +45,9 @@ type Absentee interface {
 // SourceOptions is everything a source may use.
 type SourceOptions struct {
 	Log *slog.Logger
-	// Proc, Sys and Cgroup are the roots of the host's /proc, /sys and of the
-	// cgroup file systems ("/sys/fs/cgroup").
-	Proc, Sys, Cgroup string
+	// Proc and Cgroup are the roots of the host's /proc and of the cgroup file
+	// systems ("/sys/fs/cgroup").
+	Proc, Cgroup string
 	// Memory is the host's physical memory in bytes, 0 when not known.
 	Memory uint64
 	// Started is when this process started.

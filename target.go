@@ -13,7 +13,6 @@ type TargetKind string
 // The kinds of target.
 const (
 	HostTarget      TargetKind = "host"
-	EngineTarget    TargetKind = "engine"
 	ContainerTarget TargetKind = "container"
 	SelfTarget      TargetKind = "self"
 )
@@ -29,9 +28,8 @@ type Target struct {
 	Job, Instance string
 	// Labels are on every series of the target, sorted by name.
 	Labels []Label
-	// Container is set for a ContainerTarget, Engine for an EngineTarget.
+	// Container is set for a ContainerTarget.
 	Container *Container
-	Engine    *EngineStatus
 }
 
 // Series makes the series of metric d for this target, with extra labels of

@@ -35,10 +35,10 @@ type Now struct {
 // HostNow is what a host does at present, and what tallyman costs there. CPU
 // is in cores, memory in bytes; MemoryUsed is what is not available.
 type HostNow struct {
-	Time                          time.Time
-	CPU, Cores                    Value
-	MemoryTotal, MemoryUsed       Value
-	SelfCPU, SelfMemory, SelfAnon Value
+	Time                    time.Time
+	CPU, Cores              Value
+	MemoryTotal, MemoryUsed Value
+	SelfCPU, SelfMemory     Value
 
 	all Value // CPU time of all modes, per second
 }
@@ -188,7 +188,5 @@ func (h *HostNow) takeSelf(r *tallyman.Reading) {
 		}
 	case "process_resident_memory_bytes":
 		h.SelfMemory = known(r.Value)
-	case "tallyman_anonymous_memory_bytes":
-		h.SelfAnon = known(r.Value)
 	}
 }

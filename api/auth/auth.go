@@ -52,7 +52,6 @@ type Gate struct {
 	off     bool
 	token   [sha256.Size]byte
 	now     func() time.Time
-	secure  bool
 	mu      sync.Mutex
 	code    [sha256.Size]byte
 	codeEnd time.Time
@@ -172,7 +171,7 @@ func (g *Gate) mayTry(addr string, now time.Time) bool {
 }
 
 func (g *Gate) cookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: g.secure, MaxAge: maxAge}
+	return &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: maxAge}
 }
 
 // Logout ends the session of r and returns the cookie that clears it.

@@ -138,7 +138,7 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), store.Own(), a.discovery.Own())
 	a.supervisor = attach.New(attach.Options{
 		Kinds:  all.Sources,
-		Source: tallyman.SourceOptions{Log: log, Proc: hostPath("/proc"), Sys: hostPath("/sys"), Cgroup: hostPath("/sys/fs/cgroup"), Memory: hostMemory(), Started: time.Now(), Own: own},
+		Source: tallyman.SourceOptions{Log: log, Proc: hostPath("/proc"), Cgroup: hostPath("/sys/fs/cgroup"), Memory: hostMemory(), Started: time.Now(), Own: own},
 		Sink:   a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
 		ContainerLabels: cfg.Labels.Allow, Log: log,
 	})

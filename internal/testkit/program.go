@@ -158,12 +158,6 @@ func (p *Program) end(s syscall.Signal) {
 	}
 }
 
-// Pid is the process id.
-func (p *Program) Pid() int { return p.cmd.Process.Pid }
-
-// Log is what it has logged.
-func (p *Program) Log() string { return p.log.String() }
-
 // Get asks with the token.
 func (p *Program) Get(path string) (status int, body string) {
 	p.t.Helper()

@@ -116,7 +116,7 @@ func collector(b *testing.B, targets []*tallyman.Target) (round, closeAll func()
 		if !k.Watches(tallyman.ContainerTarget) {
 			continue
 		}
-		s, err := k.New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Proc: "/proc", Sys: "/sys", Cgroup: "/sys/fs/cgroup", Memory: 1 << 35})
+		s, err := k.New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Proc: "/proc", Cgroup: "/sys/fs/cgroup", Memory: 1 << 35})
 		if err != nil {
 			b.Fatal(err)
 		}

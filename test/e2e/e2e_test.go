@@ -27,13 +27,6 @@ func compose(project, service string, options ...string) []string {
 	}, options...)
 }
 
-// labelOf is the label that testkit removes containers by, for those that it
-// cannot start.
-func labelOf(t *testing.T, d *testkit.Docker) string {
-	name := d.Name("")
-	return "tallyman.test=" + t.Name() + name[strings.LastIndexByte(name, '-'):]
-}
-
 func TestLogin(t *testing.T) {
 	needBrowser(t)
 	d := testkit.NewDocker(t)
@@ -150,7 +143,7 @@ func TestHostileText(t *testing.T) {
 	d.Cmd("tag", testkit.Image, long)
 	t.Cleanup(func() { _, _ = d.May("rmi", long) })
 	wide := d.Name("wide")
-	d.Cmd("run", "-d", "--label", labelOf(t, d), "--name", wide, long, "sleep", "600")
+	d.Cmd("run", "-d", "--label", d.Label, "--name", wide, long, "sleep", "600")
 	hostile := map[string]map[string]string{}
 	escaped := map[string]string{}
 	for i, text := range []string{script, image, link, unseen, `{{constructor.constructor("globalThis.__xss=1")()}}`, strings.Repeat("wide", 300)} {
@@ -228,7 +221,7 @@ func TestLook(t *testing.T) {
 	d.Start(compose(mail, "scan", "-m", "16m", "--memory-swap", "16m"), "sh", "-c", "sleep 3; exec tail /dev/zero")
 	d.Start([]string{"--name", d.Name("exporter"), "--network", "host"}, "sleep", "600")
 	d.Start([]string{"--name", d.Name("quiet"), "--label", "tallyman.enable=false"}, "sleep", "600")
-	d.Cmd("create", "--label", labelOf(t, d), "--name", d.Name("waiting"), testkit.Image, "sleep", "600")
+	d.Cmd("create", "--label", d.Label, "--name", d.Name("waiting"), testkit.Image, "sleep", "600")
 	gone := d.Start([]string{"--name", d.Name("old")}, "sleep", "600")
 	d.Cmd("pause", paused)
 	proxy := testkit.NewProxy(t)
