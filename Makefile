@@ -8,6 +8,7 @@ BIN     := bin/tallyman
 DATA    ?= $(CURDIR)/bin/data
 LISTEN  ?= 127.0.0.1:8420
 ARGS    ?=
+IMAGE   ?= tallyman
 T       ?= 30s
 WEB     := $(shell find web/src web/public web/*.html web/*.ts web/*.json web/.npmrc -type f 2>/dev/null)
 
@@ -60,6 +61,10 @@ generate: ## rewrite generated files
 build: web ## the program with the page in it
 	$(GO) build -tags ui -ldflags '-s -w' -o $(BIN) ./cmd/tallyman
 
+image: setup-run build ## the agent as a container image: tallyman
+	@rm -rf bin/image && mkdir -p bin/image && cp deploy/Dockerfile $(BIN) bin/image/
+	docker build -q -t $(IMAGE) bin/image
+
 web: web/dist/index.html ## build the page
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB)
@@ -85,4 +90,4 @@ setup-test:
 clean: ## remove what was built; data in bin/data stays
 	rm -rf $(BIN) web/dist web/node_modules test/e2e/node_modules
 
-.PHONY: help run test unit integration e2e race bench fuzz lint generate build web web-test test-cgroup2 setup-run setup-test clean
+.PHONY: help run test unit integration e2e race bench fuzz lint generate build image web web-test test-cgroup2 setup-run setup-test clean

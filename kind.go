@@ -12,6 +12,10 @@ type SourceKind struct {
 	Summary string
 	// Targets are the kinds of target that may be attached.
 	Targets []TargetKind
+	// Instead names the sources whose place it takes: a container is attached
+	// only when the first of them cannot reach it, and is then left to it by the
+	// others too. When the first can reach it again, it is given back.
+	Instead []string
 	// Metrics is the table of every metric the source can produce.
 	Metrics []*Desc
 	// New makes a source. It opens nothing that belongs to a target.

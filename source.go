@@ -3,6 +3,7 @@
 package tallyman
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -45,13 +46,27 @@ type Absentee interface {
 // SourceOptions is everything a source may use.
 type SourceOptions struct {
 	Log *slog.Logger
-	// Proc and Cgroup are the roots of the host's /proc and of the cgroup file
-	// systems ("/sys/fs/cgroup").
-	Proc, Cgroup string
+	// Proc, Sys and Cgroup are where the host's /proc, /sys and cgroup file
+	// systems (/sys/fs/cgroup) are found.
+	Proc, Sys, Cgroup string
+	// Init is the directory of the host's first process under Proc, empty when
+	// it cannot be seen; the host's network and mounts are read there.
+	Init string
+	// Root is where the host's own root directory is found, "/" outside of a
+	// container; empty when it cannot be reached.
+	Root string
 	// Memory is the host's physical memory in bytes, 0 when not known.
 	Memory uint64
 	// Started is when this process started.
 	Started time.Time
+	// EngineStats asks an engine for the statistics of one of its containers
+	// and decodes the answer, JSON, into what into points to. It blocks.
+	EngineStats func(ctx context.Context, engine, id string, into any) error
+	// EngineSize asks an engine for the size in bytes of the writable layer of
+	// one of its containers, which costs the engine much. It blocks.
+	EngineSize func(ctx context.Context, engine, id string) (int64, error)
+	// DiskUsage is how often at most that is asked for a container, 0 for never.
+	DiskUsage time.Duration
 	// Own are tallyman's own numbers, for the source that exports them.
 	Own []OwnMetric
 }

@@ -12,7 +12,10 @@ type TargetKind string
 
 // The kinds of target.
 const (
+	// HostTarget is the machine in node_exporter's names, MachineTarget the
+	// same machine as cAdvisor shows it: machine_* and the series of id="/".
 	HostTarget      TargetKind = "host"
+	MachineTarget   TargetKind = "machine"
 	ContainerTarget TargetKind = "container"
 	SelfTarget      TargetKind = "self"
 )
@@ -106,8 +109,16 @@ type Container struct {
 	CPUPeriod   int64   `json:"cpuPeriod,omitempty"`
 	CPUShares   int64   `json:"cpuShares,omitempty"`
 	MemoryLimit int64   `json:"memoryLimit,omitempty"`
+	// CPUSet are the CPUs that it may run on, as "0-3,5"; empty for all.
+	CPUSet string `json:"cpuSet,omitempty"`
+	// MemoryReservation is the soft limit in bytes, MemorySwap that of memory
+	// and swap together, PidsLimit that of tasks; 0 means no limit.
+	MemoryReservation int64 `json:"memoryReservation,omitempty"`
+	MemorySwap        int64 `json:"memorySwap,omitempty"`
+	PidsLimit         int64 `json:"pidsLimit,omitempty"`
 
 	NetworkMode string            `json:"networkMode,omitempty"`
+	IpcMode     string            `json:"ipcMode,omitempty"` // private, shareable, none, host, container:<id>
 	Networks    []Network         `json:"networks,omitempty"`
 	Ports       []Port            `json:"ports,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"`
@@ -119,8 +130,8 @@ type Container struct {
 	// HealthTest is the health check's command as exec events show it, empty
 	// without one.
 	HealthTest string `json:"healthTest,omitempty"`
-	// Disabled is set by the label tallyman.enable=false: the container is
-	// listed and nothing else.
+	// Disabled is set by the label tallyman.enable=false and by the settings
+	// include and exclude: the container is listed and nothing else.
 	Disabled bool `json:"disabled,omitempty"`
 }
 

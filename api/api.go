@@ -51,9 +51,10 @@ type Options struct {
 
 // Server serves everything.
 type Server struct {
-	o      Options
-	routes []httpx.Route
-	http   *http.Server
+	o       Options
+	routes  []httpx.Route
+	openAPI []byte
+	http    *http.Server
 }
 
 // Bounds of the server.
@@ -72,6 +73,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.routes = append(append(s.own(), pages.routes()...), o.Routes...)
+	if s.openAPI, err = document(s.routes, o.Version); err != nil {
+		return nil, err
+	}
 	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
 	if err != nil {
 		return nil, err
@@ -99,6 +103,9 @@ func New(o Options) (*Server, error) {
 
 // Routes is the table of all routes.
 func (s *Server) Routes() []httpx.Route { return s.routes }
+
+// OpenAPI is the OpenAPI document of all routes, in JSON.
+func (s *Server) OpenAPI() []byte { return s.openAPI }
 
 // Handler is the guarded handler of all routes.
 func (s *Server) Handler() http.Handler { return s.http.Handler }
@@ -207,32 +214,58 @@ func (s *Server) knownHost(host string) bool {
 	return false
 }
 
+// session is the answer of /session.
+type session struct {
+	Auth    bool   `json:"auth"`
+	Version string `json:"version"`
+	Host    string `json:"host"`
+}
+
+// credentials is what a login carries; one of the two is enough.
+type credentials struct {
+	Code  string `json:"code,omitempty"`
+	Token string `json:"token,omitempty"`
+}
+
 // own are the routes of the server itself.
 func (s *Server) own() []httpx.Route {
 	return []httpx.Route{
-		{Pattern: "GET /-/healthy", Access: httpx.Open, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "tallyman is healthy\n")
-		})},
-		{Pattern: "GET /-/ready", Access: httpx.Open, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if err := s.o.Ready(); err != nil {
-				http.Error(w, "tallyman is not ready: "+err.Error(), http.StatusServiceUnavailable)
-				return
-			}
-			_, _ = io.WriteString(w, "tallyman is ready\n")
-		})},
-		{Pattern: "POST /api/tallyman/v1/login", Access: httpx.Open, Handler: http.HandlerFunc(s.login)},
-		{Pattern: "POST /api/tallyman/v1/logout", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.SetCookie(w, s.o.Gate.Logout(r))
-			w.WriteHeader(http.StatusNoContent)
-		})},
-		{Pattern: "GET /api/tallyman/v1/session", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			httpx.WriteJSON(w, map[string]any{"auth": !s.o.Gate.Off(), "version": s.o.Version, "host": s.o.Host})
-		})},
+		{Pattern: "GET /-/healthy", Access: httpx.Open, Doc: httpx.Doc{Summary: "Does the program run?", Type: "text/plain"},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "tallyman is healthy\n")
+			})},
+		{Pattern: "GET /-/ready", Access: httpx.Open, Doc: httpx.Doc{Summary: "Has everything started?", Text: "It has once every engine was asked, whether or not it has answered. The text of a 503 says what is missing.",
+			Type: "text/plain", Errors: []int{http.StatusServiceUnavailable}, Failure: ""},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if err := s.o.Ready(); err != nil {
+					http.Error(w, "tallyman is not ready: "+err.Error(), http.StatusServiceUnavailable)
+					return
+				}
+				_, _ = io.WriteString(w, "tallyman is ready\n")
+			})},
+		{Pattern: "POST /api/tallyman/v1/login", Access: httpx.Open, Doc: httpx.Doc{Summary: "Log in with the code of a link or with the token",
+			Text: "The answer sets a cookie that is good for thirty days. Five failures a minute are allowed for each address.",
+			Body: credentials{}, Status: http.StatusNoContent, Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests}},
+			Handler: http.HandlerFunc(s.login)},
+		{Pattern: "POST /api/tallyman/v1/logout", Doc: httpx.Doc{Summary: "End this session", Status: http.StatusNoContent},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				http.SetCookie(w, s.o.Gate.Logout(r))
+				w.WriteHeader(http.StatusNoContent)
+			})},
+		{Pattern: "GET /api/tallyman/v1/session", Doc: httpx.Doc{Summary: "Is there a login, and which tallyman is this?", Answer: session{}},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				httpx.WriteJSON(w, session{Auth: !s.o.Gate.Off(), Version: s.o.Version, Host: s.o.Host})
+			})},
+		{Pattern: "GET /api/tallyman/v1/openapi.json", Doc: httpx.Doc{Summary: "This description", Answer: map[string]any{}},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write(s.openAPI)
+			})},
 	}
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Code, Token string }
+	var body credentials
 	if err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&body); err != nil {
 		httpx.WriteError(w, httpx.Bad("login", "the login is no JSON object", `send {"token": "…"}`))
 		return

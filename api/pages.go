@@ -51,10 +51,11 @@ func newPages(files fs.FS) (*pages, error) {
 func (p *pages) routes() []httpx.Route {
 	return []httpx.Route{
 		// The login page and what it is made of hold no data.
-		{Pattern: "GET /login", Access: httpx.Open, Handler: p.one("login.html")},
-		{Pattern: "GET /assets/", Access: httpx.Open, Handler: http.HandlerFunc(p.asset)},
-		{Pattern: "GET /favicon.svg", Access: httpx.Open, Handler: p.one("favicon.svg")},
-		{Pattern: "GET /", Handler: http.HandlerFunc(p.any)},
+		{Pattern: "GET /login", Access: httpx.Open, Handler: p.one("login.html"), Doc: httpx.Doc{Summary: "The login page", Type: "text/html"}},
+		{Pattern: "GET /assets/", Access: httpx.Open, Handler: http.HandlerFunc(p.asset),
+			Doc: httpx.Doc{Summary: "A file of the page", Type: "*/*", Errors: []int{http.StatusNotFound}, Failure: ""}},
+		{Pattern: "GET /favicon.svg", Access: httpx.Open, Handler: p.one("favicon.svg"), Doc: httpx.Doc{Summary: "The page's icon", Type: "image/svg+xml"}},
+		{Pattern: "GET /", Handler: http.HandlerFunc(p.any), Doc: httpx.Doc{Summary: "The page", Text: "Every path that is no other route's shows it.", Type: "text/html"}},
 	}
 }
 

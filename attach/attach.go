@@ -20,15 +20,20 @@
 //
 // # Failures
 //
-// A target that a source cannot attach is tried again each minute; until then
-// the reason stands in [Supervisor.Absences]. A source that cannot be made at
-// all leaves its rows absent for every target.
+// A target that a source cannot attach is tried again after two seconds and
+// then each minute; until then the reason stands in [Supervisor.Absences]. A
+// source that cannot be made at all leaves its rows absent for every target. What
+// is absent is asked for each minute too: a kernel may begin to count.
+//
+// Some sources take the place of others (SourceKind.Instead): the engine's stats
+// API that of the kernel's files, for containers whose files are not here. Of
+// an engine on another machine it does so at once, of one that should be here
+// after the second try: a container that has only just ended is no reason to
+// ask the engine.
 package attach
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -54,17 +59,38 @@ type Options struct {
 	// ContainerLabels are the keys of container labels that become labels of
 	// series; a trailing * stands for the rest of a key.
 	ContainerLabels []string
-	Log             *slog.Logger
+	// Room says why no further container can be watched for want of
+	// descriptors; nil means that there is always room.
+	Room func() error
+	// Engines says what is known of an engine's containers beforehand.
+	Engines map[string]Engine
+	Log     *slog.Logger
 }
 
-// retryEvery is how often a failed attachment is tried again.
-const retryEvery = time.Minute
+// Engine is how the containers of one engine are to be collected.
+type Engine struct {
+	// Remote is set for an engine that is likely on another machine.
+	Remote bool
+	// API asks for the engine's stats API in place of the kernel's files.
+	API bool
+}
+
+const (
+	// retryFirst and retryEvery are how soon a failed attachment is tried
+	// again, the first time and then.
+	retryFirst = 2 * time.Second
+	retryEvery = time.Minute
+	// noteAfter is how soon a source that has taken another's place is asked
+	// what it lacks.
+	noteAfter = 5 * time.Second
+)
 
 // Supervisor runs the sources. It implements tallyman.Observer.
 type Supervisor struct {
 	o        Options
 	sources  []source
-	missing  []tallyman.Absence // sources that could not be made
+	missing  []missing // sources that could not be made
+	fixed    []*attachment
 	attached map[string]*attachment
 
 	// unread is set when a container was attached after the last round.
@@ -77,6 +103,7 @@ type Supervisor struct {
 	pending  map[string]*tallyman.Container
 	watchers int
 	absent   map[string][]tallyman.Absence
+	instead  map[string]Replaced
 
 	counts struct {
 		rounds, late uint64
@@ -92,11 +119,10 @@ type source struct {
 	kind tallyman.SourceKind
 }
 
-// attachment is a container that is watched, or should be.
-type attachment struct {
-	target *tallyman.Target
-	// failed are the sources that could not attach it, with the reason.
-	failed map[string]error
+// missing is a source that could not be made.
+type missing struct {
+	kind tallyman.SourceKind
+	err  error
 }
 
 // New makes the sources. A source that cannot be made is logged and absent.
@@ -108,6 +134,7 @@ func New(o Options) *Supervisor {
 		demand:   make(chan chan struct{}),
 		pending:  map[string]*tallyman.Container{},
 		absent:   map[string][]tallyman.Absence{},
+		instead:  map[string]Replaced{},
 	}
 	for _, k := range o.Kinds {
 		opts := o.Source
@@ -116,7 +143,7 @@ func New(o Options) *Supervisor {
 		src, err := k.New(opts)
 		if err != nil {
 			o.Log.Error("a source cannot work here; what it gives is absent", "source", k.Name, "err", err)
-			s.missing = append(s.missing, tallyman.Absence{What: k.Name, Reason: k.Summary + ": " + err.Error()})
+			s.missing = append(s.missing, missing{k, err})
 			continue
 		}
 		s.sources = append(s.sources, source{src, k})
@@ -186,7 +213,8 @@ func (s *Supervisor) Fresh(ctx context.Context) error {
 	}
 }
 
-// Absences are the values of a container that cannot be known, with reasons.
+// Absences are the values of a target that cannot be known, with reasons. The
+// id is a container's, the host's name, or "/" for the machine.
 func (s *Supervisor) Absences(id string) []tallyman.Absence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,10 +237,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	var b tallyman.Batch
 	// Two rounds at once give the first rates.
 	last := s.round(&b, time.Now().Truncate(time.Millisecond), true)
+	for _, a := range s.fixed { // the first round has found out what is there
+		s.note(a)
+	}
 	next := last.Add(min(time.Second, s.Interval()))
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
-	retry := time.NewTicker(retryEvery)
+	retry := time.NewTicker(retryFirst / 2)
 	defer retry.Stop()
 	for {
 		select {
@@ -225,8 +256,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				next = at
 				timer.Reset(time.Until(next))
 			}
-		case <-retry.C:
-			s.retry()
+		case now := <-retry.C:
+			s.retry(now)
 		case done := <-s.demand:
 			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh || s.unread && now.After(last) {
 				last = s.round(&b, now, false)
@@ -275,16 +306,12 @@ func (s *Supervisor) attachFixed() {
 	host := []tallyman.Label{{Name: "host", Value: s.o.Host}}
 	for _, t := range []*tallyman.Target{
 		{Kind: tallyman.HostTarget, ID: s.o.Host, Job: "node", Instance: s.o.Host, Labels: host},
+		{Kind: tallyman.MachineTarget, ID: "/", Job: "cadvisor", Instance: s.o.Host, Labels: host},
 		{Kind: tallyman.SelfTarget, ID: "tallyman", Job: "tallyman", Instance: s.o.Host, Labels: host},
 	} {
-		for _, src := range s.sources {
-			if !src.kind.Watches(t.Kind) {
-				continue
-			}
-			if err := src.Attach(t); err != nil {
-				s.o.Log.Error("cannot watch", "source", src.kind.Name, "target", t.ID, "err", err)
-			}
-		}
+		a := newAttachment(t)
+		s.fixed = append(s.fixed, a)
+		s.attachTo(a)
 	}
 }
 
@@ -307,80 +334,6 @@ func (s *Supervisor) apply() {
 			s.attach(c)
 		}
 	}
-}
-
-func (s *Supervisor) attach(c *tallyman.Container) {
-	a := &attachment{target: s.containerTarget(c), failed: map[string]error{}}
-	s.attached[c.ID] = a
-	s.unread = true
-	for _, src := range s.sources {
-		if src.kind.Watches(tallyman.ContainerTarget) {
-			s.try(a, src)
-		}
-	}
-	s.note(a)
-}
-
-func (s *Supervisor) try(a *attachment, src source) {
-	err := src.Attach(a.target)
-	if err == nil {
-		delete(a.failed, src.kind.Name)
-		return
-	}
-	a.failed[src.kind.Name] = err
-	if !errors.Is(err, tallyman.ErrGone) {
-		s.o.Log.Warn("cannot watch a container; trying again each minute", "source", src.kind.Name, "container", a.target.Container.Name, "err", err)
-	}
-}
-
-func (s *Supervisor) detach(a *attachment) {
-	for _, src := range s.sources {
-		if src.kind.Watches(tallyman.ContainerTarget) {
-			src.Detach(a.target)
-		}
-	}
-	delete(s.attached, a.target.ID)
-	s.mu.Lock()
-	delete(s.absent, a.target.ID)
-	s.mu.Unlock()
-}
-
-// retry tries again what could not be attached.
-func (s *Supervisor) retry() {
-	for _, a := range s.attached {
-		if len(a.failed) == 0 {
-			continue
-		}
-		for _, src := range s.sources {
-			if a.failed[src.kind.Name] != nil {
-				s.try(a, src)
-			}
-		}
-		s.note(a)
-	}
-}
-
-// note writes down what is absent of a container.
-func (s *Supervisor) note(a *attachment) {
-	absent := slices.Clone(s.missing)
-	for _, src := range s.sources {
-		if err := a.failed[src.kind.Name]; err != nil {
-			reason := err.Error()
-			if errors.Is(err, tallyman.ErrGone) {
-				reason = fmt.Sprintf("Its process %d cannot be seen from here: it has just ended, or the engine runs on another host or in another pid namespace.", a.target.Container.Pid)
-			}
-			absent = append(absent, tallyman.Absence{What: src.kind.Name, Reason: reason})
-		} else if e, ok := src.Source.(tallyman.Absentee); ok && src.kind.Watches(tallyman.ContainerTarget) {
-			absent = append(absent, e.Absences(a.target)...)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(absent) == 0 {
-		delete(s.absent, a.target.ID)
-		return
-	}
-	s.absent[a.target.ID] = absent
 }
 
 // Own are the collector's own numbers; they are read by the collecting

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,14 @@ type fake struct {
 	fail    map[string]error
 	closed  bool
 	history []string // what happened, in order
+	absent  atomic.Pointer[tallyman.Absence]
+}
+
+func (f *fake) Absences(*tallyman.Target) []tallyman.Absence {
+	if a := f.absent.Load(); a != nil {
+		return []tallyman.Absence{*a}
+	}
+	return nil
 }
 
 func (f *fake) Attach(t *tallyman.Target) error {
@@ -185,7 +194,7 @@ func TestContainersComeChangeAndGo(t *testing.T) {
 		c := running("a", 1)
 		step(c, "attach a")
 		same := c.Clone()
-		same.Health, same.MemoryLimit = "healthy", 1<<20 // what no series depends on
+		same.User, same.MemoryLimit = "nobody", 1<<20 // what no series depends on
 		step(same)
 		paused := c.Clone()
 		paused.State = tallyman.Paused
@@ -205,10 +214,29 @@ func TestContainersComeChangeAndGo(t *testing.T) {
 	})
 }
 
+// Limits are on series of their own: a change of one makes a new target.
+func TestAChangedLimitMakesANewTarget(t *testing.T) {
+	old := running("a", 7)
+	if !same(old, old.Clone()) {
+		t.Fatal("a container is not the same as its copy")
+	}
+	for name, change := range map[string]func(*tallyman.Container){
+		"cpus": func(c *tallyman.Container) { c.CPULimit = 2 }, "shares": func(c *tallyman.Container) { c.CPUShares = 2 },
+		"cpuset": func(c *tallyman.Container) { c.CPUSet = "0" }, "reservation": func(c *tallyman.Container) { c.MemoryReservation = 1 },
+		"swap": func(c *tallyman.Container) { c.MemorySwap = 1 }, "pids": func(c *tallyman.Container) { c.PidsLimit = 1 },
+		"health": func(c *tallyman.Container) { c.Health = "healthy" },
+	} {
+		c := old.Clone()
+		if change(c); same(old, c) {
+			t.Errorf("%s has changed and the target is the same", name)
+		}
+	}
+}
+
 func TestFailuresAreToldAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f, _ := start(t, func(o *Options) {
-			o.Kinds = append(o.Kinds, tallyman.SourceKind{Name: "broken", Summary: "What cannot be",
+			o.Kinds = append(o.Kinds, tallyman.SourceKind{Name: "broken", Summary: "What cannot be", Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
 				New: func(tallyman.SourceOptions) (tallyman.Source, error) { return nil, errors.New("no such mount") }})
 		})
 		f.fail["a"] = errors.New("no rights")
@@ -229,6 +257,104 @@ func TestFailuresAreToldAndTriedAgain(t *testing.T) {
 		}
 		if a := s.Absences("a"); len(a) != 1 {
 			t.Errorf("Absences = %+v, want only the source that cannot be made", a)
+		}
+	})
+}
+
+// A container whose files cannot be reached is left to the source that takes
+// their place, and given back when they can.
+func TestOneSourceInPlaceOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		beside, api := &fake{targets: map[string]*tallyman.Series{}}, &fake{targets: map[string]*tallyman.Series{}}
+		kind := func(name string, f *fake, instead ...string) tallyman.SourceKind {
+			return tallyman.SourceKind{Name: name, Targets: []tallyman.TargetKind{tallyman.ContainerTarget}, Instead: instead,
+				New: func(tallyman.SourceOptions) (tallyman.Source, error) { return f, nil }}
+		}
+		s, main, _ := start(t, func(o *Options) {
+			o.Kinds = append(o.Kinds, kind("beside", beside), kind("api", api, "fake", "beside"))
+			o.Engines = map[string]Engine{"far": {Remote: true}, "forced": {API: true}}
+		})
+		collected := func(id string) string {
+			out := ""
+			for name, f := range map[string]*fake{"main": main, "api": api} {
+				if f.targets[id] != nil {
+					out += name
+				}
+			}
+			if beside.targets[id] != nil {
+				out += "+"
+			}
+			return out
+		}
+		want := func(id, want string) {
+			t.Helper()
+			if got := collected(id); got != want {
+				t.Errorf("%s is collected by %q, want %q", id, got, want)
+			}
+			if _, instead := s.Replaced(id); instead != (want == "api") {
+				t.Errorf("Replaced(%s) = %v", id, instead)
+			}
+		}
+		observe := func(id, engine string) {
+			c := running(id, 1)
+			c.Engine = engine
+			s.ObserveContainer(c)
+			later(time.Millisecond)
+		}
+		main.fail["here"], main.fail["far"], main.fail["gone"] = tallyman.ErrGone, tallyman.ErrGone, tallyman.ErrGone
+		observe("well", "local")
+		observe("here", "local")
+		observe("far", "far")
+		observe("forced", "forced")
+		observe("gone", "local")
+		want("well", "main+")
+		want("here", "+") // perhaps it has just ended
+		want("far", "api")
+		want("forced", "api")
+		gone := running("gone", 0)
+		gone.State = tallyman.Exited
+		s.ObserveContainer(gone)
+		later(2 * retryFirst)
+		want("here", "api")
+		if len(api.targets) != 3 {
+			t.Errorf("the API is asked for %d containers, want 3", len(api.targets))
+		}
+		if r, _ := s.Replaced("here"); r.By != "api" || !strings.Contains(r.Reason, "another host") {
+			t.Errorf("Replaced = %+v", r)
+		}
+		if r, _ := s.Replaced("forced"); !strings.Contains(r.Reason, "the setting collect") {
+			t.Errorf("Replaced = %+v", r)
+		}
+		if a := s.Absences("here"); len(a) != 0 {
+			t.Errorf("Absences = %+v, want none: the API gives them", a)
+		}
+		delete(main.fail, "here")
+		later(retryEvery + time.Second)
+		want("here", "main+")
+		want("forced", "api")
+	})
+}
+
+// What is absent may change while a target stays, and the host has absences too.
+func TestAbsencesAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, _ := start(t, func(o *Options) {
+			o.Kinds[0].Targets = append(o.Kinds[0].Targets, tallyman.HostTarget)
+		})
+		f.absent.Store(&tallyman.Absence{What: "block IO"})
+		s.ObserveContainer(running("a", 1))
+		later(time.Millisecond)
+		if a := s.Absences("a"); len(a) != 1 || len(s.Absences("harbor")) != 0 {
+			t.Errorf("Absences = %+v and %+v, want one of the container", a, s.Absences("harbor"))
+		}
+		later(retryEvery + time.Second)
+		if a := s.Absences("harbor"); len(a) != 1 {
+			t.Errorf("Absences of the host = %+v, want one", a)
+		}
+		f.absent.Store(nil)
+		later(retryEvery + time.Second)
+		if a, h := s.Absences("a"), s.Absences("harbor"); len(a)+len(h) != 0 {
+			t.Errorf("Absences = %+v and %+v, want none any more", a, h)
 		}
 	})
 }

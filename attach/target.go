@@ -15,7 +15,8 @@ import (
 // strangers.
 const (
 	maxValue  = 1 << 10 // bytes
-	maxLabels = 30
+	maxName   = 256     // bytes
+	maxLabels = 24      // a series has 30 at most: the rest is for those of its source
 )
 
 // containerTarget makes the target of a container. Its labels are cAdvisor's
@@ -39,6 +40,7 @@ func (s *Supervisor) containerTarget(c *tallyman.Container) *tallyman.Target {
 	slices.Sort(keys)
 	for _, k := range keys {
 		name := "container_label_" + sanitize(k)
+		name = name[:min(len(name), maxName)] // ASCII by now
 		if seen[name] || len(l) >= maxLabels {
 			continue
 		}
@@ -94,7 +96,8 @@ func same(a, b *tallyman.Container) bool {
 		}
 	}
 	return a.Pid == b.Pid && a.Name == b.Name && a.Image == b.Image && a.Started.Equal(b.Started) &&
-		a.Workload == b.Workload && a.NetworkMode == b.NetworkMode &&
+		a.Workload == b.Workload && a.NetworkMode == b.NetworkMode && a.IpcMode == b.IpcMode &&
 		cmp.Compare(a.CPULimit, b.CPULimit) == 0 && a.CPUPeriod == b.CPUPeriod && a.CPUShares == b.CPUShares &&
-		a.RestartCount == b.RestartCount && a.RestartPolicy == b.RestartPolicy
+		a.CPUSet == b.CPUSet && a.MemoryReservation == b.MemoryReservation && a.MemorySwap == b.MemorySwap && a.PidsLimit == b.PidsLimit &&
+		a.Health == b.Health && a.RestartCount == b.RestartCount && a.RestartPolicy == b.RestartPolicy
 }

@@ -7,18 +7,26 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/source/cgroup"
+	"tallyman/source/diskusage"
+	"tallyman/source/enginestats"
 	"tallyman/source/host"
 	"tallyman/source/netns"
 	"tallyman/source/self"
+	"tallyman/source/shm"
+	"tallyman/source/socket"
 	"tallyman/source/spec"
 )
 
 func sources() []tallyman.SourceKind {
 	return []tallyman.SourceKind{
 		cgroup.Kind(),
+		diskusage.Kind(),
+		enginestats.Kind(),
 		host.Kind(),
 		netns.Kind(),
 		self.Kind(),
+		shm.Kind(),
+		socket.Kind(),
 		spec.Kind(),
 	}
 }

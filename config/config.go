@@ -47,15 +47,46 @@ type Config struct {
 	// Log level: debug, info, warn or error. Default info.
 	LogLevel string `yaml:"log_level"`
 
-	Docker    Docker    `yaml:"docker"`
+	Docker Docker `yaml:"docker"`
+	// Several engines, in place of docker. Default none.
+	Engines   []Engine  `yaml:"engines"`
 	Retention Retention `yaml:"retention"`
 	Labels    Labels    `yaml:"labels"`
+	// Containers to watch, as image:nginx*, name:test-* or label:team=green*;
+	// others are listed and nothing else. * stands for any text, ? for one
+	// character; an image is also meant without its tag. Default all.
+	Include []string `yaml:"include"`
+	// Containers to list and nothing else, in the same form; it wins over
+	// include. Default none.
+	Exclude []string `yaml:"exclude"`
+	Limits  Bounds   `yaml:"limits"`
+	// How often at most the engine is asked for the size of a container's
+	// writable layer, 10s or more; 0 for never. Default 1h.
+	DiskUsage Duration `yaml:"disk_usage"`
+
+	dockerEnv  map[string]string // the docker command's own variables
+	rootSocket string            // for tests, where a root engine listens
 }
 
-// Docker is how the engine is reached.
+// Docker is how the one engine is reached when engines names none.
 type Docker struct {
-	// Address of the engine, unix:// or tcp://. Default $DOCKER_HOST, else unix:///var/run/docker.sock.
+	// Address of the engine, unix:///path or tcp://host:port. Default as the
+	// docker command finds it: $DOCKER_HOST, the context, the local socket.
 	Host string `yaml:"host"`
+	// Context of the docker command. Default $DOCKER_CONTEXT, else the current one.
+	Context string `yaml:"context"`
+	// Directory with ca.pem, cert.pem and key.pem, for tcp. Default $DOCKER_CERT_PATH.
+	CertPath string `yaml:"cert_path"`
+	// Take any certificate of the engine's. Default false, unless only
+	// $DOCKER_TLS or $DOCKER_CERT_PATH asks for TLS.
+	Insecure bool `yaml:"insecure"`
+	// Allow tcp without TLS to another machine: whoever is on the way has root
+	// on the engine's machine. Default false.
+	Plain bool `yaml:"plain"`
+	// How numbers of containers are collected: auto (the kernel's files, and
+	// the engine's stats API for containers whose files cannot be reached) or
+	// api. Default auto.
+	Collect string `yaml:"collect"`
 }
 
 // Retention is how much is kept; the oldest goes first.
@@ -70,6 +101,15 @@ type Limits struct {
 	Time Duration `yaml:"time"`
 	// Size, for example 1GiB; 0 for no limit. Default 1GiB for metrics, 256MiB for events.
 	Size Bytes `yaml:"size"`
+}
+
+// Bounds are how many series there may be at a time. New ones are refused and
+// counted at the limit; those that are known stay.
+type Bounds struct {
+	// Series in all; 0 for no limit. Default 50000.
+	Series int `yaml:"series"`
+	// Series of one container, host or service; 0 for no limit. Default 10000.
+	SeriesPerTarget int `yaml:"series_per_target"`
 }
 
 // Labels says which container labels become labels of series.
@@ -88,6 +128,12 @@ func Default() Config {
 		Interval:     Duration(10 * time.Second),
 		LiveInterval: Duration(time.Second),
 		LogLevel:     "info",
+		Docker:       Docker{Collect: "auto"},
+		Engines:      []Engine{},
+		Include:      []string{},
+		Exclude:      []string{},
+		Limits:       Bounds{Series: 50_000, SeriesPerTarget: 10_000},
+		DiskUsage:    Duration(time.Hour),
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Events:  Limits{Time: Duration(90 * day), Size: 256 << 20},
@@ -122,9 +168,9 @@ func Load(in Input) (Config, error) {
 			env[k] = v
 		}
 	}
-	c.Docker.Host = env["DOCKER_HOST"]
-	if c.Docker.Host == "" {
-		c.Docker.Host = "unix:///var/run/docker.sock"
+	c.dockerEnv = map[string]string{}
+	for _, name := range dockerVariables {
+		c.dockerEnv[name] = env[name]
 	}
 	file, named := in.File, true
 	if file == "" {
@@ -193,6 +239,11 @@ func checkKeys(prefix string, tree map[string]any) error {
 		if _, ok := find(key); !ok && !isGroup(key) {
 			return unknownKey(key)
 		}
+		if key == "engines" {
+			if err := checkEngineKeys(v); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -219,8 +270,19 @@ func (c *Config) check() error {
 	default:
 		return fmt.Errorf("log_level: %q is not known; write debug, info, warn or error", c.LogLevel)
 	}
-	if !strings.HasPrefix(c.Docker.Host, "unix://") && !strings.HasPrefix(c.Docker.Host, "tcp://") {
-		return fmt.Errorf("docker.host: %q is no address of an engine; write for example unix:///var/run/docker.sock", c.Docker.Host)
+	if _, err := c.Endpoints(); err != nil {
+		return err
+	}
+	if d := time.Duration(c.DiskUsage); d != 0 && d < 10*time.Second {
+		return fmt.Errorf("disk_usage: %s is too often; write at least 10s, or 0 for never", d)
+	}
+	if _, err := c.Choice(); err != nil {
+		return err
+	}
+	for key, n := range map[string]int{"limits.series": c.Limits.Series, "limits.series_per_target": c.Limits.SeriesPerTarget} {
+		if n < 0 {
+			return fmt.Errorf("%s: %d is not possible; write a number such as 50000, or 0 for no limit", key, n)
+		}
 	}
 	for key, l := range map[string]Limits{"retention.metrics": c.Retention.Metrics, "retention.events": c.Retention.Events} {
 		if l.Time < 0 || l.Time > 0 && time.Duration(l.Time) < time.Hour {
@@ -252,7 +314,7 @@ func (c *Config) readEnv(env map[string]string) error {
 			}
 		}
 		if !known {
-			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, envName(nearest(strings.ToLower(strings.ReplaceAll(rest, "_", ".")))))
+			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, EnvName(nearest(strings.ToLower(strings.ReplaceAll(rest, "_", ".")))))
 		}
 		if err := c.Set(key, text); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func load(t *testing.T, yaml string, environ []string, flags map[string]string) (Config, error) {
@@ -23,17 +24,17 @@ func load(t *testing.T, yaml string, environ []string, flags map[string]string) 
 
 func TestLaterInputsWin(t *testing.T) {
 	c, err := load(t, "listen: 127.0.0.1:1\ninterval: 20s\nhost: file\nretention:\n  metrics: {time: 3d, size: 512MiB}\n",
-		[]string{"TALLYMAN_LISTEN=127.0.0.1:2", "TALLYMAN_RETENTION_EVENTS_TIME=30d", "TALLYMAN_HOST=env", "DOCKER_HOST=tcp://10.0.0.1:2375"},
+		[]string{"TALLYMAN_LISTEN=127.0.0.1:2", "TALLYMAN_RETENTION_EVENTS_TIME=30d", "TALLYMAN_HOST=env", "TALLYMAN_DOCKER_HOST=tcp://127.0.0.1:2375"},
 		map[string]string{"listen": "127.0.0.1:3"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Default()
 	want.Listen, want.Interval, want.Host = "127.0.0.1:3", Duration(20*time.Second), "env"
-	want.Docker.Host = "tcp://10.0.0.1:2375"
+	want.Docker.Host = "tcp://127.0.0.1:2375"
 	want.Retention.Metrics = Limits{Duration(3 * day), 512 << 20}
 	want.Retention.Events.Time = Duration(30 * day)
-	if d := cmp.Diff(want, c); d != "" {
+	if d := cmp.Diff(want, c, cmpopts.IgnoreUnexported(Config{})); d != "" {
 		t.Errorf("Load (-want +got):\n%s", d)
 	}
 }
@@ -76,6 +77,10 @@ func TestBadInputSaysWhatToDo(t *testing.T) {
 	f("", []string{"TALLYMAN_INTERVALL=1s"}, nil, "TALLYMAN_INTERVALL", "TALLYMAN_INTERVAL")
 	f("", []string{"TALLYMAN_NO_AUTH=maybe"}, nil, "TALLYMAN_NO_AUTH", "maybe")
 	f("", nil, map[string]string{"listen": "x"}, "listen")
+	f("disk_usage: 1s", nil, nil, "disk_usage", "at least 10s")
+	f("limits: {series: -1}", nil, nil, "limits.series", "50000")
+	f("", nil, map[string]string{"limits.series": "many"}, "limits.series", "no whole number")
+	f("limits: {serie: 1}", nil, nil, `"limits.serie"`, `"limits.series"`)
 	if _, err := Load(Input{File: "/does/not/exist", Hostname: "h"}); err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
 		t.Errorf("a named file that is missing: %v, want an error with its name", err)
 	}
@@ -105,6 +110,7 @@ func TestSizesAndDurations(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("listen: x\nretention:\n  metrics: {time: 7d}\n")
 	f.Add("labels: {allow: [a, b*]}")
+	f.Add("engines:\n- name: a\n  address: tcp://b:1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c := Default()
 		_ = c.parse([]byte(text)) // must not panic

@@ -3,11 +3,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 const day = 24 * time.Hour
@@ -89,6 +93,9 @@ func settings() []setting {
 	walk = func(t reflect.Type, prefix string, index []int) {
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			key := prefix + f.Tag.Get("yaml")
 			at := append(append([]int(nil), index...), i)
 			if f.Type.Kind() == reflect.Struct {
@@ -143,6 +150,12 @@ func (s setting) set(v reflect.Value, text string) error {
 			return err
 		}
 		v.SetInt(n)
+	case reflect.TypeFor[int]():
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", text)
+		}
+		v.SetInt(int64(n))
 	case reflect.TypeFor[bool]():
 		b, err := strconv.ParseBool(text)
 		if err != nil {
@@ -157,19 +170,26 @@ func (s setting) set(v reflect.Value, text string) error {
 			}
 		}
 		v.Set(reflect.ValueOf(list))
+	case reflect.TypeFor[[]Engine]():
+		list, err := parseEngines(text)
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.ValueOf(list))
 	default:
 		v.SetString(text)
 	}
 	return nil
 }
 
-func envName(key string) string {
+// EnvName is the environment variable of a setting.
+func EnvName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
 func keyOfEnv(rest string) (string, bool) {
 	for _, s := range settings() {
-		if envName(s.key) == envPrefix+rest {
+		if EnvName(s.key) == envPrefix+rest {
 			return s.key, true
 		}
 	}
@@ -180,10 +200,59 @@ func unknownKey(key string) error {
 	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest(key))
 }
 
+// parseEngines reads a list of engines from one line of YAML.
+func parseEngines(text string) ([]Engine, error) {
+	var list []any
+	example := `write for example [{name: db, address: "tcp://10.0.0.2:2376", cert_path: /etc/docker/db}]`
+	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+		return nil, errors.New("this is no list of engines; " + example)
+	}
+	if err := checkEngineKeys(list); err != nil {
+		return nil, err
+	}
+	var out []Engine
+	if err := yaml.UnmarshalWithOptions([]byte(text), &out, yaml.Strict()); err != nil {
+		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	return out, nil
+}
+
+// engineKeys are the keys of one engine.
+func engineKeys() []string {
+	var keys []string
+	for i := range reflect.TypeFor[Engine]().NumField() {
+		keys = append(keys, reflect.TypeFor[Engine]().Field(i).Tag.Get("yaml"))
+	}
+	return keys
+}
+
+// checkEngineKeys finds unknown keys in a list of engines.
+func checkEngineKeys(v any) error {
+	list, ok := v.([]any)
+	if !ok && v != nil {
+		return errors.New("engines: it is a list; begin each engine with a dash")
+	}
+	known := engineKeys()
+	for i, one := range list {
+		m, ok := one.(map[string]any)
+		if !ok {
+			return fmt.Errorf("engines[%d]: it has no settings; write for example name: db and address: tcp://10.0.0.2:2376", i)
+		}
+		for k := range m {
+			if !slices.Contains(known, k) {
+				return fmt.Errorf("engines[%d]: there is no setting %q; did you mean %q?", i, k, nearestOf(k, known))
+			}
+		}
+	}
+	return nil
+}
+
 // nearest is the known key with the least edit distance to key.
-func nearest(key string) string {
+func nearest(key string) string { return nearestOf(key, Keys()) }
+
+func nearestOf(key string, known []string) string {
 	best, least := "", 1<<30
-	for _, k := range Keys() {
+	for _, k := range known {
 		if d := distance(key, k); d < least {
 			best, least = k, d
 		}

@@ -69,10 +69,15 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 	}
 	if h := d.HostConfig; h != nil {
 		c.RestartPolicy = restartPolicy(h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount)
-		c.NetworkMode = cut(h.NetworkMode, maxName)
+		c.NetworkMode, c.IpcMode = cut(h.NetworkMode, maxName), cut(h.IpcMode, maxName)
 		c.LogDriver = cut(h.LogConfig.Type, maxName)
 		c.CPUShares, c.MemoryLimit = max(h.CPUShares, 0), max(h.Memory, 0)
 		c.CPUQuota, c.CPUPeriod = max(h.CPUQuota, 0), max(h.CPUPeriod, 0)
+		c.MemoryReservation, c.MemorySwap = max(h.MemoryReservation, 0), max(h.MemorySwap, 0)
+		if h.PidsLimit != nil {
+			c.PidsLimit = max(*h.PidsLimit, 0)
+		}
+		c.CPUSet = cut(h.CPUSet, maxValue)
 		switch {
 		case h.NanoCPUs > 0:
 			c.CPULimit = float64(h.NanoCPUs) / 1e9

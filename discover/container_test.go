@@ -38,7 +38,7 @@ func TestFromDetails(t *testing.T) {
 			ID: old.ID, Name: "tallyman-rec", Image: "tallyman-test/busybox", ImageID: old.Image, Host: "h", Engine: "e",
 			Workload: tallyman.Workload{Key: "shop/api/2", Project: "shop", Origin: "compose", Service: "api"},
 			State:    tallyman.Running, Health: "healthy", Pid: 4242, Created: at("08:00:00.123456789"), Started: at("08:00:01.5"),
-			RestartPolicy: "on-failure:3", CPULimit: 1.5, CPUShares: 512, MemoryLimit: 64 << 20, NetworkMode: "default",
+			RestartPolicy: "on-failure:3", CPULimit: 1.5, CPUShares: 512, MemoryLimit: 64 << 20, MemorySwap: 128 << 20, NetworkMode: "default", IpcMode: "private",
 			Networks: []tallyman.Network{{Name: "bridge", IP: "172.17.0.2"}},
 			Ports:    []tallyman.Port{{Port: 80, Protocol: "tcp", HostIP: "127.0.0.1", HostPort: 18080}},
 			Mounts: []tallyman.Mount{
@@ -57,7 +57,7 @@ func TestFromDetails(t *testing.T) {
 			Workload: tallyman.Workload{Key: "shop/shop_web/2", Project: "shop", Origin: "swarm", Service: "shop_web"},
 			State:    tallyman.Exited, ExitCode: 137, OOMKilled: true,
 			Created: at("08:00:00.123456789"), Started: at("08:00:01"), Finished: at("09:00:01"),
-			CPULimit: 0.5, CPUQuota: 50000, NetworkMode: "default",
+			CPULimit: 0.5, CPUQuota: 50000, CPUSet: "0-1", MemoryReservation: 32 << 20, PidsLimit: 100, NetworkMode: "default",
 			Networks: []tallyman.Network{{Name: "ingress", IP: "10.0.0.5"}, {Name: "shop_default", IPv6: "fd00::2"}},
 			Ports:    []tallyman.Port{{Port: 80, Protocol: "tcp"}, {Port: 443, Protocol: "tcp", HostIP: "0.0.0.0", HostPort: 8443}, {Port: 443, Protocol: "tcp", HostIP: "::", HostPort: 8443}},
 			Mounts:   []tallyman.Mount{{Type: "tmpfs", Destination: "/run"}},

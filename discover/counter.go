@@ -15,7 +15,7 @@ type reason int
 const (
 	duplicate   reason = iota // the replay after a reconnect
 	healthCheck               // an exec of the container's own health check
-	disabledOne               // the container has tallyman.enable=false
+	disabledOne               // the container is listed and nothing else
 	overflow                  // the queue was full; an inventory follows
 	invalid                   // no type, or an actor that is no id
 	toldBefore                // it had been inferred before it came

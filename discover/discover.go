@@ -23,6 +23,9 @@ type EngineConfig struct {
 	Name string
 	// Address has the form of DOCKER_HOST; empty is the local socket.
 	Address string
+	// Host is the name of the engine's machine, as its containers' Host has it.
+	// No two engines have the same. Empty is Options.Host.
+	Host string
 	// Client are further settings of the connection; the zero value is good.
 	Client dockerapi.Options
 }
@@ -31,10 +34,13 @@ type EngineConfig struct {
 type Options struct {
 	// Engines to watch; none stands for the local one.
 	Engines []EngineConfig
-	// Host is the name of this host, as the containers' Host has it.
+	// Host is the name of this host, for engines that name none.
 	Host string
 	// DataDir is the folder of inventory.json; empty keeps nothing over a restart.
 	DataDir string
+	// Wants says which containers are watched; the others are listed and
+	// nothing else. Nil takes all.
+	Wants func(*tallyman.Container) bool
 	// Log is used for changes of state only; nil is silent.
 	Log *slog.Logger
 
@@ -94,6 +100,7 @@ type Discovery struct {
 
 	mu        sync.Mutex
 	observers []tallyman.Observer
+	claimed   map[string]*engine // by identity
 	running   bool
 	store     *inventoryFile
 }
@@ -112,7 +119,7 @@ func New(o Options) (*Discovery, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	d := &Discovery{opt: o, log: log.With("source", "discover")}
+	d := &Discovery{opt: o, claimed: map[string]*engine{}, log: log.With("source", "discover")}
 	for _, c := range o.Engines {
 		if c.Name == "" {
 			c.Name = "local"
@@ -120,11 +127,15 @@ func New(o Options) (*Discovery, error) {
 		if slices.ContainsFunc(d.engines, func(e *engine) bool { return e.name == c.Name }) {
 			return nil, fmt.Errorf("two engines are named %q", c.Name)
 		}
+		c.Host = cmp.Or(c.Host, o.Host)
+		if slices.ContainsFunc(d.engines, func(e *engine) bool { return e.host == c.Host }) {
+			return nil, fmt.Errorf("two engines have the host %q; give each a host of its own", c.Host)
+		}
 		client, err := dockerapi.New(c.Address, c.Client)
 		if err != nil {
 			return nil, fmt.Errorf("engine %q: %w", c.Name, err)
 		}
-		d.engines = append(d.engines, newEngine(d, c.Name, client))
+		d.engines = append(d.engines, newEngine(d, c.Name, c.Host, client))
 	}
 	d.store = &inventoryFile{dir: o.DataDir}
 	if err := d.load(); err != nil {
@@ -242,3 +253,33 @@ func (d *Discovery) Engines() []tallyman.EngineStatus {
 	}
 	return out
 }
+
+// EngineSize asks an engine for the size in bytes of the writable layer of one
+// of its containers. It blocks until the engine answers or ctx ends.
+func (d *Discovery) EngineSize(ctx context.Context, engine, id string) (int64, error) {
+	for _, e := range d.engines {
+		if e.name == engine {
+			return e.client.Size(ctx, id)
+		}
+	}
+	return 0, fmt.Errorf("there is no engine %q", engine)
+}
+
+// EngineStats asks an engine what one of its containers uses now, for what the
+// kernel does not tell here, and decodes the answer into what into points to.
+// It blocks until the engine answers or ctx ends.
+func (d *Discovery) EngineStats(ctx context.Context, engine, id string, into any) error {
+	for _, e := range d.engines {
+		if e.name != engine {
+			continue
+		}
+		if e.currentStatus().CgroupDriver == "none" {
+			return errNoCgroups
+		}
+		return e.client.Stats(ctx, id, into)
+	}
+	return fmt.Errorf("there is no engine %q", engine)
+}
+
+// errNoCgroups: such an engine answers with the numbers of the whole machine.
+var errNoCgroups = errors.New("it runs without cgroups (rootless on cgroup v1), so nobody counts what its containers use; boot its machine with cgroup v2")

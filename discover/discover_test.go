@@ -193,3 +193,39 @@ func TestOptions(t *testing.T) {
 		t.Error("a bad address is accepted")
 	}
 }
+
+// What the settings leave out is listed and nothing else, and a restart with
+// other settings knows at once.
+func TestWhatTheSettingsLeaveOut(t *testing.T) {
+	e := dockertest.Start(t)
+	quiet, loud := dockertest.Running("quiet", "i"), dockertest.Running("loud", "i")
+	e.Put(quiet)
+	e.Put(loud)
+	leaveOut := func(name string) func(*Options) {
+		return func(o *Options) { o.Wants = func(c *tallyman.Container) bool { return c.Name != name } }
+	}
+	disabled := func(w *watcher) (out string) {
+		for _, c := range w.d.Containers() {
+			if c.Disabled {
+				out += c.Name
+			}
+		}
+		return out
+	}
+	dir := t.TempDir()
+	w := watch(t, e, dir, leaveOut("quiet"))
+	w.settled()
+	if got := disabled(w); got != "quiet" {
+		t.Errorf("disabled: %q, want quiet", got)
+	}
+	e.Emit(dockertest.Event("container", "kill", quiet.ID, nil))
+	w.until("the event to be dropped", func() bool { return w.own("tallyman_discover_events_dropped_total", "disabled") == 1 })
+	w.stop()
+	d, err := New(Options{Engines: w.d.opt.Engines, Host: w.d.opt.Host, DataDir: dir, Wants: func(c *tallyman.Container) bool { return c.Name != "loud" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := disabled(&watcher{d: d}); got != "loud" {
+		t.Errorf("after a restart with other settings: %q, want loud", got)
+	}
+}

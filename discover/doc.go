@@ -67,7 +67,8 @@
 // most 256 labels, arguments, ports, networks and mounts each.
 //
 // Execs of a container's own health check are dropped and counted; of a
-// container with the label tallyman.enable=false, all events.
+// container with the label tallyman.enable=false, or that the settings include
+// and exclude leave out, all events.
 //
 // # Engines
 //

@@ -18,6 +18,7 @@ import (
 type engine struct {
 	d      *Discovery
 	name   string
+	host   string
 	client *dockerapi.Client
 	log    *slog.Logger
 	count  counters
@@ -44,6 +45,8 @@ type engine struct {
 	anchorUntil time.Time
 	anchored    time.Time
 
+	first    chan struct{} // closed when a ping has told something
+	identity string        // of the engine, the pinger's
 	events   chan dockerapi.Event
 	overflow atomic.Bool
 	ended    chan error
@@ -89,11 +92,12 @@ type inventory struct {
 	listed     map[string]bool // also those whose inspection failed
 }
 
-func newEngine(d *Discovery, name string, client *dockerapi.Client) *engine {
+func newEngine(d *Discovery, name, host string, client *dockerapi.Client) *engine {
 	return &engine{
-		d: d, name: name, client: client, log: d.log.With("engine", name),
+		d: d, name: name, host: host, client: client, log: d.log.With("engine", name),
 		tracks:  make(map[string]*track),
-		status:  tallyman.EngineStatus{Name: name, Address: client.Host(), Host: d.opt.Host},
+		status:  tallyman.EngineStatus{Name: name, Address: client.Host(), Host: host},
+		first:   make(chan struct{}),
 		events:  make(chan dockerapi.Event, maxQueue),
 		ended:   make(chan error, 1),
 		kick:    make(chan struct{}, 1),
@@ -222,7 +226,7 @@ func (e *engine) nextWake(now time.Time) time.Duration {
 
 // own tells an event of tallyman's.
 func (e *engine) own(ev tallyman.Event, at time.Time) {
-	ev.Time, ev.Host, ev.Engine = at.UTC(), e.d.opt.Host, e.name
+	ev.Time, ev.Host, ev.Engine = at.UTC(), e.host, e.name
 	ev.ID = eventID(ev.Host, ev.Engine, at.UnixNano(), ev.Type, ev.Action, ev.Actor)
 	e.tell(ev)
 }

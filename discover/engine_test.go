@@ -213,7 +213,7 @@ func TestTwoEngines(t *testing.T) {
 	other.ID = dockertest.ID("other web")
 	b.Put(other)
 	w := watch(t, a, t.TempDir(), func(o *Options) {
-		o.Engines = []EngineConfig{{Name: "a", Address: a.Address()}, {Name: "b", Address: b.Address()}}
+		o.Engines = []EngineConfig{{Name: "a", Host: "a", Address: a.Address()}, {Name: "b", Host: "b", Address: b.Address()}}
 	})
 	w.until("both", func() bool { return len(w.d.Containers()) == 2 })
 	if c, ok := w.d.Container("web"); !ok || c.Engine != "a" {
@@ -223,6 +223,40 @@ func TestTwoEngines(t *testing.T) {
 	w.wait("engine", "b", "down", 1)
 	if s := w.d.Engines(); !s[0].Up || s[1].Up {
 		t.Errorf("got %+v", s)
+	}
+}
+
+// One engine under two names would have every container twice.
+func TestTheSameEngineTwice(t *testing.T) {
+	a := dockertest.Start(t)
+	a.Put(dockertest.Running("web", "i"))
+	w := watch(t, a, t.TempDir(), func(o *Options) {
+		o.Engines = []EngineConfig{{Name: "a", Host: "a", Address: a.Address()}, {Name: "b", Host: "b", Address: a.Address()}}
+	})
+	w.wait("engine", "b", "down", 1)
+	w.until("the container", func() bool { return len(w.d.Containers()) == 1 })
+	if s := w.d.Engines(); !s[0].Up || s[1].Up || !strings.Contains(s[1].Error, `the same engine as "a"`) {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// The statistics of an engine without cgroups are those of the whole machine.
+func TestStatisticsWithoutCgroups(t *testing.T) {
+	e := dockertest.Start(t)
+	e.Put(dockertest.Running("web", "i"))
+	w := watch(t, e, "")
+	w.settled()
+	var out struct{ Read string }
+	if err := w.d.EngineStats(t.Context(), w.d.Engines()[0].Name, dockertest.ID("web"), &out); err != nil || out.Read == "" {
+		t.Errorf("with cgroups: %+v, %v", out, err)
+	}
+	rootless := dockertest.Start(t)
+	rootless.WithoutCgroups()
+	rootless.Put(dockertest.Running("web", "i"))
+	w = watch(t, rootless, "")
+	w.settled()
+	if err := w.d.EngineStats(t.Context(), w.d.Engines()[0].Name, dockertest.ID("web"), &out); err == nil || !strings.Contains(err.Error(), "without cgroups") {
+		t.Errorf("without cgroups: %v, want that nobody counts", err)
 	}
 }
 

@@ -150,7 +150,7 @@ func (e *engine) handleAll(batch []dockerapi.Event, found map[string]fresh) {
 			e.handleContainer(raw, found[raw.Actor])
 			continue
 		}
-		e.tell(normalise(raw, eventContext{host: e.d.opt.Host, engine: e.name}))
+		e.tell(normalise(raw, eventContext{host: e.host, engine: e.name}))
 		e.touch()
 	}
 	// Only now may a restart go on behind them.
@@ -171,12 +171,12 @@ func (e *engine) handleContainer(raw dockerapi.Event, f fresh) {
 	t := e.tracks[raw.Actor]
 	e.mu.RUnlock()
 	if t == nil {
-		t = &track{c: fromEvent(e.d.opt.Host, e.name, raw)}
+		t = &track{c: e.choose(fromEvent(e.host, e.name, raw))}
 		e.mu.Lock()
 		e.tracks[raw.Actor] = t
 		e.mu.Unlock()
 	}
-	x := eventContext{host: e.d.opt.Host, engine: e.name, container: t.c, fresh: f.c != nil}
+	x := eventContext{host: e.host, engine: e.name, container: t.c, fresh: f.c != nil}
 
 	// Execs: the health check's own are noise, the end of one has no command.
 	switch word {

@@ -73,7 +73,7 @@ func (e *engine) listAndInspect(ctx context.Context) (*inventory, error) {
 			// It exists, but its inspection is not to be had. What is known of
 			// it stays; a new one is known by its entry in the list.
 			if e.byID(s.ID) == nil {
-				c := fromSummary(e.d.opt.Host, e.name, s)
+				c := e.choose(fromSummary(e.host, e.name, s))
 				inv.containers[s.ID] = c
 			}
 		}
@@ -93,7 +93,15 @@ func (e *engine) inspect(ctx context.Context, id string) (*tallyman.Container, e
 	if d.ID != id && len(id) == 64 {
 		d.ID = id // an answer without an id is still about the one asked for
 	}
-	return fromDetails(e.d.opt.Host, e.name, d), nil
+	return e.choose(fromDetails(e.host, e.name, d)), nil
+}
+
+// choose notes in c, which nobody else has yet, that the settings leave it out.
+func (e *engine) choose(c *tallyman.Container) *tallyman.Container {
+	if e.d.opt.Wants != nil && !e.d.opt.Wants(c) {
+		c.Disabled = true
+	}
+	return c
 }
 
 // took publishes an inventory. What nobody told of its changes is told when it
@@ -201,8 +209,8 @@ func (e *engine) settleOne(t *track, inv *inventory, firstEver bool) (told []tal
 			return
 		}
 		ev := tallyman.Event{
-			ID:   eventID(e.d.opt.Host, e.name, 0, "inferred", "container", action, t.c.ID, ordinal),
-			Time: at.UTC(), Host: e.d.opt.Host, Engine: e.name, Type: "container", Action: action,
+			ID:   eventID(e.host, e.name, 0, "inferred", "container", action, t.c.ID, ordinal),
+			Time: at.UTC(), Host: e.host, Engine: e.name, Type: "container", Action: action,
 			Actor: t.c.ID, Name: t.c.Name, Image: t.c.Image, Workload: t.c.Workload.Key, Inferred: true,
 		}
 		for i := 0; i+1 < len(attrs); i += 2 {

@@ -243,9 +243,11 @@ func (e *engine) restore(s savedEngine) {
 		}
 		c := st.Container
 		// The names of this run, should the configuration have changed.
-		if c.Host != e.d.opt.Host || c.Engine != e.name {
-			c.Host, c.Engine = e.d.opt.Host, e.name
+		if c.Host != e.host || c.Engine != e.name {
+			c.Host, c.Engine = e.host, e.name
 		}
+		c.Disabled = disabled(c.Labels)
+		e.choose(c)
 		t := &track{c: c, created: st.Created, createInferred: st.Inferred, destroyed: st.Destroyed, paused: st.Paused, name: st.Name, oom: st.OOM}
 		if st.Life != nil {
 			t.life = *st.Life

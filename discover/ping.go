@@ -5,6 +5,7 @@ package discover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"tallyman"
@@ -25,6 +26,9 @@ func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 	for {
 		deadline, cancel := context.WithTimeout(ctx, t.pingDeadline)
 		ping, err := e.client.Ping(deadline)
+		if err == nil {
+			err = e.claim(deadline)
+		}
 		cancel()
 		wait := t.ping
 		if err != nil {
@@ -51,6 +55,41 @@ func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 	}
 }
 
+// claim makes sure that the engine is none that another one of the
+// configuration is already: each container would be there twice. Engines claim
+// in the order of the configuration, if they answer soon.
+func (e *engine) claim(ctx context.Context) error {
+	if len(e.d.engines) == 1 {
+		return nil
+	}
+	if e.identity == "" {
+		for _, earlier := range e.d.engines {
+			if earlier == e {
+				break
+			}
+			select {
+			case <-earlier.first:
+			case <-time.After(e.d.opt.timing.pingDeadline / 4):
+			case <-ctx.Done():
+			}
+		}
+		info, err := e.client.Info(ctx)
+		if err != nil || info.ID == "" {
+			return nil // a proxy may forbid it; then nobody can tell
+		}
+		// Before 24 the id is the machine's, so two daemons on one have the same.
+		e.identity = info.ID + " " + info.Name + " " + info.DockerRootDir
+	}
+	e.d.mu.Lock()
+	defer e.d.mu.Unlock()
+	owner := e.d.claimed[e.identity]
+	if owner == nil || owner == e {
+		e.d.claimed[e.identity] = e
+		return nil
+	}
+	return fmt.Errorf("this is the same engine as %q; take one of the two out of the configuration", owner.name)
+}
+
 // kickPing asks for a ping now.
 func (e *engine) kickPing() {
 	select {
@@ -67,6 +106,9 @@ func (e *engine) pinged(p pinged) {
 	e.mu.Lock()
 	s := &e.status
 	first := !e.stateKnown
+	if first {
+		close(e.first)
+	}
 	e.stateKnown = true
 	changed, flipped := first, first
 	if p.err == nil {

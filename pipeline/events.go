@@ -5,7 +5,9 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	"tallyman"
 )
@@ -58,7 +60,12 @@ func (e *Events) ObserveEvent(event tallyman.Event) {
 	}
 }
 
-// Run stores events until ctx ends, then what is still queued.
+// retryEvery is how long a store that takes no events is left alone.
+const retryEvery = time.Second
+
+// Run stores events until ctx ends, then what is still queued. Events that the
+// store does not take wait, as long as there is room: an event that happened
+// while the disk was full is not lost.
 func (e *Events) Run(ctx context.Context) error {
 	failing := false
 	for {
@@ -81,18 +88,49 @@ func (e *Events) Run(ctx context.Context) error {
 			}
 		}
 		err := e.store.AppendEvents(batch)
+		if (err != nil) != failing {
+			failing = err != nil
+			if failing {
+				e.log.Error("the event store takes no events; they wait until it does", "err", err)
+			} else {
+				e.log.Info("the event store takes events again")
+			}
+		}
 		e.mu.Lock()
-		if err != nil {
-			e.failed += uint64(len(batch))
-		} else {
+		if err == nil {
 			e.stored += uint64(len(batch))
+		} else {
+			e.queue = append(batch, e.queue...)
+			if n := len(e.queue) - maxEvents; n > 0 {
+				e.queue = slices.Delete(e.queue, 0, n)
+				e.dropped += uint64(n)
+			}
 		}
 		e.mu.Unlock()
-		if err != nil && !failing {
-			e.log.Error("the event store takes no events; they are dropped and counted until it does", "err", err)
+		if err == nil {
+			continue
 		}
-		failing = err != nil
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			e.last()
+			return nil
+		}
 	}
+}
+
+// last tries once more to store what waits, at the end.
+func (e *Events) last() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := uint64(len(e.queue))
+	if err := e.store.AppendEvents(e.queue); err != nil {
+		e.failed += n
+		e.log.Error("events that waited for the store are lost", "events", n, "err", err)
+	} else {
+		e.stored += n
+	}
+	e.queue = nil
 }
 
 // Own are the numbers of the way.

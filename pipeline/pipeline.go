@@ -16,6 +16,10 @@
 //
 // holds for the samples of each store.
 //
+// After a jump of the clock ahead samples are dropped for a while, see clock.go.
+// Series beyond the limits are refused before anything else, see limit.go: they
+// are neither shown nor stored, and their samples are counted as dropped.
+//
 // # Ends
 //
 // A series that was in the last stored batch and is not in this one has ended;
@@ -29,17 +33,22 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 )
 
 // Pipeline is the station between the sources and the stores.
 type Pipeline struct {
 	outlets []*outlet
+	log     *slog.Logger
+	clock   clock   // Publish's
+	limiter limiter // Publish's
 
 	mu         sync.RWMutex
 	readings   []tallyman.Reading
@@ -56,8 +65,8 @@ type Outlet struct {
 }
 
 // New makes a pipeline into stores.
-func New(log *slog.Logger, stores ...Outlet) *Pipeline {
-	p := &Pipeline{index: map[*tallyman.Series]int{}}
+func New(limits Limits, log *slog.Logger, stores ...Outlet) *Pipeline {
+	p := &Pipeline{index: map[*tallyman.Series]int{}, log: log, clock: newClock(), limiter: limiter{limits: limits}}
 	for _, s := range stores {
 		p.outlets = append(p.outlets, newOutlet(s.Name, s.Store, log))
 	}
@@ -79,14 +88,51 @@ func (p *Pipeline) Run(ctx context.Context) error {
 const minSpacing = 500
 
 // Publish makes b the latest batch and, if keep is set, queues a copy of it
-// for every store. b may be reused after the call.
+// for every store. b may be reused after the call; the samples of refused
+// series are taken out of it.
 func (p *Pipeline) Publish(b *tallyman.Batch, keep bool) {
+	p.limit(b)
 	p.update(b)
+	trusted, changed := p.clock.look(b.Time)
+	switch {
+	case changed && !trusted:
+		p.log.Error("the clock has jumped ahead; samples are shown and not stored until it is set back or has stood for a while: check this machine's clock and NTP",
+			"ahead", p.clock.ahead.Round(time.Second), "while", trustAfter)
+	case changed:
+		p.log.Info("the clock is trusted again; samples are stored")
+	}
 	if !keep {
 		return
 	}
 	for _, o := range p.outlets {
-		o.put(b)
+		o.leaveOut(&p.limiter.count)
+		if trusted {
+			o.put(b)
+		} else {
+			o.refuse(b)
+		}
+	}
+}
+
+// limit takes the series that are too many out of b and says once that there
+// are any.
+func (p *Pipeline) limit(b *tallyman.Batch) {
+	l := &p.limiter
+	before := l.count
+	changed := l.look(b)
+	l.take(b)
+	if !changed {
+		return
+	}
+	switch was, is := before[overSeries] > 0, l.count[overSeries] > 0; {
+	case is && !was:
+		p.log.Error("there are too many series; new ones are refused until others go: raise limits.series or limits.series_per_target, or leave containers out with exclude",
+			"kept", l.count[kept], "refused", l.count[overSeries], "first", l.full.ID, "series", l.limits.Series, "series_per_target", l.limits.PerTarget)
+	case was && !is:
+		p.log.Info("no series is refused any more")
+	}
+	if l.count[overLabels] > 0 && before[overLabels] == 0 {
+		p.log.Warn("series have more or longer labels than allowed and are refused", "refused", l.count[overLabels], "labels", maxLabels, "name", maxName, "value", maxValue)
 	}
 }
 
@@ -139,7 +185,10 @@ func (p *Pipeline) Latest(dst []tallyman.Reading) ([]tallyman.Reading, uint64) {
 
 // Own are the pipeline's own numbers.
 func (p *Pipeline) Own() []tallyman.OwnMetric {
-	var m []tallyman.OwnMetric
+	m := []tallyman.OwnMetric{
+		{Desc: keptSeries, Read: func() float64 { return float64(p.limiter.count[kept]) }},
+		{Desc: refusedSeries, Read: func() float64 { return float64(p.limiter.count[overSeries] + p.limiter.count[overLabels]) }},
+	}
 	for _, o := range p.outlets {
 		m = append(m, o.own()...)
 	}
@@ -174,7 +223,7 @@ type outlet struct {
 
 // ledger counts samples.
 type ledger struct {
-	published, stored, overflow, refused, failed uint64
+	published, stored, overflow, refused, failed, full, clock, series, labels uint64
 }
 
 func newOutlet(name string, s tallyman.SampleStore, log *slog.Logger) *outlet {
@@ -201,6 +250,26 @@ func (o *outlet) put(b *tallyman.Batch) {
 	case o.wake <- struct{}{}:
 	default:
 	}
+}
+
+// refuse counts a batch whose time is doubtful.
+func (o *outlet) refuse(b *tallyman.Batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.published += uint64(len(b.Samples))
+	o.clock += uint64(len(b.Samples))
+}
+
+// leaveOut counts the samples of refused series.
+func (o *outlet) leaveOut(count *[fates]int) {
+	if count[overSeries]+count[overLabels] == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.published += uint64(count[overSeries] + count[overLabels])
+	o.series += uint64(count[overSeries])
+	o.labels += uint64(count[overLabels])
 }
 
 func (o *outlet) take() *tallyman.Batch {
@@ -246,10 +315,14 @@ func (o *outlet) keep(b *tallyman.Batch) {
 	dropped, err := o.store.AppendSamples(b)
 	o.report(err)
 	n := uint64(len(b.Samples))
+	_, full := errors.AsType[*fsx.ErrFull](err)
 	o.mu.Lock()
-	if err != nil {
+	switch {
+	case full:
+		o.full += n
+	case err != nil:
 		o.failed += n
-	} else {
+	default:
 		o.stored += n - uint64(dropped)
 		o.refused += uint64(dropped)
 	}
@@ -321,10 +394,16 @@ func (o *outlet) own() []tallyman.OwnMetric {
 		dropped("slow_store", func(l *ledger) uint64 { return l.overflow }),
 		dropped("refused", func(l *ledger) uint64 { return l.refused }),
 		dropped("store_failed", func(l *ledger) uint64 { return l.failed }),
+		dropped("disk_full", func(l *ledger) uint64 { return l.full }),
+		dropped("clock", func(l *ledger) uint64 { return l.clock }),
+		dropped("series_limit", func(l *ledger) uint64 { return l.series }),
+		dropped("label_limit", func(l *ledger) uint64 { return l.labels }),
 	}
 }
 
 var (
+	keptSeries       = &tallyman.Desc{Name: "tallyman_series", Type: tallyman.Gauge, Help: "Series that are shown and stored now"}
+	refusedSeries    = &tallyman.Desc{Name: "tallyman_series_refused", Type: tallyman.Gauge, Help: "Series that are refused now because there are too many, or for their labels"}
 	publishedSamples = &tallyman.Desc{Name: "tallyman_samples_published_total", Type: tallyman.Counter, Help: "Samples handed to the way into a store"}
 	storedSamples    = &tallyman.Desc{Name: "tallyman_samples_stored_total", Type: tallyman.Counter, Help: "Samples that a store took"}
 	droppedSamples   = &tallyman.Desc{Name: "tallyman_samples_dropped_total", Type: tallyman.Counter, Help: "Samples that did not reach a store, by reason"}

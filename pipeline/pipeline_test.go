@@ -61,7 +61,7 @@ func series(name string) *tallyman.Series {
 
 func run(t *testing.T, s *store) (p *Pipeline, stop func()) {
 	t.Helper()
-	p = New(slog.New(slog.DiscardHandler), Outlet{"test", s})
+	p = New(Limits{}, slog.New(slog.DiscardHandler), Outlet{"test", s})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -158,7 +158,7 @@ func TestLedger(t *testing.T) {
 }
 
 func TestLatestAndRates(t *testing.T) {
-	p := New(slog.New(slog.DiscardHandler))
+	p := New(Limits{}, slog.New(slog.DiscardHandler))
 	a, b := series("a"), series("b")
 	now := time.UnixMilli(1_700_000_000_000)
 	p.Publish(batch(now, a, 10), true)
@@ -180,7 +180,7 @@ func TestLatestAndRates(t *testing.T) {
 }
 
 func TestPublishAllocatesNothing(t *testing.T) {
-	p := New(slog.New(slog.DiscardHandler))
+	p := New(Limits{}, slog.New(slog.DiscardHandler))
 	b := &tallyman.Batch{}
 	b.Reset(time.Now())
 	for i := range 100 {
@@ -228,15 +228,34 @@ func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 			t.Errorf("%d stored, from %s; want %d, from 2", len(s.got), s.got[0], maxEvents)
 		}
 		s.fail = errors.New("disk full")
-		e.ObserveEvent(tallyman.Event{ID: "x"})
+		e.ObserveEvent(tallyman.Event{ID: "waits"})
+		time.Sleep(10 * time.Second)
+		e.ObserveEvent(tallyman.Event{ID: "too"})
+		time.Sleep(10 * time.Second)
+		s.fail = nil // by itself, after a while
+		time.Sleep(retryEvery)
 		synctest.Wait()
+		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" {
+			t.Errorf("after the disk has room again: %v", got)
+		}
+		s.fail = errors.New("disk full")
+		for i := range maxEvents + 5 {
+			e.ObserveEvent(tallyman.Event{ID: fmt.Sprint("late", i)})
+			if i == 0 {
+				synctest.Wait() // one is under way
+			}
+		}
+		time.Sleep(3 * time.Second)
+		if e.dropped != 2+5 {
+			t.Errorf("%d dropped, want 7", e.dropped)
+		}
 		s.fail = nil
 		e.ObserveEvent(tallyman.Event{ID: "last"})
 		cancel() // what is queued is stored all the same
 		if err := <-done; err != nil || s.got[len(s.got)-1] != "last" {
 			t.Errorf("at the end: %v, %v", err, s.got[len(s.got)-1])
 		}
-		if e.seen != e.stored+e.dropped+e.failed || e.dropped != 2 || e.failed != 1 {
+		if e.seen != e.stored+e.dropped+e.failed || e.failed != 0 {
 			t.Errorf("seen %d, stored %d, dropped %d, failed %d do not add up", e.seen, e.stored, e.dropped, e.failed)
 		}
 	})

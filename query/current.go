@@ -22,25 +22,35 @@ func (v *Value) add(x float64) { v.V, v.Known = v.V+x, true }
 
 // Now is what a container does at present. CPU is in cores (seconds per
 // second), Throttled in seconds per second, memory in bytes, Rx and Tx in
-// bytes per second over all interfaces.
+// bytes per second over all interfaces, BlkRead and BlkWrite over all disks.
 type Now struct {
 	Time time.Time
 
 	CPU, CPUUser, CPUSystem, Throttled       Value
 	Memory, MemoryUsage, Anon, Cache, Kernel Value
 	Swap, MemoryLimit, MemoryPercent, Rx, Tx Value
-	Tasks                                    Value
+	Tasks, BlkRead, BlkWrite                 Value
 }
 
 // HostNow is what a host does at present, and what tallyman costs there. CPU
-// is in cores, memory in bytes; MemoryUsed is what is not available.
+// is in cores, memory in bytes; MemoryUsed is what is not available. The disk is
+// the fullest of the file systems that can be written to and lie on one.
 type HostNow struct {
 	Time                    time.Time
-	CPU, Cores              Value
+	CPU, Cores, Load1       Value
 	MemoryTotal, MemoryUsed Value
+	DiskUsed, DiskSize      Value
+	DiskMount               string // its mount point
 	SelfCPU, SelfMemory     Value
 
-	all Value // CPU time of all modes, per second
+	all   Value // CPU time of all modes, per second
+	files map[string]*fileSystem
+}
+
+// fileSystem is what is known of one mount point.
+type fileSystem struct {
+	size, free, avail Value
+	leftOut           bool
 }
 
 // Present is the present of everything, by container id and by host name.
@@ -82,6 +92,8 @@ var rules = map[string]rule{
 	"container_network_receive_bytes_total":     {func(n *Now) *Value { return &n.Rx }, true},
 	"container_network_transmit_bytes_total":    {func(n *Now) *Value { return &n.Tx }, true},
 	"container_threads":                         {func(n *Now) *Value { return &n.Tasks }, false},
+	"container_fs_reads_bytes_total":            {func(n *Now) *Value { return &n.BlkRead }, true},
+	"container_fs_writes_bytes_total":           {func(n *Now) *Value { return &n.BlkWrite }, true},
 }
 
 // sinceStart is how soon after its start a container's first counter value may
@@ -124,6 +136,7 @@ func (c *Current) Present() Present {
 		if h.all.V > 0 {
 			h.CPU.V *= h.Cores.V / h.all.V
 		}
+		h.chooseDisk()
 	}
 	return p
 }
@@ -172,12 +185,69 @@ func (h *HostNow) takeHost(r *tallyman.Reading) {
 			v = 0
 		}
 		h.CPU.add(v)
+	case "node_load1":
+		h.Load1 = known(r.Value)
+	case "node_filesystem_size_bytes":
+		h.file(r).size = known(r.Value)
+	case "node_filesystem_free_bytes":
+		h.file(r).free = known(r.Value)
+	case "node_filesystem_avail_bytes":
+		h.file(r).avail = known(r.Value)
+	case "node_filesystem_readonly":
+		if r.Value == 1 {
+			h.file(r).leftOut = true
+		}
 	case "node_memory_MemTotal_bytes":
 		h.MemoryTotal = known(r.Value)
 		h.MemoryUsed.add(r.Value)
 	case "node_memory_MemAvailable_bytes":
 		h.MemoryUsed.add(-r.Value)
 	}
+}
+
+// file is the file system of a reading. One in memory is left out: the page
+// shows how full the disks are.
+func (h *HostNow) file(r *tallyman.Reading) *fileSystem {
+	point, memory := "", false
+	for _, l := range r.Series.Labels {
+		switch l.Name {
+		case "mountpoint":
+			point = l.Value
+		case "fstype":
+			memory = l.Value == "tmpfs" || l.Value == "ramfs"
+		}
+	}
+	f := h.files[point]
+	if f == nil {
+		if h.files == nil {
+			h.files = map[string]*fileSystem{}
+		}
+		f = &fileSystem{leftOut: memory}
+		h.files[point] = f
+	}
+	return f
+}
+
+// chooseDisk takes the fullest file system, as df counts: what is used of what
+// users other than root may use. Of equal ones, which are one disk mounted
+// twice, the shortest mount point is taken.
+func (h *HostNow) chooseDisk() {
+	fullest := -1.0
+	for point, f := range h.files {
+		if f.leftOut || !f.size.Known || !f.free.Known || !f.avail.Known {
+			continue
+		}
+		used := f.size.V - f.free.V
+		if used+f.avail.V <= 0 {
+			continue
+		}
+		share := used / (used + f.avail.V)
+		if share > fullest || share == fullest && (len(point) < len(h.DiskMount) || len(point) == len(h.DiskMount) && point < h.DiskMount) {
+			fullest = share
+			h.DiskUsed, h.DiskSize, h.DiskMount = known(used), known(f.size.V), point
+		}
+	}
+	h.files = nil
 }
 
 func (h *HostNow) takeSelf(r *tallyman.Reading) {

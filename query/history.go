@@ -40,7 +40,7 @@ func (h *History) Steps() int { return int(h.End.Sub(h.Start) / h.Step) }
 const MaxPoints = 11_000
 
 // columns are what History gives: counters as change per second, gauges as
-// they are. Several series of one container (interfaces) are added up.
+// they are. Several series of one container (interfaces, disks) are added up.
 var columns = []struct {
 	name, metric string
 	counter      bool
@@ -63,6 +63,8 @@ var columns = []struct {
 	{"rxDropped", "container_network_receive_packets_dropped_total", true},
 	{"txDropped", "container_network_transmit_packets_dropped_total", true},
 	{"pids", "container_threads", false},
+	{"blkRead", "container_fs_reads_bytes_total", true},
+	{"blkWrite", "container_fs_writes_bytes_total", true},
 }
 
 // hostMemory is compared with a container's limit, which equals it when there

@@ -123,8 +123,8 @@ func (e *Engine) Sparks(ctx context.Context, end time.Time, window time.Duration
 		expr string
 		line func(*Spark) *[]float64
 	}{
-		{fmt.Sprintf("sum by (id) (rate(container_cpu_usage_seconds_total[%s]))", rate), func(s *Spark) *[]float64 { return &s.CPU }},
-		{"sum by (id) (container_memory_working_set_bytes)", func(s *Spark) *[]float64 { return &s.Memory }},
+		{fmt.Sprintf("sum by (id) (rate(container_cpu_usage_seconds_total{id!=\"/\"}[%s]))", rate), func(s *Spark) *[]float64 { return &s.CPU }},
+		{`sum by (id) (container_memory_working_set_bytes{id!="/"})`, func(s *Spark) *[]float64 { return &s.Memory }},
 	} {
 		start := end.Add(-window + step)
 		r, err := e.promql.NewRangeQuery(ctx, e.queryable, promql.NewPrometheusQueryOpts(false, e.maxGap()), q.expr, start, end, step)

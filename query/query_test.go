@@ -236,6 +236,10 @@ func TestCurrent(t *testing.T) {
 	mode := func(cpu, m string) []tallyman.Label {
 		return []tallyman.Label{{Name: "cpu", Value: cpu}, {Name: "mode", Value: m}}
 	}
+	mounted := func(point, fstype string) []tallyman.Label {
+		return []tallyman.Label{{Name: "mountpoint", Value: point}, {Name: "fstype", Value: fstype}}
+	}
+	machine := &tallyman.Target{Kind: tallyman.MachineTarget, ID: "/", Instance: "h"}
 	p := NewCurrent(readings{
 		read(old, "container_cpu_usage_seconds_total", 11, 10),
 		read(old, "container_network_receive_bytes_total", 300, 100, tallyman.Label{Name: "interface", Value: "eth0"}),
@@ -248,7 +252,38 @@ func TestCurrent(t *testing.T) {
 		read(host, "node_cpu_seconds_total", 10.2, 9, mode("1", "idle")...),
 		read(host, "node_memory_MemTotal_bytes", 100, -1),
 		read(host, "node_memory_MemAvailable_bytes", 30, -1),
+		read(machine, "container_cpu_usage_seconds_total", 11, 10, tallyman.Label{Name: "id", Value: "/"}),
+		read(old, "container_fs_reads_bytes_total", 300, 100, tallyman.Label{Name: "device", Value: "/dev/sda"}),
+		read(old, "container_fs_reads_bytes_total", 20, 0, tallyman.Label{Name: "device", Value: "/dev/sdb"}),
+		read(host, "node_load1", 1.5, -1),
+		read(host, "node_filesystem_size_bytes", 1000, -1, mounted("/", "ext4")...), // 300 of 900 that may be used
+		read(host, "node_filesystem_free_bytes", 700, -1, mounted("/", "ext4")...),
+		read(host, "node_filesystem_avail_bytes", 600, -1, mounted("/", "ext4")...),
+		read(host, "node_filesystem_size_bytes", 1000, -1, mounted("/data", "ext4")...), // 320 of 1000
+		read(host, "node_filesystem_free_bytes", 680, -1, mounted("/data", "ext4")...),
+		read(host, "node_filesystem_avail_bytes", 680, -1, mounted("/data", "ext4")...),
+		read(host, "node_filesystem_size_bytes", 1000, -1, mounted("/a/bind/of/it", "ext4")...), // the same as /
+		read(host, "node_filesystem_free_bytes", 700, -1, mounted("/a/bind/of/it", "ext4")...),
+		read(host, "node_filesystem_avail_bytes", 600, -1, mounted("/a/bind/of/it", "ext4")...),
+		read(host, "node_filesystem_size_bytes", 10, -1, mounted("/run", "tmpfs")...),
+		read(host, "node_filesystem_free_bytes", 0, -1, mounted("/run", "tmpfs")...),
+		read(host, "node_filesystem_avail_bytes", 0, -1, mounted("/run", "tmpfs")...),
+		read(host, "node_filesystem_size_bytes", 10, -1, mounted("/cd", "udf")...),
+		read(host, "node_filesystem_free_bytes", 0, -1, mounted("/cd", "udf")...),
+		read(host, "node_filesystem_avail_bytes", 0, -1, mounted("/cd", "udf")...),
+		read(host, "node_filesystem_readonly", 1, -1, mounted("/cd", "udf")...),
+		read(host, "node_filesystem_readonly", 0, -1, mounted("/", "ext4")...),
+		read(host, "node_filesystem_readonly", 0, -1, mounted("/dead", "nfs")...),
 	}).Present()
+	if n := p.Containers["old"]; n.BlkRead != known(110) || n.BlkWrite.Known {
+		t.Errorf("old = %+v, want 110 B/s read over two disks, written unknown", n)
+	}
+	if len(p.Containers) != 2 || len(p.Hosts) != 1 {
+		t.Errorf("%d containers and %d hosts, want 2 and 1: the machine is neither", len(p.Containers), len(p.Hosts))
+	}
+	if h := p.Hosts["h"]; h.Load1 != known(1.5) || h.DiskMount != "/" || h.DiskUsed != known(300) || h.DiskSize != known(1000) {
+		t.Errorf("host = %+v, want load 1.5 and 300 of 1000 bytes used on /", h)
+	}
 	if n := p.Containers["old"]; n.CPU != known(0.5) || n.Rx != known(110) || n.Memory != known(42) || n.Tx.Known {
 		t.Errorf("old = %+v, want half a core, 110 B/s over two interfaces, 42 bytes, sent unknown", n)
 	}

@@ -15,6 +15,9 @@ need() { command -v "$1" >/dev/null || [ -e "$1" ] || packages="$packages $2"; }
 need dockerd docker.io
 if [ "$what" = test ]; then
   need /bin/busybox busybox-static
+  need ip iproute2
+  need unshare util-linux
+  need promtool prometheus
   need chromium chromium
 fi
 if [ -n "$packages" ]; then
@@ -22,6 +25,8 @@ if [ -n "$packages" ]; then
     say "installing$packages"
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables $packages; } >/tmp/tallyman-setup.log 2>&1 \
       || { say "apt-get failed:"; tail -5 /tmp/tallyman-setup.log; }
+    # Of the package prometheus only promtool is wanted, not the server.
+    case "$packages " in *" prometheus "*) systemctl disable --now prometheus >/dev/null 2>&1 ;; esac
   else
     say "missing, and not installed because this is not Debian or not root:$packages"
   fi

@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 work=${WORK:-/tmp/tallyman-cgroup2}
-tests='TestCPUOfAContainer|TestMemoryOfAContainer|TestNetworkBytes|TestEveryTurn|TestHostNetwork'
+tests='TestCPUOfAContainer|TestMemoryOfAContainer|TestNetworkBytes|TestEveryTurn|TestHost|TestBlockIO|TestFileSystems|TestMachine'
 missing=""
 for c in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mke2fs:e2fsprogs; do
   command -v "${c%%:*}" >/dev/null || missing="$missing ${c##*:}"

@@ -124,7 +124,19 @@ func (p *page) shows(host, workload string) bool {
 
 // Routes is the stream's route.
 func (h *Hub) Routes() []httpx.Route {
-	return []httpx.Route{{Pattern: "GET /api/tallyman/v1/live", Stream: true, Handler: h}}
+	return []httpx.Route{{Pattern: "GET /api/tallyman/v1/live", Stream: true, Handler: h, Doc: httpx.Doc{
+		Summary: "What changes, as Server-Sent Events",
+		Text: "snapshot: everything, first and whenever much has changed (the answer of /servers, or {container} as /containers/{ref} has it). " +
+			"tick: the numbers of this second ({time, hosts, now}). container: one that is new, has changed or has gone. " +
+			"event: something that happened. engine: {host, engine}, one that came or went. " +
+			"As long as a stream is open, collection runs at live_interval.",
+		Params: []httpx.Param{
+			{Name: "view", Text: "What is shown", Needed: true, Values: []string{"servers", "container"}},
+			{Name: "host", Text: "With view=container: the host of the workload"},
+			{Name: "workload", Text: "With view=container: the workload, as /containers has it"},
+		},
+		Type: "text/event-stream", Errors: []int{http.StatusBadRequest},
+	}}}
 }
 
 // ServeHTTP streams until the client goes or the hub closes.

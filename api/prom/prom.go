@@ -5,8 +5,8 @@
 // the page /metrics with everything known now.
 //
 // The API is Prometheus' own code (web/api/v1), mounted behind an allow-list
-// of routes. Only metadata is answered here, from the catalog: the original
-// knows the metadata of scrape targets, and there are none.
+// of routes. Answered here are metadata, from the catalog, because the original
+// knows that of scrape targets and there are none, and exemplars: there are none.
 package prom
 
 import (
@@ -59,7 +59,7 @@ func New(o Options) *API {
 	up := v1.NewAPI(
 		engine, queryable,
 		nil, nil, // nothing can be written here
-		nil, // no exemplars; their route is not let through
+		nil, // no exemplars; their route is answered here
 		func(context.Context) v1.ScrapePoolsRetriever { return nothing{} },
 		func(context.Context) v1.TargetRetriever { return nothing{} },
 		func(context.Context) v1.AlertmanagerRetriever { return nothing{} },
@@ -96,17 +96,82 @@ func New(o Options) *API {
 // Routes are the routes of the API; what is not among them does not exist.
 func (a *API) Routes() []httpx.Route {
 	var out []httpx.Route
-	for _, path := range []string{"query", "query_range", "series", "labels", "format_query"} {
-		out = append(out,
-			httpx.Route{Pattern: "GET /api/v1/" + path, Handler: a.upstream},
-			httpx.Route{Pattern: "POST /api/v1/" + path, Handler: a.upstream})
+	add := func(h http.Handler, path, see, summary string, methods ...string) {
+		for _, m := range methods {
+			out = append(out, httpx.Route{Pattern: m + " /api/v1/" + path, Handler: h, Doc: doc(path, see, summary)})
+		}
 	}
-	return append(out,
-		httpx.Route{Pattern: "GET /api/v1/label/{name}/values", Handler: a.upstream},
-		httpx.Route{Pattern: "GET /api/v1/status/buildinfo", Handler: a.upstream},
-		httpx.Route{Pattern: "GET /api/v1/metadata", Handler: http.HandlerFunc(a.metadata)},
-		httpx.Route{Pattern: "GET /metrics", Handler: http.HandlerFunc(a.metrics)},
-	)
+	add(a.upstream, "query", "#instant-queries", "An expression at one time", "GET", "POST")
+	add(a.upstream, "query_range", "#range-queries", "An expression over a range of time", "GET", "POST")
+	add(a.upstream, "series", "#finding-series-by-label-matchers", "The series that match", "GET", "POST")
+	add(a.upstream, "labels", "#getting-label-names", "The names of labels", "GET", "POST")
+	add(a.upstream, "format_query", "#formatting-query-expressions", "An expression, set in order", "GET", "POST")
+	add(a.upstream, "label/{name}/values", "#querying-label-values", "The values of a label", "GET")
+	add(a.upstream, "status/buildinfo", "#build-information", "The release of Prometheus whose API this is", "GET")
+	// Clients that show rules, alerts and exemplars ask for them without being
+	// asked; there are none.
+	add(a.upstream, "rules", "#rules", "The rules: none", "GET")
+	add(a.upstream, "alerts", "#alerts", "The alerts: none", "GET")
+	add(http.HandlerFunc(noExemplars), "query_exemplars", "#querying-exemplars", "The exemplars: none", "GET", "POST")
+	add(http.HandlerFunc(a.metadata), "metadata", "#querying-metric-metadata", "Type, help and unit of each metric", "GET")
+	return append(out, httpx.Route{Pattern: "GET /metrics", Handler: http.HandlerFunc(a.metrics), Doc: httpx.Doc{
+		Summary: "All current values, in cAdvisor's and node_exporter's names",
+		Text:    "In the text format, or as OpenMetrics for those who ask for it.",
+		Type:    "text/plain", See: "https://prometheus.io/docs/instrumenting/exposition_formats/",
+	}})
+}
+
+// doc describes a route whose full description is Prometheus'.
+func doc(path, see, summary string) httpx.Doc {
+	word := func(name, text string) httpx.Param { return httpx.Param{Name: name, Text: text} }
+	const instant = "RFC 3339, or seconds since 1970"
+	start, end := word("start", instant), word("end", instant)
+	limit := httpx.Param{Name: "limit", Type: "integer", Text: "How many at most; 0 means all"}
+	match := httpx.Param{Name: "match[]", Text: "A selector of series", Repeated: true}
+	expression := httpx.Param{Name: "query", Text: "An expression in PromQL", Needed: true}
+	d := httpx.Doc{Summary: summary, See: apiReference + see, Answer: answer{}, Failure: failure{}, Errors: []int{http.StatusBadRequest, http.StatusUnprocessableEntity}}
+	switch path {
+	case "query":
+		d.Params = []httpx.Param{expression, word("time", instant), word("timeout", "A duration"), limit}
+	case "query_range":
+		start.Needed, end.Needed = true, true
+		d.Params = []httpx.Param{expression, start, end, {Name: "step", Text: "A duration, or seconds", Needed: true}, word("timeout", "A duration"), limit}
+	case "query_exemplars":
+		d.Params, d.Errors = []httpx.Param{expression, start, end}, nil
+	case "series":
+		match.Needed = true
+		d.Params = []httpx.Param{match, start, end, limit}
+	case "labels", "label/{name}/values":
+		d.Params = []httpx.Param{match, start, end, limit}
+	case "format_query":
+		d.Params = []httpx.Param{expression}
+	case "metadata":
+		d.Params, d.Errors = []httpx.Param{word("metric", "Only this one"), limit}, []int{http.StatusBadRequest}
+	default:
+		d.Errors = nil
+	}
+	return d
+}
+
+const apiReference = "https://prometheus.io/docs/prometheus/latest/querying/api/"
+
+// answer and failure are the envelope of Prometheus' API.
+type answer struct {
+	Status   string   `json:"status"`
+	Data     any      `json:"data"`
+	Warnings []string `json:"warnings,omitempty"`
+	Infos    []string `json:"infos,omitempty"`
+}
+
+type failure struct {
+	Status    string `json:"status"`
+	ErrorType string `json:"errorType"`
+	Error     string `json:"error"`
+}
+
+// noExemplars answers as a Prometheus that has none.
+func noExemplars(w http.ResponseWriter, _ *http.Request) {
+	httpx.WriteJSON(w, answer{Status: "success", Data: []string{}})
 }
 
 // metadata answers with type, help and unit of each metric, in Prometheus'

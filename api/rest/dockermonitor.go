@@ -136,7 +136,12 @@ func (s *Service) monitorFailed(w http.ResponseWriter) bool {
 }
 
 func monitorError(w http.ResponseWriter, status int, text string) {
-	monitorWrite(w, status, map[string]string{"error": text})
+	monitorWrite(w, status, monitorFailure{text})
+}
+
+// monitorFailure is an error of docker-monitor's.
+type monitorFailure struct {
+	Error string `json:"error"`
 }
 
 func monitorWrite(w http.ResponseWriter, status int, v any) {

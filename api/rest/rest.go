@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/doctor"
 	"tallyman/internal/httpx"
 	"tallyman/query"
 )
@@ -29,8 +30,13 @@ type Options struct {
 	Query     *query.Engine
 	// Absences say what cannot be known of a container.
 	Absences func(id string) []tallyman.Absence
+	// Instead says why a container's numbers come from the engine's API in
+	// place of the kernel's files; ok is false for one whose do not.
+	Instead func(id string) (reason string, ok bool)
 	// Fresh makes the latest readings those of this moment.
-	Fresh    func(context.Context) error
+	Fresh func(context.Context) error
+	// Doctor says what works here and what does not.
+	Doctor   *doctor.Doctor
 	Interval time.Duration
 	Version  string
 	Auth     bool
@@ -123,8 +129,9 @@ func (s *Service) lastEvent(id string) *Event {
 
 // Routes are the routes of the service.
 func (s *Service) Routes() []httpx.Route {
+	docs := docs()
 	get := func(pattern string, f func(http.ResponseWriter, *http.Request) error) httpx.Route {
-		return httpx.Route{Pattern: "GET " + pattern, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return httpx.Route{Pattern: "GET " + pattern, Doc: docs[pattern], Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := f(w, r); err != nil {
 				httpx.WriteError(w, err)
 			}
@@ -136,8 +143,12 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/containers/{ref}", s.container),
 		get("/api/tallyman/v1/history", s.history),
 		get("/api/tallyman/v1/events", s.events),
-		{Pattern: "GET /docker-monitor/api/v1.0/metrics", Handler: http.HandlerFunc(s.monitorAll)},
-		{Pattern: "GET /docker-monitor/api/v1.0/metrics/{name}", Handler: http.HandlerFunc(s.monitorOne)},
+		get("/api/tallyman/v1/doctor", func(w http.ResponseWriter, _ *http.Request) error {
+			httpx.WriteJSON(w, s.o.Doctor.Report())
+			return nil
+		}),
+		{Pattern: "GET /docker-monitor/api/v1.0/metrics", Doc: docs["/docker-monitor/api/v1.0/metrics"], Handler: http.HandlerFunc(s.monitorAll)},
+		{Pattern: "GET /docker-monitor/api/v1.0/metrics/{name}", Doc: docs["/docker-monitor/api/v1.0/metrics/{name}"], Handler: http.HandlerFunc(s.monitorOne)},
 	}
 }
 
@@ -158,6 +169,10 @@ func (s *Service) Servers(ctx context.Context) *Servers {
 			h.HostFigures = ViewHost(n)
 			h.Cores, h.Memory = number(n.Cores), number(n.MemoryTotal)
 		}
+		if h.Cores == nil && e.CPUs > 0 {
+			cores, memory := float64(e.CPUs), float64(e.Memory)
+			h.Cores, h.Memory = &cores, &memory
+		}
 		at[e.Name] = len(out.Hosts)
 		out.Hosts = append(out.Hosts, h)
 	}
@@ -171,6 +186,9 @@ func (s *Service) Servers(ctx context.Context) *Servers {
 			v.Spark = &Spark{CPU: nullable(k.CPU), Memory: nullable(k.Memory)}
 		}
 		out.Hosts[i].Containers = append(out.Hosts[i].Containers, v)
+		if v.Collect != "" && out.Hosts[i].Engine.Collect != "api" {
+			out.Hosts[i].Engine.Collect = v.Collect
+		}
 	}
 	return out
 }
@@ -181,6 +199,10 @@ func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
 	if c.Alive() {
 		v.Now = ViewNow(p.Containers[c.ID])
 		v.Absent = s.o.Absences(c.ID)
+		v.Collect = "cgroup"
+		if why, ok := s.o.Instead(c.ID); ok {
+			v.Collect, v.CollectWhy = "api", why
+		}
 	}
 	return v
 }
@@ -236,7 +258,7 @@ func (s *Service) containers(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range s.o.Inventory.Containers() {
 		out = append(out, s.row(c, &p))
 	}
-	httpx.WriteJSON(w, map[string]any{"containers": out})
+	httpx.WriteJSON(w, containersAnswer{out})
 	return nil
 }
 
@@ -249,6 +271,17 @@ func (s *Service) container(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpx.WriteJSON(w, s.Detailed(c))
 	return nil
+}
+
+// containersAnswer is the answer of /containers.
+type containersAnswer struct {
+	Containers []Container `json:"containers"`
+}
+
+// eventsAnswer is the answer of /events.
+type eventsAnswer struct {
+	Events []Event `json:"events"`
+	More   bool    `json:"more"`
 }
 
 // historyAnswer is the answer of /history.
@@ -277,14 +310,14 @@ func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	workload := r.FormValue("workload")
-	if workload == "" {
-		return httpx.Bad("workload", "workload is missing", "give the workload of a container, as /containers has it")
+	host, workload := r.FormValue("host"), r.FormValue("workload")
+	if workload == "" || host == "" {
+		return httpx.Bad("workload", "host and workload are needed", "give those of a container, as /containers has them")
 	}
 	if !start.IsZero() && !end.After(start) {
 		return httpx.Bad("end", "end is not after start", "give a later end")
 	}
-	h, err := s.o.Query.History(r.Context(), r.FormValue("host"), workload, start, end, points)
+	h, err := s.o.Query.History(r.Context(), host, workload, start, end, points)
 	if err != nil {
 		return err
 	}
@@ -335,7 +368,7 @@ func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
 	for i := range events {
 		out = append(out, ViewEvent(&events[i]))
 	}
-	httpx.WriteJSON(w, map[string]any{"events": out, "more": more})
+	httpx.WriteJSON(w, eventsAnswer{out, more})
 	return nil
 }
 

@@ -37,6 +37,10 @@ type Host struct {
 type HostFigures struct {
 	CPU        *float64 `json:"cpu,omitempty"`
 	MemoryUsed *float64 `json:"memoryUsed,omitempty"`
+	Load1      *float64 `json:"load1,omitempty"`
+	DiskUsed   *float64 `json:"diskUsed,omitempty"` // of the fullest file system
+	DiskSize   *float64 `json:"diskSize,omitempty"`
+	DiskMount  string   `json:"diskMount,omitempty"`
 	Self       *Cost    `json:"self,omitempty"`
 }
 
@@ -61,39 +65,47 @@ type Engine struct {
 	CgroupDriver  string `json:"cgroupDriver,omitempty"`
 	OS            string `json:"os,omitempty"`
 	Kernel        string `json:"kernel,omitempty"`
+	// Remote is set for an engine that is reached over the network. Collect is
+	// how the numbers of its containers come: from the kernel's files
+	// ("cgroup"), or of some at least from the engine ("api").
+	Remote  bool   `json:"remote,omitempty"`
+	Collect string `json:"collect,omitempty"`
 }
 
 // Container is one container as a row of the page needs it.
 type Container struct {
-	ID        string             `json:"id"`
-	Name      string             `json:"name"`
-	Image     string             `json:"image"`
-	ImageID   string             `json:"imageId,omitempty"`
-	Host      string             `json:"host"`
-	Engine    string             `json:"engine"`
-	Workload  string             `json:"workload"`
-	Project   string             `json:"project,omitempty"`
-	Origin    string             `json:"origin"`
-	Service   string             `json:"service,omitempty"`
-	State     tallyman.State     `json:"state"`
-	Health    string             `json:"health,omitempty"`
-	ExitCode  *int               `json:"exitCode,omitempty"`
-	OOMKilled bool               `json:"oomKilled,omitempty"`
-	Error     string             `json:"error,omitempty"`
-	Created   int64              `json:"created,omitempty"`
-	Started   int64              `json:"started,omitempty"`
-	Finished  int64              `json:"finished,omitempty"`
-	GoneAt    int64              `json:"goneAt,omitempty"`
-	Restarts  int                `json:"restartCount"`
-	Policy    string             `json:"restartPolicy,omitempty"`
-	CPULimit  float64            `json:"cpuLimit,omitempty"`
-	MemLimit  int64              `json:"memoryLimit,omitempty"`
-	Network   string             `json:"networkMode,omitempty"`
-	Disabled  bool               `json:"disabled,omitempty"`
-	LastEvent *Event             `json:"lastEvent,omitempty"`
-	Now       *Now               `json:"now,omitempty"`
-	Spark     *Spark             `json:"spark,omitempty"`
-	Absent    []tallyman.Absence `json:"absent,omitempty"`
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Image     string         `json:"image"`
+	ImageID   string         `json:"imageId,omitempty"`
+	Host      string         `json:"host"`
+	Engine    string         `json:"engine"`
+	Workload  string         `json:"workload"`
+	Project   string         `json:"project,omitempty"`
+	Origin    string         `json:"origin"`
+	Service   string         `json:"service,omitempty"`
+	State     tallyman.State `json:"state"`
+	Health    string         `json:"health,omitempty"`
+	ExitCode  *int           `json:"exitCode,omitempty"`
+	OOMKilled bool           `json:"oomKilled,omitempty"`
+	Error     string         `json:"error,omitempty"`
+	Created   int64          `json:"created,omitempty"`
+	Started   int64          `json:"started,omitempty"`
+	Finished  int64          `json:"finished,omitempty"`
+	GoneAt    int64          `json:"goneAt,omitempty"`
+	Restarts  int            `json:"restartCount"`
+	Policy    string         `json:"restartPolicy,omitempty"`
+	CPULimit  float64        `json:"cpuLimit,omitempty"`
+	MemLimit  int64          `json:"memoryLimit,omitempty"`
+	Network   string         `json:"networkMode,omitempty"`
+	Disabled  bool           `json:"disabled,omitempty"`
+	// Collect is "cgroup" or "api", CollectWhy why the latter.
+	Collect    string             `json:"collect,omitempty"`
+	CollectWhy string             `json:"collectWhy,omitempty"`
+	LastEvent  *Event             `json:"lastEvent,omitempty"`
+	Now        *Now               `json:"now,omitempty"`
+	Spark      *Spark             `json:"spark,omitempty"`
+	Absent     []tallyman.Absence `json:"absent,omitempty"`
 	*Detail
 }
 
@@ -138,6 +150,8 @@ type Now struct {
 	Rx          *float64 `json:"rx,omitempty"`
 	Tx          *float64 `json:"tx,omitempty"`
 	Pids        *float64 `json:"pids,omitempty"`
+	BlkRead     *float64 `json:"blkRead,omitempty"`
+	BlkWrite    *float64 `json:"blkWrite,omitempty"`
 }
 
 // Spark is the recent past of a row.
@@ -184,6 +198,7 @@ func ViewEngine(e *tallyman.EngineStatus) Engine {
 		Name: e.Name, Address: e.Address, Up: e.Up, Since: millis(e.Since), LastGood: millis(e.LastGood),
 		Failure: string(e.Failure), Error: e.Error, Version: e.Version, APIVersion: e.APIVersion,
 		CgroupVersion: e.CgroupVersion, CgroupDriver: e.CgroupDriver, OS: e.OS, Kernel: e.Kernel,
+		Remote: strings.HasPrefix(e.Address, "tcp://"),
 	}
 }
 
@@ -196,6 +211,7 @@ func ViewNow(n *query.Now) *Now {
 		Time: n.Time.UnixMilli(), CPU: number(n.CPU), CPUUser: number(n.CPUUser), CPUSystem: number(n.CPUSystem), Throttled: number(n.Throttled),
 		Memory: number(n.Memory), MemoryUsage: number(n.MemoryUsage), Anon: number(n.Anon), Cache: number(n.Cache), Kernel: number(n.Kernel),
 		Swap: number(n.Swap), Rx: number(n.Rx), Tx: number(n.Tx), Pids: number(n.Tasks),
+		BlkRead: number(n.BlkRead), BlkWrite: number(n.BlkWrite),
 	}
 }
 
@@ -205,7 +221,8 @@ func ViewHost(n *query.HostNow) HostFigures {
 		return HostFigures{}
 	}
 	return HostFigures{
-		CPU: number(n.CPU), MemoryUsed: number(n.MemoryUsed),
+		CPU: number(n.CPU), MemoryUsed: number(n.MemoryUsed), Load1: number(n.Load1),
+		DiskUsed: number(n.DiskUsed), DiskSize: number(n.DiskSize), DiskMount: n.DiskMount,
 		Self: &Cost{CPU: number(n.SelfCPU), Memory: number(n.SelfMemory)},
 	}
 }

@@ -31,7 +31,7 @@ func testApp(t *testing.T, change func(*config.Config)) *app {
 	if change != nil {
 		change(&c)
 	}
-	a, err := newApp(t.Context(), c, slog.New(slog.DiscardHandler))
+	a, err := newApp(t.Context(), c, here(os.Getenv), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,11 @@ func TestASecondProcessNamesTheFirst(t *testing.T) {
 	first, second := make(chan error, 1), make(chan error, 1)
 	r, w := io.Pipe()
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { first <- cmd.Run(ctx, w) }()
+	go func() {
+		err := cmd.Run(ctx, w)
+		w.CloseWithError(err) // or the reader waits for a line that never comes
+		first <- err
+	}()
 	line := make([]byte, 200)
 	n, err := r.Read(line)
 	if err != nil || !strings.HasPrefix(string(line[:n]), "http://127.0.0.1:") {

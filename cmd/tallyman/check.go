@@ -25,6 +25,22 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "the configuration is good: %s listens on %s, keeps in %s, engine %s\n", cfg.Host, cfg.Listen, cfg.Data, cfg.Docker.Host)
-	return err
+	endpoints, err := cfg.Endpoints()
+	if err != nil {
+		return err
+	}
+	// Certificates may come later than tallyman; here they are asked for.
+	for _, e := range endpoints {
+		if e.TLS == nil {
+			continue
+		}
+		if _, err := e.TLS.Config(e.Name); err != nil {
+			return fmt.Errorf("engine %s: %w", e.Name, err)
+		}
+	}
+	fmt.Fprintf(out, "the configuration is good: %s listens on %s and keeps in %s\n", cfg.Host, cfg.Listen, cfg.Data)
+	for _, e := range endpoints {
+		fmt.Fprintf(out, "engine %s at %s, host %s\n", e.Name, e.Address, e.Host)
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 
 	"tallyman"
 	"tallyman/api"
@@ -28,6 +28,9 @@ import (
 	"tallyman/catalog"
 	"tallyman/config"
 	"tallyman/discover"
+	"tallyman/doctor"
+	"tallyman/internal/datadir"
+	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
 	"tallyman/pipeline"
 	"tallyman/query"
@@ -57,21 +60,21 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data directory: %w; choose another with --data", err)
-	}
-	lock, err := fsx.LockDir(cfg.Data)
+	data, err := datadir.Open(cfg.Data)
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
+	defer data.Close()
+	place := here(os.Getenv)
+	place.heed(log)
+	cfg.Host = place.hostName(ctx, cfg)
 	// The port comes before the stores: whether it is free is soon known.
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("%w; stop what uses the port, or choose another with --listen", err)
+		return listenError(cfg.Listen, err)
 	}
 	defer listener.Close()
-	a, err := newApp(ctx, cfg, log)
+	a, err := newApp(ctx, cfg, place, log)
 	if err != nil {
 		return err
 	}
@@ -79,9 +82,24 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 	return a.run(ctx, listener, out)
 }
 
+// listenError says why the address cannot be had, and what to do.
+func listenError(address string, err error) error {
+	const other = "choose another with --listen"
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("the address %s is taken by another process; stop that (ss -ltnp shows it), or %s", address, other)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no address %s; %s, for example 127.0.0.1:8420", address, other)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("this user may not listen on %s; ports below 1024 are for root, %s", address, other)
+	}
+	return fmt.Errorf("listen on %s: %w; %s", address, err, other)
+}
+
 // app is everything that runs.
 type app struct {
 	cfg        config.Config
+	place      place // holds the host's root open
 	log        *slog.Logger
 	gate       *auth.Gate
 	samples    *metric.Store
@@ -91,12 +109,15 @@ type app struct {
 	supervisor *attach.Supervisor
 	pipeline   *pipeline.Pipeline
 	events     *pipeline.Events
+	doctor     *doctor.Doctor
 	hub        *live.Hub
 	server     *api.Server
+	failed     chan error
 }
 
-func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log}
+func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, place: place, log: log, failed: make(chan error, 8)}
+	space := fsx.NewSpace(cfg.Data)
 	defer func() {
 		if err != nil {
 			a.close()
@@ -109,25 +130,34 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 	quiet := slog.New(above{log.Handler(), slog.LevelWarn})
 	interval := time.Duration(cfg.Interval)
 	if a.samples, err = metric.Open(filepath.Join(cfg.Data, "metrics"), metric.Options{
-		Retention: time.Duration(cfg.Retention.Metrics.Time), Size: int64(cfg.Retention.Metrics.Size), OutOfOrder: time.Hour, Log: quiet,
+		Retention: time.Duration(cfg.Retention.Metrics.Time), Size: int64(cfg.Retention.Metrics.Size), OutOfOrder: 3 * time.Hour,
+		Space: space, Quarantine: filepath.Join(cfg.Data, "quarantine"), Log: quiet,
 	}); err != nil {
 		return nil, err
 	}
 	store, err := event.Open(event.Options{
 		Dir:           filepath.Join(cfg.Data, "events"),
-		RetentionTime: time.Duration(cfg.Retention.Events.Time), RetentionSize: int64(cfg.Retention.Events.Size), Log: log,
+		RetentionTime: time.Duration(cfg.Retention.Events.Time), RetentionSize: int64(cfg.Retention.Events.Size), Space: space, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.eventStore = store
 	a.engine = query.New(a.samples.Queryable(), interval, quiet)
+	endpoints, err := cfg.Endpoints()
+	if err != nil {
+		return nil, err
+	}
+	choice, err := cfg.Choice()
+	if err != nil {
+		return nil, err
+	}
 	if a.discovery, err = discover.New(discover.Options{
-		Engines: []discover.EngineConfig{{Name: "local", Address: cfg.Docker.Host}}, Host: cfg.Host, DataDir: cfg.Data, Log: log,
+		Engines: enginesOf(endpoints), Host: cfg.Host, DataDir: cfg.Data, Wants: choice.Wants, Log: log,
 	}); err != nil {
 		return nil, err
 	}
-	a.pipeline = pipeline.New(log, pipeline.Outlet{Name: "metric", Store: a.samples})
+	a.pipeline = pipeline.New(pipeline.Limits{Series: cfg.Limits.Series, PerTarget: cfg.Limits.SeriesPerTarget}, log, pipeline.Outlet{Name: "metric", Store: a.samples})
 	a.events = pipeline.NewEvents(a.eventStore, log)
 	current := query.NewCurrent(a.pipeline)
 
@@ -137,14 +167,30 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 	}
 	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), store.Own(), a.discovery.Own())
 	a.supervisor = attach.New(attach.Options{
-		Kinds:  all.Sources,
-		Source: tallyman.SourceOptions{Log: log, Proc: hostPath("/proc"), Cgroup: hostPath("/sys/fs/cgroup"), Memory: hostMemory(), Started: time.Now(), Own: own},
-		Sink:   a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
-		ContainerLabels: cfg.Labels.Allow, Log: log,
+		Kinds: all.Sources,
+		Source: tallyman.SourceOptions{
+			Log: log, Proc: place.Proc, Sys: place.Sys, Cgroup: place.Cgroup, Init: place.Init, Root: place.Root, Memory: place.Memory,
+			Started: time.Now(), EngineStats: a.discovery.EngineStats,
+			EngineSize: a.discovery.EngineSize, DiskUsage: time.Duration(cfg.DiskUsage), Own: own,
+		},
+		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
+		ContainerLabels: cfg.Labels.Allow, Engines: collectionOf(endpoints), Room: room, Log: log,
+	})
+	a.doctor = doctor.New(doctor.Options{
+		Version: release, Host: cfg.Host, Container: place.Container, Inventory: a.discovery, Readings: a.pipeline,
+		Absences: a.supervisor.Absences, Instead: a.instead, Space: space, Data: cfg.Data,
+		MemoryLimit: place.Limit, FilesLimit: filesLimit(), NoAuth: cfg.NoAuth,
+		Stores: []doctor.Keeper{
+			{Name: "metrics", Retention: time.Duration(cfg.Retention.Metrics.Time), Limit: int64(cfg.Retention.Metrics.Size),
+				Size: a.samples.Size, Oldest: a.samples.Oldest, Newest: a.samples.Newest, Series: a.samples.Series},
+			{Name: "events", Retention: time.Duration(cfg.Retention.Events.Time), Limit: int64(cfg.Retention.Events.Size),
+				Size: store.Size, Oldest: store.Oldest, Newest: store.Newest},
+		},
 	})
 	service, err := rest.New(ctx, rest.Options{
 		Inventory: a.discovery, Events: a.eventStore, Current: current, Query: a.engine, Absences: a.supervisor.Absences,
-		Fresh: a.supervisor.Fresh, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
+		Instead: a.instead,
+		Fresh:   a.supervisor.Fresh, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -168,27 +214,29 @@ func newApp(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *app, e
 	return a, nil
 }
 
-// run starts everything, prints where the page is, and waits for ctx.
-func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) error {
-	// What stores comes down after what produces.
-	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
-	work, stopWorking := context.WithCancel(ctx)
-	defer stopWorking()
-	var producers, keepers sync.WaitGroup
-	failed := make(chan error, 8)
-	start := func(wg *sync.WaitGroup, ctx context.Context, name string, run func(context.Context) error) {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				failed <- fmt.Errorf("%s: %w", name, err)
-			}
+// enginesOf are the engines of the configuration, for discovery.
+func enginesOf(endpoints []config.Endpoint) (out []discover.EngineConfig) {
+	for _, e := range endpoints {
+		out = append(out, discover.EngineConfig{
+			Name: e.Name, Address: e.Address, Host: e.Host, Client: dockerapi.Options{TLS: e.TLS, APIVersion: e.APIVersion},
 		})
 	}
+	return out
+}
+
+// collectionOf says how the containers of each engine are to be collected.
+func collectionOf(endpoints []config.Endpoint) map[string]attach.Engine {
+	out := map[string]attach.Engine{}
+	for _, e := range endpoints {
+		out[e.Name] = attach.Engine{Remote: strings.HasPrefix(e.Address, "tcp://"), API: e.API}
+	}
+	return out
+}
+
+// run starts everything, prints where the page is, and waits for ctx.
+func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) error {
 	a.events.ObserveEvent(a.startEvent(time.Now()))
-	start(&keepers, keep, "pipeline", a.pipeline.Run)
-	start(&keepers, keep, "events", a.events.Run)
-	start(&producers, work, "attach", a.supervisor.Run)
-	start(&producers, work, "discover", a.discovery.Run)
-	start(&producers, work, "http", func(ctx context.Context) error { return a.server.Serve(ctx, listener) })
+	stop := a.start(ctx, func(ctx context.Context) error { return a.server.Serve(ctx, listener) })
 
 	var err error
 	if _, err = fmt.Fprintln(out, a.link(listener.Addr())); err == nil {
@@ -199,22 +247,79 @@ func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) err
 		}
 		select {
 		case <-ctx.Done():
-		case err = <-failed:
+		case err = <-a.failed:
 		}
 	}
-	a.hub.Close()
-	stopWorking()
-	producers.Wait()
-	stopKeeping()
-	keepers.Wait()
-	for {
-		select {
-		case e := <-failed:
-			err = errors.Join(err, e)
-		default:
-			return err
+	return errors.Join(err, stop())
+}
+
+// start starts every part, and serve beside them when it is not nil. stop ends
+// them and returns what went wrong on the way.
+func (a *app) start(ctx context.Context, serve func(context.Context) error) (stop func() error) {
+	// What stores comes down after what produces.
+	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	work, stopWorking := context.WithCancel(ctx)
+	var producers, keepers sync.WaitGroup
+	begin := func(wg *sync.WaitGroup, ctx context.Context, name string, run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				a.failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	begin(&keepers, keep, "pipeline", a.pipeline.Run)
+	begin(&keepers, keep, "events", a.events.Run)
+	begin(&producers, work, "attach", a.supervisor.Run)
+	begin(&producers, work, "discover", a.discovery.Run)
+	if serve != nil {
+		begin(&producers, work, "http", serve)
+	}
+	return func() (err error) {
+		a.hub.Close()
+		stopWorking()
+		producers.Wait()
+		stopKeeping()
+		keepers.Wait()
+		for {
+			select {
+			case e := <-a.failed:
+				err = errors.Join(err, e)
+			default:
+				return err
+			}
 		}
 	}
+}
+
+// instead is why a container's numbers come from the engine's API, if they do.
+func (a *app) instead(id string) (reason string, ok bool) {
+	r, ok := a.supervisor.Replaced(id)
+	return r.Reason, ok
+}
+
+// filesLimit is how many descriptors this process may have, 0 when it is not
+// known.
+func filesLimit() uint64 {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return l.Cur
+}
+
+// room says why there are too few descriptors to watch one more container,
+// whose files need about two dozen. Some are for connections and stores.
+func room() error {
+	const others = 64
+	limit := filesLimit()
+	open, err := os.ReadDir("/proc/self/fd")
+	if limit == 0 || err == nil && uint64(len(open))+doctor.FilesPerContainer+others <= limit {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the limit of %d open files is reached; raise it: docker run --ulimit nofile=65536, or LimitNOFILE=65536 in the systemd unit", limit)
+	}
+	return fmt.Errorf("the limit of %d open files leaves no room for more containers (%d are open); raise it: docker run --ulimit nofile=65536, or LimitNOFILE=65536 in the systemd unit", limit, len(open))
 }
 
 // startEvent tells that tallyman has started, and since when it was away, so
@@ -277,28 +382,6 @@ func (a *app) ready() error {
 		}
 	}
 	return nil
-}
-
-// hostPath is where the host's path p is: under /host in a container that has
-// it mounted there, else where it always is.
-func hostPath(p string) string {
-	if _, err := os.Stat("/host" + p); err == nil {
-		return "/host" + p
-	}
-	return p
-}
-
-// hostMemory is the host's physical memory in bytes, 0 when it cannot be read.
-func hostMemory() uint64 {
-	fs, err := procfs.NewFS(hostPath("/proc"))
-	if err != nil {
-		return 0
-	}
-	m, err := fs.Meminfo()
-	if err != nil || m.MemTotalBytes == nil {
-		return 0
-	}
-	return *m.MemTotalBytes
 }
 
 // above passes on log records of a level and higher.

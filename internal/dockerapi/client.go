@@ -20,7 +20,9 @@ import (
 // Options are what may be set beside the address. The zero value is good.
 type Options struct {
 	// TLS is used for a tcp:// address when set.
-	TLS *tls.Config
+	TLS *TLS
+	// APIVersion is used instead of the negotiated one when set, as "1.41".
+	APIVersion string
 	// Dial makes the connections instead of the net package, for tests and for
 	// addresses that need a way of their own.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -44,15 +46,19 @@ const (
 	CallList
 	CallInspect
 	CallEvents
+	CallStats
+	CallSize
 	numCalls
 )
 
 // Calls are all of them.
-func Calls() []Call { return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents} }
+func Calls() []Call {
+	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize}
+}
 
 // String is the call's word.
 func (c Call) String() string {
-	return [...]string{"ping", "info", "list", "inspect", "events"}[c]
+	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size"}[c]
 }
 
 // Count is how often the call was made.
@@ -108,22 +114,22 @@ func New(host string, o Options) (*Client, error) {
 		},
 		Proxy:                  nil, // never from the environment
 		DisableCompression:     true,
-		MaxIdleConns:           4,
-		MaxIdleConnsPerHost:    4,
+		MaxIdleConns:           32, // the statistics of many containers are asked for at once
+		MaxIdleConnsPerHost:    32,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		TLSClientConfig:        o.TLS,
 	}
 	scheme := "http"
 	if o.TLS != nil && u.Scheme == "tcp" {
 		scheme = "https"
-		base.TLSClientConfig = o.TLS.Clone()
-		if base.TLSClientConfig.MinVersion < tls.VersionTLS12 {
-			base.TLSClientConfig.MinVersion = tls.VersionTLS12
+		plain := base.DialContext
+		base.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialTLS(ctx, *o.TLS, u.Hostname(), func() (net.Conn, error) { return plain(ctx, network, address) })
 		}
 	}
 	c := &Client{host: withoutUser(host), base: base}
 	c.api, err = client.New(
+		client.WithAPIVersion(o.APIVersion),
 		client.WithHost(host),
 		client.WithHTTPClient(&http.Client{
 			Transport: &guard{base: base, basePath: u.Path},
@@ -137,6 +143,24 @@ func New(host string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("docker address %q: %w", withoutUser(host), err)
 	}
 	return c, nil
+}
+
+// dialTLS reads the files, connects, and shakes hands.
+func dialTLS(ctx context.Context, files TLS, host string, dial func() (net.Conn, error)) (net.Conn, error) {
+	config, err := files.Config(host)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial()
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 // withoutUser removes a user and password, which do not belong there, before an
@@ -210,4 +234,39 @@ func (c *Client) Inspect(ctx context.Context, id string) (*Details, error) {
 		return nil, c.classify(ctx, "inspect "+id[:12], err, t)
 	}
 	return out, nil
+}
+
+// Size is the size in bytes of a container's writable layer. The engine walks
+// through all of it. The error wraps ErrNotFound when it does not have the
+// container.
+func (c *Client) Size(ctx context.Context, id string) (int64, error) {
+	if !ValidID(id) {
+		return 0, &Error{Failure: Answered, Call: "size", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[CallSize].Add(1)
+	var out struct{ SizeRw *int64 }
+	t := &trip{out: &out}
+	if _, err := c.api.ContainerInspect(withTrip(ctx, t), id, client.ContainerInspectOptions{Size: true}); err != nil {
+		return 0, c.classify(ctx, "size "+id[:12], err, t)
+	}
+	if out.SizeRw == nil {
+		return 0, fmt.Errorf("ask for the size of %s: the answer has none", id[:12])
+	}
+	return *out.SizeRw, nil
+}
+
+// Stats decodes one sample of what a container uses into what into points to.
+// An engine before 25 takes up to a second for it. The error wraps ErrNotFound
+// when the engine does not have the container.
+func (c *Client) Stats(ctx context.Context, id string, into any) error {
+	if !ValidID(id) {
+		return &Error{Failure: Answered, Call: "stats", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[CallStats].Add(1)
+	t := &trip{out: into}
+	r, err := c.api.ContainerStats(withTrip(ctx, t), id, client.ContainerStatsOptions{})
+	if err != nil {
+		return c.classify(ctx, "stats "+id[:12], err, t)
+	}
+	return r.Body.Close()
 }

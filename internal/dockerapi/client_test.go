@@ -5,9 +5,11 @@ package dockerapi_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +23,7 @@ import (
 
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/dockerapi/dockertest"
+	"tallyman/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -277,23 +280,120 @@ func TestCloseEndsNext(t *testing.T) {
 	s.Close()
 }
 
+// Every call works with every engine from 20.10 on, in the newest version that
+// it knows.
+func TestNegotiation(t *testing.T) {
+	for release, version := range map[string]string{
+		"20.10": "1.41", "23": "1.42", "24": "1.43", "25": "1.44", "26": "1.45", "27": "1.47", "28": "1.51", "29": "1.52", "later": "1.60",
+	} {
+		t.Run(release, func(t *testing.T) {
+			e := dockertest.Start(t)
+			e.Version(version)
+			e.Put(dockertest.Running("web", "i"))
+			c := open(t, e.Address())
+			if p, err := c.Ping(t.Context()); err != nil || p.APIVersion != version {
+				t.Errorf("Ping: %+v, %v", p, err)
+			}
+			if _, err := c.Info(t.Context()); err != nil {
+				t.Errorf("Info: %v", err)
+			}
+			if l, err := c.List(t.Context()); err != nil || len(l) != 1 {
+				t.Errorf("List: %v, %v", l, err)
+			}
+			if _, err := c.Inspect(t.Context(), dockertest.ID("web")); err != nil {
+				t.Errorf("Inspect: %v", err)
+			}
+			if n, err := c.Size(t.Context(), dockertest.ID("web")); err != nil || n != 4096 {
+				t.Errorf("Size: %d, %v", n, err)
+			}
+			var stats struct{ Read string }
+			if err := c.Stats(t.Context(), dockertest.ID("web"), &stats); err != nil || stats.Read == "" {
+				t.Errorf("Stats: %+v, %v", stats, err)
+			}
+			s, err := c.Events(t.Context(), "")
+			if err != nil {
+				t.Fatalf("Events: %v", err)
+			}
+			defer s.Close()
+			e.Emit(dockertest.Event("container", "start", dockertest.ID("web"), nil))
+			if ev, err := s.Next(); err != nil || ev.Action != "start" || ev.Actor != dockertest.ID("web") {
+				t.Errorf("Next: %+v, %v", ev, err)
+			}
+			for _, r := range e.Requests() {
+				if !strings.Contains(r, "/_ping") && !strings.Contains(r, "/v"+version+"/") && release != "later" {
+					t.Errorf("asked %s, want version %s", r, version)
+				}
+			}
+		})
+	}
+}
+
+// Each way in which TLS can be set up wrongly has a text with the next step.
 func TestTLS(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Api-Version", "1.41") }))
+	ca, strange := testkit.NewAuthority(t, "engines"), testkit.NewAuthority(t, "strangers")
+	server := ca.Issue(t, "127.0.0.1")
+	client, foreign, expired := ca.Issue(t, ""), strange.Issue(t, ""), ca.IssueUntil(t, time.Now().Add(-time.Hour))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Api-Version", "1.41") }))
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(testkit.ReadText(t, ca.File)))
+	pair, err := tls.LoadX509KeyPair(server.Cert, server.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	defer s.Close()
-	address := "tcp://" + s.Listener.Addr().String()
-	c, err := dockerapi.New(address, dockerapi.Options{TLS: s.Client().Transport.(*http.Transport).TLSClientConfig})
-	if err != nil {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Api-Version", "1.41") }))
+	defer plain.Close()
+
+	secure, open := "tcp://"+s.Listener.Addr().String(), "tcp://"+plain.Listener.Addr().String()
+	garbage := filepath.Join(t.TempDir(), "garbage.pem")
+	if err := os.WriteFile(garbage, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if _, err := c.Ping(t.Context()); err != nil {
-		t.Errorf("Ping over TLS: %v", err)
+	good := dockerapi.TLS{CA: ca.File, Cert: client.Cert, Key: client.Key}
+	with := func(f func(*dockerapi.TLS)) *dockerapi.TLS {
+		c := good
+		f(&c)
+		return &c
 	}
-	strange, err := dockerapi.New(address, dockerapi.Options{TLS: &tls.Config{}})
-	if err != nil {
-		t.Fatal(err)
+	for name, c := range map[string]struct {
+		address string
+		tls     *dockerapi.TLS
+		want    string // part of the text; empty: it works
+	}{
+		"good":                {secure, &good, ""},
+		"insecure":            {secure, with(func(t *dockerapi.TLS) { t.CA, t.Insecure = "", true }), ""},
+		"another CA":          {secure, with(func(t *dockerapi.TLS) { t.CA = strange.File }), "give the CA that signed it"},
+		"the system's CAs":    {secure, with(func(t *dockerapi.TLS) { t.CA = "" }), "give the CA that signed it"},
+		"another name":        {secure, with(func(t *dockerapi.TLS) { t.ServerName = "db.example" }), "is not for db.example"},
+		"no CA file":          {secure, with(func(t *dockerapi.TLS) { t.CA = "/nowhere/ca.pem" }), "/nowhere/ca.pem does not exist"},
+		"a CA file of words":  {secure, with(func(t *dockerapi.TLS) { t.CA = garbage }), "holds no PEM certificate"},
+		"no client":           {secure, with(func(t *dockerapi.TLS) { t.Cert, t.Key = "", "" }), "refuses this client"},
+		"a foreign client":    {secure, with(func(t *dockerapi.TLS) { t.Cert, t.Key = foreign.Cert, foreign.Key }), "refuses this client"},
+		"an old client":       {secure, with(func(t *dockerapi.TLS) { t.Cert, t.Key = expired.Cert, expired.Key }), "has expired on"},
+		"half a client":       {secure, with(func(t *dockerapi.TLS) { t.Key = "" }), "needs cert and key"},
+		"another key":         {secure, with(func(t *dockerapi.TLS) { t.Key = foreign.Key }), "do not fit"},
+		"no TLS there":        {open, &good, "does not speak TLS"},
+		"TLS there, not here": {secure, nil, "wants TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := dockerapi.New(c.address, dockerapi.Options{TLS: c.tls})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			_, err = e.Ping(t.Context())
+			if c.want == "" {
+				if err != nil {
+					t.Errorf("got %v, want an answer", err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(dockerapi.Text(err), c.want) {
+				t.Errorf("got %v, want a text with %q", err, c.want)
+			}
+		})
 	}
-	defer strange.Close()
-	_, err = strange.Ping(t.Context())
-	wantFailure(t, err, dockerapi.Refused, "certificate")
 }

@@ -85,6 +85,12 @@ func (c *Client) classify(ctx context.Context, call string, err error, t *trip) 
 		e.Failure, e.Text, e.err = Refused, "cancelled", fmt.Errorf("%w: %w", ErrCanceled, err)
 	case errors.Is(cause, errGuard):
 		e.Failure, e.Text = Answered, cause.Error()
+	case isFiles(cause):
+		e.Failure, e.Text = Answered, cause.Error()
+	case tlsText(cause, c.host) != "":
+		e.Failure, e.Text = Refused, tlsText(cause, c.host)
+	case t != nil && t.status == 400 && strings.Contains(err.Error(), tlsWanted):
+		e.Failure, e.Text = Answered, "the engine wants TLS at "+c.host+": give ca, cert and key"
 	case t != nil && t.status >= 400:
 		e.Failure, e.Text = Answered, strings.TrimPrefix(err.Error(), "Error response from daemon: ")
 		if t.status == 404 {
@@ -104,11 +110,23 @@ func (c *Client) classify(ctx context.Context, call string, err error, t *trip) 
 		}
 	case t != nil && t.status != 0:
 		e.Failure, e.Text = Answered, "unreadable answer: "+cause.Error()
+	case isNoHost(cause):
+		e.Failure, e.Text = Refused, "the name of "+c.host+" cannot be resolved: check the address and this machine's DNS"
 	default:
 		e.Failure, e.Text = Refused, cause.Error()
 	}
 	e.Text = bound(e.Text)
 	return e
+}
+
+func isFiles(err error) bool {
+	_, ok := errors.AsType[filesError](err)
+	return ok
+}
+
+func isNoHost(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }
 
 // bound keeps the text of an error to a length that fits a page and a log line.

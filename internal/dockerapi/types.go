@@ -13,6 +13,8 @@ type Ping struct {
 // Info is what /info says about the engine and its host.
 type Info struct {
 	ID              string
+	Name            string // the host's
+	DockerRootDir   string
 	ServerVersion   string
 	OperatingSystem string
 	KernelVersion   string
@@ -71,6 +73,7 @@ type State struct {
 // HostConfig is the part of the configuration that depends on the host.
 type HostConfig struct {
 	NetworkMode   string
+	IpcMode       string
 	RestartPolicy struct {
 		Name              string
 		MaximumRetryCount int
@@ -81,6 +84,12 @@ type HostConfig struct {
 	CPUPeriod int64 `json:"CpuPeriod"` // microseconds
 	CPUShares int64 `json:"CpuShares"`
 	Memory    int64 // bytes
+	// MemorySwap is of memory and swap together in bytes, -1 for no limit;
+	// MemoryReservation in bytes; PidsLimit null, 0 or -1 for no limit.
+	MemorySwap        int64
+	MemoryReservation int64
+	PidsLimit         *int64
+	CPUSet            string `json:"CpusetCpus"`
 }
 
 // Config is the part of the configuration that belongs to the container.

@@ -35,6 +35,43 @@ type Route struct {
 	// Stream marks an answer without end: no write deadline for the whole.
 	Stream  bool
 	Handler http.Handler
+	// Doc describes the route in the reference of the API.
+	Doc Doc
+}
+
+// Doc describes a route for people and programs. The OpenAPI document is made
+// of it; the zero value describes nothing but that the route exists.
+type Doc struct {
+	// Summary is one line without a full stop, Text are sentences.
+	Summary, Text string
+	// Params are those of the query string, or of the form of a POST.
+	Params []Param
+	// Body and Answer are zero values of the types of the JSON that goes in
+	// and comes out; nil is none, or one that is described elsewhere.
+	Body, Answer any
+	// Type is the media type of an answer that is not JSON.
+	Type string
+	// Status is that of a good answer, 200 when it is 0.
+	Status int
+	// Errors are the statuses of errors, beside 401.
+	Errors []int
+	// Failure is a zero value of the type of an error that has not the form
+	// of this package.
+	Failure any
+	// See is the address of a description by somebody else.
+	See string
+}
+
+// Param is a parameter of a route.
+type Param struct {
+	Name, Text string
+	// Type is string, integer or number; empty means string.
+	Type             string
+	Needed, Repeated bool
+	// Default is the value without the parameter, nil when there is none.
+	Default any
+	// Values are the only ones that are taken; empty means any.
+	Values []string
 }
 
 // Error is an error for a client.
@@ -62,12 +99,19 @@ func WriteError(w http.ResponseWriter, err error) {
 	default:
 		e = &Error{http.StatusInternalServerError, "internal", err.Error(), "tallyman's log may say more"}
 	}
-	type body struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Next    string `json:"next,omitempty"`
-	}
-	write(w, e.Status, map[string]body{"error": {e.Code, e.Message, e.Next}})
+	write(w, e.Status, Failure{Error: FailureText{e.Code, e.Message, e.Next}})
+}
+
+// Failure is the JSON of an error.
+type Failure struct {
+	Error FailureText `json:"error"`
+}
+
+// FailureText says what is wrong and what to do.
+type FailureText struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Next    string `json:"next,omitempty"`
 }
 
 // WriteJSON sends v with status 200.

@@ -41,9 +41,12 @@ type File struct {
 
 // Open opens path for repeated reading. The error is an *os.PathError, so that
 // errors.Is(err, fs.ErrNotExist) works.
-func Open(path string) (File, error) {
+func Open(path string) (File, error) { return OpenAt(unix.AT_FDCWD, path) }
+
+// OpenAt is Open for a path below the directory that dir is a descriptor of.
+func OpenAt(dir int, path string) (File, error) {
 	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == unix.EINTR {
 			continue
 		}
@@ -56,8 +59,11 @@ func Open(path string) (File, error) {
 
 // OpenSlow is Open for a file that takes the kernel many microseconds to
 // write (memory.stat, /proc/<pid>/net/dev): reading it tells the Go scheduler.
-func OpenSlow(path string) (File, error) {
-	f, err := Open(path)
+func OpenSlow(path string) (File, error) { return OpenSlowAt(unix.AT_FDCWD, path) }
+
+// OpenSlowAt is OpenSlow for a path below the directory dir.
+func OpenSlowAt(dir int, path string) (File, error) {
+	f, err := OpenAt(dir, path)
 	f.slow = true
 	return f, err
 }
@@ -68,20 +74,52 @@ func (f File) IsOpen() bool { return f.fd > 0 }
 // Read reads the file from its start into buf and returns what was read, nil
 // when the file is closed, gone or empty. A file longer than buf is cut.
 func (f File) Read(buf []byte) []byte {
-	if f.fd <= 0 || len(buf) == 0 {
+	n, ok := f.read(buf, 0)
+	if !ok || n == 0 {
 		return nil
+	}
+	return buf[:n]
+}
+
+// ReadEmpty is Read for a file that may be empty as long as it is there, as
+// io.stat of a cgroup without any IO: ok is false when it is closed or gone.
+func (f File) ReadEmpty(buf []byte) (text []byte, ok bool) {
+	n, ok := f.read(buf, 0)
+	return buf[:n], ok
+}
+
+// ReadAll is Read for a file that the kernel gives a page at a time, as
+// /proc/<pid>/net/dev of many interfaces: it reads on until the end.
+func (f File) ReadAll(buf []byte) []byte {
+	at := 0
+	for at < len(buf) {
+		n, ok := f.read(buf[at:], at)
+		if !ok || n == 0 {
+			break
+		}
+		at += n
+	}
+	if at == 0 {
+		return nil
+	}
+	return buf[:at]
+}
+
+func (f File) read(buf []byte, at int) (read int, ok bool) {
+	if f.fd <= 0 || len(buf) == 0 {
+		return 0, false
 	}
 	var n uintptr
 	var e syscall.Errno
 	if f.slow {
-		n, _, e = syscall.Syscall6(unix.SYS_PREAD64, uintptr(f.fd-1), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+		n, _, e = syscall.Syscall6(unix.SYS_PREAD64, uintptr(f.fd-1), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), uintptr(at), 0, 0)
 	} else {
-		n, _, e = syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd-1), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+		n, _, e = syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd-1), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), uintptr(at), 0, 0)
 	}
-	if e != 0 || int(n) <= 0 {
-		return nil
+	if e != 0 || int(n) < 0 {
+		return 0, false
 	}
-	return buf[:n]
+	return int(n), true
 }
 
 // Close closes the file. Closing twice does nothing.

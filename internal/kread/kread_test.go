@@ -111,3 +111,41 @@ func FuzzLayout(f *testing.F) {
 		}
 	})
 }
+
+func TestReadEmptyAndReadAll(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 8)
+	if b, ok := f.ReadEmpty(buf); !ok || len(b) != 0 {
+		t.Errorf("ReadEmpty of an empty file = %q, %v; want nothing, true", b, ok)
+	}
+	if b := f.ReadAll(buf); b != nil {
+		t.Errorf("ReadAll of an empty file = %q", b)
+	}
+	if err := os.WriteFile(name, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b := f.ReadAll(buf); string(b) != "01234567" {
+		t.Errorf("ReadAll into a short buffer = %q", b)
+	}
+	f.Close()
+	if _, ok := f.ReadEmpty(buf); ok {
+		t.Error("ReadEmpty of a closed file is ok")
+	}
+	// A file that the kernel gives a page at a time.
+	f, err = Open("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buf = make([]byte, 1<<20)
+	if one, all := len(f.Read(buf)), len(f.ReadAll(buf)); all <= one {
+		t.Errorf("Read gives %d bytes, ReadAll %d; want more", one, all)
+	}
+}

@@ -30,6 +30,7 @@ type Docker struct {
 	t testing.TB
 	// Label is on every container of the test.
 	Label string
+	host  string // DOCKER_HOST, empty for the machine's
 }
 
 // NewDocker skips the test when there is no engine, and fails it in CI.
@@ -118,7 +119,7 @@ func Run(timeout time.Duration, stdin []byte, argv ...string) (string, error) {
 // Cmd runs a docker command that must succeed.
 func (d *Docker) Cmd(argv ...string) string {
 	d.t.Helper()
-	out, err := Run(60*time.Second, nil, append([]string{"docker"}, argv...)...)
+	out, err := d.May(argv...)
 	if err != nil {
 		d.t.Fatalf("docker %s: %v\n%s", strings.Join(argv, " "), err, out)
 	}
@@ -127,7 +128,11 @@ func (d *Docker) Cmd(argv ...string) string {
 
 // May runs a docker command that may fail.
 func (d *Docker) May(argv ...string) (string, error) {
-	return Run(60*time.Second, nil, append([]string{"docker"}, argv...)...)
+	command := []string{"docker"}
+	if d.host != "" {
+		command = append(command, "-H", d.host)
+	}
+	return Run(60*time.Second, nil, append(command, argv...)...)
 }
 
 // Name is a container name of this run.

@@ -40,16 +40,22 @@ var build = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
+// Client asks a running tallyman.
+type Client struct {
+	t     testing.TB
+	URL   string // http://127.0.0.1:port
+	Token string
+	log   fmt.Stringer
+}
+
 // Program is a running tallyman.
 type Program struct {
-	t     testing.TB
-	cmd   *exec.Cmd
-	log   *logBuffer
-	done  chan struct{}
-	Data  string
-	URL   string // http://127.0.0.1:port
-	Link  string // the first line that it printed
-	Token string
+	Client
+	cmd  *exec.Cmd
+	text *logBuffer
+	done chan struct{}
+	Data string
+	Link string // the first line that it printed
 }
 
 // logBuffer keeps the end of what a program logs.
@@ -91,9 +97,10 @@ func StartProgram(t testing.TB, data string, args ...string) *Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Program{t: t, log: &logBuffer{}, Data: data, done: make(chan struct{})}
+	text := &logBuffer{}
+	p := &Program{Client: Client{t: t, log: text}, text: text, Data: data, done: make(chan struct{})}
 	p.cmd = exec.Command(binary, append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
-	p.cmd.Stderr = p.log
+	p.cmd.Stderr = p.text
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -126,15 +133,42 @@ func StartProgram(t testing.TB, data string, args ...string) *Program {
 	}
 	p.URL = "http://" + u.Host
 	p.Token = strings.TrimSpace(ReadText(t, filepath.Join(data, "token")))
-	Eventually(t, 20*time.Second, "tallyman is ready", func() error {
-		status, body := p.Get("/-/ready")
+	p.ready()
+	return p
+}
+
+// RefusesToStart runs tallyman, which must end by itself and with an error
+// within ten seconds, and returns what it says.
+func RefusesToStart(t testing.TB, args ...string) string {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Run(10*time.Second, nil, append([]string{binary, "run"}, args...)...)
+	if err == nil {
+		t.Errorf("it ended without an error: %s", out)
+	}
+	return out
+}
+
+// ready waits until it is.
+func (c *Client) ready() {
+	c.t.Helper()
+	Eventually(c.t, 20*time.Second, "tallyman is ready", func() error {
+		status, body := c.Get("/-/ready")
 		if status != http.StatusOK {
 			return fmt.Errorf("%d %s", status, body)
 		}
 		return nil
 	})
-	return p
 }
+
+// Log is what the program has logged so far.
+func (p *Program) Log() string { return p.text.String() }
+
+// Pid is the program's.
+func (p *Program) Pid() int { return p.cmd.Process.Pid }
 
 // Stop asks the program to end and waits for it; twice is harmless.
 func (p *Program) Stop() { p.end(syscall.SIGTERM) }
@@ -159,49 +193,49 @@ func (p *Program) end(s syscall.Signal) {
 }
 
 // Get asks with the token.
-func (p *Program) Get(path string) (status int, body string) {
-	p.t.Helper()
-	return p.Do(http.MethodGet, path, nil)
+func (c *Client) Get(path string) (status int, body string) {
+	c.t.Helper()
+	return c.Do(http.MethodGet, path, nil)
 }
 
 // Do sends a request with the token; body is a form when it is not nil.
-func (p *Program) Do(method, path string, form url.Values) (status int, body string) {
-	p.t.Helper()
+func (c *Client) Do(method, path string, form url.Values) (status int, body string) {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var in io.Reader
 	if form != nil {
 		in = strings.NewReader(form.Encode())
 	}
-	req, err := http.NewRequestWithContext(ctx, method, p.URL+path, in)
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, in)
 	if err != nil {
-		p.t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	req.Header.Set("Authorization", "Bearer "+p.Token)
+	req.Header.Set("Authorization", "Bearer "+c.Token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		p.t.Fatalf("%s %s: %v\n%s", method, path, err, p.log)
+		c.t.Fatalf("%s %s: %v\n%s", method, path, err, c.log)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
-		p.t.Fatalf("%s %s: %v", method, path, err)
+		c.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return resp.StatusCode, string(b)
 }
 
 // JSON asks for path and decodes the answer into v.
-func (p *Program) JSON(path string, v any) {
-	p.t.Helper()
-	status, body := p.Get(path)
+func (c *Client) JSON(path string, v any) {
+	c.t.Helper()
+	status, body := c.Get(path)
 	if status != http.StatusOK {
-		p.t.Fatalf("GET %s: %d %s", path, status, body)
+		c.t.Fatalf("GET %s: %d %s", path, status, body)
 	}
 	if err := json.Unmarshal([]byte(body), v); err != nil {
-		p.t.Fatalf("GET %s: %v in %s", path, err, body)
+		c.t.Fatalf("GET %s: %v in %s", path, err, body)
 	}
 }
 
@@ -213,8 +247,8 @@ type Point struct {
 
 // Query evaluates a PromQL expression now and returns the points of each
 // series by its labels as JSON: one for a vector, all for a range selector.
-func (p *Program) Query(expr string) map[string][]Point {
-	p.t.Helper()
+func (c *Client) Query(expr string) map[string][]Point {
+	c.t.Helper()
 	var a struct {
 		Data struct {
 			Result []struct {
@@ -224,12 +258,12 @@ func (p *Program) Query(expr string) map[string][]Point {
 			}
 		}
 	}
-	p.JSON("/api/v1/query?query="+url.QueryEscape(expr), &a)
+	c.JSON("/api/v1/query?query="+url.QueryEscape(expr), &a)
 	out := map[string][]Point{}
 	for _, r := range a.Data.Result {
 		key, err := json.Marshal(r.Metric)
 		if err != nil {
-			p.t.Fatal(err)
+			c.t.Fatal(err)
 		}
 		if r.Value != nil {
 			r.Values = append(r.Values, r.Value)
@@ -237,7 +271,7 @@ func (p *Program) Query(expr string) map[string][]Point {
 		for _, v := range r.Values {
 			f, err := strconv.ParseFloat(v[1].(string), 64)
 			if err != nil {
-				p.t.Fatal(err)
+				c.t.Fatal(err)
 			}
 			out[string(key)] = append(out[string(key)], Point{time.UnixMilli(int64(v[0].(float64) * 1000)), f})
 		}
@@ -246,11 +280,11 @@ func (p *Program) Query(expr string) map[string][]Point {
 }
 
 // One is the only series of an expression.
-func (p *Program) One(expr string) []Point {
-	p.t.Helper()
-	got := p.Query(expr)
+func (c *Client) One(expr string) []Point {
+	c.t.Helper()
+	got := c.Query(expr)
 	if len(got) != 1 {
-		p.t.Fatalf("%s has %d series, want 1: %v", expr, len(got), got)
+		c.t.Fatalf("%s has %d series, want 1: %v", expr, len(got), got)
 	}
 	for _, points := range got {
 		return points

@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cgroup reads the samples of containers from the kernel's cgroup
-// files: CPU and throttling, memory, faults, OOM kills, tasks. It knows cgroup
-// v1, the hybrid of both and v2, and whatever driver laid the paths: a
-// container's directories are those that /proc/<pid>/cgroup names.
+// files: CPU and throttling, memory, faults, OOM kills, tasks, pressure, block IO. It
+// knows cgroup v1, the hybrid of both and v2, and whatever driver laid the
+// paths: a container's directories are those that /proc/<pid>/cgroup names. The
+// machine as a whole is the root cgroup, with the label id="/".
 //
-// What it does not do: block IO and pressure (other rows of the same files),
-// the network (source/netns), and anything about the engine, which it never
-// asks.
+// What it does not do: the network (source/netns), and anything about the
+// engine, which it never asks.
 //
 // # Cost
 //
 // Each file of a container is opened once, when the container is attached, and
 // read with one pread into a buffer that all containers share; values go into
 // a fixed array and from there as interned series into the batch. A round
-// allocates nothing. Per container that keeps 8 to 10 descriptors open, each
-// with a 4 KiB buffer in the kernel.
+// allocates nothing. Per container that keeps 11 to 15 descriptors open, each
+// with a 4 KiB buffer in the kernel. The files of block IO are opened only on a
+// host that counts it.
 //
 // # What is absent
 //
 // A file that is not there (a controller that is off, swap accounting off) and
 // a value "max" leave their series out. A container whose cgroup has vanished
-// yields nothing until it is detached.
+// yields nothing until it is detached. The block IO on a device that the kernel
+// does not count by cgroup is absent, and never 0 (see blockIO); no rule is ever
+// written to make it count.
 package cgroup
 
 import (
@@ -32,6 +35,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/cadvisor"
 	"tallyman/internal/kread"
 )
 
@@ -39,8 +43,8 @@ import (
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "cgroup",
-		Summary: "CPU, memory and tasks of each container, from the kernel's cgroup files",
-		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
+		Summary: "CPU, memory, tasks, pressure and block IO of each container, from the kernel's cgroup files",
+		Targets: []tallyman.TargetKind{tallyman.ContainerTarget, tallyman.MachineTarget},
 		Metrics: table(),
 		New:     New,
 	}
@@ -59,7 +63,9 @@ type Source struct {
 	plan    plan
 	readers []reader
 	list    []*container // sorted by id, so that rounds are alike
+	io      *blockIO
 	buf     []byte
+	now     time.Time // of the last round
 }
 
 var (
@@ -67,13 +73,17 @@ var (
 	_ tallyman.Absentee = (*Source)(nil)
 )
 
-// container is what is kept of one attached container.
+// container is what is kept of one attached container, or of the machine.
 type container struct {
 	target *tallyman.Target
-	paths  paths
-	files  []kread.File
-	series []*tallyman.Series // as direct, then the four derived ones
-	values [values]uint64
+	io     containerIO
+	// meminfo is the host's /proc/meminfo, open for a machine whose root
+	// cgroup has no memory files.
+	meminfo kread.File
+	paths   paths
+	files   []kread.File
+	series  []*tallyman.Series // as direct, then the four derived ones
+	values  [values]uint64
 	// parentLimit is the tightest memory.max above the container's own
 	// cgroup, 0 without one (v2 only).
 	parentLimit uint64
@@ -95,15 +105,19 @@ func newSource(h hierarchy, o tallyman.SourceOptions) *Source {
 	return &Source{
 		proc: o.Proc, memory: o.Memory, h: h, plan: p,
 		readers: newReaders(p.files),
-		buf:     make([]byte, 16<<10),
+		io:      newBlockIO(h, o),
+		buf:     make([]byte, 64<<10),
 	}
 }
 
-// Attach opens the files of a container.
+// Attach opens the files of a container, or of the root cgroup.
 func (s *Source) Attach(t *tallyman.Target) error {
-	p, err := s.h.resolve(s.proc, t.Container.Pid, t.ID)
-	if err != nil {
-		return err
+	p := rootPaths(s.h)
+	if t.Kind == tallyman.ContainerTarget {
+		var err error
+		if p, err = s.h.resolve(s.proc, t.Container.Pid, t.ID); err != nil {
+			return err
+		}
 	}
 	c := &container{target: t, paths: p, files: make([]kread.File, len(s.readers))}
 	opened := 0
@@ -125,17 +139,29 @@ func (s *Source) Attach(t *tallyman.Target) error {
 		opened++
 	}
 	if opened == 0 {
-		return fmt.Errorf("open the cgroup files of container %.12s under %s: none of them is there", t.ID, s.h.root)
+		return fmt.Errorf("open the cgroup files of %s %.12s under %s: none of them is there; is that the host's cgroup mount?", t.Kind, t.ID, s.h.root)
+	}
+	if t.Kind == tallyman.MachineTarget && s.h.unified {
+		c.meminfo, _ = kread.OpenSlow(filepath.Join(s.proc, "meminfo"))
 	}
 	for _, m := range direct {
-		c.series = append(c.series, t.Series(m.desc, m.extra...))
+		c.series = append(c.series, c.make(m.desc, m.extra...))
 	}
-	for _, d := range []*tallyman.Desc{workingSet, usagePercent, memoryFree, memoryFreePct} {
-		c.series = append(c.series, t.Series(d))
+	for _, d := range derived {
+		c.series = append(c.series, c.make(d))
 	}
+	s.io.open(s.h)
 	at, _ := s.find(t)
 	s.list = slices.Insert(s.list, at, c)
 	return nil
+}
+
+// make interns a series. That of a machine has cAdvisor's label for the whole.
+func (c *container) make(d *tallyman.Desc, extra ...tallyman.Label) *tallyman.Series {
+	if c.target.Kind == tallyman.MachineTarget {
+		extra = append(slices.Clip(extra), tallyman.Label{Name: "id", Value: "/"})
+	}
+	return c.target.Series(d, extra...)
 }
 
 func (s *Source) find(t *tallyman.Target) (int, bool) {
@@ -156,6 +182,7 @@ func (s *Source) Close() error {
 		c.close()
 	}
 	s.list = nil
+	s.io.close()
 	return nil
 }
 
@@ -163,10 +190,16 @@ func (c *container) close() {
 	for i := range c.files {
 		c.files[i].Close()
 	}
+	c.meminfo.Close()
+	c.io.close()
 }
 
 // Collect reads every file of every container once.
 func (s *Source) Collect(b *tallyman.Batch) {
+	s.now = b.Time
+	if len(s.list) > 0 {
+		s.io.refresh(s.buf)
+	}
 	for _, c := range s.list {
 		s.collect(c, b)
 	}
@@ -181,6 +214,10 @@ func (s *Source) collect(c *container, b *tallyman.Batch) {
 	}
 	if found == 0 {
 		return // the cgroup is gone; so will the container be
+	}
+	s.io.collect(c, s.buf, b)
+	if text := c.meminfo.Read(s.buf); text != nil {
+		found |= parseMeminfo(text, &c.values)
 	}
 	for _, a := range s.plan.alias {
 		if found&(1<<a[1]) != 0 {
@@ -199,20 +236,18 @@ func (s *Source) collect(c *container, b *tallyman.Batch) {
 	if found&need != need {
 		return
 	}
-	set := uint64(0)
-	if c.values[memUsage] > c.values[memInactiveFile] {
-		set = c.values[memUsage] - c.values[memInactiveFile]
-	}
-	derived := c.series[len(direct):]
-	b.Add(derived[0], float64(set))
 	limit := c.values[memLimit]
-	if found&(1<<memLimit) == 0 || limit == 0 {
-		return
+	if found&(1<<memLimit) == 0 {
+		limit = 0
 	}
-	percent := 100 * float64(set) / float64(limit)
-	b.Add(derived[1], percent)
-	b.Add(derived[2], float64(limit)-float64(set))
-	b.Add(derived[3], 100-percent)
+	set, percent, free, freePercent := cadvisor.Derive(c.values[memUsage], c.values[memInactiveFile], limit)
+	series := c.series[len(direct):]
+	b.Add(series[0], set)
+	if limit > 0 {
+		b.Add(series[1], percent)
+		b.Add(series[2], free)
+		b.Add(series[3], freePercent)
+	}
 }
 
 // limit puts the memory limit in force into the container's values: the
@@ -261,8 +296,18 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	}
 	var a []tallyman.Absence
 	c := s.list[at]
+	s.io.refresh(s.buf) // the start of this very container may have begun the count
+	if one, absent := s.io.absence(c, s.now); absent {
+		a = append(a, one)
+	}
+	if t.Kind == tallyman.MachineTarget {
+		return a // the root cgroup lacks many files by design
+	}
+	if one, absent := s.noPressure(c); absent {
+		a = append(a, one)
+	}
 	for i := range s.readers {
-		if !c.files[i].IsOpen() {
+		if !c.files[i].IsOpen() && !s.readers[i].pressure {
 			f := s.readers[i].file
 			a = append(a, tallyman.Absence{
 				What:   f.name,

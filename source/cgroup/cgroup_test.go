@@ -83,6 +83,10 @@ func readHybridByHand(t *testing.T) map[string]float64 {
 	set := usage - mem["total_inactive_file"]
 	limit := mem["hierarchical_memory_limit"]
 	return map[string]float64{
+		"container_fs_reads_bytes_total device=/dev/vda":                          20971520,
+		"container_fs_writes_bytes_total device=/dev/vda":                         4096,
+		"container_fs_reads_total device=/dev/vda":                                20,
+		"container_fs_writes_total device=/dev/vda":                               1,
 		"container_cpu_usage_seconds_total cpu=total":                             unified["usage_usec"] * micro,
 		"container_cpu_user_seconds_total":                                        unified["user_usec"] * micro,
 		"container_cpu_system_seconds_total":                                      unified["system_usec"] * micro,
@@ -105,6 +109,12 @@ func readHybridByHand(t *testing.T) map[string]float64 {
 		"container_memory_failcnt":                                                testkit.ReadNumber(t, dir("memory")+"memory.failcnt"),
 		"container_oom_events_total":                                              oom["oom_kill"],
 		"container_threads":                                                       testkit.ReadNumber(t, dir("pids")+"pids.current"),
+		"container_pressure_cpu_waiting_seconds_total":                            2.5,
+		"container_pressure_cpu_stalled_seconds_total":                            1.5,
+		"container_pressure_memory_waiting_seconds_total":                         0,
+		"container_pressure_memory_stalled_seconds_total":                         0,
+		"container_pressure_io_waiting_seconds_total":                             0,
+		"container_pressure_io_stalled_seconds_total":                             0,
 		"container_memory_working_set_bytes":                                      set,
 		"container_memory_usage_percent":                                          100 * set / limit,
 		"container_memory_free_bytes":                                             limit - set,
@@ -122,6 +132,10 @@ func TestV2(t *testing.T) {
 	set := float64(126877696 - 16777216)
 	limit := float64(512 << 20) // that of the slice: the container's own is "max"
 	want := map[string]float64{
+		"container_fs_reads_bytes_total device=/dev/vda":                          20971520,
+		"container_fs_writes_bytes_total device=/dev/vda":                         4096,
+		"container_fs_reads_total device=/dev/vda":                                20,
+		"container_fs_writes_total device=/dev/vda":                               1,
 		"container_cpu_usage_seconds_total cpu=total":                             1.5,
 		"container_cpu_user_seconds_total":                                        1,
 		"container_cpu_system_seconds_total":                                      0.5,
@@ -144,6 +158,12 @@ func TestV2(t *testing.T) {
 		"container_memory_failcnt":                                                12,
 		"container_oom_events_total":                                              1,
 		"container_threads":                                                       3,
+		"container_pressure_cpu_waiting_seconds_total":                            3.25,
+		"container_pressure_cpu_stalled_seconds_total":                            1.25,
+		"container_pressure_memory_waiting_seconds_total":                         0.5,
+		"container_pressure_memory_stalled_seconds_total":                         0.25,
+		"container_pressure_io_waiting_seconds_total":                             0.75,
+		"container_pressure_io_stalled_seconds_total":                             0,
 		"container_memory_working_set_bytes":                                      set,
 		"container_memory_usage_percent":                                          100 * set / limit,
 		"container_memory_free_bytes":                                             limit - set,

@@ -17,6 +17,8 @@ type file struct {
 	slots []value
 	// slow files take the kernel long to write.
 	slow bool
+	// pressure files have lines of their own form; the slots are some and full.
+	pressure bool
 }
 
 // plan is the set of files of one kind of hierarchy, and the factor that turns
@@ -40,6 +42,16 @@ const (
 var usage = file{controller: "", name: "cpu.stat",
 	keys: []string{"usage_usec", "user_usec", "system_usec"}, slots: []value{cpuUsage, cpuUser, cpuSystem}}
 
+// pressures belong to no controller, so the unified hierarchy has them in
+// hybrid mode too; cgroup v1 alone knows no pressure of a container. They are
+// there when the kernel was built with it (CONFIG_PSI) and it is not switched
+// off. Before Linux 5.13 cpu.pressure has no line "full".
+var pressures = []file{
+	{name: "cpu.pressure", slots: []value{cpuWaiting, cpuStalled}, pressure: true},
+	{name: "memory.pressure", slots: []value{memWaiting, memStalled}, pressure: true},
+	{name: "io.pressure", slots: []value{ioWaiting, ioStalled}, pressure: true},
+}
+
 func one(controller, name string, v value) file {
 	return file{controller: controller, name: name, slots: []value{v}}
 }
@@ -50,6 +62,9 @@ func newPlan(h hierarchy) plan {
 	p := plan{}
 	for i := range p.scale {
 		p.scale[i] = 1
+	}
+	for v := cpuWaiting; v <= ioStalled; v++ {
+		p.scale[v] = micro
 	}
 	if h.unified {
 		p.scale[cpuUsage], p.scale[cpuUser], p.scale[cpuSystem], p.scale[cpuThrottled] = micro, micro, micro, micro
@@ -68,6 +83,7 @@ func newPlan(h hierarchy) plan {
 			one("", "pids.current", tasks),
 			one("", "pids.max", tasksLimit),
 		}
+		p.files = append(p.files, pressures...)
 		p.alias = [][2]value{{memOwnFaults, memFaults}, {memOwnMajorFaults, memMajorFaults}}
 		return p
 	}
@@ -97,6 +113,9 @@ func newPlan(h hierarchy) plan {
 		one("pids", "pids.current", tasks),
 		one("pids", "pids.max", tasksLimit),
 	}...)
+	if h.hybrid {
+		p.files = append(p.files, pressures...)
+	}
 	return p
 }
 
@@ -122,6 +141,16 @@ func newReaders(files []file) []reader {
 // parse takes the values of the file's text b into out and returns the set of
 // values found, bit v for value v.
 func (r *reader) parse(b []byte, out *[values]uint64) (found uint64) {
+	if r.pressure {
+		some, full, known := parsePressure(b)
+		for i, v := range [...]uint64{some, full} {
+			if known&(1<<i) != 0 {
+				out[r.slots[i]] = v
+				found |= 1 << r.slots[i]
+			}
+		}
+		return found
+	}
 	if r.layout == nil {
 		if v, d := kread.Uint(b); d > 0 {
 			out[r.slots[0]] = v

@@ -2,7 +2,10 @@
 
 package cgroup
 
-import "tallyman"
+import (
+	"tallyman"
+	"tallyman/internal/cadvisor"
+)
 
 // value is one number read from a cgroup file, in the kernel's unit.
 type value uint8
@@ -32,6 +35,12 @@ const (
 	memOOMKills
 	tasks
 	tasksLimit
+	cpuWaiting // microseconds, like all pressure
+	cpuStalled
+	memWaiting
+	memStalled
+	ioWaiting
+	ioStalled
 	values // how many there are
 )
 
@@ -43,52 +52,56 @@ type metric struct {
 	extra []tallyman.Label
 }
 
-func desc(name string, t tallyman.MetricType, unit, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: t, Unit: unit, Help: help}
+// direct are the rows that are one value each.
+var direct = []metric{
+	{cadvisor.CPUUsage, cpuUsage, []tallyman.Label{{Name: "cpu", Value: "total"}}},
+	{cadvisor.CPUUser, cpuUser, nil},
+	{cadvisor.CPUSystem, cpuSystem, nil},
+	{cadvisor.CPUPeriods, cpuPeriods, nil},
+	{cadvisor.CPUThrottledPeriods, cpuThrottledPeriods, nil},
+	{cadvisor.CPUThrottled, cpuThrottled, nil},
+	{cadvisor.MemoryUsage, memUsage, nil},
+	{cadvisor.MemoryLimit, memLimit, nil},
+	{cadvisor.MemoryCache, memCache, nil},
+	{cadvisor.MemoryRSS, memRSS, nil},
+	{cadvisor.MemorySwap, memSwap, nil},
+	{cadvisor.MemoryMapped, memMapped, nil},
+	{cadvisor.MemoryInactiveFile, memInactiveFile, nil},
+	{cadvisor.MemoryActiveFile, memActiveFile, nil},
+	{cadvisor.MemoryFailures, memOwnFaults, cadvisor.Fault("pgfault", "container")},
+	{cadvisor.MemoryFailures, memFaults, cadvisor.Fault("pgfault", "hierarchy")},
+	{cadvisor.MemoryFailures, memOwnMajorFaults, cadvisor.Fault("pgmajfault", "container")},
+	{cadvisor.MemoryFailures, memMajorFaults, cadvisor.Fault("pgmajfault", "hierarchy")},
+	{cadvisor.MemoryKernel, memKernel, nil},
+	{cadvisor.MemoryFailcnt, memFailures, nil},
+	{cadvisor.OOMEvents, memOOMKills, nil},
+	{cadvisor.Threads, tasks, nil},
+	{cadvisor.ThreadsMax, tasksLimit, nil},
+	{cpuPressureWaiting, cpuWaiting, nil},
+	{cpuPressureStalled, cpuStalled, nil},
+	{memPressureWaiting, memWaiting, nil},
+	{memPressureStalled, memStalled, nil},
+	{ioPressureWaiting, ioWaiting, nil},
+	{ioPressureStalled, ioStalled, nil},
 }
 
-func fault(kind, scope string) []tallyman.Label {
-	return []tallyman.Label{{Name: "failure_type", Value: kind}, {Name: "scope", Value: scope}}
-}
-
-// Series names, label names and meanings are cAdvisor's
-// (github.com/google/cadvisor, docs/storage/prometheus.md), unless said.
+// Pressure comes from the kernel alone: the engine's API does not tell it. The
+// names are cAdvisor's.
 var (
-	failures = desc("container_memory_failures_total", tallyman.Counter, "", "Page faults since the cgroup was made; pgfault holds the major ones too")
-
-	direct = []metric{
-		{desc("container_cpu_usage_seconds_total", tallyman.Counter, "seconds", "CPU time used"), cpuUsage, []tallyman.Label{{Name: "cpu", Value: "total"}}},
-		{desc("container_cpu_user_seconds_total", tallyman.Counter, "seconds", "CPU time used in user mode"), cpuUser, nil},
-		{desc("container_cpu_system_seconds_total", tallyman.Counter, "seconds", "CPU time used in kernel mode"), cpuSystem, nil},
-		{desc("container_cpu_cfs_periods_total", tallyman.Counter, "", "Scheduler periods in which a CPU quota applied"), cpuPeriods, nil},
-		{desc("container_cpu_cfs_throttled_periods_total", tallyman.Counter, "", "Scheduler periods in which the quota was used up"), cpuThrottledPeriods, nil},
-		{desc("container_cpu_cfs_throttled_seconds_total", tallyman.Counter, "seconds", "Time that runnable threads were held back by the quota"), cpuThrottled, nil},
-		{desc("container_memory_usage_bytes", tallyman.Gauge, "bytes", "Memory charged to the cgroup, page cache and kernel memory included"), memUsage, nil},
-		{desc("container_spec_memory_limit_bytes", tallyman.Gauge, "bytes", "Memory limit, the tightest of the cgroup and its parents; the host's memory without one"), memLimit, nil},
-		{desc("container_memory_cache", tallyman.Gauge, "bytes", "Page cache, shared memory and tmpfs included"), memCache, nil},
-		{desc("container_memory_rss", tallyman.Gauge, "bytes", "Anonymous memory and swap cache, huge pages included"), memRSS, nil},
-		{desc("container_memory_swap", tallyman.Gauge, "bytes", "Swap used"), memSwap, nil},
-		{desc("container_memory_mapped_file", tallyman.Gauge, "bytes", "Mapped files, shared memory included"), memMapped, nil},
-		{desc("container_memory_total_inactive_file_bytes", tallyman.Gauge, "bytes", "Page cache on the inactive list"), memInactiveFile, nil},
-		{desc("container_memory_total_active_file_bytes", tallyman.Gauge, "bytes", "Page cache on the active list"), memActiveFile, nil},
-		{failures, memOwnFaults, fault("pgfault", "container")},
-		{failures, memFaults, fault("pgfault", "hierarchy")},
-		{failures, memOwnMajorFaults, fault("pgmajfault", "container")},
-		{failures, memMajorFaults, fault("pgmajfault", "hierarchy")},
-		{desc("container_memory_kernel_usage", tallyman.Gauge, "bytes", "Kernel memory charged to the cgroup"), memKernel, nil},
-		{desc("container_memory_failcnt", tallyman.Counter, "", "How often the memory limit was hit"), memFailures, nil},
-		{desc("container_oom_events_total", tallyman.Counter, "", "Processes of the cgroup killed for want of memory"), memOOMKills, nil},
-		{desc("container_threads", tallyman.Gauge, "", "Tasks (processes and threads) in the cgroup"), tasks, nil},
-		{desc("container_threads_max", tallyman.Gauge, "", "Limit of tasks; absent without one"), tasksLimit, nil},
-	}
-
-	// Derived when collected, in the words of docker stats: "usage" is the
-	// working set. The last three names are tallyman's own.
-	workingSet    = desc("container_memory_working_set_bytes", tallyman.Gauge, "bytes", "Memory that cannot be taken back without pain: usage less inactive page cache, at least 0")
-	usagePercent  = desc("container_memory_usage_percent", tallyman.Gauge, "", "Working set in percent of the limit, 0 to 100")
-	memoryFree    = desc("container_memory_free_bytes", tallyman.Gauge, "bytes", "Limit less working set; for a container without a limit not what the host really has free")
-	memoryFreePct = desc("container_memory_free_percent", tallyman.Gauge, "", "Free memory in percent of the limit, 0 to 100")
+	cpuPressureWaiting = pressure("cpu_waiting", "Time in which some tasks of the container waited for a CPU")
+	cpuPressureStalled = pressure("cpu_stalled", "Time in which all tasks of the container that had work waited for a CPU")
+	memPressureWaiting = pressure("memory_waiting", "Time in which some tasks of the container waited for memory")
+	memPressureStalled = pressure("memory_stalled", "Time in which all tasks of the container that had work waited for memory")
+	ioPressureWaiting  = pressure("io_waiting", "Time in which some tasks of the container waited for IO")
+	ioPressureStalled  = pressure("io_stalled", "Time in which all tasks of the container that had work waited for IO")
 )
+
+func pressure(what, help string) *tallyman.Desc {
+	return &tallyman.Desc{Name: "container_pressure_" + what + "_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: help}
+}
+
+// derived are the rows that cadvisor.Derive makes of them.
+var derived = []*tallyman.Desc{cadvisor.WorkingSet, cadvisor.MemoryPercent, cadvisor.MemoryFree, cadvisor.MemoryFreePercent}
 
 // table is every metric of the source.
 func table() []*tallyman.Desc {
@@ -98,5 +111,5 @@ func table() []*tallyman.Desc {
 			t = append(t, m.desc)
 		}
 	}
-	return append(t, workingSet, usagePercent, memoryFree, memoryFreePct)
+	return append(append(t, derived...), ioDescs[:]...)
 }

@@ -42,6 +42,21 @@ func detect(root string) (hierarchy, error) {
 // controller ("memory", "cpu", …).
 type paths map[string]string
 
+// rootPaths are the directories of the root cgroup.
+func rootPaths(h hierarchy) paths {
+	if h.unified {
+		return paths{"": h.root}
+	}
+	p := paths{}
+	for _, c := range []string{"cpu", "cpuacct", "memory", "pids", "blkio"} {
+		p[c] = filepath.Join(h.root, c)
+	}
+	if h.hybrid {
+		p[""] = filepath.Join(h.root, "unified")
+	}
+	return p
+}
+
 // parsePaths reads the text of /proc/<pid>/cgroup: lines of
 // "id:controller,controller:/path", the id 0 being cgroup v2. Only paths that
 // name the container are taken, cut after the element that does: its init may

@@ -1,19 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package host reads the samples of the machine itself, under the names of
-// node_exporter: CPU time by core and mode, memory, load, boot time. They give
-// the page the whole of which the containers are parts.
+// Package host reads the samples of the machine itself. For the host it gives
+// node_exporter's names: CPU time by core and mode, memory, load, pressure,
+// disks, network, file systems, boot time, uname. They give the page the whole
+// of which the containers are parts. For the machine it gives cAdvisor's
+// machine_* and the file systems of id="/".
 //
 // The files are those of the host's /proc (SourceOptions.Proc); parsing is
-// github.com/prometheus/procfs, since one machine a round is no hot path.
+// github.com/prometheus/procfs, since one machine a round is no hot path. What
+// belongs to a namespace (network, mounts) is that of the host's process 1, so
+// that an agent in a container with --pid=host sees the host's.
+//
+// # File systems
+//
+// statfs on a dead network mount never returns. It is therefore asked for in a
+// goroutine per mount, at most one for each and maxFilesystems in all. A round
+// waits answerWithin for the answers; a mount that was late once is not waited
+// for again: its answer comes with the next round, and until there is one it is
+// absent with a reason. Such a goroutine ends when the kernel lets it; nothing
+// else can end it.
+//
+// # What is absent
+//
+// A file that the kernel has not (pressure) leaves its series out, and so do
+// file systems when the host's root directory cannot be reached.
 package host
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
+	"regexp"
+	"time"
 
 	"github.com/prometheus/procfs"
+	"github.com/prometheus/procfs/blockdevice"
 
 	"tallyman"
 )
@@ -22,75 +41,72 @@ import (
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "host",
-		Summary: "CPU, memory, load and boot time of the host, in node_exporter's names",
-		Targets: []tallyman.TargetKind{tallyman.HostTarget},
+		Summary: "CPU, memory, load, pressure, disks, network and file systems of the host, in node_exporter's names, and cAdvisor's machine_*",
+		Targets: []tallyman.TargetKind{tallyman.HostTarget, tallyman.MachineTarget},
 		Metrics: table(),
 		New:     New,
 	}
 }
 
-var (
-	cpuSeconds = &tallyman.Desc{Name: "node_cpu_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: "Seconds that a CPU spent in a mode"}
-	load1      = &tallyman.Desc{Name: "node_load1", Type: tallyman.Gauge, Help: "Load average over 1 minute"}
-	load5      = &tallyman.Desc{Name: "node_load5", Type: tallyman.Gauge, Help: "Load average over 5 minutes"}
-	load15     = &tallyman.Desc{Name: "node_load15", Type: tallyman.Gauge, Help: "Load average over 15 minutes"}
-	bootTime   = &tallyman.Desc{Name: "node_boot_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of the boot"}
-)
-
-// memory is which fields of /proc/meminfo are taken.
-var memory = []struct {
-	desc  *tallyman.Desc
-	field func(*procfs.Meminfo) *uint64
-}{
-	{bytes("node_memory_MemTotal_bytes", "Physical memory that the kernel can use"), func(m *procfs.Meminfo) *uint64 { return m.MemTotalBytes }},
-	{bytes("node_memory_MemFree_bytes", "Memory that is not used at all"), func(m *procfs.Meminfo) *uint64 { return m.MemFreeBytes }},
-	{bytes("node_memory_MemAvailable_bytes", "Memory that new work could get without swapping"), func(m *procfs.Meminfo) *uint64 { return m.MemAvailableBytes }},
-	{bytes("node_memory_Buffers_bytes", "Block device buffers"), func(m *procfs.Meminfo) *uint64 { return m.BuffersBytes }},
-	{bytes("node_memory_Cached_bytes", "Page cache"), func(m *procfs.Meminfo) *uint64 { return m.CachedBytes }},
-	{bytes("node_memory_SwapTotal_bytes", "Swap space"), func(m *procfs.Meminfo) *uint64 { return m.SwapTotalBytes }},
-	{bytes("node_memory_SwapFree_bytes", "Swap space that is not used"), func(m *procfs.Meminfo) *uint64 { return m.SwapFreeBytes }},
+func desc(name string, t tallyman.MetricType, unit, help string) *tallyman.Desc {
+	return &tallyman.Desc{Name: name, Type: t, Unit: unit, Help: help}
 }
 
-func bytes(name, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: tallyman.Gauge, Unit: "bytes", Help: help}
-}
-
-// modes are the columns of a cpu line in /proc/stat; guest time is within user
-// time already and is left out here, as in node_exporter's default sum.
-var modes = []struct {
-	name  string
-	field func(*procfs.CPUStat) float64
-}{
-	{"user", func(c *procfs.CPUStat) float64 { return c.User }},
-	{"nice", func(c *procfs.CPUStat) float64 { return c.Nice }},
-	{"system", func(c *procfs.CPUStat) float64 { return c.System }},
-	{"idle", func(c *procfs.CPUStat) float64 { return c.Idle }},
-	{"iowait", func(c *procfs.CPUStat) float64 { return c.Iowait }},
-	{"irq", func(c *procfs.CPUStat) float64 { return c.IRQ }},
-	{"softirq", func(c *procfs.CPUStat) float64 { return c.SoftIRQ }},
-	{"steal", func(c *procfs.CPUStat) float64 { return c.Steal }},
-}
+func counter(name, unit, help string) *tallyman.Desc { return desc(name, tallyman.Counter, unit, help) }
+func gauge(name, unit, help string) *tallyman.Desc   { return desc(name, tallyman.Gauge, unit, help) }
 
 func table() []*tallyman.Desc {
-	t := []*tallyman.Desc{cpuSeconds, load1, load5, load15, bootTime}
+	t := []*tallyman.Desc{cpuSeconds, guestSeconds, uname, networkUp}
 	for _, m := range memory {
 		t = append(t, m.desc)
 	}
-	return t
+	for _, p := range pressures {
+		t = append(t, p.desc)
+	}
+	for _, c := range diskColumns {
+		t = append(t, c.desc)
+	}
+	for _, c := range networkColumns {
+		t = append(t, c.desc)
+	}
+	t = append(t, scalars[:]...)
+	t = append(t, filesystemDescs[:]...)
+	t = append(t, machineDescs[:]...)
+	return append(t, machineFilesystemDescs[:]...)
 }
 
 // Source implements tallyman.Source for one host.
 type Source struct {
-	fs     procfs.FS
-	target *tallyman.Target
-	cpus   map[int64][]*tallyman.Series
-	order  []int64 // of the CPUs
-	memory []*tallyman.Series
-	loads  []*tallyman.Series
-	boot   *tallyman.Series
+	o       tallyman.SourceOptions
+	fs      procfs.FS
+	disks   blockdevice.FS
+	noDisks error
+	files   *filesystems
+	host    *host
+	machine *machine
 }
 
-var _ tallyman.Source = (*Source)(nil)
+var (
+	_ tallyman.Source   = (*Source)(nil)
+	_ tallyman.Absentee = (*Source)(nil)
+)
+
+// host is the machine in node_exporter's names, once it is attached.
+type host struct {
+	target     *tallyman.Target
+	scalars    [scalarCount]*tallyman.Series
+	uname      *tallyman.Series
+	memory     []*tallyman.Series
+	pressures  []*tallyman.Series
+	cpus       group[int64]
+	disks      group[string]
+	interfaces group[string]
+	up         group[string]
+	// What was not there in the last round.
+	noPressure bool
+	noNetwork  error
+	noDisks    error
+}
 
 // New makes the source for the /proc of o.
 func New(o tallyman.SourceOptions) (tallyman.Source, error) {
@@ -98,75 +114,141 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the host's %s: %w", o.Proc, err)
 	}
-	return &Source{fs: fs}, nil
+	s := &Source{o: o, fs: fs, files: newFilesystems(o.Init, o.Root)}
+	// The library wants a /sys too, of which nothing is read here.
+	s.disks, s.noDisks = blockdevice.NewFS(o.Proc, o.Proc)
+	return s, nil
 }
 
-// Attach takes the host as the target; there is only one.
+// Attach takes the host, or the machine, as the target; there is one of each.
 func (s *Source) Attach(t *tallyman.Target) error {
-	s.target = t
-	s.cpus = map[int64][]*tallyman.Series{}
-	s.memory, s.loads = nil, nil
+	if t.Kind == tallyman.MachineTarget {
+		s.machine = newMachine(t)
+		return nil
+	}
+	h := &host{target: t, uname: unameSeries(t)}
+	for i, d := range scalars {
+		h.scalars[i] = t.Series(d)
+	}
 	for _, m := range memory {
-		s.memory = append(s.memory, t.Series(m.desc))
+		h.memory = append(h.memory, t.Series(m.desc))
 	}
-	for _, d := range []*tallyman.Desc{load1, load5, load15} {
-		s.loads = append(s.loads, t.Series(d))
+	for _, p := range pressures {
+		h.pressures = append(h.pressures, t.Series(p.desc))
 	}
-	s.boot = t.Series(bootTime)
+	s.host = h
 	return nil
 }
 
-// Detach forgets the host.
+// Detach forgets the target.
 func (s *Source) Detach(t *tallyman.Target) {
-	if s.target != nil && s.target.ID == t.ID {
-		s.target = nil
+	if s.host != nil && s.host.target.ID == t.ID && t.Kind == tallyman.HostTarget {
+		s.host = nil
+	}
+	if s.machine != nil && s.machine.target.ID == t.ID && t.Kind == tallyman.MachineTarget {
+		s.machine = nil
 	}
 }
 
-// Close forgets the host.
+// Close forgets everything. It does not wait for file systems that hang.
 func (s *Source) Close() error {
-	s.target = nil
+	s.host, s.machine = nil, nil
 	return nil
 }
 
 // Collect reads the host once.
 func (s *Source) Collect(b *tallyman.Batch) {
-	if s.target == nil {
+	if s.host == nil && s.machine == nil {
 		return
 	}
-	if st, err := s.fs.Stat(); err == nil {
-		// The parser gives a map; rounds must be alike.
-		s.order = s.order[:0]
-		for n := range st.CPU {
-			s.order = append(s.order, n)
+	s.files.ask(b.Time)
+	stat, noStat := s.fs.Stat()
+	mem, noMemory := s.fs.Meminfo()
+	if h := s.host; h != nil {
+		h.system(s, b)
+		if noStat == nil {
+			h.stat(&stat, b)
 		}
-		slices.Sort(s.order)
-		for _, n := range s.order {
-			c := st.CPU[n]
-			series := s.cpus[n]
-			if series == nil {
-				for _, m := range modes {
-					series = append(series, s.target.Series(cpuSeconds,
-						tallyman.Label{Name: "cpu", Value: strconv.FormatInt(n, 10)}, tallyman.Label{Name: "mode", Value: m.name}))
+		if noMemory == nil {
+			for i := range memory {
+				if v := memory[i].field(&mem); v != nil {
+					b.Add(h.memory[i], float64(*v))
 				}
-				s.cpus[n] = series
-			}
-			for i, m := range modes {
-				b.Add(series[i], m.field(&c))
 			}
 		}
-		b.Add(s.boot, float64(st.BootTime))
+		h.disk(s, b)
+		h.network(s, b)
 	}
-	if m, err := s.fs.Meminfo(); err == nil {
-		for i := range memory {
-			if v := memory[i].field(&m); v != nil {
-				b.Add(s.memory[i], float64(*v))
-			}
-		}
+	s.files.wait()
+	if h := s.host; h != nil {
+		s.files.collectHost(h.target, b)
 	}
-	if l, err := s.fs.LoadAvg(); err == nil {
-		b.Add(s.loads[0], l.Load1)
-		b.Add(s.loads[1], l.Load5)
-		b.Add(s.loads[2], l.Load15)
+	if m := s.machine; m != nil {
+		m.collect(s, &stat, noStat, &mem, noMemory, b)
+		s.files.collectMachine(m.target, b)
 	}
 }
+
+// Absences says what of the host cannot be known, as of the last round.
+func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
+	a := s.files.absences(time.Now())
+	h := s.host
+	if t.Kind != tallyman.HostTarget || h == nil {
+		return a
+	}
+	if h.noPressure {
+		a = append(a, tallyman.Absence{What: "pressure", Reason: "The kernel of this host keeps no pressure statistics.", Unlock: "boot the host with psi=1"})
+	}
+	if h.noNetwork != nil {
+		a = append(a, tallyman.Absence{What: "network", Reason: "The host's network counters cannot be read: " + h.noNetwork.Error() + ".", Unlock: "--pid=host"})
+	}
+	if h.noDisks != nil {
+		a = append(a, tallyman.Absence{What: "disks", Reason: "The host's disk counters cannot be read: " + h.noDisks.Error() + "."})
+	}
+	return a
+}
+
+// group interns the series of things that come and go: CPUs, disks, interfaces.
+type group[K comparable] struct {
+	of    map[K]*member
+	round uint64
+}
+
+type member struct {
+	series []*tallyman.Series
+	round  uint64
+}
+
+// get returns the series of k, which intern makes when it is new.
+func (g *group[K]) get(k K, intern func() []*tallyman.Series) []*tallyman.Series {
+	m := g.of[k]
+	if m == nil {
+		if g.of == nil {
+			g.of = map[K]*member{}
+		}
+		m = &member{series: intern()}
+		g.of[k] = m
+	}
+	m.round = g.round
+	return m.series
+}
+
+// sweep forgets what was not there since the last sweep.
+func (g *group[K]) sweep() {
+	for k, m := range g.of {
+		if m.round != g.round {
+			delete(g.of, k)
+		}
+	}
+	g.round++
+}
+
+// diskExcluded and interfaceExcluded are what is left out. The first is
+// node_exporter's default: parts of disks, and what is not a disk.
+var (
+	diskExcluded = regexp.MustCompile(`^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$`)
+	// node_exporter has no such default. But the host's end of each container's
+	// pair is here: hundreds of containers would be thousands of series, and the
+	// containers' own rows have the same numbers.
+	interfaceExcluded = regexp.MustCompile(`^veth`)
+)

@@ -15,6 +15,10 @@
 // that sums count twice. Both are left out and say so. The loopback interface
 // is left out: it moves nothing over a network.
 //
+// The machine as a whole (id="/") has the interfaces of the host's process 1,
+// as cAdvisor shows them: without the host's ends of the containers' pairs and
+// without Docker's bridges, which would count the same bytes again.
+//
 // # Ownership
 //
 // An open /proc/<pid>/net/dev keeps the network namespace alive after the
@@ -26,17 +30,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"tallyman"
+	"tallyman/internal/cadvisor"
 	"tallyman/internal/kread"
+	"tallyman/internal/nsx"
 )
 
 // Kind is the catalog's entry.
@@ -44,7 +44,7 @@ func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "netns",
 		Summary: "Network counters of each interface of each container, from its network namespace",
-		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
+		Targets: []tallyman.TargetKind{tallyman.ContainerTarget, tallyman.MachineTarget},
 		Metrics: table(),
 		New:     New,
 	}
@@ -56,18 +56,14 @@ var columns = [...]struct {
 	desc   *tallyman.Desc
 	column int
 }{
-	{counter("container_network_receive_bytes_total", "bytes", "Bytes received"), 0},
-	{counter("container_network_receive_packets_total", "", "Packets received"), 1},
-	{counter("container_network_receive_errors_total", "", "Errors while receiving"), 2},
-	{counter("container_network_receive_packets_dropped_total", "", "Received packets that were dropped"), 3},
-	{counter("container_network_transmit_bytes_total", "bytes", "Bytes sent"), 8},
-	{counter("container_network_transmit_packets_total", "", "Packets sent"), 9},
-	{counter("container_network_transmit_errors_total", "", "Errors while sending"), 10},
-	{counter("container_network_transmit_packets_dropped_total", "", "Packets to send that were dropped"), 11},
-}
-
-func counter(name, unit, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: tallyman.Counter, Unit: unit, Help: help}
+	{cadvisor.ReceiveBytes, 0},
+	{cadvisor.ReceivePackets, 1},
+	{cadvisor.ReceiveErrors, 2},
+	{cadvisor.ReceiveDropped, 3},
+	{cadvisor.TransmitBytes, 8},
+	{cadvisor.TransmitPackets, 9},
+	{cadvisor.TransmitErrors, 10},
+	{cadvisor.TransmitDropped, 11},
 }
 
 func table() []*tallyman.Desc {
@@ -81,6 +77,7 @@ func table() []*tallyman.Desc {
 // Source implements tallyman.Source.
 type Source struct {
 	proc   string
+	init   string
 	hostNS string // the host's network namespace, empty when it cannot be read
 	list   []*container
 	buf    []byte
@@ -106,49 +103,46 @@ type iface struct {
 
 // New makes the source.
 func New(o tallyman.SourceOptions) (tallyman.Source, error) {
-	s := &Source{proc: o.Proc, buf: make([]byte, 32<<10), shared: map[string]tallyman.Absence{}}
-	s.hostNS, _ = os.Readlink(filepath.Join(o.Proc, "1/ns/net"))
+	s := &Source{proc: o.Proc, init: o.Init, buf: make([]byte, 32<<10), shared: map[string]tallyman.Absence{}}
+	if o.Init != "" {
+		s.hostNS = nsx.Network(o.Init)
+	}
 	return s, nil
 }
 
-// Attach opens the counters of a container.
+// Attach opens the counters of a container, or of the machine.
 func (s *Source) Attach(t *tallyman.Target) error {
-	if a, shared := s.borrowed(t.Container); shared {
-		s.shared[t.ID] = a
+	if t.Kind == tallyman.MachineTarget {
+		if s.init == "" {
+			return errors.New("the host's first process cannot be seen from here, nor so its network; add --pid=host")
+		}
+		f, err := kread.OpenSlow(filepath.Join(s.init, "net/dev"))
+		if err != nil {
+			return fmt.Errorf("open the host's network counters: %w", err)
+		}
+		s.add(&container{target: t, dev: f})
 		return nil
 	}
-	pid := strconv.Itoa(t.Container.Pid)
-	f, err := kread.OpenSlow(filepath.Join(s.proc, pid, "net/dev"))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return tallyman.ErrGone
+	if reason, shared := nsx.Borrowed(s.proc, s.hostNS, t.Container); shared {
+		s.shared[t.ID] = tallyman.Absence{What: "network", Reason: reason}
+		return nil
 	}
+	p, err := nsx.Open(s.proc, t.Container.Pid, t.ID)
 	if err != nil {
-		return fmt.Errorf("open the network counters of container %.12s: %w", t.ID, err)
+		return err
 	}
-	// The descriptor is bound to the namespace of the process that had the
-	// pid when it was opened: prove now that it is the container's.
-	text, err := os.ReadFile(filepath.Join(s.proc, pid, "cgroup"))
-	if err != nil || !bytes.Contains(text, []byte(t.ID)) {
-		f.Close()
-		return tallyman.ErrGone
+	defer p.Close()
+	f, err := p.File("net/dev")
+	if err != nil {
+		return err
 	}
-	at, _ := s.find(t)
-	s.list = slices.Insert(s.list, at, &container{target: t, dev: f})
+	s.add(&container{target: t, dev: f})
 	return nil
 }
 
-// borrowed reports whether the container has no network namespace of its own.
-// The namespace itself is asked where that is allowed (it needs ptrace
-// rights), else the engine's word is taken.
-func (s *Source) borrowed(c *tallyman.Container) (tallyman.Absence, bool) {
-	if of, ok := strings.CutPrefix(c.NetworkMode, "container:"); ok {
-		return tallyman.Absence{What: "network", Reason: fmt.Sprintf("It shares the network of container %.12s; see there.", of)}, true
-	}
-	ns, err := os.Readlink(filepath.Join(s.proc, strconv.Itoa(c.Pid), "ns/net"))
-	if c.NetworkMode == "host" || err == nil && s.hostNS != "" && ns == s.hostNS {
-		return tallyman.Absence{What: "network", Reason: "It shares the network of the host; the kernel does not count its part."}, true
-	}
-	return tallyman.Absence{}, false
+func (s *Source) add(c *container) {
+	at, _ := s.find(c.target)
+	s.list = slices.Insert(s.list, at, c)
 }
 
 func (s *Source) find(t *tallyman.Target) (int, bool) {
@@ -185,15 +179,16 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 // Collect reads the counters of every container once.
 func (s *Source) Collect(b *tallyman.Batch) {
 	for _, c := range s.list {
-		text := c.dev.Read(s.buf)
-		for n := 0; ; {
+		text := s.read(c)
+		n := 0
+		for {
 			var name []byte
 			var ok bool
 			name, text, ok = nextLine(text, &s.row)
 			if !ok {
 				break
 			}
-			if string(name) == "lo" {
+			if string(name) == "lo" || c.target.Kind == tallyman.MachineTarget && inner(name) {
 				continue
 			}
 			if n >= len(c.ifaces) || !bytes.Equal(c.ifaces[n].name, name) {
@@ -204,7 +199,39 @@ func (s *Source) Collect(b *tallyman.Batch) {
 			}
 			n++
 		}
+		if n > 0 { // the others have gone
+			clear(c.ifaces[n:])
+			c.ifaces = c.ifaces[:n]
+		}
 	}
+}
+
+// read reads the counters of c. A container has few interfaces; the host has one
+// more for each container, which is more than the kernel gives at once.
+func (s *Source) read(c *container) []byte {
+	if c.target.Kind == tallyman.ContainerTarget {
+		return c.dev.Read(s.buf)
+	}
+	for {
+		text := c.dev.ReadAll(s.buf)
+		if len(text) < len(s.buf) || len(s.buf) >= maxBuffer {
+			return text
+		}
+		s.buf = make([]byte, 2*len(s.buf))
+	}
+}
+
+// maxBuffer bounds what is read of the host's interfaces: some eight thousand.
+const maxBuffer = 1 << 20
+
+// inner reports whether an interface of the host leads to containers only.
+func inner(name []byte) bool {
+	for _, prefix := range []string{"veth", "docker", "br-"} {
+		if len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
 }
 
 // settle puts the interface called name at place n. Interfaces come and go
@@ -218,8 +245,12 @@ func (c *container) settle(n int, name []byte) {
 		}
 	}
 	f := iface{name: bytes.Clone(name)}
+	labels := []tallyman.Label{{Name: "interface", Value: string(name)}}
+	if c.target.Kind == tallyman.MachineTarget {
+		labels = append(labels, tallyman.Label{Name: "id", Value: "/"})
+	}
 	for i := range columns {
-		f.series[i] = c.target.Series(columns[i].desc, tallyman.Label{Name: "interface", Value: string(name)})
+		f.series[i] = c.target.Series(columns[i].desc, labels...)
 	}
 	c.ifaces = slices.Insert(c.ifaces, n, f)
 }

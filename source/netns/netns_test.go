@@ -3,6 +3,7 @@
 package netns
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,7 @@ func write(t testing.TB, root, name, text string) {
 
 func open(t testing.TB, root string) tallyman.Source {
 	t.Helper()
-	s, err := New(tallyman.SourceOptions{Proc: root})
+	s, err := New(tallyman.SourceOptions{Proc: root, Init: filepath.Join(root, "1")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +133,48 @@ func TestGone(t *testing.T) {
 func TestContract(t *testing.T) {
 	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
 		return open(t, proc(t, head+lo+eth0+eth1)), []*tallyman.Target{target("bridge")}
+	})
+}
+
+func machine() *tallyman.Target {
+	return &tallyman.Target{Kind: tallyman.MachineTarget, ID: "/", Labels: []tallyman.Label{{Name: "host", Value: "h"}}}
+}
+
+func TestMachineHasTheInterfacesThatLeadOutside(t *testing.T) {
+	root := proc(t, head)
+	text := head + lo + eth0
+	for i := range 400 { // more than one buffer
+		text += strings.Replace(eth1, "eth1", fmt.Sprintf("veth%04d", i), 1)
+	}
+	for _, name := range []string{"docker0", "br-c0ffee", "wg0"} {
+		text += strings.Replace(eth1, "eth1", name, 1)
+	}
+	write(t, root, "1/net/dev", text)
+	s := open(t, root)
+	defer s.Close()
+	if err := s.Attach(machine()); err != nil {
+		t.Fatal(err)
+	}
+	var b tallyman.Batch
+	s.Collect(&b)
+	got := map[string]int{}
+	for _, one := range b.Samples {
+		labels := ""
+		for _, l := range one.Series.Labels {
+			labels += l.Name + "=" + l.Value + " "
+		}
+		got[labels]++
+	}
+	if d := cmp.Diff(map[string]int{"host=h id=/ interface=eth0 ": len(columns), "host=h id=/ interface=wg0 ": len(columns)}, got); d != "" {
+		t.Errorf("series by labels (-want +got):\n%s", d)
+	}
+}
+
+func TestContractOfAMachine(t *testing.T) {
+	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
+		root := proc(t, head+lo+eth0)
+		write(t, root, "1/net/dev", head+lo+eth0+eth1)
+		return open(t, root), []*tallyman.Target{machine(), target("bridge")}
 	})
 }
 

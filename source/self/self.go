@@ -8,6 +8,7 @@ package self
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/prometheus/procfs"
 
@@ -21,7 +22,7 @@ func Kind() tallyman.SourceKind {
 		Name:    "self",
 		Summary: "What tallyman itself costs and counts",
 		Targets: []tallyman.TargetKind{tallyman.SelfTarget},
-		Metrics: []*tallyman.Desc{cpuSeconds, residentMemory, anonymousMemory, openFiles, goroutines, startTime},
+		Metrics: append(slices.Clone(cost), daemonCPU, daemonMemory),
 		New:     New,
 	}
 }
@@ -35,11 +36,15 @@ var (
 	startTime       = &tallyman.Desc{Name: "process_start_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of tallyman's start"}
 )
 
+// cost is the table of what tallyman itself takes, in the order of Collect.
+var cost = []*tallyman.Desc{cpuSeconds, residentMemory, anonymousMemory, openFiles, goroutines, startTime}
+
 // Source implements tallyman.Source.
 type Source struct {
 	proc    procfs.Proc
 	started float64
 	own     []tallyman.OwnMetric
+	engine  *engine // nil where no process of the host can be seen
 	target  *tallyman.Target
 	series  []*tallyman.Series // cost, then own
 }
@@ -53,13 +58,20 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tallyman's own /proc/self: %w", err)
 	}
-	return &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.Own}, nil
+	s := &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.Own}
+	if fs, err := procfs.NewFS(o.Proc); err == nil {
+		s.engine = &engine{fs: fs}
+	}
+	return s, nil
 }
 
 // Attach takes tallyman as the target; there is only one.
 func (s *Source) Attach(t *tallyman.Target) error {
 	s.target, s.series = t, nil
-	for _, d := range Kind().Metrics {
+	if s.engine != nil {
+		s.engine.series = map[string][2]*tallyman.Series{}
+	}
+	for _, d := range cost {
 		s.series = append(s.series, t.Series(d))
 	}
 	for _, m := range s.own {
@@ -94,6 +106,9 @@ func (s *Source) Collect(b *tallyman.Batch) {
 	}
 	b.Add(s.series[4], float64(runtime.NumGoroutine()))
 	b.Add(s.series[5], s.started)
+	if s.engine != nil {
+		s.engine.collect(s.target, b)
+	}
 	for i, m := range s.own {
 		b.Add(s.series[len(s.series)-len(s.own)+i], m.Read())
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package spec gives what the engine says about a container as samples:
-// limits, start time, restarts and one info series with everything else. It
-// reads nothing; the numbers are those of the inventory.
+// limits, start time, restarts, health and one info series with everything
+// else. It reads nothing; the numbers are those of the inventory. A limit that
+// is not set has no series.
 package spec
 
 import (
@@ -16,22 +17,29 @@ import (
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "spec",
-		Summary: "Limits, start time, restarts and description of each container, from the inventory",
+		Summary: "Limits, start time, restarts, health and description of each container, from the inventory",
 		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
-		Metrics: []*tallyman.Desc{info, lastSeen, startTime, restarts, cpuQuota, cpuPeriod, cpuShares},
+		Metrics: []*tallyman.Desc{info, lastSeen, startTime, restarts, health, cpuQuota, cpuPeriod, cpuShares, cpuCores, memReservation, memSwap, pidsLimit},
 		New:     func(tallyman.SourceOptions) (tallyman.Source, error) { return &Source{}, nil },
 	}
 }
 
-// Names are cAdvisor's, but for the first and the restarts.
+// Names are cAdvisor's, but for the first, the restarts, the cores and the
+// limit of tasks.
 var (
 	info      = &tallyman.Desc{Name: "container_info", Type: tallyman.Gauge, Help: "Always 1; the labels describe the container"}
 	lastSeen  = &tallyman.Desc{Name: "container_last_seen", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time at which the container was last seen"}
 	startTime = &tallyman.Desc{Name: "container_start_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of the container's start"}
-	restarts  = &tallyman.Desc{Name: "container_restart_count", Type: tallyman.Gauge, Help: "Restarts by the restart policy, as the engine counts them"}
+	restarts  = &tallyman.Desc{Name: "container_restarts_total", Type: tallyman.Counter, Help: "Restarts by the restart policy since the container was last started by hand, as the engine counts them"}
 	cpuQuota  = &tallyman.Desc{Name: "container_spec_cpu_quota", Type: tallyman.Gauge, Help: "CPU time in microseconds that the container may use per period; absent without a limit"}
 	cpuPeriod = &tallyman.Desc{Name: "container_spec_cpu_period", Type: tallyman.Gauge, Help: "Length of a CPU period in microseconds"}
 	cpuShares = &tallyman.Desc{Name: "container_spec_cpu_shares", Type: tallyman.Gauge, Help: "Relative weight for the CPU, as given to the engine"}
+	cpuCores  = &tallyman.Desc{Name: "container_spec_cpu_cores", Type: tallyman.Gauge, Help: "Cores that the container may use: the tighter of its quota and its set of CPUs; absent without either"}
+	health    = &tallyman.Desc{Name: "container_health_state", Type: tallyman.Gauge, Help: "Outcome of the health check: 1 healthy, 0 starting or unhealthy, -1 no health check"}
+
+	memReservation = &tallyman.Desc{Name: "container_spec_memory_reservation_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Soft limit of memory; absent without one"}
+	memSwap        = &tallyman.Desc{Name: "container_spec_memory_swap_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Limit of memory and swap together, as given to the engine; absent without one"}
+	pidsLimit      = &tallyman.Desc{Name: "container_spec_pids_limit", Type: tallyman.Gauge, Help: "Limit of tasks, as given to the engine; absent without one"}
 )
 
 // defaultPeriod is the kernel's CFS period in microseconds.
@@ -71,12 +79,41 @@ func (s *Source) Attach(t *tallyman.Target) error {
 		add(cpuQuota, k.CPULimit*float64(period))
 		add(cpuPeriod, float64(period))
 	}
-	if k.CPUShares > 0 {
-		add(cpuShares, float64(k.CPUShares))
+	if cores := coresOf(k); cores > 0 {
+		add(cpuCores, cores)
 	}
+	for _, one := range []struct {
+		desc  *tallyman.Desc
+		limit int64
+	}{{cpuShares, k.CPUShares}, {memReservation, k.MemoryReservation}, {memSwap, k.MemorySwap}, {pidsLimit, k.PidsLimit}} {
+		if one.limit > 0 {
+			add(one.desc, float64(one.limit))
+		}
+	}
+	add(health, healthState(k.Health))
 	at, _ := s.find(t.ID)
 	s.list = slices.Insert(s.list, at, c)
 	return nil
+}
+
+// healthState is the outcome of a health check in cAdvisor's numbers.
+func healthState(word string) float64 {
+	switch word {
+	case "":
+		return -1
+	case "healthy":
+		return 1
+	}
+	return 0
+}
+
+// coresOf is how many cores a container may use, 0 without a limit.
+func coresOf(k *tallyman.Container) float64 {
+	cores := k.CPULimit
+	if n := float64(countCPUs(k.CPUSet)); n > 0 && (cores <= 0 || n < cores) {
+		cores = n
+	}
+	return cores
 }
 
 func (s *Source) find(id string) (int, bool) {

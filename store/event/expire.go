@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// expire removes whole files, oldest first, by age and by size. The clock may
+// expire removes whole files, oldest first, by age, by size, and while the file
+// system has no room for anything. The clock may
 // be wrong: it counts as no later than two days after the newest other file, so
 // that a jump far ahead does not remove everything at once.
 func (s *Store) expire() {
@@ -26,11 +27,17 @@ func (s *Store) expire() {
 	if limit := newest.Add(48 * time.Hour); !newest.IsZero() && now.After(limit) {
 		now = limit
 	}
+	var short uint64
+	if s.opt.Space != nil {
+		if u, err := s.opt.Space.Usage(); err == nil && u.Free < u.Floor() {
+			short = u.Floor() - u.Free
+		}
+	}
 	edge := now.Add(-s.opt.RetentionTime).Truncate(24 * time.Hour)
 	removed := false
 	keep := s.files[:0]
 	for _, f := range s.files {
-		if f == s.writing || !f.day.Before(edge) && total <= s.opt.RetentionSize {
+		if f == s.writing || !f.day.Before(edge) && total <= s.opt.RetentionSize && short == 0 {
 			keep = append(keep, f)
 			continue
 		}
@@ -40,6 +47,7 @@ func (s *Store) expire() {
 			continue
 		}
 		total -= f.size
+		short -= min(short, uint64(f.size))
 		removed = true
 		s.count.expiredFiles.Add(1)
 		s.count.expiredBytes.Add(uint64(f.size))

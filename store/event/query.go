@@ -274,3 +274,35 @@ func (n *newest) sorted() []tallyman.Event {
 	})
 	return n.events
 }
+
+// Oldest is the time of the oldest event, zero without any.
+func (s *Store) Oldest() time.Time {
+	first, _ := s.ends()
+	return first
+}
+
+// Newest is the time of the newest event, zero without any.
+func (s *Store) Newest() time.Time {
+	_, last := s.ends()
+	return last
+}
+
+// Size is what the files take, in bytes.
+func (s *Store) Size() int64 { return s.count.bytes.Load() }
+
+func (s *Store) ends() (first, last time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.files {
+		if !f.some {
+			continue
+		}
+		if first.IsZero() || f.min.Before(first) {
+			first = f.min
+		}
+		if f.max.After(last) {
+			last = f.max
+		}
+	}
+	return first, last
+}

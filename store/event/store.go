@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 )
 
 // Options say where and for how long.
@@ -31,6 +32,8 @@ type Options struct {
 	// RememberIDs is the number of ids that are known for skipping events
 	// stored already, 0 for 100,000 (about 6 MB of memory).
 	RememberIDs int
+	// Space is asked before each append whether there is room; nil is always.
+	Space *fsx.Space
 	// Log is used for damage and for disk errors that come and go; nil is silent.
 	Log *slog.Logger
 
@@ -268,6 +271,14 @@ func (s *Store) AppendEvents(events []tallyman.Event) error {
 
 // write appends data, which holds the lines of events.
 func (s *Store) write(data []byte, events []*tallyman.Event) error {
+	if s.opt.Space != nil {
+		if err := s.opt.Space.Check(); err != nil {
+			s.expire() // the oldest make room
+			if err := s.opt.Space.Check(); err != nil {
+				return err
+			}
+		}
+	}
 	f, err := s.writable()
 	if err != nil {
 		return err

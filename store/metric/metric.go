@@ -19,6 +19,16 @@
 // caller's choice, since the library has no call for it: a power cut can lose
 // what came after.
 //
+// # Bad days
+//
+// A block that cannot be opened is moved to Options.Quarantine and the others
+// are served; a damaged log is cut off where the damage begins, by the library.
+// When the file system is nearly full (package fsx) the oldest blocks go first,
+// and below its floor nothing is taken, so that the log stays whole.
+//
+// A clock that was wrong by days leaves samples in the future, before which
+// the library takes nothing. [Store.Forget] sets those aside.
+//
 // # Settings
 //
 // They follow measurements (6,000 series at 10 s): a stripe size of 512 saves
@@ -35,8 +45,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -44,6 +56,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 )
 
 // Options of a store.
@@ -52,16 +65,31 @@ type Options struct {
 	Retention time.Duration
 	// Size is how many bytes blocks and log may take, 0 for no limit.
 	Size int64
-	// OutOfOrder is how much older than the newest sample a late one may be.
+	// OutOfOrder is how much older than the newest sample a late one may be. A
+	// block ends at an even hour, which may lie ahead after the clock was set
+	// back: three hours take in all that is not of a wrong clock.
 	OutOfOrder time.Duration
+	// Space is asked before each batch whether there is room; nil is always.
+	Space *fsx.Space
+	// Quarantine is the directory to which goes what cannot be read; empty
+	// makes that an error of Open.
+	Quarantine string
 	Log        *slog.Logger
 }
 
 // Store implements tallyman.SampleStore.
 type Store struct {
-	db     *tsdb.DB
+	dir    string
+	o      Options
 	series map[*tallyman.Series]*entry
-	close  func() error
+
+	mu     sync.RWMutex // held by every reader while it reads
+	db     *tsdb.DB
+	closed bool
+
+	refusedSince time.Time // the first of the batches that were refused whole
+
+	freed, quarantined atomic.Uint64
 }
 
 var _ tallyman.SampleStore = (*Store)(nil)
@@ -77,6 +105,16 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the metric store's directory: %w", err)
 	}
+	s := &Store{dir: dir, o: o, series: map[*tallyman.Series]*entry{}}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens the TSDB, with the lock held or before anybody has the store.
+func (s *Store) open() error {
+	o := s.o
 	opts := tsdb.DefaultOptions()
 	opts.RetentionDuration = o.Retention.Milliseconds()
 	opts.MaxBytes = o.Size
@@ -89,16 +127,27 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Retention > 0 {
 		opts.MaxBlockDuration = max(opts.MinBlockDuration, min(o.Retention/10, 31*24*time.Hour).Milliseconds())
 	}
-	db, err := tsdb.Open(dir, o.Log, prometheus.NewRegistry(), opts, nil)
-	if err != nil {
-		return nil, fmt.Errorf("open the metric store %s: %w", dir, err)
+	var db *tsdb.DB
+	opts.BlocksToDelete = func(blocks []*tsdb.Block) map[ulid.ULID]struct{} { return s.deletable(db, blocks) }
+	if err := s.setAsideDamaged(); err != nil {
+		return err
 	}
-	return &Store{db: db, series: map[*tallyman.Series]*entry{}, close: sync.OnceValue(db.Close)}, nil
+	db, err := tsdb.Open(s.dir, o.Log, prometheus.NewRegistry(), opts, nil)
+	if err != nil {
+		return fmt.Errorf("open the metric store %s: %w; if it cannot be mended, move that directory away and start again", s.dir, err)
+	}
+	s.db = db
+	return nil
 }
 
 // AppendSamples stores a batch. The samples that the TSDB refuses, because
 // they are older than what it has of the series or come twice, are counted.
 func (s *Store) AppendSamples(b *tallyman.Batch) (dropped int, err error) {
+	if s.o.Space != nil {
+		if err := s.o.Space.Check(); err != nil {
+			return 0, err
+		}
+	}
 	app := s.db.AppenderV2(context.Background())
 	t := b.Time.UnixMilli()
 	for i := range b.Samples {
@@ -122,7 +171,35 @@ func (s *Store) AppendSamples(b *tallyman.Batch) (dropped int, err error) {
 	if err := app.Commit(); err != nil {
 		return 0, fmt.Errorf("commit to the metric store: %w", err)
 	}
-	return dropped, nil
+	return dropped, s.mendFuture(b.Time, dropped > 0 && dropped == len(b.Samples))
+}
+
+// futureAfter is for how long all batches are refused before samples that are
+// later than now are set aside.
+const futureAfter = 2 * time.Minute
+
+// mendFuture finds out that the store holds samples of a future that a wrong
+// clock has made, and takes them out.
+func (s *Store) mendFuture(now time.Time, refused bool) error {
+	if !refused || now.Before(s.refusedSince) {
+		s.refusedSince = time.Time{}
+	}
+	switch {
+	case !refused:
+		return nil
+	case s.refusedSince.IsZero():
+		s.refusedSince = now
+		return nil
+	case now.Sub(s.refusedSince) < futureAfter:
+		return nil
+	}
+	s.refusedSince = time.Time{}
+	newest := s.Newest()
+	if newest.Sub(now) <= s.o.OutOfOrder {
+		return nil // refused for another reason
+	}
+	s.o.Log.Error("the store has samples of the future, from a clock that was wrong; they are set aside so that those of now can be stored", "newest", newest.UTC(), "now", now.UTC(), "to", s.o.Quarantine)
+	return s.Forget(now)
 }
 
 // EndSeries writes Prometheus' stale marker to series at t and forgets them.
@@ -163,6 +240,8 @@ func fullLabels(s *tallyman.Series) labels.Labels {
 
 // Newest is the time of the newest sample, zero when there is none.
 func (s *Store) Newest() time.Time {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	newest := s.db.Head().MaxTime()
 	for _, b := range s.db.Blocks() {
 		newest = max(newest, b.MaxTime())
@@ -173,8 +252,44 @@ func (s *Store) Newest() time.Time {
 	return time.UnixMilli(newest)
 }
 
-// Queryable is the store's reading side, for the query package.
-func (s *Store) Queryable() storage.SampleAndChunkQueryable { return s.db }
+// Oldest is the time of the oldest sample, zero when there is none.
+func (s *Store) Oldest() time.Time {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	oldest := int64(math.MaxInt64)
+	if h := s.db.Head(); h.NumSeries() > 0 {
+		oldest = h.MinTime()
+	}
+	for _, b := range s.db.Blocks() {
+		oldest = min(oldest, b.MinTime())
+	}
+	if oldest <= 0 || oldest == math.MaxInt64 {
+		return time.Time{}
+	}
+	return time.UnixMilli(oldest)
+}
+
+// Series is how many series the last hours have.
+func (s *Store) Series() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.Head().NumSeries()
+}
+
+// Size is what blocks and log take on the disk, in bytes.
+func (s *Store) Size() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.db.Head().Size()
+	for _, b := range s.db.Blocks() {
+		n += b.Size()
+	}
+	return n
+}
+
+// Queryable is the store's reading side, for the query package. A querier holds
+// the store until it is closed.
+func (s *Store) Queryable() storage.SampleAndChunkQueryable { return reader{s} }
 
 // Sync fsyncs the newest segment of the write-ahead log.
 func (s *Store) Sync() error {
@@ -200,17 +315,23 @@ func (s *Store) Sync() error {
 func (s *Store) Own() []tallyman.OwnMetric {
 	return []tallyman.OwnMetric{
 		{Desc: &tallyman.Desc{Name: "tallyman_store_series", Type: tallyman.Gauge, Help: "Series in the head of the metric store"},
-			Read: func() float64 { return float64(s.db.Head().NumSeries()) }},
-		{Desc: &tallyman.Desc{Name: "tallyman_store_blocks_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the metric store's blocks"},
-			Read: func() float64 {
-				var n int64
-				for _, b := range s.db.Blocks() {
-					n += b.Size()
-				}
-				return float64(n)
-			}},
+			Read: func() float64 { return float64(s.Series()) }},
+		{Desc: &tallyman.Desc{Name: "tallyman_store_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the metric store, log and blocks"},
+			Read: func() float64 { return float64(s.Size()) }},
+		{Desc: &tallyman.Desc{Name: "tallyman_store_freed_bytes_total", Type: tallyman.Counter, Unit: "bytes", Help: "Size of blocks deleted before their time because the file system was nearly full"},
+			Read: func() float64 { return float64(s.freed.Load()) }},
+		{Desc: &tallyman.Desc{Name: "tallyman_store_quarantined_total", Type: tallyman.Counter, Help: "Blocks set aside because they could not be read"},
+			Read: func() float64 { return float64(s.quarantined.Load()) }},
 	}
 }
 
 // Close flushes and closes the store. Closing twice is harmless.
-func (s *Store) Close() error { return s.close() }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.db.Close()
+}

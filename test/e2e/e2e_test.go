@@ -69,6 +69,16 @@ func TestServers(t *testing.T) {
 	})
 }
 
+func TestDoctor(t *testing.T) {
+	needBrowser(t)
+	d := testkit.NewDocker(t)
+	name := d.Name("patient")
+	d.Start([]string{"--name", name}, restless...)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	waitFor(t, p, name)
+	walk(t, "doctor.mjs", given(p, nil), nil)
+}
+
 func TestContainer(t *testing.T) {
 	needBrowser(t)
 	d := testkit.NewDocker(t)

@@ -57,6 +57,7 @@ type Engine struct {
 	muted      bool          // events are remembered and not sent
 	broken     string        // the inspection of this id answers garbage
 	forbidden  string        // this path answers 403
+	driver     string        // of cgroups
 }
 
 // Start starts an engine with API 1.41 that ends with the test.
@@ -66,7 +67,7 @@ func Start(t testing.TB) *Engine {
 		t.Fatal(err)
 	}
 	e := &Engine{
-		t: t, socket: filepath.Join(dir, "s"), apiVersion: "1.41",
+		t: t, socket: filepath.Join(dir, "s"), apiVersion: "1.41", driver: "systemd",
 		containers: make(map[string]*dockerapi.Details), streams: make(map[chan dockerapi.Event]chan struct{}),
 	}
 	e.Listen()
@@ -168,6 +169,13 @@ func (e *Engine) Version(v string) {
 	e.apiVersion = v
 }
 
+// WithoutCgroups makes it a rootless engine on cgroup v1.
+func (e *Engine) WithoutCgroups() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.driver = "none"
+}
+
 // Mute keeps events from the subscribers; they are remembered all the same.
 func (e *Engine) Mute(on bool) {
 	e.mu.Lock()
@@ -248,12 +256,19 @@ func (e *Engine) Requests() []string {
 }
 
 var inspectPath = regexp.MustCompile(`^/containers/([^/]+)/json$`)
-var versionPath = regexp.MustCompile(`^/v1\.[0-9]+/`)
+var statsPath = regexp.MustCompile(`^/containers/([^/]+)/stats$`)
+var versionPath = regexp.MustCompile(`^/v1\.([0-9]+)/`)
+
+// minor is the second number of an API version.
+func minor(version string) int {
+	n, _ := strconv.Atoi(version[strings.IndexByte(version, '.')+1:])
+	return n
+}
 
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	e.requests = append(e.requests, r.Method+" "+r.URL.RequestURI())
-	hang, status, text, redirect, version, broken, forbidden := e.hang, e.status, e.text, e.redirect, e.apiVersion, e.broken, e.forbidden
+	hang, status, text, redirect, version, broken, forbidden, driver := e.hang, e.status, e.text, e.redirect, e.apiVersion, e.broken, e.forbidden, e.driver
 	e.mu.Unlock()
 	if hang != nil {
 		select {
@@ -272,6 +287,17 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, status, map[string]string{"message": text})
 		return
 	}
+	// As a real engine does: no version but those it knows.
+	if m := versionPath.FindStringSubmatch(r.URL.Path); m != nil {
+		asked, most, least := minor("."+m[1]), minor(version), 12
+		if most >= 52 {
+			least = 44
+		}
+		if asked > most || asked < least {
+			answer(w, 400, map[string]string{"message": fmt.Sprintf("client version 1.%d is not supported: this engine knows 1.%d to 1.%d", asked, least, most)})
+			return
+		}
+	}
 	path := versionPath.ReplaceAllString(r.URL.Path, "/")
 	switch m := inspectPath.FindStringSubmatch(path); {
 	case path == forbidden:
@@ -282,13 +308,15 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	case path == "/info":
 		answer(w, 200, dockerapi.Info{
-			ID: "fake", ServerVersion: "20.10.24", OperatingSystem: "Test", KernelVersion: "6.1", CgroupVersion: "2",
-			CgroupDriver: "systemd", NCPU: 2, MemTotal: 4 << 30, SystemTime: time.Now().Format(time.RFC3339Nano),
+			ID: e.socket, ServerVersion: "20.10.24", OperatingSystem: "Test", KernelVersion: "6.1", CgroupVersion: "2",
+			CgroupDriver: driver, NCPU: 2, MemTotal: 4 << 30, SystemTime: time.Now().Format(time.RFC3339Nano),
 		})
 	case path == "/containers/json":
 		e.list(w)
 	case path == "/events":
 		e.events(w, r)
+	case statsPath.MatchString(path):
+		answer(w, 200, map[string]any{"read": time.Now().Format(time.RFC3339Nano), "cpu_stats": map[string]any{"cpu_usage": map[string]any{"total_usage": 1}}})
 	case m != nil:
 		e.mu.Lock()
 		d := e.containers[m[1]]
@@ -298,6 +326,8 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, `{"Id":"`+broken+`","State":[]}`)
 		case d == nil:
 			answer(w, 404, map[string]string{"message": "No such container: " + m[1]})
+		case r.URL.Query().Get("size") == "1" || r.URL.Query().Get("size") == "true":
+			answer(w, 200, map[string]any{"Id": d.ID, "SizeRw": 4096, "SizeRootFs": 1 << 20})
 		default:
 			answer(w, 200, d)
 		}
@@ -377,7 +407,7 @@ func (e *Engine) wire(ev dockerapi.Event) map[string]any {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if minor, _ := strconv.Atoi(strings.TrimPrefix(e.apiVersion, "1.")); minor < 52 {
+	if minor(e.apiVersion) < 52 {
 		m["status"], m["id"], m["from"] = ev.Action, ev.Actor, ev.Attributes["image"]
 	}
 	return m

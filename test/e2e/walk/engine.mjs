@@ -17,7 +17,7 @@ await row(page, name).waitFor();
 
 await check("no engine: a banner in words, the containers stay", async () => {
   await ask("refuse");
-  const took = await within(10_000, async () => assert.match(await away.textContent(), new RegExp(`${host}: Docker has not answered since .*: connection refused\\. History stays readable`)));
+  const took = await within(10_000, async () => assert.match(await away.textContent(), new RegExp(`${host} has not answered since .*: connection refused\\. History stays readable`)));
   await row(page, name).waitFor();
   assert.equal(await stale.count(), 0, "tallyman itself answers");
   assert.ok(await page.locator(".host h2 .dot.crit").count());

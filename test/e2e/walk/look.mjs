@@ -18,6 +18,10 @@ const pages = {
   container: (page) => container(page, host, workload, "&range=5m"),
   died: (page) => container(page, host, died, "&range=5m"),
   facts: (page) => container(page, host, workload, "&range=5m&tab=facts"),
+  doctor: async (page) => {
+    await page.goto(`${given.url}/doctor`);
+    await page.locator(".dgrid .find").first().waitFor();
+  },
 };
 
 {
@@ -45,7 +49,7 @@ const pages = {
       const out = own.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5);
       return [...out.map(([e, r]) => `${e.tagName}.${e.className} "${e.textContent.slice(0, 20)}" ${Math.round(r.width)}×${Math.round(r.height)}`)];
     });
-  for (const name of ["login", "servers", "container", "facts"]) {
+  for (const name of ["login", "servers", "container", "facts", "doctor"]) {
     await check(`${name} has targets of 36 px at 360`, async () => {
       await pages[name](page);
       if (name === "container") await page.locator(".bar .seg [aria-haspopup=dialog]").click();
@@ -74,6 +78,8 @@ for (const theme of ["light", "dark"]) {
     minor.push(await rules("servers, narrow"));
     await container(page, host, workload);
     minor.push(await rules("container, narrow"));
+    await pages.doctor(page);
+    minor.push(await rules("doctor, narrow"));
     return [...new Set(minor.filter(Boolean))].join("; ") || "no violation of any weight";
   });
   await page.context().close();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Detail, Events, History, Servers, Session } from "./types";
+import type { Detail, Doctor, Events, History, Servers, Session } from "./types";
 
 export const root = "/api/tallyman/v1/";
 
@@ -73,6 +73,8 @@ export function toLogin(): void {
 }
 
 export const servers = (signal?: AbortSignal) => get<Servers>("servers", {}, signal);
+
+export const doctor = (signal?: AbortSignal) => get<Doctor>("doctor", {}, signal);
 
 export const session = () => get<Session>("session", {});
 

@@ -13,17 +13,26 @@ export interface Servers {
   hosts: Host[] | null;
 }
 
-export interface Host {
+export interface Host extends HostFigures {
   host: string;
   engine: Engine;
   cores?: number;
   memory?: number;
+  containers: Container[];
+}
+
+/** What a machine does at present; a host that is only reached over its engine's API has none of it. */
+export interface HostFigures {
   /** Cores in use by the whole host. */
   cpu?: number;
   memoryUsed?: number;
+  load1?: number;
+  /** The fullest file system. */
+  diskUsed?: number;
+  diskSize?: number;
+  diskMount?: string;
   /** What tallyman itself costs. */
   self?: Cost;
-  containers: Container[];
 }
 
 export interface Cost {
@@ -45,6 +54,10 @@ export interface Engine {
   cgroupDriver?: string;
   os?: string;
   kernel?: string;
+  /** How numbers of its containers come: from files of control groups, or from the engine's API. */
+  collect?: "cgroup" | "api" | "";
+  /** Another machine's, reached over the network. */
+  remote?: boolean;
 }
 
 export type State = "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
@@ -112,6 +125,9 @@ export interface Now {
   swap?: number;
   rx?: number;
   tx?: number;
+  /** Block IO, bytes per second. */
+  blkRead?: number;
+  blkWrite?: number;
   pids?: number;
 }
 
@@ -167,7 +183,7 @@ export interface Events {
 export const seriesNames = [
   "cpuUser", "cpuSystem", "throttled", "cpuLimit",
   "anon", "cache", "kernel", "swap", "workingSet", "memoryLimit",
-  "rx", "tx", "rxErrors", "txErrors", "rxDropped", "txDropped", "pids",
+  "rx", "tx", "rxErrors", "txErrors", "rxDropped", "txDropped", "blkRead", "blkWrite", "pids",
 ] as const;
 
 export type SeriesName = (typeof seriesNames)[number];
@@ -189,7 +205,72 @@ export interface Session {
 
 export interface Tick {
   time: number;
-  hosts?: Record<string, { cpu?: number; memoryUsed?: number; self?: Cost }>;
+  hosts?: Record<string, HostFigures>;
   /** null while nothing is measured. */
   now: Record<string, Now> | null;
+}
+
+/** What works on this host, what does not, and what tallyman costs. */
+export interface Doctor {
+  time: number;
+  version: string;
+  host: string;
+  where: "binary" | "container";
+  features: Feature[] | null;
+  cost?: OwnCost;
+  stores?: Store[] | null;
+  disk?: { path: string; size?: number; free?: number; reserve?: number };
+  /** What was lost since the start; only counts above 0. */
+  dropped?: Dropped[] | null;
+}
+
+export type FeatureState = "works" | "partly" | "off" | "unknown";
+
+export interface Feature {
+  id: string;
+  group: string;
+  name: string;
+  state: FeatureState;
+  detail?: string;
+  reason?: string;
+  /** What to add to make it work: a flag, a mount, a setting. */
+  unlock?: string;
+}
+
+export interface OwnCost {
+  cpu?: number;
+  /** Counted against memoryLimit. */
+  memory?: number;
+  resident?: number;
+  memoryLimit?: number;
+  files?: number;
+  filesLimit?: number;
+  goroutines?: number;
+  roundSeconds?: number;
+  rounds?: number;
+  lateRounds?: number;
+  daemons?: { name: string; cpu?: number; memory?: number }[] | null;
+  calls?: { engine: string; call: string; count: number }[] | null;
+}
+
+export interface Store {
+  name: string;
+  bytes?: number;
+  /** Bytes; 0 or absent for none. */
+  limit?: number;
+  /** Seconds; 0 or absent for ever. */
+  retention?: number;
+  oldest?: number;
+  newest?: number;
+  series?: number;
+  state: FeatureState;
+  reason?: string;
+}
+
+export interface Dropped {
+  what: string;
+  reason: string;
+  count: number;
+  /** What to do about it. */
+  next?: string;
 }

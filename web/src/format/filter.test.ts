@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { matches, parseFilter } from "./filter";
+import { matches, only, parseFilter } from "./filter";
 
 const api = { id: "a71be02c94d1", name: "shop-api-1", image: "registry/shop/api:1.43.0", host: "harbor-1", workload: "shop/api/1", project: "shop", service: "api", state: "running" };
 
@@ -17,7 +17,15 @@ test.each([
   ["state:exited", false],
   ["health:none", true],
   ["id:a71b", true],
+  ["host:harbor", true],
+  ["host:=harbor", false],
+  ["host:=HARBOR-1", true],
 ])("filter %j matches: %s", (text, want) => expect(matches(api, parseFilter(text))).toBe(want));
+
+test("a link filters for exactly one host", () => {
+  expect(only("host", "harbor-1")).toBe("host:=harbor-1");
+  expect(only("project", "a b")).toBe("project:a b");
+});
 
 test("a filter knows no inherited keys", () => {
   expect(parseFilter("constructor:x")).toEqual([{ value: "constructor:x", text: "constructor:x" }]);

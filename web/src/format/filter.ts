@@ -47,10 +47,18 @@ export function parseFilter(text: string): Term[] {
     });
 }
 
-/** Reports whether c has all of the words. */
+/** A filter for exactly this; words cannot be kept together, so that text with spaces is looked for. */
+export function only(key: string, value: string): string {
+  return `${key}:${/\s/.test(value) ? "" : "="}${value}`;
+}
+
+/** Reports whether c has all of the words. "host:=harbor-1" is the whole of it: not harbor-12. */
 export function matches(c: Filterable, terms: readonly Term[]): boolean {
   return terms.every(({ key, value }) => {
-    if (key !== undefined) return (keys[key]!(c) ?? "").toLowerCase().includes(value);
+    if (key !== undefined) {
+      const has = (keys[key]!(c) ?? "").toLowerCase();
+      return value.startsWith("=") ? has === value.slice(1) : has.includes(value);
+    }
     return Object.values(keys).some((read) => (read(c) ?? "").toLowerCase().includes(value));
   });
 }

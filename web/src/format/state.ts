@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Container } from "../api/types";
+import type { Container, Event } from "../api/types";
 
 /** The shapes of a state mark, worst last. */
 export type Mark = "ok" | "unknown" | "off" | "pause" | "warn" | "crit";
@@ -13,8 +13,14 @@ export interface Assessment {
 // Signals that people and orchestrators stop containers with: INT, KILL, TERM.
 const stopped = new Set([130, 137, 143]);
 
+// A container that was asked to stop has not failed, whatever code it chose. The
+// engine tells the death first and then that it has stopped.
+function asked(e: Event | undefined): boolean {
+  return e !== undefined && (e.kind === "stop" || (e.kind === "death" && /^(Ended|Killed) as asked/.test(e.text)));
+}
+
 /** The worst of a container's state and health, and the words for it. */
-export function assess(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" | "error">): Assessment {
+export function assess(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" | "error" | "lastEvent">): Assessment {
   switch (c.state) {
     case "running":
       if (c.health === "unhealthy") return { mark: "crit", words: "running, unhealthy" };
@@ -29,7 +35,7 @@ export function assess(c: Pick<Container, "state" | "health" | "exitCode" | "oom
     case "exited":
       if (c.oomKilled) return { mark: "crit", words: "out of memory" + exit(c.exitCode) };
       if (c.error) return { mark: "crit", words: c.error };
-      if (c.exitCode !== undefined && c.exitCode !== 0 && !stopped.has(c.exitCode)) return { mark: "crit", words: "failed" + exit(c.exitCode) };
+      if (c.exitCode !== undefined && c.exitCode !== 0 && !stopped.has(c.exitCode) && !asked(c.lastEvent)) return { mark: "crit", words: "failed" + exit(c.exitCode) };
       return { mark: "off", words: "stopped" + exit(c.exitCode) };
     case "dead":
       return { mark: "crit", words: "dead: the engine could not remove it" };

@@ -5,7 +5,7 @@ import { matches, type Term } from "../format/filter";
 import { needsAttention } from "../format/state";
 
 /** What a row is sorted by; a leading minus in the URL means greatest first. */
-export const columns = ["name", "cpu", "memory", "network", "restarts", "event"] as const;
+export const columns = ["name", "cpu", "memory", "network", "disk", "restarts", "event"] as const;
 export type Column = (typeof columns)[number];
 export interface Sort {
   by: Column;
@@ -49,6 +49,10 @@ export function inSegment(c: Container, segment: Segment): boolean {
   return c.state !== "gone";
 }
 
+function both(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
+}
+
 function measure({ info, now }: Arrangeable, by: Column): number | string | undefined {
   switch (by) {
     case "name":
@@ -58,7 +62,9 @@ function measure({ info, now }: Arrangeable, by: Column): number | string | unde
     case "memory":
       return now?.memory;
     case "network":
-      return now?.rx === undefined && now?.tx === undefined ? undefined : (now.rx ?? 0) + (now.tx ?? 0);
+      return both(now?.rx, now?.tx);
+    case "disk":
+      return both(now?.blkRead, now?.blkWrite);
     case "restarts":
       return info.restartCount ?? 0;
     case "event":

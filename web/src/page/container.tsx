@@ -3,8 +3,9 @@
 import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Detail, Event } from "../api/types";
+import type { Detail, Event, Now } from "../api/types";
 import { Stack } from "../chart/stack";
+import { only } from "../format/filter";
 import { nextSpan, type Range, zoom } from "../format/range";
 import { bytes, cores, count, plain, rate, size } from "../format/number";
 import { assess, exitWords, isUp } from "../format/state";
@@ -81,11 +82,11 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
       mainClass="cpage"
       crumb={
         <>
-          <a class="wide" href={`/?q=${encodeURIComponent("host:" + host)}`}>{show(host)}</a>
+          <a class="wide" href={`/?q=${encodeURIComponent(only("host", host))}`}>{show(host)}</a>
           <span class="wide">/</span>
           {project && (
             <>
-              <a href={`/?q=${encodeURIComponent("project:" + project)}`}>{show(project)}</a>
+              <a href={`/?q=${encodeURIComponent(`${only("host", host)} ${only("project", project)}`)}`}>{show(project)}</a>
               <span>/</span>
             </>
           )}
@@ -241,7 +242,7 @@ const notYet = "tallyman has no sample of it yet.";
 
 function Living({ data, d }: { data: ContainerData; d: Detail }) {
   const now = data.now;
-  const has = useComputed(() => (["cpu", "memory", "rx", "tx", "pids"] as const).filter((k) => now.value?.[k] !== undefined).join(" "));
+  const has = useComputed(() => (["cpu", "memory", "rx", "tx", "blkRead", "blkWrite", "pids"] as const).filter((k) => now.value?.[k] !== undefined).join(" "));
   const there = new Set(has.value.split(" "));
   const cpu = useComputed(() => cores(now.value?.cpu ?? 0));
   const memory = useComputed(() => bytes(now.value?.memory ?? 0).n);
@@ -251,23 +252,18 @@ function Living({ data, d }: { data: ContainerData; d: Detail }) {
     const limit = size(d.memoryLimit);
     return limit.endsWith(" " + unit) ? `of ${limit}` : `${unit} of ${limit}`;
   });
-  const tx = useComputed(() => rate(now.value?.tx ?? 0).n);
-  const txUnit = useComputed(() => rate(now.value?.tx ?? 0).unit);
-  const rx = useComputed(() => rate(now.value?.rx ?? 0).n);
-  const rxUnit = useComputed(() => rate(now.value?.rx ?? 0).unit);
   const pids = useComputed(() => count(now.value?.pids ?? 0));
-  if (d.disabled) return <Kpi name="Measured">no <small>label tallyman.enable=false</small></Kpi>;
+  if (d.disabled) return <Kpi name="Measured">no <small>label tallyman.enable=false, or include and exclude</small></Kpi>;
   const not = (what: string) => <NotKnown why={reasonFor(d.absent, what, notYet)} />;
   return (
     <>
       <Kpi name="CPU">{there.has("cpu") ? <>{cpu} <small>{d.cpuLimit ? `of ${plain(d.cpuLimit)} cores` : "cores, no limit"}</small></> : not("cpu")}</Kpi>
       <Kpi name="Memory">{there.has("memory") ? <>{memory} <small>{memoryUnit}</small></> : not("memory")}</Kpi>
       <Kpi name="Network" two>
-        {there.has("rx") || there.has("tx") ? (
-          <>
-            <span class="up"><span class="sr">sent</span></span> {tx} <small>{txUnit}</small> <span class="dn"><span class="sr">received</span></span> {rx} <small>{rxUnit}</small>
-          </>
-        ) : not("network")}
+        {there.has("rx") || there.has("tx") ? <><Flow now={now} of="tx" mark="up" word="sent" /> <Flow now={now} of="rx" mark="dn" word="received" /></> : not("network")}
+      </Kpi>
+      <Kpi name="Block IO" two>
+        {there.has("blkRead") || there.has("blkWrite") ? <><Flow now={now} of="blkWrite" mark="up" word="written" /> <Flow now={now} of="blkRead" mark="dn" word="read" /></> : not("block IO")}
       </Kpi>
       <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span></Kpi>
       <Kpi name="Health">{d.health ? <span class={d.health === "unhealthy" ? "crit" : ""}>{d.health}</span> : <small>no check</small>}</Kpi>
@@ -275,6 +271,17 @@ function Living({ data, d }: { data: ContainerData; d: Detail }) {
       <Kpi name={d.state === "running" ? "Runs for" : "State"}>
         {d.state !== "running" ? d.state : d.started ? <span title={iso(d.started)}>{span(clock.value - d.started)} <small class="wide">since {stamp(d.started, clock.value)}</small></span> : "–"}
       </Kpi>
+    </>
+  );
+}
+
+/** One direction of a flow, with an arrow for its word. */
+function Flow({ now, of, mark, word }: { now: ReadonlySignal<Now | undefined>; of: "tx" | "rx" | "blkRead" | "blkWrite"; mark: "up" | "dn"; word: string }) {
+  const n = useComputed(() => rate(now.value?.[of] ?? 0).n);
+  const unit = useComputed(() => rate(now.value?.[of] ?? 0).unit);
+  return (
+    <>
+      <span class={mark} title={word}><span class="sr">{word}</span></span> {n} <small>{unit}</small>
     </>
   );
 }

@@ -235,6 +235,8 @@ function valuesOf(n: Now, c: Container): Values {
   put("memoryLimit", c.memoryLimit);
   put("rx", n.rx);
   put("tx", n.tx);
+  put("blkRead", n.blkRead);
+  put("blkWrite", n.blkWrite);
   put("pids", n.pids);
   return out;
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import type { Detail } from "../api/types";
+import { useEffect } from "preact/hooks";
+import { servers } from "../api/client";
+import type { Detail, Engine } from "../api/types";
 import { plain, size } from "../format/number";
 import { assess, exitWords } from "../format/state";
 import { shortId, show } from "../format/text";
@@ -24,6 +27,8 @@ export function Facts({ d, now }: { d: Detail; now: number }) {
           {show(d.workload.split("/").join(" / "))}
           {instance > 0 && `, instance ${instance + 1}`}
         </Fact>
+        <Fact name="Host">{show(d.host)}</Fact>
+        {d.engine && <EngineFacts d={d} />}
         <Fact name="Name">{mono(d.name)}</Fact>
         <Fact name="Container"><span class="mono" title={d.id}>{shortId(d.id)}</span></Fact>
         <Fact name="Image">{mono(d.image)}</Fact>
@@ -92,6 +97,34 @@ export function Facts({ d, now }: { d: Detail; now: number }) {
           </dl>
         </section>
       )}
+    </>
+  );
+}
+
+const ways: Record<string, string> = { cgroup: "from files of its control group", api: "from the engine's API" };
+
+/** The engine and how numbers come from it; a container says only its name. */
+function EngineFacts({ d }: { d: Detail }) {
+  const engine = useSignal<Engine | undefined>(undefined);
+  useEffect(() => {
+    const stop = new AbortController();
+    servers(stop.signal).then(
+      (s) => {
+        engine.value = s.hosts?.find((h) => h.host === d.host && h.engine.name === d.engine)?.engine;
+      },
+      // The name is known without an answer; the rest stays away.
+      () => undefined,
+    );
+    return () => stop.abort();
+  }, [d.host, d.engine]);
+  const e = engine.value;
+  return (
+    <>
+      <Fact name="Engine">
+        {show(d.engine!)}
+        {e && <span class="dim">{e.version && ` Docker ${show(e.version)}`}{e.address && ` at ${show(e.address)}`}</span>}
+      </Fact>
+      {e?.collect && d.state !== "gone" && <Fact name="Numbers come">{ways[e.collect] ?? show(e.collect)}</Fact>}
     </>
   );
 }

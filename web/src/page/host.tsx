@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { computed, type ReadonlySignal } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { computed, type ReadonlySignal, useSignal } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Engine } from "../api/types";
 import { matches, type Term } from "../format/filter";
-import { bytes, bytesLike, cores, percent, plain, size } from "../format/number";
+import { bytes, bytesLike, cores, digits, percent, plain, size, strain } from "../format/number";
 import { localName, show } from "../format/text";
 import { iso, stamp } from "../format/time";
-import { clock, narrow } from "../part/clock";
+import { clock, narrow, roomy } from "../part/clock";
 import { Icon } from "../part/icon";
 import { containerHref, param, setParams } from "../part/place";
 import { NotKnown, Value } from "../part/value";
+import { lacks } from "./absences";
 import { arrange, clickSort, type Column, type Group, inSegment, keepOrder, type Segment, type Sort, writeSort } from "./arrange";
 import type { HostBlock, Row } from "./inventory";
 import { ContainerCard, ContainerRow } from "./row";
@@ -28,6 +29,8 @@ interface Props {
   beat: ReadonlySignal<number>;
   frozen: ReadonlySignal<boolean>;
   loading: boolean;
+  /** Whether all rows are drawn, also those far from the screen. */
+  whole: boolean;
 }
 
 const rowHeight = 35;
@@ -39,7 +42,7 @@ type Item = { group: Group<Row>; row?: undefined } | { group: Group<Row>; row: R
 
 /** One host: what eats it, then its containers by project. */
 export function HostSection(props: Props) {
-  const { block, segment, terms, sort, resort, beat, frozen, loading } = props;
+  const { block, segment, terms, sort, resort, beat, frozen, loading, whole } = props;
   const host = block.data.value;
   const engine = block.engine.value;
   const rows = block.rows.value;
@@ -65,12 +68,14 @@ export function HostSection(props: Props) {
 
   const cards = narrow.value;
   const body = useRef<HTMLDivElement>(null);
-  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : cards ? cardGroupHeight : groupHeight)));
+  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : cards ? cardGroupHeight : groupHeight)), whole);
 
   if (items.length === 0 && (terms.length > 0 || segment !== "all")) {
     const any = rows.some((r) => inSegment(r.info, segment) && matches(r.info, terms));
     if (!any) return null;
   }
+  // The host's name need not be said twice.
+  const where = show([engine.name !== host.host && `engine ${engine.name}`, engine.remote && engine.address].filter(Boolean).join(", "));
   const visible = items.slice(view.start, view.end);
   const rowIndex = (i: number) => view.start + i + 2;
 
@@ -82,15 +87,17 @@ export function HostSection(props: Props) {
             <span class={engine.up ? "dot ok" : "dot crit"} role="img" aria-label={engine.up ? "Docker answers" : "Docker does not answer"} />
             {show(host.host)}
           </h2>
-          <p class="sub">
+          <p class="sub" title={engineNote(engine)}>
             {[engine.version && `Docker ${show(engine.version)}`, host.cores && `${host.cores} cores`, host.memory && size(host.memory)].filter(Boolean).join(", ")}
           </p>
+          {where && <p class="sub ell" title={`engine ${show(engine.name)}, ${show(engine.address)}`}>{where}</p>}
         </div>
         <Eaten block={block} what="cpu" resort={resort} beat={beat} loading={loading} />
         <Eaten block={block} what="memory" resort={resort} beat={beat} loading={loading} />
-        <Cost block={block} />
+        <Figures block={block} />
       </header>
       {!engine.up && <Away host={host.host} engine={engine} />}
+      {engine.up && engine.collect === "api" && <ByApi rows={rows} />}
       <div ref={body}>
         {cards ? (
           <div class="cards">
@@ -111,6 +118,7 @@ export function HostSection(props: Props) {
               <col class="w-cpu" />
               <col class="w-memory" />
               <col class="w-net col-net" />
+              {roomy.value && <col class="w-net" />}
               <col class="w-restarts" />
               <col />
             </colgroup>
@@ -120,12 +128,13 @@ export function HostSection(props: Props) {
                 <Head sort={sort} by="cpu">CPU, cores</Head>
                 <Head sort={sort} by="memory">Memory</Head>
                 <Head sort={sort} by="network" class="col-net">Network</Head>
+                {roomy.value && <Head sort={sort} by="disk">Disk</Head>}
                 <Head sort={sort} by="restarts" class="num">Restarts</Head>
                 <Head sort={sort} by="event">Last event</Head>
               </tr>
             </thead>
             <tbody>
-              {view.before > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={6}><Spacer height={view.before} /></td></tr>}
+              {view.before > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.before} /></td></tr>}
               {visible.map((i, n) =>
                 i.row ? (
                   <ContainerRow key={i.row.info.id} row={i.row} index={rowIndex(n)} loading={loading} />
@@ -133,7 +142,7 @@ export function HostSection(props: Props) {
                   <GroupRow key={`g ${i.group.project}`} group={i.group} beat={beat} index={rowIndex(n)} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
                 ),
               )}
-              {view.after > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={6}><Spacer height={view.after} /></td></tr>}
+              {view.after > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.after} /></td></tr>}
             </tbody>
           </table>
         )}
@@ -197,6 +206,7 @@ function GroupRow({ group, beat, index, open, toggle }: { group: Group<Row>; bea
       <td class="sum"><b>{sums.cpu}</b></td>
       <td class="sum"><b>{sums.memory}</b><span class="u">{sums.unit}</span></td>
       <td class="col-net" />
+      {roomy.value && <td />}
       <td />
       <td />
     </tr>
@@ -228,37 +238,65 @@ function Away({ host, engine }: { host: string; engine: Engine }) {
     <p class="banner warn" role="status" title={engine.error ? show(engine.error) : undefined}>
       <span class="dot warn" />
       <span>
-        <b>{show(host)}: Docker has not answered{since ? ` since ${stamp(since, clock.peek())}` : ""}: {failure(engine)}.</b> History stays readable. tallyman keeps trying.
+        <b>{show(host)} has not answered{since ? ` since ${stamp(since, clock.peek())}` : ""}: {failure(engine)}.</b> History stays readable. tallyman keeps trying.
       </span>
     </p>
   );
 }
 
-function Cost({ block }: { block: HostBlock }) {
+function ByApi({ rows }: { rows: readonly Row[] }) {
+  const missing = lacks(rows.map((r) => r.data.value));
+  const [first] = missing;
+  return (
+    <p class="byapi" title={missing.map((a) => `${show(a.what)}: ${show(a.reason)}`).join("\n")}>
+      Numbers come from the engine's API{first && <>: no {missing.map((a) => show(a.what)).join(", ")}</>}. <a class="link" href="/doctor">Doctor</a> says why, and what would help.
+    </p>
+  );
+}
+
+/** What is known of the engine beside its version. */
+function engineNote(e: Engine): string {
+  return [
+    e.apiVersion && `API ${show(e.apiVersion)}`,
+    e.cgroupVersion && `control groups v${show(e.cgroupVersion)}${e.cgroupDriver ? `, ${show(e.cgroupDriver)}` : ""}`,
+    e.os && show(e.os),
+    e.kernel && `kernel ${show(e.kernel)}`,
+    e.up && e.since ? `answers since ${iso(e.since)}` : "",
+  ].filter(Boolean).join("\n");
+}
+
+/** The machine in figures, and what tallyman takes of it. Another machine's are not known, so they are not named. */
+function Figures({ block }: { block: HostBlock }) {
   const self = block.self.value;
-  const e = block.engine.value;
+  const engine = block.engine.value;
+  const disk = block.disk.value;
+  const load = block.load.value;
   const cost = [self?.cpu !== undefined && `${percent(self.cpu)} CPU`, self?.memory !== undefined && bytesText(self.memory)].filter(Boolean).join(", ");
   return (
-    <dl class="hn">
-      <dt>tallyman costs</dt>
-      <dd title="Share of one core, resident memory">{cost || <NotKnown why="tallyman has not measured itself yet." />}</dd>
-      {e.cgroupVersion && (
-        <>
-          <dt>Control groups</dt>
-          <dd>v{show(e.cgroupVersion)}{e.cgroupDriver ? `, ${show(e.cgroupDriver)}` : ""}</dd>
-        </>
+    <dl class={engine.remote && !disk && load === undefined ? "hn since" : "hn"}>
+      {disk && (
+        <div>
+          <dt class="ell" title={show(disk.mount)}>Disk {show(disk.mount)}</dt>
+          <dd class={strain(disk.used, disk.size)} title={`${bytesText(disk.used)} of ${size(disk.size)}, the fullest file system`}>{percent(disk.used / disk.size)}</dd>
+        </div>
       )}
-      {e.kernel && (
-        <>
-          <dt>Kernel</dt>
-          <dd class="ell" title={show(e.kernel)}>{show(e.kernel)}</dd>
-        </>
+      {load !== undefined && (
+        <div>
+          <dt>Load, 1 min</dt>
+          <dd title="Processes that run or wait, on the average of a minute">{digits(load)}</dd>
+        </div>
       )}
-      {e.up && e.since && (
-        <>
+      {!engine.remote && (
+        <div>
+          <dt>tallyman costs</dt>
+          <dd title="Share of one core, resident memory">{cost || <NotKnown why="tallyman has not measured itself yet." />}</dd>
+        </div>
+      )}
+      {engine.up && engine.since !== undefined && (
+        <div class="since">
           <dt>Docker answers since</dt>
-          <dd title={iso(e.since)}>{stamp(e.since, clock.peek())}</dd>
-        </>
+          <dd title={iso(engine.since)}>{stamp(engine.since, clock.peek())}</dd>
+        </div>
       )}
     </dl>
   );
@@ -290,6 +328,17 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   const used = what === "cpu" ? block.cpu.value : block.memoryUsed.value;
   const title = what === "cpu" ? "CPU" : "Memory";
 
+  // What nobody sees is not drawn each second.
+  const root = useRef<HTMLDivElement>(null);
+  const near = useSignal(true);
+  useEffect(() => {
+    const watch = new IntersectionObserver((seen) => {
+      near.value = seen.at(-1)!.isIntersecting;
+    });
+    watch.observe(root.current!);
+    return () => watch.disconnect();
+  }, []);
+
   // Who is in the bar is decided as often as rows are sorted; how wide the parts are follows each tick.
   const chosen = useMemo(() => {
     const top = (by: "cpu" | "memory") => [...rows].filter((r) => (r.now?.[by] ?? 0) > 0).sort((a, b) => (b.now?.[by] ?? 0) - (a.now?.[by] ?? 0)).slice(0, topMost);
@@ -303,7 +352,7 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
     return byMemory.map((row) => ({ row, color: color.get(row) ?? free.shift()! }));
   }, [rows, resort.value, what, loading]);
 
-  beat.value;
+  if (near.value) beat.value;
   let sum = 0;
   for (const r of rows) sum += r.now?.[what] ?? 0;
   const parts: Part[] = chosen.map(({ row, color }) => ({ key: row.info.id, label: fullName(row), short: show(localName(row.info.name, row.info.project)), href: containerHref(row.info), value: row.now?.[what] ?? 0, color }));
@@ -320,7 +369,7 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   const known = used ?? (loading ? undefined : sum);
 
   return (
-    <div class="eat">
+    <div ref={root} class="eat">
       <div class="top">
         <span class="mid">{title}</span>
         {known !== undefined && (

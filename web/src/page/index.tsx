@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { signal } from "@preact/signals";
-import { render } from "preact";
+import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { session } from "../api/client";
 import { startClock } from "../part/clock";
@@ -10,7 +10,6 @@ import { listen } from "../part/keys";
 import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
 import { applyTheme } from "../part/theme";
-import type { ContainerPage } from "./container";
 import { NotFound } from "./notfound";
 import { ServersPage } from "./servers";
 import "../style/tokens.css";
@@ -18,50 +17,54 @@ import "../style/base.css";
 import "../style/frame.css";
 import "../style/servers.css";
 
-const container = signal<typeof ContainerPage | undefined>(undefined);
-
-const missing = signal(false);
-
-// The charts come with the first container that is opened.
-function loadContainer(): void {
-  missing.value = false;
-  import("./container").then(
-    (m) => {
-      container.value = m.ContainerPage;
-    },
-    () => {
-      missing.value = true;
-    },
-  );
+/** A page whose code comes when it is first opened. */
+function later<P extends object>(title: string, load: () => Promise<ComponentType<P>>) {
+  const page = signal<{ Page?: ComponentType<P>; missing?: boolean }>({});
+  const start = () => {
+    page.value = {};
+    load().then(
+      (Page) => {
+        page.value = { Page };
+      },
+      () => {
+        page.value = { missing: true };
+      },
+    );
+  };
+  function Waiting() {
+    useEffect(start, []);
+    return (
+      <Frame title={title} crumb={<b>{title}</b>} range={null} mainClass="pad">
+        {page.value.missing && (
+          <section class="empty">
+            <h1>This page could not be loaded</h1>
+            <p>tallyman does not answer.</p>
+            <p>
+              <button type="button" class="btn" onClick={start}>Try again</button>
+            </p>
+          </section>
+        )}
+      </Frame>
+    );
+  }
+  return function Later(props: P) {
+    const { Page } = page.value;
+    return Page ? <Page {...props} /> : <Waiting />;
+  };
 }
 
-function Loading() {
-  useEffect(loadContainer, []);
-  return (
-    <Frame title="Container" crumb={<b>Container</b>} range={null} mainClass="pad">
-      {missing.value && (
-        <section class="empty">
-          <h1>This page could not be loaded</h1>
-          <p>tallyman does not answer.</p>
-          <p>
-            <button type="button" class="btn" onClick={loadContainer}>Try again</button>
-          </p>
-        </section>
-      )}
-    </Frame>
-  );
-}
+const ContainerPage = later("Container", () => import("./container").then((m) => m.ContainerPage));
+const DoctorPage = later("Doctor", () => import("./doctor").then((m) => m.DoctorPage));
 
 function App() {
   const { path, params } = place.value;
   if (path === "/") return <ServersPage />;
+  if (path === "/doctor") return <DoctorPage />;
   const host = params.get("host");
   const workload = params.get("workload");
   if (path === "/container" && host && workload) {
     const id = params.get("id") ?? undefined;
-    const Page = container.value;
-    if (!Page) return <Loading />;
-    return <Page key={`${host} ${workload} ${id}`} host={host} workload={workload} id={id} />;
+    return <ContainerPage key={`${host} ${workload} ${id}`} host={host} workload={workload} id={id} />;
   }
   return <NotFound />;
 }

@@ -2,7 +2,7 @@
 
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import { namesKey } from "../api/client";
-import type { Container, Cost, Engine, Event, Host, Now, Servers, Tick } from "../api/types";
+import type { Container, Cost, Engine, Event, Host, HostFigures, Now, Servers, Tick } from "../api/types";
 import { bytes, cores, rate, strain } from "../format/number";
 import { day } from "../format/time";
 
@@ -29,6 +29,10 @@ export class Row {
   readonly txUnit: ReadonlySignal<string>;
   readonly rxText: ReadonlySignal<string>;
   readonly rxUnit: ReadonlySignal<string>;
+  readonly writeText: ReadonlySignal<string>;
+  readonly writeUnit: ReadonlySignal<string>;
+  readonly readText: ReadonlySignal<string>;
+  readonly readUnit: ReadonlySignal<string>;
   /** Which values there are; a row is rendered again only when that changes. */
   readonly has: ReadonlySignal<string>;
   readonly cpuSpark;
@@ -55,7 +59,11 @@ export class Row {
     this.txUnit = computed(() => rate(now.value?.tx ?? 0).unit);
     this.rxText = computed(() => rate(now.value?.rx ?? 0).n);
     this.rxUnit = computed(() => rate(now.value?.rx ?? 0).unit);
-    this.has = computed(() => (["cpu", "memory", "rx", "tx"] as const).filter((k) => now.value?.[k] !== undefined).join(" "));
+    this.writeText = computed(() => rate(now.value?.blkWrite ?? 0).n);
+    this.writeUnit = computed(() => rate(now.value?.blkWrite ?? 0).unit);
+    this.readText = computed(() => rate(now.value?.blkRead ?? 0).n);
+    this.readUnit = computed(() => rate(now.value?.blkRead ?? 0).unit);
+    this.has = computed(() => (["cpu", "memory", "rx", "tx", "blkRead", "blkWrite"] as const).filter((k) => now.value?.[k] !== undefined).join(" "));
     this.cpuSpark = signal<(number | null)[]>(c.spark?.cpu ?? []);
     this.memorySpark = signal<(number | null)[]>(c.spark?.memory ?? []);
   }
@@ -114,6 +122,8 @@ export class HostBlock {
   readonly engine;
   readonly cpu;
   readonly memoryUsed;
+  readonly load;
+  readonly disk;
   readonly self;
   readonly rows = signal<Row[]>([]);
 
@@ -123,16 +133,40 @@ export class HostBlock {
     this.engine = signal<Engine>(h.engine);
     this.cpu = signal(h.cpu);
     this.memoryUsed = signal(h.memoryUsed);
+    this.load = signal(h.load1);
+    this.disk = signal<Disk | undefined>(diskOf(h));
     this.self = signal<Cost | undefined>(h.self);
   }
 
   update(h: Host): void {
     this.data.value = h;
     this.engine.value = h.engine;
-    this.cpu.value = h.cpu;
-    this.memoryUsed.value = h.memoryUsed;
+    this.figures(h);
     this.self.value = h.self;
   }
+
+  /** Takes over the values of a second. */
+  figures(h: HostFigures): void {
+    this.cpu.value = h.cpu;
+    this.memoryUsed.value = h.memoryUsed;
+    this.load.value = h.load1;
+    const disk = diskOf(h);
+    const before = this.disk.peek();
+    // The same values are no change; an object would be one each second.
+    if (disk?.used !== before?.used || disk?.size !== before?.size || disk?.mount !== before?.mount) this.disk.value = disk;
+    if (h.self) this.self.value = h.self;
+  }
+}
+
+/** The fullest file system of a host. */
+export interface Disk {
+  used: number;
+  size: number;
+  mount: string;
+}
+
+function diskOf(h: HostFigures): Disk | undefined {
+  return h.diskUsed !== undefined && h.diskSize ? { used: h.diskUsed, size: h.diskSize, mount: h.diskMount ?? "" } : undefined;
 }
 
 /** All hosts and containers of the Servers page, kept up to date by the stream. */
@@ -144,7 +178,8 @@ export class Inventory {
   readonly changed = signal(0);
   /** Rises with every tick, for sums over rows. */
   readonly beat = signal(0);
-  private readonly rows = new Map<string, Row>();
+  // By id. Two engines may be one under two addresses: then a container has a row in each block.
+  private readonly rows = new Map<string, Row[]>();
 
   snapshot(s: Servers): void {
     batch(() => {
@@ -162,42 +197,48 @@ export class Inventory {
 
   private fill(hosts: Host[]): void {
     const before = new Map(this.hosts.peek().map((h) => [h.key, h]));
-    const seen = new Set<string>();
+    const seen = new Set<Row>();
     this.hosts.value = hosts.map((h) => {
       const block = before.get(keyOf(h)) ?? new HostBlock(h);
       block.update(h);
       block.rows.value = h.containers.map((c) => {
-        seen.add(c.id);
-        return this.row(c);
+        const row = this.row(c);
+        seen.add(row);
+        return row;
       });
       return block;
     });
-    for (const id of this.rows.keys()) if (!seen.has(id)) this.rows.delete(id);
+    for (const [id, rows] of this.rows) {
+      const left = rows.filter((r) => seen.has(r));
+      if (left.length > 0) this.rows.set(id, left);
+      else this.rows.delete(id);
+    }
     this.changed.value++;
     this.beat.value++;
   }
 
   private row(c: Container): Row {
-    const known = this.rows.get(c.id);
+    const known = this.find(c.id, c.host);
     if (known) {
       known.update(c);
       return known;
     }
     const made = new Row(c);
-    this.rows.set(c.id, made);
+    this.rows.set(c.id, [...(this.rows.get(c.id) ?? []), made]);
     return made;
+  }
+
+  private find(id: string, host: string | undefined): Row | undefined {
+    return this.rows.get(id)?.find((r) => !host || r.info.host === host);
   }
 
   tick(t: Tick): void {
     batch(() => {
       for (const block of this.hosts.peek()) {
         const h = t.hosts?.[block.data.peek().host];
-        if (!h) continue;
-        block.cpu.value = h.cpu;
-        block.memoryUsed.value = h.memoryUsed;
-        if (h.self) block.self.value = h.self;
+        if (h) block.figures(h);
       }
-      for (const [id, now] of Object.entries(t.now ?? {})) this.rows.get(id)?.tick(now, t.time);
+      for (const [id, now] of Object.entries(t.now ?? {})) for (const row of this.rows.get(id) ?? []) row.tick(now, t.time);
       this.beat.value++;
     });
   }
@@ -206,7 +247,7 @@ export class Inventory {
     const block = this.hosts.peek().find((h) => h.data.peek().host === c.host && (c.engine === undefined || h.engine.peek().name === c.engine));
     if (!block) return;
     batch(() => {
-      const isNew = !this.rows.has(c.id);
+      const isNew = !this.find(c.id, c.host);
       const row = this.row(c);
       if (isNew) block.rows.value = [...block.rows.peek(), row];
       this.changed.value++;
@@ -214,7 +255,7 @@ export class Inventory {
   }
 
   event(e: Event): void {
-    const row = e.actor ? this.rows.get(e.actor) : undefined;
+    const row = e.actor ? this.find(e.actor, e.host) : undefined;
     if (row && (row.info.lastEvent?.time ?? 0) <= e.time) row.data.value = { ...row.info, lastEvent: e };
   }
 
@@ -230,8 +271,8 @@ const namesMost = 300;
 function keepNames(s: Servers): void {
   const hosts = (s.hosts ?? []).map(({ host, engine, containers }) => ({
     host,
-    engine: { name: engine.name, address: engine.address, up: true, version: engine.version },
-    containers: containers.filter((c) => c.state !== "gone").slice(0, namesMost).map(({ id, name, image, workload, project, origin, state }) => ({ id, name, image, host, workload, project, origin, state })),
+    engine: { name: engine.name, address: engine.address, up: true, version: engine.version, remote: engine.remote },
+    containers: containers.filter((c) => c.state !== "gone").slice(0, namesMost).map(({ id, name, image, engine, workload, project, origin, state }) => ({ id, name, image, host, engine, workload, project, origin, state })),
   }));
   try {
     localStorage.setItem(namesKey, JSON.stringify({ time: Date.now(), hosts }));

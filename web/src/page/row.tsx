@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { ReadonlySignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Container } from "../api/types";
@@ -7,7 +8,7 @@ import { plain, size } from "../format/number";
 import { assess, isUp } from "../format/state";
 import { localName, shortImage, show } from "../format/text";
 import { iso, stamp } from "../format/time";
-import { clock } from "../part/clock";
+import { clock, roomy } from "../part/clock";
 import { containerHref, go } from "../part/place";
 import { Spark } from "../part/spark";
 import { Ago, Bar, NotKnown, reasonFor, StateMark } from "../part/value";
@@ -76,10 +77,11 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
       ) : (
         <>
           <td class="over">
-            <span class="sum">{loading ? "" : c.disabled ? <span title="It has the label tallyman.enable=false">not measured</span> : history(c)}</span>
+            <span class="sum">{loading ? "" : c.disabled ? <span title="It has the label tallyman.enable=false, or the settings include and exclude leave it out">not measured</span> : history(c)}</span>
           </td>
           <td />
           <td class="col-net" />
+          {roomy.value && <td />}
         </>
       )}
       <td class={`num ${c.restartCount ? "crit b" : "dim"}`}>{loading ? "" : (c.restartCount ?? 0)}</td>
@@ -128,14 +130,36 @@ function Values({ row, c }: { row: Row; c: Container }) {
       <td class="two col-net">
         {has.has("rx") || has.has("tx") ? (
           <>
-            <div><span class="up" title="sent" /><span><span class="sr">sent </span>{row.txText}<span class="u">{row.txUnit}</span></span></div>
-            <div><span class="dn" title="received" /><span><span class="sr">received </span>{row.rxText}<span class="u">{row.rxUnit}</span></span></div>
+            <Flow mark="up" word="sent" n={row.txText} unit={row.txUnit} />
+            <Flow mark="dn" word="received" n={row.rxText} unit={row.rxUnit} />
           </>
         ) : (
           <NotKnown why={reasonFor(c.absent, "network", why)} />
         )}
       </td>
+      {roomy.value && (
+        <td class="two">
+          {has.has("blkRead") || has.has("blkWrite") ? (
+            <>
+              <Flow mark="up" word="written" n={row.writeText} unit={row.writeUnit} />
+              <Flow mark="dn" word="read" n={row.readText} unit={row.readUnit} />
+            </>
+          ) : (
+            <NotKnown why={reasonFor(c.absent, "block IO", why)} />
+          )}
+        </td>
+      )}
     </>
+  );
+}
+
+/** One direction of a flow, with an arrow for its word. */
+function Flow({ mark, word, n, unit }: { mark: "up" | "dn"; word: string; n: ReadonlySignal<string>; unit: ReadonlySignal<string> }) {
+  return (
+    <div>
+      <span class={mark} title={word} />
+      <span><span class="sr">{word} </span>{n}<span class="u">{unit}</span></span>
+    </div>
   );
 }
 

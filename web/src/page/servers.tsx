@@ -18,6 +18,7 @@ import { LiveButton } from "../part/rangecontrol";
 import { columns, inSegment, readSort, type Segment, writeSort } from "./arrange";
 import { HostSection } from "./host";
 import { Inventory, type Row } from "./inventory";
+import { wholeUpTo } from "./window";
 
 // Rows change places at most this often, and never under pointer or focus.
 const resortEvery = 5000;
@@ -152,7 +153,7 @@ export function ServersPage() {
               <select class="btn" aria-label="Sort by" value={writeSort(sort) || "-cpu"} onChange={(e) => setParams({ sort: writeSort(readSort(e.currentTarget.value)) })}>
                 {columns.map((c) => {
                   const value = c === "name" ? c : "-" + c;
-                  return <option key={c} value={value}>{{ name: "Name", cpu: "CPU ↓", memory: "Mem ↓", network: "Net ↓", restarts: "Restarts ↓", event: "Event ↓" }[c]}</option>;
+                  return <option key={c} value={value}>{{ name: "Name", cpu: "CPU ↓", memory: "Mem ↓", network: "Net ↓", disk: "Disk ↓", restarts: "Restarts ↓", event: "Event ↓" }[c]}</option>;
                 })}
               </select>
             )}
@@ -166,7 +167,7 @@ export function ServersPage() {
           >
             {loading && blocks.length === 0 && waited.value && <Skeleton />}
             {blocks.map((b) => (
-              <HostSection key={b.key} block={b} segment={segment} terms={terms} sort={sort} resort={resort} beat={inventory.beat} frozen={frozen} loading={loading} />
+              <HostSection key={b.key} block={b} segment={segment} terms={terms} sort={sort} resort={resort} beat={inventory.beat} frozen={frozen} loading={loading} whole={total <= wholeUpTo} />
             ))}
           </div>
           {!loading && <NoMatch words={terms.map((t) => t.text)} segment={segment} matching={matching(rows, segment, terms)} total={total} />}
@@ -222,16 +223,35 @@ function NoMatch({ words, segment, matching, total }: { words: string[]; segment
 }
 
 function Empty({ blocks }: { blocks: { host: string; up: boolean; version?: string; address: string }[] }) {
-  const down = blocks.find((b) => !b.up);
+  const down = blocks.filter((b) => !b.up);
+  const [first] = down;
+  const up = blocks.filter((b) => b.up);
+  const answers = (b: (typeof blocks)[number]) => `${show(b.host)} answers${b.version ? ` (Docker ${show(b.version)})` : ""}`;
   return (
     <section class="empty">
-      <h2>{down ? "Docker does not answer" : "No container runs here yet"}</h2>
-      <p>
-        {down
-          ? `${show(down.host)} has no answer from ${show(down.address)}. tallyman keeps trying; containers show up as soon as it answers.`
-          : `${blocks.map((b) => `${show(b.host)} answers${b.version ? ` (Docker ${show(b.version)})` : ""}`).join(", ") || "tallyman answers"}. A container shows up on this page within a second of its start.`}
-      </p>
-      <pre class="mono">{down ? "docker info" : "docker run -d --name hello nginx"}</pre>
+      {blocks.length === 0 ? (
+        <>
+          <h2>No engine is configured</h2>
+          <p>tallyman answers, but it was not told of any Docker engine. Give it the engine's socket and start it again.</p>
+          <pre class="mono" tabIndex={0}>docker run -v /var/run/docker.sock:/var/run/docker.sock:ro …</pre>
+        </>
+      ) : first ? (
+        <>
+          <h2>{down.length === 1 ? "Docker does not answer" : `${down.length} engines do not answer`}</h2>
+          <p>
+            {show(first.host)} has no answer from {show(first.address)}{down.length > 1 && `, and ${counted(down.length - 1, "other")} neither`}. tallyman keeps trying; containers show up as soon as it answers.
+            {up.length > 0 && ` ${up.length === 1 ? answers(up[0]!) : `${up.length} others answer`}, without any container.`}
+          </p>
+          <pre class="mono" tabIndex={0}>docker info</pre>
+        </>
+      ) : (
+        <>
+          <h2>No container runs here yet</h2>
+          <p>{up.length <= 3 ? up.map(answers).join(", ") : `${up.length} hosts answer`}. A container shows up on this page within a second of its start.</p>
+          <pre class="mono" tabIndex={0}>docker run -d --name hello nginx</pre>
+        </>
+      )}
+      <p>Not what you expected? <a class="link" href="/doctor">Doctor</a> tells which engines tallyman can see.</p>
     </section>
   );
 }

@@ -69,6 +69,21 @@ const network: TrackSpec = {
   ],
 };
 
+const blockIO: TrackSpec = {
+  id: "blkio",
+  title: "Block IO",
+  height: 84,
+  base: "binary",
+  least: 1024,
+  tick: (v) => size(v) + "/s",
+  value: rate,
+  mirror: true,
+  lines: [
+    { series: "blkWrite", name: "written", color: "c1", kind: "area" },
+    { series: "blkRead", name: "read", color: "c2", kind: "down" },
+  ],
+};
+
 const faults = (id: string, title: string, sent: "txErrors" | "txDropped", received: "rxErrors" | "rxDropped"): TrackSpec => ({
   id,
   title,
@@ -100,5 +115,6 @@ export function sections(why: (what: string, otherwise: string) => string): Sect
       ...of(network),
       more: { label: "errors, drops", sections: [of(errors, "network"), of(drops, "network")] },
     },
+    of(blockIO, "block IO"),
   ];
 }

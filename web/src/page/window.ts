@@ -3,9 +3,9 @@
 import type { RefObject } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
-// Up to this many rows a list is drawn whole. Beyond, what is far from the screen costs more than it gives:
+// Up to this many rows all lists of a page are drawn whole. Beyond, what is far from the screen costs more than it gives:
 // a tick walks all that is drawn to paint it, and 100 live rows took twice the processor that 50 take.
-const wholeUpTo = 60;
+export const wholeUpTo = 60;
 const spare = 400;
 
 /** The rows of a long list that are near the screen, and the height of those before and after. */
@@ -29,9 +29,8 @@ export function part(heights: readonly number[], top: number, bottom: number): V
   return { start, end, before, after };
 }
 
-/** Follows the scrolling of main and says which rows of a list to draw. */
-export function useWindow(body: RefObject<HTMLElement | null>, heights: readonly number[]): View {
-  const whole = heights.length <= wholeUpTo;
+/** Follows the scrolling of main and says which rows of a list to draw, unless the whole of it is wanted. */
+export function useWindow(body: RefObject<HTMLElement | null>, heights: readonly number[], whole: boolean): View {
   const [span, setSpan] = useState<[number, number]>([0, 2000]);
   const at = useRef(span);
 
@@ -54,7 +53,11 @@ export function useWindow(body: RefObject<HTMLElement | null>, heights: readonly
     look();
     main.addEventListener("scroll", soon, { passive: true });
     addEventListener("resize", soon);
+    // Lists above this one grow and shrink.
+    const watch = new ResizeObserver(look);
+    for (const child of main.children) watch.observe(child);
     return () => {
+      watch.disconnect();
       cancelAnimationFrame(frame);
       main.removeEventListener("scroll", soon);
       removeEventListener("resize", soon);

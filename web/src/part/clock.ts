@@ -9,6 +9,10 @@ export const clock = signal(Date.now());
 const phone = matchMedia("(max-width: 760px)");
 export const narrow = signal(phone.matches);
 
+/** Whether it is so wide that tables have room for more columns. */
+const broad = matchMedia("(min-width: 1600px)");
+export const roomy = signal(broad.matches);
+
 export function startClock(): void {
   let timer = 0;
   const run = () => {
@@ -22,6 +26,9 @@ export function startClock(): void {
   document.addEventListener("visibilitychange", run);
   phone.addEventListener("change", () => {
     narrow.value = phone.matches;
+  });
+  broad.addEventListener("change", () => {
+    roomy.value = broad.matches;
   });
   run();
 }

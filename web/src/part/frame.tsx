@@ -11,7 +11,7 @@ import { Icon } from "./icon";
 import { everywhere, KeyMap, openKeyMap } from "./keymap";
 import { useKeys } from "./keys";
 import { notice } from "./notice";
-import { auth, pages } from "./pages";
+import { auth, type Page, pages } from "./pages";
 import { openPalette, Palette } from "./palette";
 import { go, place } from "./place";
 import { switchTheme, theme } from "./theme";
@@ -77,17 +77,18 @@ export function Frame(props: { title: string; crumb: ComponentChildren; range: C
 
 function Rail() {
   const path = place.value.path;
+  const entry = (p: Page) => (
+    <a key={p.href} class="nav" href={p.href} aria-current={p.holds(path) ? "page" : undefined}>
+      <Icon name={p.icon} />
+      {p.label}
+    </a>
+  );
   return (
     <nav class="rail" aria-label="Main">
       <a class="brand" href="/" aria-label="tallyman, start page">
         <Icon name="tally" />
       </a>
-      {pages.map((p) => (
-        <a key={p.href} class="nav" href={p.href} aria-current={p.holds(path) ? "page" : undefined}>
-          <Icon name={p.icon} />
-          {p.label}
-        </a>
-      ))}
+      {pages.filter((p) => !p.foot).map(entry)}
       {narrow.value && (
         <button type="button" class="nav" aria-haspopup="dialog" onClick={openPalette}>
           <Icon name="search" />
@@ -101,6 +102,7 @@ function Rail() {
         </button>
       )}
       <span class="end" />
+      {pages.filter((p) => p.foot).map(entry)}
       <button type="button" class="nav wide" aria-haspopup="dialog" onClick={openKeyMap}>
         <Icon name="keys" />
         Keys

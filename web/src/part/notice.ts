@@ -8,17 +8,30 @@ export const notice = signal("");
 let noticeEnd = 0;
 
 /** Copies text and says so. */
-export async function copy(text: string): Promise<void> {
-  let said = "Link copied";
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // Without HTTPS a browser lends no clipboard: the address bar still holds the link.
-    said = "The browser does not allow copying here; copy the address instead";
-  }
-  notice.value = said;
+export async function copy(text: string, done = "Link copied", instead = "copy the address instead"): Promise<void> {
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  notice.value = copied || copyOld(text) ? done : `The browser does not allow copying here; ${instead}`;
   clearTimeout(noticeEnd);
   noticeEnd = window.setTimeout(() => {
     notice.value = "";
   }, 4000);
+}
+
+// Without HTTPS a browser lends no clipboard, but it copies what is selected.
+function copyOld(text: string): boolean {
+  const before = document.activeElement as HTMLElement | null;
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "sr";
+  document.body.append(field);
+  field.select();
+  let done = false;
+  try {
+    done = document.execCommand("copy");
+  } catch {
+    // It may be forbidden, too.
+  }
+  field.remove();
+  before?.focus();
+  return done;
 }

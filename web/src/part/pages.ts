@@ -12,10 +12,15 @@ export interface Page {
   key: string;
   /** Whether a path lies under this page. */
   holds(path: string): boolean;
+  /** It stands at the foot of the rail. */
+  foot?: boolean;
 }
 
 /** The pages there are; the rail, the palette and the keys follow from it. */
-export const pages: readonly Page[] = [{ href: "/", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/" || path === "/container" }];
+export const pages: readonly Page[] = [
+  { href: "/", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/" || path === "/container" },
+  { href: "/doctor", label: "Doctor", icon: "doctor", key: "d", holds: (path) => path === "/doctor", foot: true },
+];
 
 /** What the server said of the session; the frame warns when no login is asked for. */
 export const auth = signal(true);

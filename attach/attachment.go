@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"tallyman"
+)
+
+// attachment is a target that is watched, or should be.
+type attachment struct {
+	target *tallyman.Target
+	// failed are the sources that could not attach it, with the reason.
+	failed map[string]error
+	// by are the sources that have taken the place of others.
+	by      []source
+	tries   int
+	retryAt time.Time
+}
+
+// Replaced says that a source has taken the place of another for a container.
+type Replaced struct {
+	// By is the source that does, Reason why the other could not.
+	By, Reason string
+}
+
+// errForced stands for a source that the configuration does not want.
+var errForced = errors.New("the setting collect asks for the engine's API")
+
+func newAttachment(t *tallyman.Target) *attachment {
+	return &attachment{target: t, failed: map[string]error{}, retryAt: time.Now().Add(retryFirst)}
+}
+
+func (s *Supervisor) attach(c *tallyman.Container) {
+	a := newAttachment(s.containerTarget(c))
+	s.attached[c.ID] = a
+	s.unread = true
+	s.attachTo(a)
+}
+
+func (s *Supervisor) attachTo(a *attachment) {
+	room := s.room(a)
+	for _, src := range s.watching(a) {
+		switch {
+		case len(src.kind.Instead) > 0:
+		case s.engine(a).API && s.isReplaceable(src.kind.Name):
+			a.failed[src.kind.Name] = errForced
+		case room != nil:
+			a.failed[src.kind.Name] = room
+		default:
+			s.try(a, src)
+		}
+	}
+	s.replace(a)
+	s.note(a)
+}
+
+// errNoRoom is wrapped by the reason why nothing more can be opened.
+type errNoRoom struct{ error }
+
+// room is why a container cannot be watched for want of descriptors, nil when
+// it can.
+func (s *Supervisor) room(a *attachment) error {
+	if a.target.Container == nil || s.o.Room == nil {
+		return nil
+	}
+	if err := s.o.Room(); err != nil {
+		return errNoRoom{err}
+	}
+	return nil
+}
+
+// watching are the sources that watch targets of this kind.
+func (s *Supervisor) watching(a *attachment) []source {
+	var out []source
+	for _, src := range s.sources {
+		if src.kind.Watches(a.target.Kind) {
+			out = append(out, src)
+		}
+	}
+	return out
+}
+
+// engine is what is known of the target's engine.
+func (s *Supervisor) engine(a *attachment) Engine {
+	if a.target.Container == nil {
+		return Engine{}
+	}
+	return s.o.Engines[a.target.Container.Engine]
+}
+
+func (s *Supervisor) isReplaceable(name string) bool {
+	return slices.ContainsFunc(s.sources, func(src source) bool { return slices.Contains(src.kind.Instead, name) })
+}
+
+func (s *Supervisor) source(name string) (source, bool) {
+	i := slices.IndexFunc(s.sources, func(src source) bool { return src.kind.Name == name })
+	if i < 0 {
+		return source{}, false
+	}
+	return s.sources[i], true
+}
+
+func (s *Supervisor) try(a *attachment, src source) {
+	err := src.Attach(a.target)
+	if err == nil {
+		delete(a.failed, src.kind.Name)
+		return
+	}
+	before := a.failed[src.kind.Name]
+	a.failed[src.kind.Name] = err
+	if !errors.Is(err, tallyman.ErrGone) && (before == nil || before.Error() != err.Error()) {
+		s.o.Log.Warn("cannot watch; trying again each minute", "source", src.kind.Name, string(a.target.Kind), name(a.target), "err", err)
+	}
+}
+
+// name is what people call a target.
+func name(t *tallyman.Target) string {
+	if t.Container != nil {
+		return t.Container.Name
+	}
+	return t.ID
+}
+
+// replace attaches a target to the sources that take the place of one that
+// cannot reach it, and gives it back to one that can again.
+func (s *Supervisor) replace(a *attachment) {
+	for _, src := range s.watching(a) {
+		if len(src.kind.Instead) == 0 {
+			continue
+		}
+		main := src.kind.Instead[0]
+		_, made := s.source(main)
+		_, noRoom := errors.AsType[errNoRoom](a.failed[main])
+		wanted := !made || a.failed[main] != nil && !noRoom
+		engine := s.engine(a)
+		switch active := a.isBy(src); {
+		case wanted && !active && (engine.Remote || engine.API || a.tries > 0):
+			for _, name := range src.kind.Instead[1:] {
+				if other, ok := s.source(name); ok && a.failed[name] == nil {
+					other.Detach(a.target)
+				}
+			}
+			s.try(a, src)
+			if a.failed[src.kind.Name] == nil {
+				a.by = append(a.by, src)
+				a.retryAt = time.Now().Add(noteAfter) // what it lacks is known with its first answer
+				s.unread = true
+			}
+		case !wanted && active:
+			src.Detach(a.target)
+			a.by = slices.DeleteFunc(a.by, func(b source) bool { return b.kind.Name == src.kind.Name })
+			for _, name := range src.kind.Instead[1:] {
+				if other, ok := s.source(name); ok {
+					s.try(a, other)
+				}
+			}
+		}
+	}
+}
+
+// isBy reports whether src has taken the place of another.
+func (a *attachment) isBy(src source) bool {
+	return slices.ContainsFunc(a.by, func(b source) bool { return b.kind.Name == src.kind.Name })
+}
+
+// left reports whether the target is left to another source by the one called
+// name, which is not the one whose success takes it back.
+func (a *attachment) left(name string) bool {
+	return slices.ContainsFunc(a.by, func(b source) bool { return slices.Contains(b.kind.Instead[1:], name) })
+}
+
+func (s *Supervisor) detach(a *attachment) {
+	for _, src := range s.watching(a) {
+		src.Detach(a.target)
+	}
+	delete(s.attached, a.target.ID)
+	s.mu.Lock()
+	delete(s.absent, a.target.ID)
+	delete(s.instead, a.target.ID)
+	s.mu.Unlock()
+}
+
+// retry tries again what could not be attached, and asks what is absent now.
+func (s *Supervisor) retry(now time.Time) {
+	for _, a := range slices.Concat(s.fixed, slices.Collect(maps.Values(s.attached))) {
+		if now.Before(a.retryAt) {
+			continue
+		}
+		a.retryAt = now.Add(retryEvery)
+		if len(a.failed) > 0 {
+			a.tries++
+		}
+		var again []source
+		for _, src := range s.watching(a) {
+			err := a.failed[src.kind.Name]
+			if err != nil && !errors.Is(err, errForced) && len(src.kind.Instead) == 0 && !a.left(src.kind.Name) {
+				again = append(again, src)
+			}
+		}
+		// Room is asked for only when there is something to open: it counts all
+		// descriptors.
+		if len(again) > 0 && s.room(a) == nil {
+			for _, src := range again {
+				s.try(a, src)
+			}
+		}
+		s.replace(a)
+		s.note(a)
+	}
+}
+
+// note writes down what is absent of a target.
+func (s *Supervisor) note(a *attachment) {
+	covered := map[string]bool{}
+	var instead *Replaced
+	for _, b := range a.by {
+		for _, name := range b.kind.Instead {
+			covered[name] = true
+		}
+		instead = &Replaced{By: b.kind.Name, Reason: s.whyNot(a, b.kind.Instead[0])}
+	}
+	var absent []tallyman.Absence
+	for _, m := range s.missing {
+		if m.kind.Watches(a.target.Kind) && !covered[m.kind.Name] {
+			absent = append(absent, tallyman.Absence{What: m.kind.Name, Reason: m.kind.Summary + ": " + m.err.Error()})
+		}
+	}
+	for _, src := range s.watching(a) {
+		active := len(src.kind.Instead) == 0 || a.isBy(src)
+		switch e, ok := src.Source.(tallyman.Absentee); {
+		case covered[src.kind.Name]:
+		case a.failed[src.kind.Name] != nil:
+			absent = append(absent, tallyman.Absence{What: src.kind.Name, Reason: s.whyNot(a, src.kind.Name)})
+		case ok && active:
+			absent = append(absent, e.Absences(a.target)...)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.absent, a.target.ID)
+	delete(s.instead, a.target.ID)
+	if len(absent) > 0 {
+		s.absent[a.target.ID] = absent
+	}
+	if instead != nil {
+		s.instead[a.target.ID] = *instead
+	}
+}
+
+// whyNot is why the source called name does not watch a target.
+func (s *Supervisor) whyNot(a *attachment, name string) string {
+	for _, m := range s.missing {
+		if m.kind.Name == name {
+			return m.err.Error()
+		}
+	}
+	err := a.failed[name]
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, tallyman.ErrGone) && a.target.Container != nil:
+		return fmt.Sprintf("Its process %d cannot be seen from here, or has no cgroup of its own: it has just ended, or the engine runs on another host, in another pid namespace or without cgroups.", a.target.Container.Pid)
+	}
+	return err.Error()
+}
+
+// Replaced says by which source a container is collected in place of the one
+// that should, and why; ok is false for one that is collected as it should be.
+func (s *Supervisor) Replaced(id string) (r Replaced, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok = s.instead[id]
+	return r, ok
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"tallyman/config"
+	"tallyman/doctor"
+	"tallyman/internal/datadir"
+)
+
+type doctorCmd struct {
+	settings
+	JSON bool `help:"Print the report as JSON." name:"json"`
+}
+
+// errLacks ends the doctor when something does not work.
+var errLacks = errors.New("something does not work here, see above")
+
+// Run asks the running tallyman for its report, or looks for itself: with a
+// data directory of its own, for a few seconds.
+func (c *doctorCmd) Run(ctx context.Context, out io.Writer) error {
+	cfg, err := c.load()
+	if err != nil {
+		return fmt.Errorf("the configuration is wrong: %w", err)
+	}
+	r, err := askRunning(ctx, cfg)
+	said := "the running tallyman at " + reachable(cfg.Listen) + " says"
+	if err != nil {
+		said = "no tallyman runs on " + cfg.Listen + " with " + cfg.Data + "; looked for itself"
+		if r, err = look(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		err = e.Encode(r)
+	} else {
+		err = printReport(out, r, said)
+	}
+	for _, f := range r.Features {
+		if f.State == doctor.Off {
+			return errors.Join(err, errLacks)
+		}
+	}
+	return err
+}
+
+// askRunning asks the tallyman that runs with the same configuration.
+func askRunning(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(cfg.Listen)+"/api/tallyman/v1/doctor", nil)
+	if err != nil {
+		return nil, err
+	}
+	if token, err := os.ReadFile(filepath.Join(cfg.Data, "token")); err == nil {
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %s", cfg.Listen, resp.Status)
+	}
+	var r doctor.Report
+	return &r, json.NewDecoder(io.LimitReader(resp.Body, 8<<20)).Decode(&r)
+}
+
+// lookFor is how long engines may take to answer.
+const lookFor = 10 * time.Second
+
+// look runs everything but the server for as long as it takes to know.
+func look(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
+	data, listen := cfg.Data, cfg.Listen
+	temporary, err := os.MkdirTemp("", "tallyman-doctor-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory to look with: %w", err)
+	}
+	defer os.RemoveAll(temporary)
+	place := here(os.Getenv)
+	cfg.Host = place.hostName(ctx, cfg)
+	cfg.Data = temporary
+	a, err := newApp(ctx, cfg, place, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	stop := a.start(ctx, nil)
+	for deadline := time.Now().Add(lookFor); a.ready() != nil && time.Now().Before(deadline) && ctx.Err() == nil; {
+		time.Sleep(50 * time.Millisecond)
+	}
+	// Two rounds for the rates, and a second try for what could not be reached.
+	for range 30 {
+		if ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	r := a.doctor.Report()
+	r.Stores, r.Disk = nil, nil
+	kept := r.Features[:0]
+	for _, f := range r.Features {
+		if f.Group != doctor.Storage {
+			kept = append(kept, f)
+		}
+	}
+	r.Features = append(kept, dataFeature(data), portFeature(listen))
+	return r, stop()
+}
+
+// dataFeature is whether the data directory can be used.
+func dataFeature(path string) doctor.Feature {
+	f := doctor.Feature{ID: "storage/data", Group: doctor.Storage, Name: "Data directory", State: doctor.Works, Detail: path}
+	_, err := os.Stat(path)
+	made := err != nil
+	d, err := datadir.Open(path)
+	if err != nil {
+		f.State, f.Detail, f.Reason, f.Unlock = doctor.Off, "", err.Error(), "--data DIR"
+		return f
+	}
+	d.Close()
+	if made {
+		_ = os.RemoveAll(path) // it was not there before
+	}
+	return f
+}
+
+// portFeature is whether the address can be had.
+func portFeature(listen string) doctor.Feature {
+	f := doctor.Feature{ID: "self/listen", Group: doctor.Self, Name: "Address of the page", State: doctor.Works, Detail: listen}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		f.State, f.Detail, f.Reason, f.Unlock = doctor.Off, "", listenError(listen, err).Error(), "--listen 127.0.0.1:8421"
+		return f
+	}
+	l.Close()
+	return f
+}
+
+// printReport prints a report for people.
+func printReport(out io.Writer, r *doctor.Report, said string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tallyman %s on %s (%s); %s:\n", r.Version, plain(r.Host), r.Where, said)
+	words := map[doctor.State]string{doctor.Works: "works", doctor.Partly: "PARTLY", doctor.Off: "OFF", doctor.Unknown: "unknown"}
+	group := ""
+	for _, g := range []string{doctor.Engines, doctor.Containers, doctor.Host, doctor.Storage, doctor.Self} {
+		for _, f := range r.Features {
+			if f.Group != g {
+				continue
+			}
+			if group != g {
+				group = g
+				fmt.Fprintf(&b, "\n%s\n", g)
+			}
+			fmt.Fprintf(&b, "  %-8s %s", words[f.State], plain(f.Name))
+			if f.Detail != "" {
+				fmt.Fprintf(&b, ": %s", plain(f.Detail))
+			}
+			b.WriteByte('\n')
+			if f.Reason != "" {
+				fmt.Fprintf(&b, "           %s\n", plain(f.Reason))
+			}
+			if f.Unlock != "" {
+				fmt.Fprintf(&b, "           add: %s\n", plain(f.Unlock))
+			}
+		}
+	}
+	if c := r.Cost; c.Memory != nil {
+		fmt.Fprintf(&b, "\nCost\n  tallyman   %s, %.0f MiB\n", cores(c.CPU), *c.Memory/(1<<20))
+		for _, d := range c.Daemons {
+			memory := 0.0
+			if d.Memory != nil {
+				memory = *d.Memory
+			}
+			fmt.Fprintf(&b, "  %-10s %s, %.0f MiB\n", plain(d.Name), cores(d.CPU), memory/(1<<20))
+		}
+	}
+	if len(r.Stores) > 0 {
+		b.WriteString("\nStores\n")
+		for _, s := range r.Stores {
+			fmt.Fprintf(&b, "  %-8s %d MiB of at most %d MiB\n", s.Name, s.Bytes>>20, s.Limit>>20)
+		}
+	}
+	if len(r.Dropped) > 0 {
+		b.WriteString("\nDropped\n")
+		for _, d := range r.Dropped {
+			fmt.Fprintf(&b, "  %.0f %s: %s. %s\n", d.Count, d.What, strings.ReplaceAll(d.Reason, "_", " "), d.Next)
+		}
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func cores(v *float64) string {
+	if v == nil {
+		return "CPU not known yet"
+	}
+	return fmt.Sprintf("%.3f cores", *v)
+}
+
+// plain makes text of strangers harmless for a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+//go:generate go test -count=1 -run ^TestReference$ -update .
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"tallyman"
+	"tallyman/catalog"
+	"tallyman/config"
+	"tallyman/store/event"
+)
+
+var update = flag.Bool("update", false, "write docs/reference anew")
+
+const generated = "<!-- Written by make generate from the code; do not edit. -->\n\n"
+
+// The reference is written from the code, and what is committed is fresh.
+func TestReference(t *testing.T) {
+	a := testApp(t, nil)
+	for name, want := range map[string][]byte{
+		"config.md":    configReference(t),
+		"metrics.md":   metricReference(t, a),
+		"cli.md":       commandReference(t),
+		"openapi.json": a.server.OpenAPI(),
+	} {
+		file := filepath.Join("../../docs/reference", name)
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("docs/reference/%s is not what the code says; run make generate", name)
+		}
+	}
+}
+
+// comments are those of the fields of the structs of package config, by type
+// and field.
+func comments(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	files, err := filepath.Glob("../../config/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			st, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, f := range st.Fields.List {
+				for _, id := range f.Names {
+					out[spec.Name.Name+"."+id.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+				}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// configReference is docs/reference/config.md.
+func configReference(t *testing.T) []byte {
+	t.Helper()
+	words := comments(t)
+	flags := map[string]bool{}
+	for _, f := range flagsOf(commandModel(t).Children[0]) {
+		flags[f.Name] = true
+	}
+	var b bytes.Buffer
+	b.WriteString("# Settings\n\n" + generated)
+	b.WriteString("Every setting has one key. In the file it is nested YAML, in the environment it has a name, and `--set KEY=VALUE` gives it\n" +
+		"on the command line. A flag overrides the environment, which overrides the file (`" + config.DefaultFile + "`, another with\n" +
+		"`--config` or `TALLYMAN_CONFIG`). The environment name with `_FILE` behind it names a file that holds the value. Times are\n" +
+		"written as `90s`, `1h30m`, `7d`, sizes as `512MiB`, `2GB`.\n\n")
+	b.WriteString("| key | type | default | environment | flag | what it is |\n|---|---|---|---|---|---|\n")
+	var walk func(v reflect.Value, prefix string)
+	walk = func(v reflect.Value, prefix string) {
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if !f.IsExported() {
+				continue
+			}
+			key := prefix + f.Tag.Get("yaml")
+			if f.Type.Kind() == reflect.Struct {
+				walk(v.Field(i), key+".")
+				continue
+			}
+			text := words[v.Type().Name()+"."+f.Name]
+			if text == "" {
+				t.Errorf("the setting %s has no comment", key)
+			}
+			name := strings.NewReplacer(".", "-", "_", "-").Replace(key)
+			if flags[name] {
+				name = "`--" + name + "`"
+			} else {
+				name = ""
+			}
+			preset := defaultText(v.Field(i))
+			if preset != "" {
+				text = withoutDefault(text)
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s |\n", key, typeName(f.Type), preset, config.EnvName(key), name, cell(text))
+		}
+	}
+	walk(reflect.ValueOf(config.Default()), "")
+	b.WriteString("\nDefaults that depend on the machine: `host` is the host name; `docker.host`, `docker.context` and `docker.cert_path` are found as\nthe docker command finds them (`DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CERT_PATH`, the current context, the local socket).\n")
+	b.WriteString("\n## Entries of engines\n\nEach entry of the list `engines` is one engine.\n\n| key | type | what it is |\n|---|---|---|\n")
+	engine := reflect.TypeFor[config.Engine]()
+	for i := range engine.NumField() {
+		f := engine.Field(i)
+		text := words["Engine."+f.Name]
+		if text == "" {
+			t.Errorf("the setting %s of an engine has no comment", f.Name)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Tag.Get("yaml"), typeName(f.Type), cell(text))
+	}
+	return b.Bytes()
+}
+
+// withoutDefault leaves out what a column of its own tells.
+func withoutDefault(text string) string {
+	return strings.TrimSpace(regexp.MustCompile(` Default ([^ ]+|.* for events)\.$`).ReplaceAllString(text, ""))
+}
+
+// cell makes text fit into a cell of a table.
+func cell(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "|", "\\|"), "<", "&lt;")
+}
+
+func typeName(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[config.Duration]():
+		return "time"
+	case reflect.TypeFor[config.Bytes]():
+		return "size"
+	case reflect.TypeFor[[]string]():
+		return "list"
+	case reflect.TypeFor[[]config.Engine]():
+		return "list of engines"
+	case reflect.TypeFor[bool]():
+		return "true or false"
+	case reflect.TypeFor[int]():
+		return "number"
+	}
+	return "text"
+}
+
+func defaultText(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case config.Duration:
+		d := time.Duration(x)
+		if d >= 24*time.Hour && d%(24*time.Hour) == 0 {
+			return fmt.Sprintf("`%dd`", d/(24*time.Hour))
+		}
+		return "`" + d.String() + "`"
+	case config.Bytes:
+		for _, u := range []struct {
+			name string
+			n    config.Bytes
+		}{{"GiB", 1 << 30}, {"MiB", 1 << 20}} {
+			if x%u.n == 0 {
+				return fmt.Sprintf("`%d%s`", x/u.n, u.name)
+			}
+		}
+		return fmt.Sprintf("`%dB`", x)
+	case []string:
+		if len(x) == 0 {
+			return "none"
+		}
+		return "`" + strings.Join(x, "`, `") + "`"
+	case []config.Engine:
+		return "none"
+	case string:
+		if x == "" {
+			return ""
+		}
+		return "`" + x + "`"
+	default:
+		return fmt.Sprintf("`%v`", x)
+	}
+}
+
+// metricReference is docs/reference/metrics.md.
+func metricReference(t *testing.T, a *app) []byte {
+	t.Helper()
+	all, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	b.WriteString("# Metrics\n\n" + generated)
+	b.WriteString("What `/metrics` and the Prometheus HTTP API have, by source. Names, labels and meaning are those of cAdvisor (`container_`,\n" +
+		"`machine_`) and node_exporter (`node_`); those of tallyman itself begin with `tallyman_` and `process_`.\n")
+	table := func(title, summary string, metrics []*tallyman.Desc) {
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n| name | type | unit | what it is |\n|---|---|---|---|\n", title, summary)
+		slices.SortFunc(metrics, func(x, y *tallyman.Desc) int { return cmp.Compare(x.Name, y.Name) })
+		for _, d := range slices.Compact(metrics) {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, d.Unit, cell(d.Help))
+		}
+	}
+	for _, k := range all.Sources {
+		table("source/"+k.Name, k.Summary, slices.Clone(k.Metrics))
+	}
+	var own []*tallyman.Desc
+	for _, m := range slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), a.eventStore.(*event.Store).Own(), a.discovery.Own(), a.supervisor.Own()) {
+		own = append(own, m.Desc)
+	}
+	table("tallyman itself", "What the stations of the flow count about themselves, given by source/self", own)
+	return b.Bytes()
+}
+
+func commandModel(t *testing.T) *kong.Application {
+	t.Helper()
+	parser, err := kong.New(&cli{}, kong.Name("tallyman"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parser.Model
+}
+
+func flagsOf(n *kong.Node) []*kong.Flag {
+	var out []*kong.Flag
+	for _, f := range n.Flags {
+		if f.Name != "help" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// commandReference is docs/reference/cli.md.
+func commandReference(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	b.WriteString("# Commands\n\n" + generated)
+	b.WriteString("`tallyman` alone is `tallyman run`. A command ends with status 0 when all is well, else with 1 and one line that says what to do.\n" +
+		"Flags override the environment, which overrides the file: see [config.md](config.md).\n")
+	shared := flagsOf(commandModel(t).Children[0])
+	var walk func(n *kong.Node, name string)
+	walk = func(n *kong.Node, name string) {
+		for _, c := range n.Children {
+			if c.Type == kong.ArgumentNode {
+				continue
+			}
+			full := name + " " + c.Name
+			if len(c.Children) > 0 {
+				walk(c, full)
+				continue
+			}
+			line := full
+			for _, p := range c.Positional {
+				line += " [" + cmp.Or(p.Tag.PlaceHolder, strings.ToUpper(p.Name)) + "]"
+			}
+			fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n%s\n", full, line, c.Help)
+			for _, p := range c.Positional {
+				fmt.Fprintf(&b, "\n`%s`: %s\n", cmp.Or(p.Tag.PlaceHolder, strings.ToUpper(p.Name)), p.Help)
+			}
+			switch flags := flagsOf(c); {
+			case len(flags) == 0:
+			case full != "tallyman run" && slices.EqualFunc(flags, shared, func(x, y *kong.Flag) bool { return x.Name == y.Name }):
+				b.WriteString("\nIt takes the flags of `tallyman run`.\n")
+			default:
+				b.WriteString("\n| flag | what it is |\n|---|---|\n")
+				for _, f := range flags {
+					value := ""
+					if !f.IsBool() {
+						value = " " + f.FormatPlaceHolder()
+					}
+					fmt.Fprintf(&b, "| `--%s%s` | %s |\n", f.Name, value, cell(f.Help))
+				}
+			}
+		}
+	}
+	walk(commandModel(t).Node, "tallyman")
+	return b.Bytes()
+}
+
+// openAPI is what these tests read of the document.
+type openAPI struct {
+	Paths map[string]map[string]struct {
+		OperationID string
+		Summary     string
+		Security    []any
+		Parameters  []struct{ Name, In string }
+		Responses   map[string]struct {
+			Content map[string]struct{ Schema map[string]any }
+		}
+	}
+	Components struct{ Schemas map[string]map[string]any }
+}
+
+func readOpenAPI(t *testing.T, a *app) (d openAPI) {
+	t.Helper()
+	w := ask(a, "GET", "/api/tallyman/v1/openapi.json", bearer(t, a), "")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
+		t.Fatalf("the OpenAPI document: %d %s", w.Code, w.Header())
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Every route is described, with its parameters and who may call it.
+func TestOpenAPIHasEveryRoute(t *testing.T) {
+	a := testApp(t, nil)
+	d := readOpenAPI(t, a)
+	count := 0
+	for _, r := range a.server.Routes() {
+		method, path, _ := strings.Cut(r.Pattern, " ")
+		if path == "/assets/" {
+			path = "/assets/{path}"
+		}
+		op, ok := d.Paths[path][strings.ToLower(method)]
+		if !ok {
+			t.Errorf("%s is not in the OpenAPI document", r.Pattern)
+			continue
+		}
+		count++
+		if r.Doc.Summary == "" || op.Summary != r.Doc.Summary {
+			t.Errorf("%s: its Doc has no summary", r.Pattern)
+		}
+		if open := slices.Contains(open, r.Pattern); open != (op.Security != nil) {
+			t.Errorf("%s: open = %v, but its security is %v", r.Pattern, open, op.Security)
+		}
+		for _, m := range regexp.MustCompile(`\{([^}]+)\}`).FindAllStringSubmatch(path, -1) {
+			if !slices.ContainsFunc(op.Parameters, func(p struct{ Name, In string }) bool { return p.Name == m[1] && p.In == "path" }) {
+				t.Errorf("%s: the parameter %s is missing", r.Pattern, m[1])
+			}
+		}
+	}
+	ids := map[string]bool{}
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			count--
+			if ids[op.OperationID] {
+				t.Errorf("%s %s: the operationId %s comes twice", method, path, op.OperationID)
+			}
+			ids[op.OperationID] = true
+		}
+	}
+	if count != 0 {
+		t.Errorf("%d more routes than operations, want as many", count)
+	}
+}
+
+// The answers have the form that the document promises.
+func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
+	a := testApp(t, nil)
+	d := readOpenAPI(t, a)
+	if err := a.eventStore.AppendEvents([]tallyman.Event{{ID: "1", Time: time.Now(), Host: "harbor", Type: "container", Action: "die", Actor: "c", Attributes: map[string]string{"exitCode": "3"}}}); err != nil {
+		t.Fatal(err)
+	}
+	f := func(path, template string, status int) {
+		t.Helper()
+		w := ask(a, "GET", path, bearer(t, a), "")
+		if w.Code != status {
+			t.Errorf("GET %s: %d %s, want %d", path, w.Code, w.Body, status)
+			return
+		}
+		answer, ok := d.Paths[template]["get"].Responses[fmt.Sprint(status)]
+		if !ok {
+			t.Errorf("GET %s: the document has no answer %d", template, status)
+			return
+		}
+		var v any
+		if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+			t.Errorf("GET %s: %v", path, err)
+			return
+		}
+		for _, e := range d.check(answer.Content["application/json"].Schema, v, "answer") {
+			t.Errorf("GET %s: %s", path, e)
+		}
+	}
+	const own = "/api/tallyman/v1/"
+	for _, path := range []string{own + "servers", own + "containers", own + "events", own + "session", "/api/v1/status/buildinfo", "/api/v1/metadata", "/api/v1/labels"} {
+		f(path, path, http.StatusOK)
+	}
+	f(own+"history?host=harbor&workload=x&start="+fmt.Sprint(time.Now().Add(-time.Minute).UnixMilli()), own+"history", http.StatusOK)
+	f(own+"history", own+"history", http.StatusBadRequest)
+	f(own+"events?before=nobody", own+"events", http.StatusNotFound)
+	f(own+"containers/nobody", own+"containers/{ref}", http.StatusNotFound)
+	f("/api/v1/query?query="+url.QueryEscape("1+1"), "/api/v1/query", http.StatusOK)
+	f("/api/v1/query?query=(", "/api/v1/query", http.StatusBadRequest)
+	f("/docker-monitor/api/v1.0/metrics", "/docker-monitor/api/v1.0/metrics", http.StatusInternalServerError) // there is no engine
+	w := ask(a, "GET", own+"servers", nil, "")
+	var v any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range d.check(d.Paths[own+"servers"]["get"].Responses["401"].Content["application/json"].Schema, v, "answer") {
+		t.Errorf("without a login: %s", e)
+	}
+}
+
+// check compares a value with a schema; a key that the schema does not have
+// is an error too.
+func (d openAPI) check(schema map[string]any, v any, at string) (wrong []string) {
+	if ref, ok := schema["$ref"].(string); ok {
+		name := ref[strings.LastIndexByte(ref, '/')+1:]
+		target, ok := d.Components.Schemas[name]
+		if !ok {
+			return []string{at + ": there is no schema " + name}
+		}
+		return d.check(target, v, at)
+	}
+	if v == nil {
+		if schema["nullable"] == true || schema["type"] == nil {
+			return nil
+		}
+		return []string{at + " is null"}
+	}
+	is := map[reflect.Kind]string{reflect.Bool: "boolean", reflect.String: "string", reflect.Float64: "number", reflect.Slice: "array", reflect.Map: "object"}[reflect.TypeOf(v).Kind()]
+	want, _ := schema["type"].(string)
+	if n, ok := v.(float64); ok && want == "integer" && n == float64(int64(n)) {
+		is = "integer"
+	}
+	if want != "" && is != want {
+		return []string{fmt.Sprintf("%s is a %s, the document says %s", at, is, want)}
+	}
+	switch v := v.(type) {
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		for i, one := range v {
+			wrong = append(wrong, d.check(items, one, fmt.Sprintf("%s[%d]", at, i))...)
+		}
+	case map[string]any:
+		properties, fixed := schema["properties"].(map[string]any)
+		more, _ := schema["additionalProperties"].(map[string]any)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if p, ok := properties[k].(map[string]any); ok {
+				wrong = append(wrong, d.check(p, v[k], at+"."+k)...)
+			} else if more != nil {
+				wrong = append(wrong, d.check(more, v[k], at+"."+k)...)
+			} else if fixed {
+				wrong = append(wrong, at+"."+k+" is not in the document")
+			}
+		}
+		required, _ := schema["required"].([]any)
+		for _, k := range required {
+			if _, ok := v[k.(string)]; !ok {
+				wrong = append(wrong, at+"."+k.(string)+" is missing")
+			}
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package doctor says what works on this machine and what does not: each
+// feature with its reason and the one flag, mount or setting that unlocks it,
+// what tallyman costs and what it causes in the engine, how full the stores are
+// and what was dropped.
+//
+// It looks at nothing itself. What it says is what the other stations know:
+// the inventory, the absences that the sources report, the latest readings of
+// tallyman's own numbers, the stores.
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/fsx"
+)
+
+// Options are what the doctor asks. All fields but those that say so are needed.
+type Options struct {
+	Version, Host string
+	// Container is set when tallyman runs in one.
+	Container bool
+	Inventory tallyman.Inventory
+	Readings  tallyman.Readings
+	// Absences say what cannot be known of a target by its id: a container,
+	// the host, the machine "/".
+	Absences func(id string) []tallyman.Absence
+	// Instead says why a container's numbers come from the engine's API.
+	Instead func(id string) (reason string, ok bool)
+	Stores  []Keeper
+	Space   *fsx.Space
+	Data    string // directory
+	// MemoryLimit and FilesLimit are tallyman's own, 0 without one.
+	MemoryLimit, FilesLimit uint64
+	NoAuth                  bool
+}
+
+// Keeper is a store and its limits.
+type Keeper struct {
+	Name      string
+	Retention time.Duration
+	Limit     int64
+	Size      func() int64
+	Oldest    func() time.Time
+	Newest    func() time.Time
+	Series    func() uint64 // nil for a store without series
+}
+
+// Doctor reports.
+type Doctor struct {
+	o Options
+}
+
+// New makes a doctor.
+func New(o Options) *Doctor { return &Doctor{o} }
+
+// Report is the state of now.
+func (d *Doctor) Report() *Report {
+	r := &Report{Time: time.Now().UnixMilli(), Version: d.o.Version, Host: d.o.Host, Where: "binary", Dropped: []Dropped{}}
+	if d.o.Container {
+		r.Where = "container"
+	}
+	readings, _ := d.o.Readings.Latest(nil)
+	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.storage(r), d.self())
+	d.cost(r, readings)
+	return r
+}
+
+// engines is a feature for each engine.
+func (d *Doctor) engines() (out []Feature) {
+	count := map[string]int{}
+	for _, c := range d.o.Inventory.Containers() {
+		if c.State != tallyman.Gone {
+			count[c.Engine]++
+		}
+	}
+	for _, e := range d.o.Inventory.Engines() {
+		f := Feature{ID: "engine/" + e.Name, Group: Engines, Name: "Engine " + e.Name}
+		switch {
+		case e.Up:
+			f.State = Works
+			f.Detail = fmt.Sprintf("Docker %s, API %s, %d containers, %s", cmp.Or(e.Version, "of unknown version"), cmp.Or(e.APIVersion, "unknown"), count[e.Name], e.Address)
+			if e.Version == "" {
+				f.State, f.Reason = Partly, "The engine does not say its version and its machine: a proxy may forbid GET /info."
+				f.Unlock = "allow GET /info in the proxy"
+			}
+		case e.Since.IsZero():
+			f.State, f.Reason = Unknown, "It was not asked yet."
+		default:
+			f.State = Off
+			f.Reason = fmt.Sprintf("It has not answered since %s: %s.", e.Since.UTC().Format("2006-01-02 15:04:05 MST"), strings.TrimSuffix(e.Error, "."))
+			f.Unlock = unlockEngine(&e)
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// unlockEngine is what helps most against an engine's failure.
+func unlockEngine(e *tallyman.EngineStatus) string {
+	socket, local := strings.CutPrefix(e.Address, "unix://")
+	switch {
+	case !local:
+		return ""
+	case strings.Contains(e.Error, "no socket"):
+		return "-v " + socket + ":" + socket + ":ro"
+	case strings.Contains(e.Error, "refused"):
+		return "systemctl start docker"
+	}
+	return ""
+}
+
+// rows are the features of containers: what of a container's rows is missing
+// makes them partly work. The words are those of Absence.What.
+var rows = []struct {
+	id, name string
+	what     []string
+}{
+	{"cpu", "CPU, memory and tasks of containers", []string{"cgroup", "enginestats", "all numbers"}},
+	{"network", "Network of containers", []string{"network", "netns"}},
+	{"blockio", "Block IO of containers", []string{"block IO"}},
+	{"tcp", "TCP states of containers", []string{"TCP states", "socket"}},
+	{"shm", "Shared memory of containers", []string{"shared memory", "shm"}},
+	{"pressure", "Pressure of containers", []string{"pressure"}},
+}
+
+// lack is what is absent of some containers.
+type lack struct {
+	count  int
+	first  tallyman.Absence
+	reason map[string]int
+}
+
+func (d *Doctor) containers() (out []Feature) {
+	lacks := map[string]*lack{}
+	alive, byAPI, disabled := 0, 0, 0
+	shared := map[string]int{} // by what
+	why := ""
+	for _, c := range d.o.Inventory.Containers() {
+		if c.Disabled && c.Alive() {
+			disabled++
+		}
+		if !c.Alive() || c.Disabled {
+			continue
+		}
+		alive++
+		if reason, ok := d.o.Instead(c.ID); ok {
+			byAPI++
+			why = cmp.Or(why, reason)
+		}
+		seen := map[string]bool{}
+		for _, a := range d.o.Absences(c.ID) {
+			if strings.HasSuffix(a.Reason, "turn yet.") {
+				continue // it comes by itself
+			}
+			what := a.What
+			for _, r := range rows {
+				if slices.Contains(r.what, what) {
+					what = r.id
+				}
+			}
+			if a.Unlock == "" && strings.HasPrefix(a.Reason, "It shares ") {
+				shared[what]++ // it has none of its own: nothing is missing
+				continue
+			}
+			if a.Unlock == "" && strings.HasPrefix(a.Reason, "It has no ") {
+				continue // as it was made
+			}
+			if seen[what] {
+				continue
+			}
+			seen[what] = true
+			if lacks[what] == nil {
+				lacks[what] = &lack{first: a, reason: map[string]int{}}
+			}
+			lacks[what].count++
+			lacks[what].reason[a.Reason]++
+		}
+	}
+	if alive == 0 {
+		return []Feature{{ID: "container/cpu", Group: Containers, Name: rows[0].name, State: Unknown, Reason: "No container runs."}}
+	}
+	for _, r := range rows {
+		f := Feature{ID: "container/" + r.id, Group: Containers, Name: r.name, State: Works, Detail: fmt.Sprintf("%d of %d containers, from the kernel", alive, alive)}
+		if l := lacks[r.id]; l != nil {
+			l.put(&f, alive)
+			delete(lacks, r.id)
+		}
+		if n := shared[r.id]; n > 0 && f.State != Off {
+			f.Detail += fmt.Sprintf("; %d share that of the host or of another container", n)
+		}
+		if r.id == "cpu" && byAPI > 0 && f.State == Works {
+			f.State = Partly
+			f.Detail = fmt.Sprintf("%d of %d containers, %d of them from the engine's API, which costs the engine more and tells less", alive, alive, byAPI)
+			f.Reason = why
+			f.Unlock = d.unlockFiles()
+		}
+		out = append(out, f)
+	}
+	others := make([]string, 0, len(lacks))
+	for what := range lacks {
+		others = append(others, what)
+	}
+	slices.Sort(others)
+	for _, what := range others {
+		f := Feature{ID: "container/" + what, Group: Containers, Name: upper(what) + " of containers"}
+		lacks[what].put(&f, alive)
+		out = append(out, f)
+	}
+	if disabled > 0 {
+		out = append(out, Feature{ID: "container/disabled", Group: Containers, Name: "Containers that are not to be watched", State: Works,
+			Detail: fmt.Sprintf("%d are listed and nothing else: by their label tallyman.enable=false, or by the settings include and exclude", disabled)})
+	}
+	return out
+}
+
+// unlockFiles is what makes the kernel's files of containers reachable.
+func (d *Doctor) unlockFiles() string {
+	if d.o.Container {
+		return "--pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro"
+	}
+	return "" // the engine is on another machine
+}
+
+// put says that so many of all containers lack something.
+func (l *lack) put(f *Feature, all int) {
+	f.State, f.Detail = Partly, fmt.Sprintf("%d of %d containers", all-l.count, all)
+	if l.count >= all {
+		f.State, f.Detail = Off, ""
+	}
+	f.Reason, f.Unlock = l.first.Reason, l.first.Unlock
+	most := 0
+	for reason, n := range l.reason {
+		if n > most || n == most && reason < f.Reason {
+			most, f.Reason = n, reason
+		}
+	}
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// hostRows are the features of the host.
+var hostRows = []struct {
+	id, name string
+	what     []string
+}{
+	{"cpu", "CPU, memory and load of the host", []string{"host", "cgroup"}},
+	{"filesystems", "File systems of the host", []string{"file systems"}},
+	{"disks", "Disks of the host", []string{"disks"}},
+	{"network", "Network of the host", []string{"network", "netns"}},
+	{"pressure", "Pressure of the host", []string{"pressure"}},
+}
+
+func (d *Doctor) host() (out []Feature) {
+	absent := map[string]tallyman.Absence{}
+	var others []string
+	for _, a := range slices.Concat(d.o.Absences(d.o.Host), d.o.Absences("/")) {
+		id := a.What
+		for _, r := range hostRows {
+			if slices.Contains(r.what, a.What) {
+				id = r.id
+			}
+		}
+		if _, twice := absent[id]; twice {
+			continue
+		}
+		absent[id] = a
+		if id == a.What {
+			others = append(others, id)
+		}
+	}
+	off := func(id, name string) Feature {
+		f := Feature{ID: "host/" + id, Group: Host, Name: name, State: Works}
+		if a, ok := absent[id]; ok {
+			f.State, f.Reason, f.Unlock = Off, a.Reason, a.Unlock
+		}
+		return f
+	}
+	for _, r := range hostRows {
+		out = append(out, off(r.id, r.name))
+	}
+	for _, id := range others {
+		if !slices.ContainsFunc(out, func(f Feature) bool { return f.ID == "host/"+id }) {
+			out = append(out, off(id, upper(id)))
+		}
+	}
+	return out
+}
+
+// storage is the data directory and the stores; it fills in the report's
+// figures of them, too.
+func (d *Doctor) storage(r *Report) (out []Feature) {
+	f := Feature{ID: "storage/space", Group: Storage, Name: "Space for data", State: Works}
+	var full error
+	if u, err := d.o.Space.Usage(); err != nil {
+		f.State, f.Reason = Unknown, upper(err.Error())+"."
+	} else {
+		r.Disk = &Disk{Path: d.o.Data, Size: u.Size, Free: u.Free, Reserve: u.Reserve}
+		f.Detail = fmt.Sprintf("%s, %d MiB of %d MiB free", d.o.Data, u.Free>>20, u.Size>>20)
+		if full = d.o.Space.Check(); full != nil {
+			f.State, f.Reason = Off, upper(full.Error())+"."
+		} else if u.Short() > 0 {
+			f.State = Partly
+			f.Reason = fmt.Sprintf("Less than %d MiB are free: the oldest data is deleted before its time.", u.Reserve>>20)
+			f.Unlock = "free some space, or lower retention.metrics.size"
+		}
+	}
+	out = append(out, f)
+	for _, k := range d.o.Stores {
+		s := Store{Name: k.Name, Bytes: k.Size(), Limit: k.Limit, Retention: k.Retention.Seconds(), State: Works}
+		if t := k.Oldest(); !t.IsZero() {
+			s.Oldest = t.UnixMilli()
+		}
+		if t := k.Newest(); !t.IsZero() {
+			s.Newest = t.UnixMilli()
+		}
+		if k.Series != nil {
+			n := k.Series()
+			s.Series = &n
+		}
+		if full != nil {
+			s.State, s.Reason = Off, "The file system is full."
+		}
+		r.Stores = append(r.Stores, s)
+		out = append(out, Feature{ID: "storage/" + k.Name, Group: Storage, Name: "History of " + k.Name, State: s.State, Reason: s.Reason,
+			Detail: fmt.Sprintf("%d MiB of at most %d MiB, at most %s", s.Bytes>>20, s.Limit>>20, age(k.Retention))})
+	}
+	return out
+}
+
+func age(d time.Duration) string {
+	if d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+	return d.String()
+}
+
+func (d *Doctor) self() []Feature {
+	login := Feature{ID: "self/login", Group: Self, Name: "Login", State: Works, Detail: "by link, or with the token of the data directory"}
+	if d.o.NoAuth {
+		login.State, login.Detail = Off, ""
+		login.Reason, login.Unlock = "The setting no_auth is on: whoever reaches the port sees everything.", "no_auth: false"
+	}
+	memory := Feature{ID: "self/memory", Group: Self, Name: "Memory for tallyman", State: Works, Detail: "no limit"}
+	if n := d.o.MemoryLimit; n > 0 {
+		memory.Detail = fmt.Sprintf("limit %d MiB; the collector of garbage keeps to 85 %% of it", n>>20)
+		if n < EnoughMemory {
+			memory.State = Partly
+			memory.Reason = fmt.Sprintf("The limit of %d MiB is low: with many containers tallyman will be slow, or be killed.", n>>20)
+			memory.Unlock = fmt.Sprintf("-m %dm", EnoughMemory>>20)
+		}
+	}
+	files := Feature{ID: "self/files", Group: Self, Name: "File descriptors for tallyman", State: Works}
+	alive := 0
+	for _, c := range d.o.Inventory.Containers() {
+		if c.Alive() {
+			alive++
+		}
+	}
+	if limit, need := d.o.FilesLimit, uint64(64+FilesPerContainer*alive+128); limit > 0 {
+		files.Detail = fmt.Sprintf("limit %d, at most %d needed for %d containers", limit, need, alive)
+		if limit < need {
+			files.State = Partly
+			files.Reason = fmt.Sprintf("The limit of %d may not do for %d containers.", limit, alive)
+			files.Unlock = "--ulimit nofile=65536"
+			if !d.o.Container {
+				files.Unlock = "LimitNOFILE=65536"
+			}
+		}
+	}
+	return []Feature{login, memory, files}
+}
+
+// FilesPerContainer is how many descriptors a container takes at most.
+const FilesPerContainer = 24
+
+// EnoughMemory is a memory limit, in bytes, with which a hundred containers are
+// watched at ease.
+const EnoughMemory = 96 << 20

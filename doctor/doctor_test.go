@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman"
+	"tallyman/internal/fsx"
+)
+
+// fake is everything that a doctor asks.
+type fake struct {
+	containers []*tallyman.Container
+	engines    []tallyman.EngineStatus
+	absent     map[string][]tallyman.Absence
+	instead    map[string]string
+	readings   []tallyman.Reading
+}
+
+func (f *fake) Containers() []*tallyman.Container                      { return f.containers }
+func (f *fake) Container(string) (*tallyman.Container, bool)           { return nil, false }
+func (f *fake) Engines() []tallyman.EngineStatus                       { return f.engines }
+func (f *fake) Latest([]tallyman.Reading) ([]tallyman.Reading, uint64) { return f.readings, 1 }
+
+func (f *fake) doctor(t *testing.T, change func(*Options)) *Doctor {
+	o := Options{
+		Host: "harbor", Inventory: f, Readings: f, Space: fsx.NewSpace(t.TempDir()), Data: "/data",
+		Absences: func(id string) []tallyman.Absence { return f.absent[id] },
+		Instead: func(id string) (string, bool) {
+			r, ok := f.instead[id]
+			return r, ok
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	return New(o)
+}
+
+func (f *fake) own(name string, v float64, labels ...tallyman.Label) {
+	s := (&tallyman.Target{Kind: tallyman.SelfTarget}).Series(&tallyman.Desc{Name: name}, labels...)
+	f.readings = append(f.readings, tallyman.Reading{Series: s, Value: v, Time: 2000, Before: v - 1, BeforeTime: 1000})
+}
+
+func running(id string) *tallyman.Container {
+	return &tallyman.Container{ID: id, Engine: "local", State: tallyman.Running, Pid: 1}
+}
+
+// states are the features of a report in short.
+func states(r *Report) map[string]string {
+	out := map[string]string{}
+	for _, f := range r.Features {
+		out[f.ID] = strings.TrimSpace(string(f.State) + " " + f.Unlock)
+	}
+	return out
+}
+
+func TestEverythingWorks(t *testing.T) {
+	f := &fake{containers: []*tallyman.Container{running("a")}, engines: []tallyman.EngineStatus{{Name: "local", Up: true, Version: "20.10.24", APIVersion: "1.41", Address: "unix:///s"}}}
+	r := f.doctor(t, nil).Report()
+	for _, x := range r.Features {
+		if x.State != Works || x.Reason != "" || x.Unlock != "" {
+			t.Errorf("%+v, want that it works", x)
+		}
+	}
+	if r.Where != "binary" || r.Disk == nil || len(r.Dropped) != 0 {
+		t.Errorf("%+v", r)
+	}
+	if d := r.Features[0].Detail; d != "Docker 20.10.24, API 1.41, 1 containers, unix:///s" {
+		t.Errorf("the engine's detail is %q", d)
+	}
+}
+
+func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
+	shared := tallyman.Absence{What: "network", Reason: "It shares the network of the host."} // as it wants to
+	io := tallyman.Absence{What: "block IO", Reason: "The kernel does not count it.", Unlock: "a throttle rule"}
+	f := &fake{
+		containers: []*tallyman.Container{running("a"), running("b"), {ID: "c", State: tallyman.Exited}},
+		engines: []tallyman.EngineStatus{
+			{Name: "local", Since: time.UnixMilli(0), Address: "unix:///var/run/docker.sock", Error: "no socket at unix:///var/run/docker.sock"},
+			{Name: "far", Address: "tcp://far:2376"},
+		},
+		absent: map[string][]tallyman.Absence{
+			"a": {shared, io, {What: "shared memory", Reason: "It shares the memory of the host."}, {What: "shared memory", Reason: "It has no shared memory (--ipc none)."}, {What: "TCP states", Reason: "no right", Unlock: "--cap-add SYS_ADMIN --cap-add SYS_PTRACE"}}, "b": {io, {What: "swap", Reason: "off", Unlock: "swapaccount=1"}, {What: "size", Reason: "It was not this one's turn yet."}},
+			"harbor": {{What: "file systems", Reason: "not reached", Unlock: "--pid=host"}}, "/": {{What: "file systems", Reason: "again"}, {What: "cores", Reason: "not told"}},
+		},
+		instead: map[string]string{"b": "its process cannot be seen"},
+	}
+	r := f.doctor(t, func(o *Options) {
+		o.Container, o.MemoryLimit, o.FilesLimit, o.NoAuth = true, 64<<20, 100, true
+	}).Report()
+	want := map[string]string{
+		"engine/local": "off -v /var/run/docker.sock:/var/run/docker.sock:ro", "engine/far": "unknown",
+		"container/cpu":     "partly --pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro",
+		"container/network": "works", "container/tcp": "partly --cap-add SYS_ADMIN --cap-add SYS_PTRACE", "container/shm": "works", "container/pressure": "works", "container/blockio": "off a throttle rule", "container/swap": "partly swapaccount=1",
+		"host/cpu": "works", "host/filesystems": "off --pid=host", "host/disks": "works", "host/network": "works", "host/pressure": "works", "host/cores": "off",
+		"storage/space": "works", "self/login": "off no_auth: false", "self/memory": "partly -m 96m", "self/files": "partly --ulimit nofile=65536",
+	}
+	if d := cmp.Diff(want, states(r)); d != "" {
+		t.Errorf("features (-want +got):\n%s", d)
+	}
+	for _, x := range r.Features {
+		if x.State != Works && x.Reason == "" {
+			t.Errorf("%s is %s without a reason", x.ID, x.State)
+		}
+	}
+}
+
+func TestCostAndDrops(t *testing.T) {
+	f := &fake{}
+	l := func(kv ...string) (out []tallyman.Label) {
+		for i := 0; i < len(kv); i += 2 {
+			out = append(out, tallyman.Label{Name: kv[i], Value: kv[i+1]})
+		}
+		return out
+	}
+	f.own("process_cpu_seconds_total", 5)
+	f.own("tallyman_anonymous_memory_bytes", 1<<20)
+	f.own("tallyman_daemon_cpu_seconds_total", 9, l("process", "dockerd")...)
+	f.own("tallyman_engine_calls_total", 3, l("call", "list", "engine", "local")...)
+	f.own("tallyman_engine_calls_total", 7, l("call", "ping", "engine", "local")...)
+	f.own("tallyman_samples_dropped_total", 40, l("reason", "disk_full", "store", "metric")...)
+	f.own("tallyman_samples_dropped_total", 0, l("reason", "clock", "store", "metric")...)
+	f.own("tallyman_discover_events_dropped_total", 99, l("engine", "local", "reason", "health_check")...)
+	f.own("tallyman_discover_events_dropped_total", 2, l("engine", "local", "reason", "overflow")...)
+	f.own("tallyman_discover_events_dropped_total", 3, l("engine", "far", "reason", "overflow")...)
+	r := f.doctor(t, nil).Report()
+	if d := cmp.Diff([]Dropped{
+		{What: "samples", Reason: "disk_full", Count: 40, Next: next["disk_full"]},
+		{What: "events", Reason: "overflow", Count: 5, Next: next["overflow"]},
+	}, r.Dropped); d != "" {
+		t.Errorf("dropped (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]Call{{"local", "ping", 7}, {"local", "list", 3}}, r.Cost.Calls); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
+	if r.Cost.CPU == nil || *r.Cost.CPU != 1 || len(r.Cost.Daemons) != 1 || *r.Cost.Daemons[0].CPU != 1 || r.Cost.Files != nil {
+		t.Errorf("cost %+v", r.Cost)
+	}
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+
+	"tallyman"
+)
+
+// The metrics of a machine, in cAdvisor's names.
+const (
+	machineCores = iota
+	machinePhysicalCores
+	machineSockets
+	machineMemory
+	machineSwap
+	machineError
+	machineCount
+)
+
+var machineDescs = [machineCount]*tallyman.Desc{
+	machineCores:         gauge("machine_cpu_cores", "", "Logical CPUs that are online"),
+	machinePhysicalCores: gauge("machine_cpu_physical_cores", "", "Physical cores that are online"),
+	machineSockets:       gauge("machine_cpu_sockets", "", "Sockets with a CPU that is online"),
+	machineMemory:        gauge("machine_memory_bytes", "bytes", "Physical memory that the kernel can use"),
+	machineSwap:          gauge("machine_swap_bytes", "bytes", "Swap space"),
+	machineError:         gauge("machine_scrape_error", "", "1 when the machine's metrics could not be read, else 0"),
+}
+
+// machine is the machine as cAdvisor shows it, once it is attached.
+type machine struct {
+	target *tallyman.Target
+	series [machineCount]*tallyman.Series
+	// The topology is read when the number of CPUs changes.
+	cpus           int
+	cores, sockets int
+}
+
+func newMachine(t *tallyman.Target) *machine {
+	m := &machine{target: t}
+	for i, d := range machineDescs {
+		m.series[i] = t.Series(d)
+	}
+	return m
+}
+
+func (m *machine) collect(s *Source, st *procfs.Stat, noStat error, mem *procfs.Meminfo, noMemory error, b *tallyman.Batch) {
+	if noStat == nil {
+		if n := len(st.CPU); n != m.cpus {
+			m.cpus = n
+			m.cores, m.sockets = topology(s.o.Sys, st.CPU)
+		}
+		if m.cpus > 0 {
+			b.Add(m.series[machineCores], float64(m.cpus))
+		}
+		if m.sockets > 0 {
+			b.Add(m.series[machinePhysicalCores], float64(m.cores))
+			b.Add(m.series[machineSockets], float64(m.sockets))
+		}
+	}
+	if noMemory == nil && mem.MemTotalBytes != nil {
+		b.Add(m.series[machineMemory], float64(*mem.MemTotalBytes))
+	}
+	if noMemory == nil && mem.SwapTotalBytes != nil {
+		b.Add(m.series[machineSwap], float64(*mem.SwapTotalBytes))
+	}
+	b.Add(m.series[machineError], number(noStat != nil || noMemory != nil))
+}
+
+// topology counts the cores and sockets of CPUs, 0 when the kernel does not
+// tell them.
+func topology(sys string, cpus map[int64]procfs.CPUStat) (cores, sockets int) {
+	seen := map[[3]string]bool{}
+	packages := map[string]bool{}
+	for n := range cpus {
+		dir := filepath.Join(sys, "devices/system/cpu/cpu"+strconv.FormatInt(n, 10), "topology")
+		read := func(name string) string {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				return ""
+			}
+			return strings.TrimSpace(string(b))
+		}
+		where := [3]string{read("physical_package_id"), read("die_id"), read("core_id")}
+		if where[0] == "" || where[2] == "" {
+			return 0, 0
+		}
+		seen[where] = true
+		packages[where[0]] = true
+	}
+	return len(seen), len(packages)
+}

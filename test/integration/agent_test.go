@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"tallyman/internal/testkit"
+)
+
+// documented are the flags of the one docker run line of the documentation,
+// without those that a test must choose itself.
+func documented(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/getting-started.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "docker run -d --name tallyman ")
+	line, _, end := strings.Cut(rest, "\n```")
+	if !ok || !end {
+		t.Fatal("the documentation has no docker run line")
+	}
+	fields := strings.Fields(strings.ReplaceAll(line, "\\\n", " "))
+	if fields[len(fields)-1] != "tallyman" {
+		t.Fatalf("the docker run line ends with %q, want the image", fields[len(fields)-1])
+	}
+	var out []string
+	for i := 0; i < len(fields)-1; i++ {
+		switch {
+		case fields[i] == "-p":
+			i++
+		case fields[i] == "-v" && strings.HasPrefix(fields[i+1], "tallyman-data:"):
+			i++
+		default:
+			out = append(out, fields[i])
+		}
+	}
+	return out
+}
+
+// scrape is every sample of /metrics by its series, and when it was asked for.
+func scrape(t *testing.T, c *testkit.Client) map[string]float64 {
+	t.Helper()
+	status, body := c.Get("/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("/metrics: %d %s", status, body)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for name, f := range families {
+		for _, m := range f.Metric {
+			var labels []string
+			for _, l := range m.Label {
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			slices.Sort(labels)
+			v := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+			out[name+"{"+strings.Join(labels, ",")+"}"] = v
+		}
+	}
+	return out
+}
+
+// The agent in its container, with the rights of the documentation and no more,
+// gives the numbers that it gives on the host. Each of its numbers must lie
+// between two that a tallyman on the host gives just before and just after.
+func TestAgentInAContainerEqualsTheHost(t *testing.T) {
+	d := testkit.NewDocker(t)
+	d.BuildAgent("../../deploy/Dockerfile")
+	d.Start([]string{"--name", d.Name("idle"), "-m", "64m"}, "sleep", "600")
+	d.Start([]string{"--name", d.Name("busy"), "--cpus", "0.2"}, "sh", "-c", "while :; do :; done")
+	d.Start([]string{"--name", d.Name("web")}, "httpd", "-f", "-p", "80")
+	d.Start([]string{"--name", d.Name("user"), "--user", "1000"}, "sleep", "600")
+	host := testkit.StartProgram(t, testkit.DataDir(t))
+	agent := d.StartAgent(append(documented(t), "--read-only", "--security-opt", "no-new-privileges"))
+
+	var inspected []struct {
+		HostConfig struct {
+			CapAdd, CapDrop []string
+			Privileged      bool
+			PidMode         string
+		}
+	}
+	if err := json.Unmarshal([]byte(d.Cmd("inspect", agent.ID)), &inspected); err != nil {
+		t.Fatal(err)
+	}
+	h := inspected[0].HostConfig
+	slices.Sort(h.CapAdd)
+	if h.Privileged || fmt.Sprint(h.CapAdd) != "[CAP_DAC_READ_SEARCH CAP_SYS_ADMIN CAP_SYS_PTRACE]" || fmt.Sprint(h.CapDrop) != "[ALL]" || h.PidMode != "host" {
+		t.Errorf("the documented line gives %+v", h)
+	}
+
+	time.Sleep(5 * time.Second)
+	ours := func(series string) bool {
+		if strings.HasPrefix(series, "node_") || strings.HasPrefix(series, "machine_") || strings.Contains(series, "id=/,") || strings.Contains(series, "id=/}") {
+			return true
+		}
+		return strings.HasPrefix(series, "container_") && strings.Contains(series, d.Name("")[len("tallyman-test-"):]) && !strings.Contains(series, agent.ID)
+	}
+	before := scrape(t, &host.Client)
+	inside := scrape(t, &agent.Client)
+	time.Sleep(time.Second) // the next one must be a round of its own
+	after := scrape(t, &host.Client)
+
+	exact, between, near := 0, 0, 0
+	for series, b := range before {
+		a, still := after[series]
+		if !ours(series) || !still {
+			continue
+		}
+		v, ok := inside[series]
+		if !ok {
+			t.Errorf("the agent in the container has no %s (the host says %v)", series, b)
+			continue
+		}
+		low, high := math.Min(a, b), math.Max(a, b)
+		switch {
+		case v == b || v == a:
+			exact++
+		case v >= low && v <= high:
+			between++
+		case math.Abs(v-b) <= 0.02*math.Abs(b)+0.02*math.Abs(a-b) || unsteady(series):
+			near++
+		default:
+			t.Errorf("%s: %v in the container, %v before and %v after on the host", series, v, b, a)
+		}
+	}
+	for series := range inside {
+		if _, ok := before[series]; !ok && ours(series) {
+			if _, ok := after[series]; !ok {
+				t.Errorf("only the agent in the container has %s", series)
+			}
+		}
+	}
+	t.Logf("%d series equal, %d between the readings, %d within 2 %% or of what moves by itself", exact, between, near)
+	if exact+between < 200 {
+		t.Errorf("%d series compared, want hundreds", exact+between)
+	}
+}
+
+// unsteady are the numbers of the moment, which no second reading brackets.
+func unsteady(series string) bool {
+	for _, prefix := range []string{"node_procs_", "node_disk_io_now", "node_filefd_allocated", "node_load", "node_memory_", "container_memory_", "node_filesystem_"} {
+		if strings.HasPrefix(series, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// What each right is for: without it, what it is for is absent with its reason,
+// and the agent runs.
+func TestAgentWithFewerRights(t *testing.T) {
+	d := testkit.NewDocker(t)
+	d.BuildAgent("../../deploy/Dockerfile")
+	d.Start([]string{"--name", d.Name("web")}, "sleep", "600")
+	socket := []string{"-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "--cap-drop", "ALL", "--read-only"}
+	f := func(name string, options []string, collect string, states map[string]string) {
+		t.Run(name, func(t *testing.T) {
+			agent := d.StartAgent(slices.Concat(socket, options))
+			testkit.Eventually(t, 25*time.Second, "the container has its numbers", func() error {
+				var v servers
+				agent.JSON("/api/tallyman/v1/servers", &v)
+				for _, c := range v.Hosts[0].Containers {
+					if c.Name == d.Name("web") {
+						if c.Collect != collect || c.Now == nil || c.Now.Memory == nil {
+							return fmt.Errorf("collected by %q (%s), %+v", c.Collect, c.CollectWhy, c.Now)
+						}
+						t.Logf("collected by %s %s", c.Collect, c.CollectWhy)
+						return nil
+					}
+				}
+				return fmt.Errorf("it is not there: %+v", v)
+			})
+			var r struct {
+				Features []struct{ ID, State, Reason, Unlock string }
+			}
+			agent.JSON("/api/tallyman/v1/doctor", &r)
+			got := map[string]string{}
+			for _, f := range r.Features {
+				got[f.ID] = f.State
+				if f.State != "works" {
+					t.Logf("doctor: %s %s: %s [%s]", f.ID, f.State, f.Reason, f.Unlock)
+					if f.Reason == "" {
+						t.Errorf("%s is %s without a reason", f.ID, f.State)
+					}
+				}
+			}
+			for id, state := range states {
+				if got[id] != state {
+					t.Errorf("the doctor says that %s is %q, want %q", id, got[id], state)
+				}
+			}
+			d.Cmd("rm", "-f", agent.ID)
+		})
+	}
+	blind := map[string]string{"container/cpu": "partly", "host/network": "off", "host/filesystems": "off", "host/cpu": "works"}
+	f("socket alone", nil, "api", blind)
+	f("socket and processes", []string{"--pid=host"}, "api", map[string]string{"container/cpu": "partly", "host/network": "works", "host/filesystems": "off"})
+	f("socket and cgroups", []string{"-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro"}, "api", blind)
+	f("all but capabilities", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro"}, "cgroup",
+		map[string]string{"container/cpu": "works", "container/network": "works", "container/tcp": "off", "container/shm": "partly" /* its own */, "host/network": "works", "host/filesystems": "off"})
+	f("one capability", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro", "--cap-add", "SYS_PTRACE"}, "cgroup",
+		map[string]string{"container/network": "works", "container/tcp": "off", "container/shm": "works"})
+	f("all capabilities", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro", "--cap-add", "SYS_PTRACE", "--cap-add", "SYS_ADMIN"}, "cgroup",
+		map[string]string{"container/network": "works", "container/tcp": "works", "container/shm": "works"})
+}
