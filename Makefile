@@ -43,8 +43,14 @@ e2e: setup-test web build ## the built program over HTTP and in a real browser
 race: ## unit tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $(UNIT)
 
-bench: setup-test ## collection on real containers: ns, allocations, ratio to the floor program
+bench: setup-test ## on real containers: collection against the floor program, the whole program
 	$(GO) test -run '^$$' -bench . -benchtime 20000x -timeout 20m ./test/bench/...
+
+bench-peers: setup-test build ## what cAdvisor, Telegraf and Netdata cost beside it; writes docs/benchmarks.md (an hour the first time)
+	scripts/bench-peers.sh
+
+torture: setup-test ## bad days at length: a hundred kills while logs are read; the table is in the output
+	TORTURE_KILLS=100 $(GO) test -count=1 -v -timeout 40m ./test/torture/...
 
 fuzz: ## every fuzz target in turn, T=30s each
 	@set -e; for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v node_modules | xargs -n1 dirname | sort -u); do \
@@ -90,4 +96,4 @@ setup-test:
 clean: ## remove what was built; data in bin/data stays
 	rm -rf $(BIN) web/dist web/node_modules test/e2e/node_modules
 
-.PHONY: help run test unit integration e2e race bench fuzz lint generate build image web web-test test-cgroup2 setup-run setup-test clean
+.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image web web-test test-cgroup2 setup-run setup-test clean

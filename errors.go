@@ -10,4 +10,7 @@ var (
 	ErrGone = errors.New("target is gone")
 	// ErrNotFound says that what was asked for is not known.
 	ErrNotFound = errors.New("not found")
+	// ErrLimit says that something is refused since it, or all with it, would be
+	// too large. Trying again does not help until something is smaller.
+	ErrLimit = errors.New("over a limit")
 )

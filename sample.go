@@ -46,6 +46,15 @@ type Desc struct {
 	// Unit is the base unit ("bytes", "seconds"), empty for plain counts.
 	Unit string
 	Type MetricType
+	// Origin says where the number is read, for the reference.
+	Origin Origin
+}
+
+// Origin is where a number is read: a file of the kernel on cgroup v1 and on
+// v2 (V2 is empty when it is the same), and a field of the engine's stats API,
+// empty when that has none. Row is the row of the table of the mission.
+type Origin struct {
+	V1, V2, API, Row string
 }
 
 // Series is one metric of one target with all its labels, interned: the same

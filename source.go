@@ -65,6 +65,11 @@ type SourceOptions struct {
 	// EngineSize asks an engine for the size in bytes of the writable layer of
 	// one of its containers, which costs the engine much. It blocks.
 	EngineSize func(ctx context.Context, engine, id string) (int64, error)
+	// EngineUp says whether an engine answers, for how long it has answered in
+	// all and for how long that is known; known is false before the first ping.
+	EngineUp func(engine string) (up bool, upFor, knownFor time.Duration, known bool)
+	// Interval is the time between stored samples.
+	Interval time.Duration
 	// DiskUsage is how often at most that is asked for a container, 0 for never.
 	DiskUsage time.Duration
 	// Own are tallyman's own numbers, for the source that exports them.

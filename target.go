@@ -17,7 +17,9 @@ const (
 	HostTarget      TargetKind = "host"
 	MachineTarget   TargetKind = "machine"
 	ContainerTarget TargetKind = "container"
-	SelfTarget      TargetKind = "self"
+	// EngineTarget is a Docker engine itself, by its configured name.
+	EngineTarget TargetKind = "engine"
+	SelfTarget   TargetKind = "self"
 )
 
 // Target is one thing that is watched. It is immutable once attached: a
@@ -29,7 +31,8 @@ type Target struct {
 	// Job and Instance are the labels that a Prometheus scrape would have
 	// given; stored series carry them, tallyman's own /metrics does not.
 	Job, Instance string
-	// Labels are on every series of the target, sorted by name.
+	// Labels are on every series of the target, sorted by name, and not changed
+	// once there is one: series without labels of their own share them.
 	Labels []Label
 	// Container is set for a ContainerTarget.
 	Container *Container
@@ -38,6 +41,9 @@ type Target struct {
 // Series makes the series of metric d for this target, with extra labels of
 // its own. Call it when the target is attached, never once per sample.
 func (t *Target) Series(d *Desc, extra ...Label) *Series {
+	if len(extra) == 0 {
+		return &Series{Desc: d, Target: t, Labels: t.Labels}
+	}
 	labels := make([]Label, 0, len(t.Labels)+len(extra))
 	labels = append(append(labels, t.Labels...), extra...)
 	SortLabels(labels)
@@ -87,10 +93,13 @@ type Container struct {
 
 	State  State  `json:"state"`
 	Health string `json:"health,omitempty"` // starting, healthy, unhealthy; empty without a health check
-	// ExitCode is that of the last exit; meaningful when Finished is set.
-	ExitCode  int    `json:"exitCode"`
-	OOMKilled bool   `json:"oomKilled,omitempty"`
-	Error     string `json:"error,omitempty"`
+	// ExitCode is that of the last exit; meaningful when Finished is set. Of a
+	// container that runs again the engine no longer has it: ExitUnknown is set
+	// when nobody saw it end.
+	ExitCode    int    `json:"exitCode"`
+	ExitUnknown bool   `json:"exitUnknown,omitempty"`
+	OOMKilled   bool   `json:"oomKilled,omitempty"`
+	Error       string `json:"error,omitempty"`
 	// Pid is the host's pid of the container's init, 0 when it has none.
 	Pid int `json:"pid,omitempty"`
 
@@ -214,6 +223,7 @@ type EngineStatus struct {
 	Kernel        string `json:"kernel,omitempty"`
 	CgroupVersion string `json:"cgroupVersion,omitempty"`
 	CgroupDriver  string `json:"cgroupDriver,omitempty"`
+	Root          string `json:"root,omitempty"` // the engine's data directory on its machine
 	CPUs          int    `json:"cpus,omitempty"`
 	Memory        int64  `json:"memory,omitempty"` // bytes
 }

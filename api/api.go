@@ -23,8 +23,10 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzhttp"
 	"golang.org/x/net/netutil"
 
@@ -53,7 +55,7 @@ type Options struct {
 type Server struct {
 	o       Options
 	routes  []httpx.Route
-	openAPI []byte
+	openAPI func() []byte // made when it is first asked for
 	http    *http.Server
 }
 
@@ -73,10 +75,15 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.routes = append(append(s.own(), pages.routes()...), o.Routes...)
-	if s.openAPI, err = document(s.routes, o.Version); err != nil {
-		return nil, err
-	}
-	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024))
+	s.openAPI = sync.OnceValue(func() []byte {
+		d, err := document(s.routes, o.Version)
+		if err != nil {
+			panic(err) // of the table of routes itself; tests ask for it
+		}
+		return d
+	})
+	// The fastest level, whose tables are the smallest: a scrape is a megabyte.
+	gzip, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.CompressionLevel(flate.BestSpeed))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +112,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) Routes() []httpx.Route { return s.routes }
 
 // OpenAPI is the OpenAPI document of all routes, in JSON.
-func (s *Server) OpenAPI() []byte { return s.openAPI }
+func (s *Server) OpenAPI() []byte { return s.openAPI() }
 
 // Handler is the guarded handler of all routes.
 func (s *Server) Handler() http.Handler { return s.http.Handler }
@@ -259,7 +266,7 @@ func (s *Server) own() []httpx.Route {
 		{Pattern: "GET /api/tallyman/v1/openapi.json", Doc: httpx.Doc{Summary: "This description", Answer: map[string]any{}},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.Write(s.openAPI)
+				_, _ = w.Write(s.openAPI())
 			})},
 	}
 }

@@ -84,6 +84,7 @@ var groups = []struct{ name, text, prefix string }{
 	{"tallyman", "tallyman's own interface", "/api/tallyman/"},
 	{"prometheus", "Prometheus' HTTP API over what is kept", "/api/v1/"},
 	{"prometheus", "", "/metrics"},
+	{"loki", "Loki's HTTP API over the records that are kept", "/loki/api/v1/"},
 	{"docker-monitor", "docker-monitor's interface", "/docker-monitor/"},
 	{"health", "For supervisors", "/-/"},
 	{"page", "The page for people", ""},
@@ -224,6 +225,9 @@ type schemas struct {
 }
 
 func (s *schemas) of(t reflect.Type) object {
+	if t == reflect.TypeFor[json.RawMessage]() {
+		return object{} // any
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return s.of(t.Elem())
@@ -259,8 +263,10 @@ func (s *schemas) of(t reflect.Type) object {
 // named puts the schema of a struct among the components and refers to it.
 func (s *schemas) named(t reflect.Type) object {
 	name := strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
-	if strings.HasSuffix(t.PkgPath(), "/prom") {
-		name = "Prometheus" + name
+	for _, foreign := range []struct{ pkg, word string }{{"/prom", "Prometheus"}, {"/loki", "Loki"}} {
+		if strings.HasSuffix(t.PkgPath(), foreign.pkg) {
+			name = foreign.word + name
+		}
 	}
 	ref := object{"$ref": "#/components/schemas/" + name}
 	if other, ok := s.types[name]; ok {

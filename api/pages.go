@@ -3,12 +3,12 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -17,29 +17,38 @@ import (
 	"tallyman/internal/httpx"
 )
 
-// pages serves the built page from memory. Files have no hashes in their
-// names; an ETag saves the transfer.
+// pages serves the built page from the program's own file. Files have no hashes
+// in their names; an ETag saves the transfer.
 type pages struct {
-	files map[string]file
+	files fs.FS
+	known map[string]file
 }
 
-type file struct {
-	data      []byte
-	mime, tag string
+type file struct{ name, mime, tag string }
+
+// types are those of the page's files: what the machine says of them is not
+// asked.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2", ".json": "application/json", ".txt": "text/plain; charset=utf-8",
 }
 
 func newPages(files fs.FS) (*pages, error) {
-	p := &pages{files: map[string]file{}}
+	p := &pages{files: files, known: map[string]file{}}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(files, name)
+		f, err := files.Open(name)
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(data)
-		p.files[name] = file{data, mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+		defer f.Close()
+		sum := sha256.New()
+		if _, err := io.Copy(sum, f); err != nil {
+			return err
+		}
+		p.known[name] = file{name, cmp.Or(types[path.Ext(name)], "application/octet-stream"), `"` + hex.EncodeToString(sum.Sum(nil)[:8]) + `"`}
 		return nil
 	})
 	if err != nil {
@@ -63,9 +72,9 @@ func (p *pages) routes() []httpx.Route {
 // index.html says so.
 func (p *pages) one(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, ok := p.files[name]
+		f, ok := p.known[name]
 		if !ok {
-			f, ok = p.files["index.html"]
+			f, ok = p.known["index.html"]
 		}
 		p.serve(w, r, f, ok)
 	})
@@ -84,7 +93,7 @@ func (p *pages) any(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) {
-	f, ok := p.files[strings.TrimPrefix(r.URL.Path, "/")] // an exact name: no path of a file system is built
+	f, ok := p.known[strings.TrimPrefix(r.URL.Path, "/")] // an exact name: no path of a file system is built
 	p.serve(w, r, f, ok)
 }
 
@@ -93,8 +102,19 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, f file, ok bool) {
 		http.NotFound(w, r)
 		return
 	}
+	from, err := p.files.Open(f.name)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer from.Close()
+	seeker, ok := from.(io.ReadSeeker) // as those of embed.FS are
+	if !ok {
+		http.Error(w, "the page's files cannot be read", http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", f.mime)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("ETag", f.tag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.data))
+	http.ServeContent(w, r, "", time.Time{}, seeker)
 }

@@ -35,6 +35,7 @@ package attach
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -69,6 +70,8 @@ type Options struct {
 
 // Engine is how the containers of one engine are to be collected.
 type Engine struct {
+	// Host is the name of its machine.
+	Host string
 	// Remote is set for an engine that is likely on another machine.
 	Remote bool
 	// API asks for the engine's stats API in place of the kernel's files.
@@ -89,7 +92,8 @@ const (
 type Supervisor struct {
 	o        Options
 	sources  []source
-	missing  []missing // sources that could not be made
+	watching map[tallyman.TargetKind][]source // those that watch targets of a kind
+	missing  []missing                        // sources that could not be made
 	fixed    []*attachment
 	attached map[string]*attachment
 
@@ -129,6 +133,7 @@ type missing struct {
 func New(o Options) *Supervisor {
 	s := &Supervisor{
 		o:        o,
+		watching: map[tallyman.TargetKind][]source{},
 		attached: map[string]*attachment{},
 		wake:     make(chan struct{}, 1),
 		demand:   make(chan chan struct{}),
@@ -146,7 +151,11 @@ func New(o Options) *Supervisor {
 			s.missing = append(s.missing, missing{k, err})
 			continue
 		}
-		s.sources = append(s.sources, source{src, k})
+		one := source{src, k}
+		s.sources = append(s.sources, one)
+		for _, t := range k.Targets {
+			s.watching[t] = append(s.watching[t], one)
+		}
 	}
 	return s
 }
@@ -243,7 +252,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	next := last.Add(min(time.Second, s.Interval()))
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
-	retry := time.NewTicker(retryFirst / 2)
+	retry := time.NewTimer(0)
 	defer retry.Stop()
 	for {
 		select {
@@ -251,6 +260,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			return nil
 		case <-s.wake:
 			s.apply()
+			retry.Reset(s.untilRetry())
 			// A watcher may have come.
 			if at := s.after(time.Now(), last); at.Before(next) {
 				next = at
@@ -258,6 +268,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			}
 		case now := <-retry.C:
 			s.retry(now)
+			retry.Reset(s.untilRetry())
 		case done := <-s.demand:
 			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh || s.unread && now.After(last) {
 				last = s.round(&b, now, false)
@@ -301,14 +312,21 @@ func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time 
 	return t
 }
 
-// attachFixed attaches what is always there: the host and tallyman itself.
+// attachFixed attaches what is always there: the host, tallyman itself and the
+// engines of the configuration.
 func (s *Supervisor) attachFixed() {
 	host := []tallyman.Label{{Name: "host", Value: s.o.Host}}
-	for _, t := range []*tallyman.Target{
+	fixed := []*tallyman.Target{
 		{Kind: tallyman.HostTarget, ID: s.o.Host, Job: "node", Instance: s.o.Host, Labels: host},
 		{Kind: tallyman.MachineTarget, ID: "/", Job: "cadvisor", Instance: s.o.Host, Labels: host},
 		{Kind: tallyman.SelfTarget, ID: "tallyman", Job: "tallyman", Instance: s.o.Host, Labels: host},
-	} {
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.o.Engines)) {
+		at := s.o.Engines[name].Host
+		fixed = append(fixed, &tallyman.Target{Kind: tallyman.EngineTarget, ID: "engine/" + name, Job: "docker", Instance: at,
+			Labels: []tallyman.Label{{Name: "engine", Value: name}, {Name: "host", Value: at}}})
+	}
+	for _, t := range fixed {
 		a := newAttachment(t)
 		s.fixed = append(s.fixed, a)
 		s.attachTo(a)

@@ -5,7 +5,6 @@ package attach
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +44,7 @@ func (s *Supervisor) attach(c *tallyman.Container) {
 
 func (s *Supervisor) attachTo(a *attachment) {
 	room := s.room(a)
-	for _, src := range s.watching(a) {
+	for _, src := range s.watching[a.target.Kind] {
 		switch {
 		case len(src.kind.Instead) > 0:
 		case s.engine(a).API && s.isReplaceable(src.kind.Name):
@@ -73,17 +72,6 @@ func (s *Supervisor) room(a *attachment) error {
 		return errNoRoom{err}
 	}
 	return nil
-}
-
-// watching are the sources that watch targets of this kind.
-func (s *Supervisor) watching(a *attachment) []source {
-	var out []source
-	for _, src := range s.sources {
-		if src.kind.Watches(a.target.Kind) {
-			out = append(out, src)
-		}
-	}
-	return out
 }
 
 // engine is what is known of the target's engine.
@@ -130,7 +118,7 @@ func name(t *tallyman.Target) string {
 // replace attaches a target to the sources that take the place of one that
 // cannot reach it, and gives it back to one that can again.
 func (s *Supervisor) replace(a *attachment) {
-	for _, src := range s.watching(a) {
+	for _, src := range s.watching[a.target.Kind] {
 		if len(src.kind.Instead) == 0 {
 			continue
 		}
@@ -176,7 +164,7 @@ func (a *attachment) left(name string) bool {
 }
 
 func (s *Supervisor) detach(a *attachment) {
-	for _, src := range s.watching(a) {
+	for _, src := range s.watching[a.target.Kind] {
 		src.Detach(a.target)
 	}
 	delete(s.attached, a.target.ID)
@@ -186,9 +174,35 @@ func (s *Supervisor) detach(a *attachment) {
 	s.mu.Unlock()
 }
 
+// all are the attachments, in no order.
+func (s *Supervisor) all(yield func(*attachment) bool) {
+	for _, a := range s.fixed {
+		if !yield(a) {
+			return
+		}
+	}
+	for _, a := range s.attached {
+		if !yield(a) {
+			return
+		}
+	}
+}
+
+// untilRetry is how long nothing is to be tried again: whole seconds, so that
+// those of a hundred containers come together.
+func (s *Supervisor) untilRetry() time.Duration {
+	first := time.Now().Add(retryEvery)
+	for a := range s.all {
+		if a.retryAt.Before(first) {
+			first = a.retryAt
+		}
+	}
+	return max(time.Until(first.Truncate(time.Second).Add(time.Second)), retryFirst/2)
+}
+
 // retry tries again what could not be attached, and asks what is absent now.
 func (s *Supervisor) retry(now time.Time) {
-	for _, a := range slices.Concat(s.fixed, slices.Collect(maps.Values(s.attached))) {
+	for a := range s.all {
 		if now.Before(a.retryAt) {
 			continue
 		}
@@ -197,7 +211,7 @@ func (s *Supervisor) retry(now time.Time) {
 			a.tries++
 		}
 		var again []source
-		for _, src := range s.watching(a) {
+		for _, src := range s.watching[a.target.Kind] {
 			err := a.failed[src.kind.Name]
 			if err != nil && !errors.Is(err, errForced) && len(src.kind.Instead) == 0 && !a.left(src.kind.Name) {
 				again = append(again, src)
@@ -231,7 +245,7 @@ func (s *Supervisor) note(a *attachment) {
 			absent = append(absent, tallyman.Absence{What: m.kind.Name, Reason: m.kind.Summary + ": " + m.err.Error()})
 		}
 	}
-	for _, src := range s.watching(a) {
+	for _, src := range s.watching[a.target.Kind] {
 		active := len(src.kind.Instead) == 0 || a.isBy(src)
 		switch e, ok := src.Source.(tallyman.Absentee); {
 		case covered[src.kind.Name]:

@@ -99,5 +99,6 @@ func same(a, b *tallyman.Container) bool {
 		a.Workload == b.Workload && a.NetworkMode == b.NetworkMode && a.IpcMode == b.IpcMode &&
 		cmp.Compare(a.CPULimit, b.CPULimit) == 0 && a.CPUPeriod == b.CPUPeriod && a.CPUShares == b.CPUShares &&
 		a.CPUSet == b.CPUSet && a.MemoryReservation == b.MemoryReservation && a.MemorySwap == b.MemorySwap && a.PidsLimit == b.PidsLimit &&
-		a.Health == b.Health && a.RestartCount == b.RestartCount && a.RestartPolicy == b.RestartPolicy
+		a.Health == b.Health && a.RestartCount == b.RestartCount && a.RestartPolicy == b.RestartPolicy &&
+		a.ExitCode == b.ExitCode && a.ExitUnknown == b.ExitUnknown && a.Finished.Equal(b.Finished)
 }

@@ -8,6 +8,7 @@ import (
 	"tallyman"
 	"tallyman/source/cgroup"
 	"tallyman/source/diskusage"
+	"tallyman/source/enginestate"
 	"tallyman/source/enginestats"
 	"tallyman/source/host"
 	"tallyman/source/netns"
@@ -21,6 +22,7 @@ func sources() []tallyman.SourceKind {
 	return []tallyman.SourceKind{
 		cgroup.Kind(),
 		diskusage.Kind(),
+		enginestate.Kind(),
 		enginestats.Kind(),
 		host.Kind(),
 		netns.Kind(),

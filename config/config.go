@@ -60,6 +60,8 @@ type Config struct {
 	// include. Default none.
 	Exclude []string `yaml:"exclude"`
 	Limits  Bounds   `yaml:"limits"`
+	Keep    Keep     `yaml:"keep"`
+	Logs    Logs     `yaml:"logs"`
 	// How often at most the engine is asked for the size of a container's
 	// writable layer, 10s or more; 0 for never. Default 1h.
 	DiskUsage Duration `yaml:"disk_usage"`
@@ -92,15 +94,39 @@ type Docker struct {
 // Retention is how much is kept; the oldest goes first.
 type Retention struct {
 	Metrics Limits `yaml:"metrics"`
+	Logs    Limits `yaml:"logs"`
 	Events  Limits `yaml:"events"`
 }
 
 // Limits of one store. Whichever comes first deletes.
 type Limits struct {
-	// Age, for example 7d; 0 for no limit. Default 7d for metrics, 90d for events.
+	// Age, for example 7d; 0 for no limit. Default 7d for metrics and logs, 90d for events.
 	Time Duration `yaml:"time"`
-	// Size, for example 1GiB; 0 for no limit. Default 1GiB for metrics, 256MiB for events.
+	// Size, for example 1GiB; 0 for no limit. Default 1GiB for metrics, 768MiB for logs, 256MiB for events.
 	Size Bytes `yaml:"size"`
+}
+
+// Keep says what is stored. What is not is shown while it is there, and has no
+// history.
+type Keep struct {
+	// Store metrics; false for an agent that is scraped. Default true.
+	Metrics bool `yaml:"metrics"`
+	// Store the logs of containers; events are stored all the same. Default true.
+	Logs bool `yaml:"logs"`
+}
+
+// Logs says how logs come in.
+type Logs struct {
+	// How much is read of the log of a container, or of a file, that was there
+	// before tallyman. Default 64MiB.
+	Backlog Bytes `yaml:"backlog"`
+	// Take lines that are sent to /loki/api/v1/push. Default false.
+	Push bool `yaml:"push"`
+	// Plain text files of the host. Default none.
+	Files []LogFile `yaml:"files"`
+	// What is asked for the logs of containers and units. Default none.
+	Rules   []LogRule `yaml:"rules"`
+	Journal Journal   `yaml:"journal"`
 }
 
 // Bounds are how many series there may be at a time. New ones are refused and
@@ -133,9 +159,13 @@ func Default() Config {
 		Include:      []string{},
 		Exclude:      []string{},
 		Limits:       Bounds{Series: 50_000, SeriesPerTarget: 10_000},
-		DiskUsage:    Duration(time.Hour),
+		Keep:         Keep{Metrics: true, Logs: true},
+		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
+			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
+		DiskUsage: Duration(time.Hour),
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
+			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},
 			Events:  Limits{Time: Duration(90 * day), Size: 256 << 20},
 		},
 		Labels: Labels{Allow: []string{
@@ -239,8 +269,8 @@ func checkKeys(prefix string, tree map[string]any) error {
 		if _, ok := find(key); !ok && !isGroup(key) {
 			return unknownKey(key)
 		}
-		if key == "engines" {
-			if err := checkEngineKeys(v); err != nil {
+		if l, ok := lists[key]; ok {
+			if err := l.checkKeys(key, v); err != nil {
 				return err
 			}
 		}
@@ -277,6 +307,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("disk_usage: %s is too often; write at least 10s, or 0 for never", d)
 	}
 	if _, err := c.Choice(); err != nil {
+		return err
+	}
+	if err := c.checkLogs(); err != nil {
 		return err
 	}
 	for key, n := range map[string]int{"limits.series": c.Limits.Series, "limits.series_per_target": c.Limits.SeriesPerTarget} {

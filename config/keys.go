@@ -171,11 +171,11 @@ func (s setting) set(v reflect.Value, text string) error {
 		}
 		v.Set(reflect.ValueOf(list))
 	case reflect.TypeFor[[]Engine]():
-		list, err := parseEngines(text)
-		if err != nil {
-			return err
-		}
-		v.Set(reflect.ValueOf(list))
+		return setList[Engine](s.key, v, text)
+	case reflect.TypeFor[[]LogFile]():
+		return setList[LogFile](s.key, v, text)
+	case reflect.TypeFor[[]LogRule]():
+		return setList[LogRule](s.key, v, text)
 	default:
 		v.SetString(text)
 	}
@@ -200,47 +200,56 @@ func unknownKey(key string) error {
 	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest(key))
 }
 
-// parseEngines reads a list of engines from one line of YAML.
-func parseEngines(text string) ([]Engine, error) {
-	var list []any
-	example := `write for example [{name: db, address: "tcp://10.0.0.2:2376", cert_path: /etc/docker/db}]`
-	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
-		return nil, errors.New("this is no list of engines; " + example)
+// list is a setting that is a list of entries with settings of their own.
+type list struct {
+	of    reflect.Type
+	what  string // it is a list of
+	entry string // an example
+}
+
+// lists are those settings by key.
+var lists = map[string]list{
+	"engines":    {reflect.TypeFor[Engine](), "engine", `name: db and address: tcp://10.0.0.2:2376`},
+	"logs.files": {reflect.TypeFor[LogFile](), "file", `path: /var/log/*.log`},
+	"logs.rules": {reflect.TypeFor[LogRule](), "rule", `match: image:shop/* and start: ^\d{4}-`},
+}
+
+// setList reads a list from one line of YAML.
+func setList[T any](key string, v reflect.Value, text string) error {
+	var tree []any
+	l := lists[key]
+	if err := yaml.Unmarshal([]byte(text), &tree); err != nil {
+		return fmt.Errorf("this is no list of %ss; write for example [{%s}]", l.what, strings.Replace(l.entry, " and ", ", ", 1))
 	}
-	if err := checkEngineKeys(list); err != nil {
-		return nil, err
+	if err := l.checkKeys(key, tree); err != nil {
+		return err
 	}
-	var out []Engine
+	var out []T
 	if err := yaml.UnmarshalWithOptions([]byte(text), &out, yaml.Strict()); err != nil {
-		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
 	}
-	return out, nil
+	v.Set(reflect.ValueOf(out))
+	return nil
 }
 
-// engineKeys are the keys of one engine.
-func engineKeys() []string {
-	var keys []string
-	for i := range reflect.TypeFor[Engine]().NumField() {
-		keys = append(keys, reflect.TypeFor[Engine]().Field(i).Tag.Get("yaml"))
-	}
-	return keys
-}
-
-// checkEngineKeys finds unknown keys in a list of engines.
-func checkEngineKeys(v any) error {
-	list, ok := v.([]any)
+// checkKeys finds unknown keys in the entries of a list.
+func (l list) checkKeys(key string, v any) error {
+	entries, ok := v.([]any)
 	if !ok && v != nil {
-		return errors.New("engines: it is a list; begin each engine with a dash")
+		return fmt.Errorf("%s: it is a list; begin each %s with a dash", key, l.what)
 	}
-	known := engineKeys()
-	for i, one := range list {
+	var known []string
+	for i := range l.of.NumField() {
+		known = append(known, l.of.Field(i).Tag.Get("yaml"))
+	}
+	for i, one := range entries {
 		m, ok := one.(map[string]any)
 		if !ok {
-			return fmt.Errorf("engines[%d]: it has no settings; write for example name: db and address: tcp://10.0.0.2:2376", i)
+			return fmt.Errorf("%s[%d]: it has no settings; write for example %s", key, i, l.entry)
 		}
 		for k := range m {
 			if !slices.Contains(known, k) {
-				return fmt.Errorf("engines[%d]: there is no setting %q; did you mean %q?", i, k, nearestOf(k, known))
+				return fmt.Errorf("%s[%d]: there is no setting %q; did you mean %q?", key, i, k, nearestOf(k, known))
 			}
 		}
 	}

@@ -63,6 +63,7 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 		c.ExitCode, c.OOMKilled, c.Pid = s.ExitCode, s.OOMKilled, s.Pid
 		c.Error = cut(redact.Command(s.Error), maxValue)
 		c.Started, c.Finished = parseTime(s.StartedAt), parseTime(s.FinishedAt)
+		c.ExitUnknown = isUp(c) && !c.Finished.IsZero()
 		if s.Health != nil && s.Health.Status != "none" {
 			c.Health = cut(s.Health.Status, 32)
 		}
@@ -165,6 +166,10 @@ func labelsOf(raw map[string]string) map[string]string {
 	})
 	out := make(map[string]string, min(len(keys), maxLabels))
 	for _, k := range keys[:min(len(keys), maxLabels)] {
+		if k == "tallyman.logs" || strings.HasPrefix(k, "tallyman.logs.") {
+			out[cut(k, maxName)] = cut(raw[k], maxLabel) // patterns, which would look like secrets
+			continue
+		}
 		// A value too long to be read as a whole is not parsed either.
 		out[cut(k, maxName)] = cut(redact.Label(k, cut(raw[k], 4*maxLabel)), maxLabel)
 	}

@@ -205,3 +205,12 @@ func FuzzInspect(f *testing.F) {
 		}
 	})
 }
+
+// What is asked for a log is in the words of patterns, which redaction would
+// take for secrets.
+func TestLogLabelsStayAsTheyAre(t *testing.T) {
+	got := labelsOf(map[string]string{"tallyman.logs.redact": `password=(\S+)`, "tallyman.logs": "/a;/b", "tallyman.logsx": "password=x"})
+	if got["tallyman.logs.redact"] != `password=(\S+)` || got["tallyman.logs"] != "/a;/b" || got["tallyman.logsx"] == "password=x" {
+		t.Errorf("%v", got)
+	}
+}

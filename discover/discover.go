@@ -5,8 +5,10 @@ package discover
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -54,6 +56,7 @@ type timing struct {
 	streamMin, streamMax   time.Duration // new event streams
 	call                   time.Duration // deadline of one list, inspect or info
 	reconcile              time.Duration
+	inspect                time.Duration // between inventories that inspect every container
 	reconcileAgain         time.Duration // at least between two that a new stream asks for
 	settle                 time.Duration // from an inventory to what follows from it
 	persist, persistLazily time.Duration
@@ -66,7 +69,7 @@ func (t timing) withDefaults() timing {
 			*d = v
 		}
 	}
-	def(&t.ping, 3*time.Second)
+	def(&t.ping, 5*time.Second)
 	def(&t.pingDeadline, 5*time.Second)
 	def(&t.retryMin, 500*time.Millisecond)
 	def(&t.retryMax, 5*time.Second)
@@ -74,6 +77,7 @@ func (t timing) withDefaults() timing {
 	def(&t.streamMax, 5*time.Second)
 	def(&t.call, 10*time.Second)
 	def(&t.reconcile, 60*time.Second)
+	def(&t.inspect, 15*time.Minute)
 	def(&t.reconcileAgain, 5*time.Second)
 	def(&t.settle, 2*time.Second)
 	def(&t.persist, time.Second)
@@ -137,7 +141,7 @@ func New(o Options) (*Discovery, error) {
 		}
 		d.engines = append(d.engines, newEngine(d, c.Name, c.Host, client))
 	}
-	d.store = &inventoryFile{dir: o.DataDir}
+	d.store = &inventoryFile{dir: o.DataDir, marked: make(chan struct{}, 1)}
 	if err := d.load(); err != nil {
 		d.log.Warn("the last known inventory cannot be read and is set aside", "err", err)
 	}
@@ -254,32 +258,73 @@ func (d *Discovery) Engines() []tallyman.EngineStatus {
 	return out
 }
 
+// engineNamed is the engine that is configured under a name.
+func (d *Discovery) engineNamed(name string) (*engine, error) {
+	for _, e := range d.engines {
+		if e.name == name {
+			return e, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no engine %q", name)
+}
+
 // EngineSize asks an engine for the size in bytes of the writable layer of one
 // of its containers. It blocks until the engine answers or ctx ends.
 func (d *Discovery) EngineSize(ctx context.Context, engine, id string) (int64, error) {
-	for _, e := range d.engines {
-		if e.name == engine {
-			return e.client.Size(ctx, id)
-		}
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("there is no engine %q", engine)
+	return e.client.Size(ctx, id)
 }
 
 // EngineStats asks an engine what one of its containers uses now, for what the
 // kernel does not tell here, and decodes the answer into what into points to.
 // It blocks until the engine answers or ctx ends.
 func (d *Discovery) EngineStats(ctx context.Context, engine, id string, into any) error {
-	for _, e := range d.engines {
-		if e.name != engine {
-			continue
-		}
-		if e.currentStatus().CgroupDriver == "none" {
-			return errNoCgroups
-		}
-		return e.client.Stats(ctx, id, into)
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("there is no engine %q", engine)
+	if e.currentStatus().CgroupDriver == "none" {
+		return errNoCgroups
+	}
+	return e.client.Stats(ctx, id, into)
+}
+
+// EngineDocument asks an engine for the inspection of one of its containers, as
+// the engine words it, secrets included. It blocks until the engine answers or
+// ctx ends.
+func (d *Discovery) EngineDocument(ctx context.Context, engine, id string) (json.RawMessage, error) {
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.opt.timing.call)
+	defer cancel()
+	return e.client.Document(ctx, id)
+}
+
+// EngineImage is the same of an image, by its id.
+func (d *Discovery) EngineImage(ctx context.Context, engine, id string) (json.RawMessage, error) {
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.opt.timing.call)
+	defer cancel()
+	return e.client.Image(ctx, id)
 }
 
 // errNoCgroups: such an engine answers with the numbers of the whole machine.
 var errNoCgroups = errors.New("it runs without cgroups (rootless on cgroup v1), so nobody counts what its containers use; boot its machine with cgroup v2")
+
+// EngineLogs follows the log of a container of the engine called name, see
+// dockerapi.Client.Logs.
+func (d *Discovery) EngineLogs(ctx context.Context, name, id string, since time.Time) (io.ReadCloser, error) {
+	e, err := d.engineNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.client.Logs(ctx, id, since)
+}

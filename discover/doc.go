@@ -20,7 +20,7 @@
 // Between two of them events say what to look at again; each container that
 // events speak of is inspected once for all events that wait.
 //
-//	        pinger ──────────────┐ every 3 s
+//	        pinger ──────────────┐ every 5 s
 //	                             ▼
 //	event ──► reader ──► queue ──► loop ──► observers
 //	stream              (4,096)   │  ▲

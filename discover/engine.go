@@ -26,7 +26,8 @@ type engine struct {
 	mu          sync.RWMutex
 	tracks      map[string]*track
 	status      tallyman.EngineStatus
-	stateKnown  bool  // status.Up says something
+	stateKnown  bool // status.Up says something
+	uptime      uptime
 	wasUp       *bool // before this process
 	inventoried time.Time
 	lastEvent   time.Time // engine time of the newest event told
@@ -47,7 +48,7 @@ type engine struct {
 
 	first    chan struct{} // closed when a ping has told something
 	identity string        // of the engine, the pinger's
-	events   chan dockerapi.Event
+	events   chan *dockerapi.Event
 	overflow atomic.Bool
 	ended    chan error
 	kick     chan struct{}
@@ -55,20 +56,23 @@ type engine struct {
 	busy     bool
 	wg       sync.WaitGroup
 
-	stream       context.CancelFunc // of the open stream or its reader, nil without one
-	streamed     time.Time          // when it was opened
-	streamWait   time.Duration
-	streams      int
-	streamBad    bool
-	connectAt    time.Time // zero: not wanted
-	reconcileAt  time.Time
-	reconciled   time.Time
-	reconcileBad bool
-	settleAt     time.Time
-	unsettled    time.Time  // when the first of the inventories was taken that wait
-	inventory    *inventory // waits for settleAt
-	gapAt        time.Time
-	gap          gap
+	stream      context.CancelFunc // of the open stream or its reader, nil without one
+	streamed    time.Time          // when it was opened
+	streamWait  time.Duration
+	streams     int
+	streamBad   bool
+	connectAt   time.Time // zero: not wanted
+	reconcileAt time.Time
+	reconciled  time.Time
+	// inspected is when all containers were inspected last, and at which stream.
+	inspected        time.Time
+	inspectedStreams int
+	reconcileBad     bool
+	settleAt         time.Time
+	unsettled        time.Time  // when the first of the inventories was taken that wait
+	inventory        *inventory // waits for settleAt
+	gapAt            time.Time
+	gap              gap
 }
 
 // track is one container and what was told about it.
@@ -98,7 +102,7 @@ func newEngine(d *Discovery, name, host string, client *dockerapi.Client) *engin
 		tracks:  make(map[string]*track),
 		status:  tallyman.EngineStatus{Name: name, Address: client.Host(), Host: host},
 		first:   make(chan struct{}),
-		events:  make(chan dockerapi.Event, maxQueue),
+		events:  make(chan *dockerapi.Event, maxQueue),
 		ended:   make(chan error, 1),
 		kick:    make(chan struct{}, 1),
 		results: make(chan func(), 1),
@@ -134,7 +138,7 @@ func (e *engine) run(ctx context.Context) {
 		case err := <-e.ended:
 			e.streamEnded(err)
 		case raw := <-queue:
-			e.take(raw)
+			e.take(*raw)
 		}
 	}
 	cancel()
@@ -183,7 +187,7 @@ func (e *engine) schedule(now time.Time) {
 		e.checkGap(now)
 	case due(e.reconcileAt) && e.status.Up:
 		e.reconcileAt = time.Time{}
-		e.work(e.takeInventory)
+		e.startInventory(now)
 	}
 }
 
@@ -243,7 +247,7 @@ func (e *engine) tell(ev tallyman.Event) {
 }
 
 // touch says that the inventory file is out of date.
-func (e *engine) touch() { e.d.store.dirty.Store(true) }
+func (e *engine) touch() { e.d.store.mark(&e.d.store.dirty) }
 
 // currentStatus is the status for others.
 func (e *engine) currentStatus() tallyman.EngineStatus {

@@ -35,8 +35,8 @@ func (e *engine) take(raw dockerapi.Event) {
 		}
 		more := false
 		select {
-		case raw = <-e.events:
-			more = true
+		case next := <-e.events:
+			raw, more = *next, true
 		default:
 		}
 		if !more {
@@ -89,7 +89,7 @@ func (e *engine) accept(raw dockerapi.Event) bool {
 		e.count.drop(beforeStart)
 		return false
 	}
-	e.d.store.lazily.Store(true)
+	e.d.store.mark(&e.d.store.lazily)
 	return true
 }
 
@@ -252,6 +252,8 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 			n := change()
 			n.State, n.Finished, n.Pid = tallyman.Exited, raw.Time, 0
 			n.OOMKilled = n.OOMKilled || x.oom
+		} else if t.c.ExitUnknown && raw.Time.Sub(t.c.Finished).Abs() < sameDeath {
+			change().ExitUnknown = false // it runs again already
 		}
 	case "oom":
 		t.oom = raw.Time
@@ -282,6 +284,10 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 	}
 	return toldBefore
 }
+
+// sameDeath is how far the time of a death's event lies from the one that an
+// inspection gives, at most.
+const sameDeath = 5 * time.Second
 
 // askedFor is for how long after a signal a death counts as asked for: longer
 // than most stop timeouts, and short enough that a reload by SIGHUP hours ago

@@ -14,9 +14,26 @@ import (
 	"tallyman/internal/dockerapi"
 )
 
-// takeInventory lists and inspects all containers, beside the loop.
-func (e *engine) takeInventory(ctx context.Context) func() {
-	inv, err := e.listAndInspect(ctx)
+// startInventory lists all containers, beside the loop, and inspects them: all
+// when events may have been missed, and now and then; else those that the list
+// shows otherwise than they are known.
+func (e *engine) startInventory(now time.Time) {
+	full := e.stream == nil || e.streamBad || e.streams != e.inspectedStreams || !e.gapAt.IsZero() || now.Sub(e.inspected) >= e.d.opt.timing.inspect
+	streams := e.streams
+	e.work(func(ctx context.Context) func() {
+		apply := e.takeInventory(ctx, full)
+		return func() {
+			before := e.count.reconciles.Load()
+			if apply(); full && e.count.reconciles.Load() > before {
+				e.inspected, e.inspectedStreams = now, streams
+			}
+		}
+	})
+}
+
+// takeInventory lists and inspects.
+func (e *engine) takeInventory(ctx context.Context, full bool) func() {
+	inv, err := e.listAndInspect(ctx, full)
 	return func() {
 		now := time.Now()
 		if err != nil {
@@ -47,7 +64,7 @@ func (e *engine) takeInventory(ctx context.Context) func() {
 
 // listAndInspect stops at the first call that the engine is too slow for, so
 // that a stalled engine is not asked a hundred times.
-func (e *engine) listAndInspect(ctx context.Context) (*inventory, error) {
+func (e *engine) listAndInspect(ctx context.Context, full bool) (*inventory, error) {
 	call := e.d.opt.timing.call
 	deadline, cancel := context.WithTimeout(ctx, call)
 	list, err := e.client.List(deadline)
@@ -61,6 +78,11 @@ func (e *engine) listAndInspect(ctx context.Context) (*inventory, error) {
 		listed:     make(map[string]bool, len(list)),
 	}
 	for _, s := range list {
+		if known := e.byID(s.ID); !full && asListed(known, &s, e) {
+			inv.containers[s.ID] = known
+			inv.listed[s.ID] = true
+			continue
+		}
 		c, err := e.inspect(ctx, s.ID)
 		switch {
 		case err == nil && c != nil:
@@ -80,6 +102,16 @@ func (e *engine) listAndInspect(ctx context.Context) (*inventory, error) {
 		inv.listed[s.ID] = true
 	}
 	return inv, nil
+}
+
+// asListed reports whether a container is known from an inspection and the list
+// says nothing else of it.
+func asListed(known *tallyman.Container, s *dockerapi.Summary, e *engine) bool {
+	if known == nil || known.State == tallyman.Created || known.Started.IsZero() || isUp(known) && known.Pid == 0 {
+		return false
+	}
+	listed := fromSummary(e.host, e.name, *s)
+	return listed.State == known.State && listed.Name == known.Name && s.Health() == known.Health
 }
 
 // inspect asks for one container.
@@ -146,6 +178,10 @@ func (e *engine) learn(c *tallyman.Container) {
 // publish makes c what is known of a container and tells the observers when it
 // differs from what they know.
 func (e *engine) publish(t *track, c *tallyman.Container) {
+	if c.ExitUnknown && !t.c.ExitUnknown && t.c.Finished.Equal(c.Finished) {
+		c = c.Clone()
+		c.ExitCode, c.ExitUnknown = t.c.ExitCode, false
+	}
 	if t.published && (t.c == c || reflect.DeepEqual(t.c, c)) {
 		return
 	}
@@ -185,15 +221,19 @@ func (e *engine) sortedTracks() []*track {
 // the ground that later ones are compared with.
 func (e *engine) settle(inv *inventory) {
 	firstEver := e.inventoried.IsZero()
+	changed := firstEver
 	var told []tallyman.Event
 	e.mu.Lock()
 	for _, t := range e.sortedTracks() {
+		changed = changed || t.life.Lost
 		told = append(told, e.settleOne(t, inv, firstEver)...)
 	}
 	e.inventoried = inv.at
 	e.forget(inv.at)
 	e.mu.Unlock()
-	e.touch()
+	if changed || len(told) > 0 {
+		e.touch()
+	}
 	slices.SortStableFunc(told, func(a, b tallyman.Event) int { return a.Time.Compare(b.Time) })
 	for _, ev := range told {
 		e.tell(ev)

@@ -21,7 +21,17 @@ type inventoryFile struct {
 	dir    string
 	dirty  atomic.Bool // something that a restart must not lose
 	lazily atomic.Bool // the position in the event stream alone
+	marked chan struct{}
 	errors atomic.Uint64
+}
+
+// mark notes, as dirty or lazily, that the file is to be written.
+func (f *inventoryFile) mark(as *atomic.Bool) {
+	as.Store(true)
+	select {
+	case f.marked <- struct{}{}:
+	default:
+	}
 }
 
 const (
@@ -67,26 +77,32 @@ func (d *Discovery) persist(stop <-chan struct{}) {
 		return
 	}
 	t := d.opt.timing
-	wait := t.persist
-	var since time.Duration
+	wait, last := t.persist, time.Now()
+	var due time.Time // zero when nothing is to be written
 	failing := false
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
-		timer := time.NewTimer(wait)
 		select {
 		case <-stop:
-			timer.Stop()
 			return
+		case <-d.store.marked:
+			at := time.Now().Add(wait)
+			if later := last.Add(t.persistLazily); !d.store.dirty.Load() && at.Before(later) {
+				at = later
+			}
+			if due.IsZero() || at.Before(due) {
+				due = at
+				timer.Reset(time.Until(due))
+			}
+			continue
 		case <-timer.C:
 		}
-		since += wait
-		wait = t.persist
-		if !d.store.dirty.Load() && (!d.store.lazily.Load() || since < t.persistLazily) {
-			continue
-		}
-		since = 0
+		due = time.Time{}
 		begin := time.Now()
 		err := d.save()
-		wait = max(wait, 20*time.Since(begin))
+		last = time.Now()
+		wait = max(t.persist, 20*last.Sub(begin))
 		if (err != nil) != failing {
 			failing = err != nil
 			if failing {
@@ -108,7 +124,7 @@ func (d *Discovery) save() (err error) {
 	defer func() {
 		if err != nil {
 			d.store.errors.Add(1)
-			d.store.dirty.Store(true)
+			d.store.mark(&d.store.dirty)
 			err = fmt.Errorf("write inventory: %w", err)
 		}
 	}()

@@ -18,8 +18,9 @@ type pinged struct {
 	err  error
 }
 
-// pinger pings until ctx is done: at an even pace while the engine answers, with
-// growing pauses while it does not, and at once when kicked.
+// pinger pings until ctx is done: at an even pace while the engine answers, in
+// step with the rounds of collection since each wake-up costs more than a ping;
+// with growing pauses while it does not, and at once when kicked.
 func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 	t := e.d.opt.timing
 	retry := t.retryMin
@@ -30,7 +31,11 @@ func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 			err = e.claim(deadline)
 		}
 		cancel()
-		wait := t.ping
+		now := time.Now()
+		wait := now.Truncate(t.ping).Add(t.ping).Sub(now)
+		if wait < t.ping/4 {
+			wait += t.ping
+		}
 		if err != nil {
 			wait = retry
 			retry = min(2*retry, t.retryMax)
@@ -110,6 +115,7 @@ func (e *engine) pinged(p pinged) {
 		close(e.first)
 	}
 	e.stateKnown = true
+	e.uptime.pinged(p.at, p.err == nil)
 	changed, flipped := first, first
 	if p.err == nil {
 		s.LastGood = p.at
@@ -168,4 +174,48 @@ func (e *engine) engineEvent(s tallyman.EngineStatus, at time.Time) {
 	}
 	e.own(ev, at)
 	e.touch()
+}
+
+// uptime adds up how long an engine has answered.
+type uptime struct {
+	since time.Time // of the first ping
+	last  time.Time
+	up    bool // at last
+	upFor time.Duration
+}
+
+// pinged takes over the outcome of a ping: what it says holds until the next.
+func (u *uptime) pinged(at time.Time, up bool) {
+	if u.since.IsZero() {
+		u.since = at
+	} else if u.up {
+		u.upFor += at.Sub(u.last)
+	}
+	u.last, u.up = at, up
+}
+
+// now are the sums at a time after the last ping.
+func (u *uptime) now(at time.Time) (upFor, knownFor time.Duration) {
+	upFor = u.upFor
+	if u.up {
+		upFor += max(at.Sub(u.last), 0)
+	}
+	return upFor, max(at.Sub(u.since), 0)
+}
+
+// EngineUp says whether the engine called name answers, for how long it has
+// answered in all and for how long that is known; known is false before the
+// first ping, and for an engine that is not configured.
+func (d *Discovery) EngineUp(name string) (up bool, upFor, knownFor time.Duration, known bool) {
+	e, err := d.engineNamed(name)
+	if err != nil {
+		return false, 0, 0, false
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if !e.stateKnown {
+		return false, 0, 0, false
+	}
+	upFor, knownFor = e.uptime.now(time.Now())
+	return e.status.Up, upFor, knownFor, true
 }

@@ -68,6 +68,7 @@ func (e *engine) tookInfo(i dockerapi.Info) {
 	s := e.status
 	s.Version, s.OS, s.Kernel = cut(i.ServerVersion, maxName), cut(i.OperatingSystem, maxName), cut(i.KernelVersion, maxName)
 	s.CgroupVersion, s.CgroupDriver = cut(i.CgroupVersion, 16), cut(i.CgroupDriver, 64)
+	s.Root = cut(i.DockerRootDir, maxValue)
 	s.CPUs, s.Memory = max(i.NCPU, 0), max(i.MemTotal, 0)
 	changed := s != e.status
 	e.status = s
@@ -130,7 +131,7 @@ func (e *engine) read(s *dockerapi.Stream) {
 		}
 		e.count.seen.Add(1)
 		select {
-		case e.events <- raw:
+		case e.events <- &raw:
 		default:
 			e.count.drop(overflow)
 			e.overflow.Store(true)

@@ -19,6 +19,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/fsx"
+	"tallyman/internal/nsx"
 )
 
 // Options are what the doctor asks. All fields but those that say so are needed.
@@ -33,12 +34,19 @@ type Options struct {
 	Absences func(id string) []tallyman.Absence
 	// Instead says why a container's numbers come from the engine's API.
 	Instead func(id string) (reason string, ok bool)
-	Stores  []Keeper
-	Space   *fsx.Space
-	Data    string // directory
+	// Try tries what may be done to the process pid of a container; nil leaves
+	// the table of rights out.
+	Try func(pid int) map[nsx.Right]error
+	// Pid is tallyman's own, on which nothing is tried.
+	Pid    int
+	Stores []Keeper
+	Space  *fsx.Space
+	Data   string // directory
 	// MemoryLimit and FilesLimit are tallyman's own, 0 without one.
 	MemoryLimit, FilesLimit uint64
 	NoAuth                  bool
+	// Logs is set when the logs of containers are kept.
+	Logs bool
 }
 
 // Keeper is a store and its limits.
@@ -67,7 +75,7 @@ func (d *Doctor) Report() *Report {
 		r.Where = "container"
 	}
 	readings, _ := d.o.Readings.Latest(nil)
-	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.storage(r), d.self())
+	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.rightsOf(), d.storage(r), d.self())
 	d.cost(r, readings)
 	return r
 }
@@ -128,6 +136,7 @@ var rows = []struct {
 	{"tcp", "TCP states of containers", []string{"TCP states", "socket"}},
 	{"shm", "Shared memory of containers", []string{"shared memory", "shm"}},
 	{"pressure", "Pressure of containers", []string{"pressure"}},
+	{"logs", "Logs of containers", []string{"log"}},
 }
 
 // lack is what is absent of some containers.
@@ -188,6 +197,14 @@ func (d *Doctor) containers() (out []Feature) {
 	}
 	for _, r := range rows {
 		f := Feature{ID: "container/" + r.id, Group: Containers, Name: r.name, State: Works, Detail: fmt.Sprintf("%d of %d containers, from the kernel", alive, alive)}
+		if r.id == "logs" {
+			if !d.o.Logs {
+				f.State, f.Detail, f.Reason, f.Unlock = Off, "", "The setting keep.logs is off.", "keep.logs: true"
+				out = append(out, f)
+				continue
+			}
+			f.Detail = fmt.Sprintf("%d of %d containers, from their files", alive, alive)
+		}
 		if l := lacks[r.id]; l != nil {
 			l.put(&f, alive)
 			delete(lacks, r.id)
@@ -250,6 +267,9 @@ func upper(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
+// extras are what a host may well be without, or has by the configuration only.
+var extras = []string{"journal", "log files"}
+
 // hostRows are the features of the host.
 var hostRows = []struct {
 	id, name string
@@ -272,8 +292,8 @@ func (d *Doctor) host() (out []Feature) {
 				id = r.id
 			}
 		}
-		if _, twice := absent[id]; twice {
-			continue
+		if _, twice := absent[id]; twice || a.Unlock == "" && strings.HasPrefix(a.Reason, "It has no ") {
+			continue // as it was made
 		}
 		absent[id] = a
 		if id == a.What {
@@ -284,6 +304,9 @@ func (d *Doctor) host() (out []Feature) {
 		f := Feature{ID: "host/" + id, Group: Host, Name: name, State: Works}
 		if a, ok := absent[id]; ok {
 			f.State, f.Reason, f.Unlock = Off, a.Reason, a.Unlock
+			if slices.Contains(extras, id) {
+				f.State = Partly
+			}
 		}
 		return f
 	}

@@ -11,6 +11,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/fsx"
+	"tallyman/internal/nsx"
 )
 
 // fake is everything that a doctor asks.
@@ -29,7 +30,7 @@ func (f *fake) Latest([]tallyman.Reading) ([]tallyman.Reading, uint64) { return 
 
 func (f *fake) doctor(t *testing.T, change func(*Options)) *Doctor {
 	o := Options{
-		Host: "harbor", Inventory: f, Readings: f, Space: fsx.NewSpace(t.TempDir()), Data: "/data",
+		Host: "harbor", Logs: true, Inventory: f, Readings: f, Space: fsx.NewSpace(t.TempDir()), Data: "/data",
 		Absences: func(id string) []tallyman.Absence { return f.absent[id] },
 		Instead: func(id string) (string, bool) {
 			r, ok := f.instead[id]
@@ -97,7 +98,7 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 	want := map[string]string{
 		"engine/local": "off -v /var/run/docker.sock:/var/run/docker.sock:ro", "engine/far": "unknown",
 		"container/cpu":     "partly --pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro",
-		"container/network": "works", "container/tcp": "partly --cap-add SYS_ADMIN --cap-add SYS_PTRACE", "container/shm": "works", "container/pressure": "works", "container/blockio": "off a throttle rule", "container/swap": "partly swapaccount=1",
+		"container/network": "works", "container/tcp": "partly --cap-add SYS_ADMIN --cap-add SYS_PTRACE", "container/shm": "works", "container/pressure": "works", "container/logs": "works", "container/blockio": "off a throttle rule", "container/swap": "partly swapaccount=1",
 		"host/cpu": "works", "host/filesystems": "off --pid=host", "host/disks": "works", "host/network": "works", "host/pressure": "works", "host/cores": "off",
 		"storage/space": "works", "self/login": "off no_auth: false", "self/memory": "partly -m 96m", "self/files": "partly --ulimit nofile=65536",
 	}
@@ -108,6 +109,32 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 		if x.State != Works && x.Reason == "" {
 			t.Errorf("%s is %s without a reason", x.ID, x.State)
 		}
+	}
+}
+
+// The rights are tried on a container that is not tallyman's own.
+func TestRights(t *testing.T) {
+	own, other := running("a"), running("b")
+	own.Pid, other.Pid = 7, 8
+	f := &fake{containers: []*tallyman.Container{own, other}}
+	r := f.doctor(t, func(o *Options) {
+		o.Container, o.Pid = true, 7
+		o.Try = func(pid int) map[nsx.Right]error {
+			if pid != 8 {
+				t.Errorf("tried on %d", pid)
+			}
+			return map[nsx.Right]error{nsx.Look: nsx.ErrPtrace, nsx.Enter: nsx.ErrAdmin}
+		}
+	}).Report()
+	got := map[string]string{}
+	for id, s := range states(r) {
+		if strings.HasPrefix(id, "right/") {
+			got[id] = s
+		}
+	}
+	if d := cmp.Diff(map[string]string{"right/see": "works", "right/look": "off --cap-add SYS_PTRACE",
+		"right/enter": "off --cap-add SYS_PTRACE --cap-add SYS_ADMIN", "right/read": "works"}, got); d != "" {
+		t.Errorf("rights (-want +got):\n%s", d)
 	}
 }
 

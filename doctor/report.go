@@ -18,6 +18,7 @@ const (
 	Engines    = "Engines"
 	Containers = "Containers"
 	Host       = "Host"
+	Rights     = "Rights"
 	Storage    = "Storage"
 	Self       = "tallyman"
 )

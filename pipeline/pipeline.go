@@ -52,7 +52,6 @@ type Pipeline struct {
 
 	mu         sync.RWMutex
 	readings   []tallyman.Reading
-	index      map[*tallyman.Series]int
 	generation uint64
 }
 
@@ -66,7 +65,7 @@ type Outlet struct {
 
 // New makes a pipeline into stores.
 func New(limits Limits, log *slog.Logger, stores ...Outlet) *Pipeline {
-	p := &Pipeline{index: map[*tallyman.Series]int{}, log: log, clock: newClock(), limiter: limiter{limits: limits}}
+	p := &Pipeline{log: log, clock: newClock(), limiter: limiter{limits: limits}}
 	for _, s := range stores {
 		p.outlets = append(p.outlets, newOutlet(s.Name, s.Store, log))
 	}
@@ -141,15 +140,17 @@ func (p *Pipeline) update(b *tallyman.Batch) {
 	defer p.mu.Unlock()
 	t := b.Time.UnixMilli()
 	if !sameSeries(p.readings, b.Samples) {
-		old, oldIndex := p.readings, p.index
+		old := p.readings
+		at := make(map[*tallyman.Series]int, len(old)) // made anew, for it is seldom needed
+		for i := range old {
+			at[old[i].Series] = i
+		}
 		p.readings = make([]tallyman.Reading, len(b.Samples))
-		p.index = make(map[*tallyman.Series]int, len(b.Samples))
 		for i, s := range b.Samples {
 			p.readings[i].Series = s.Series
-			if j, ok := oldIndex[s.Series]; ok {
+			if j, ok := at[s.Series]; ok {
 				p.readings[i] = old[j]
 			}
-			p.index[s.Series] = i
 		}
 		p.generation++
 	}

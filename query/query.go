@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -34,29 +35,34 @@ const (
 
 // Engine answers queries over one metric store.
 type Engine struct {
-	promql    *promql.Engine
+	promql    func() *promql.Engine // made when it is first asked
 	parser    parser.Parser
 	queryable storage.SampleAndChunkQueryable
 	interval  time.Duration
 }
 
-// New makes an engine over q, whose samples come every interval. Close it when
-// done.
+// New makes an engine over q, whose samples come every interval; without a q
+// there is no history. Close it when done.
 func New(q storage.SampleAndChunkQueryable, interval time.Duration, log *slog.Logger) *Engine {
+	if q == nil {
+		q = nothing{}
+	}
 	p := parser.NewParser(parser.Options{})
 	return &Engine{
 		queryable: q,
 		interval:  interval,
 		parser:    p,
-		promql: promql.NewEngine(promql.EngineOpts{
-			Logger:               log,
-			MaxSamples:           maxSamples,
-			Timeout:              timeout,
-			ActiveQueryTracker:   make(gate, concurrent),
-			LookbackDelta:        lookback,
-			EnableAtModifier:     true,
-			EnableNegativeOffset: true,
-			Parser:               p,
+		promql: sync.OnceValue(func() *promql.Engine {
+			return promql.NewEngine(promql.EngineOpts{
+				Logger:               log,
+				MaxSamples:           maxSamples,
+				Timeout:              timeout,
+				ActiveQueryTracker:   make(gate, concurrent),
+				LookbackDelta:        lookback,
+				EnableAtModifier:     true,
+				EnableNegativeOffset: true,
+				Parser:               p,
+			})
 		}),
 	}
 }
@@ -64,13 +70,13 @@ func New(q storage.SampleAndChunkQueryable, interval time.Duration, log *slog.Lo
 // PromQL is the engine behind the Prometheus HTTP API, with its parser, the
 // store it reads and its look-back.
 func (e *Engine) PromQL() (promql.QueryEngine, parser.Parser, storage.SampleAndChunkQueryable, time.Duration) {
-	return e.promql, e.parser, e.queryable, lookback
+	return e.promql(), e.parser, e.queryable, lookback
 }
 
 // Instant evaluates a PromQL expression at t and returns the value of each
 // series by its labels.
 func (e *Engine) Instant(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
-	q, err := e.promql.NewInstantQuery(ctx, e.queryable, nil, expr, t)
+	q, err := e.promql().NewInstantQuery(ctx, e.queryable, nil, expr, t)
 	if err != nil {
 		return nil, fmt.Errorf("query %q: %w", expr, err)
 	}
@@ -83,7 +89,18 @@ func (e *Engine) Instant(ctx context.Context, expr string, t time.Time) (promql.
 }
 
 // Close ends the engine; queries that run are cancelled.
-func (e *Engine) Close() error { return e.promql.Close() }
+func (e *Engine) Close() error { return e.promql().Close() }
+
+// nothing is a store without samples.
+type nothing struct{}
+
+// Querier finds nothing.
+func (nothing) Querier(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }
+
+// ChunkQuerier finds nothing.
+func (nothing) ChunkQuerier(int64, int64) (storage.ChunkQuerier, error) {
+	return storage.NoopChunkedQuerier(), nil
+}
 
 // gate lets so many queries run at once; the others wait.
 type gate chan struct{}
@@ -127,7 +144,7 @@ func (e *Engine) Sparks(ctx context.Context, end time.Time, window time.Duration
 		{`sum by (id) (container_memory_working_set_bytes{id!="/"})`, func(s *Spark) *[]float64 { return &s.Memory }},
 	} {
 		start := end.Add(-window + step)
-		r, err := e.promql.NewRangeQuery(ctx, e.queryable, promql.NewPrometheusQueryOpts(false, e.maxGap()), q.expr, start, end, step)
+		r, err := e.promql().NewRangeQuery(ctx, e.queryable, promql.NewPrometheusQueryOpts(false, e.maxGap()), q.expr, start, end, step)
 		if err != nil {
 			return nil, fmt.Errorf("query %q: %w", q.expr, err)
 		}

@@ -19,6 +19,8 @@ if [ "$what" = test ]; then
   need unshare util-linux
   need promtool prometheus
   need chromium chromium
+  need podman podman
+  need strace strace
 fi
 if [ -n "$packages" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 work=${WORK:-/tmp/tallyman-cgroup2}
-tests='TestCPUOfAContainer|TestMemoryOfAContainer|TestNetworkBytes|TestEveryTurn|TestHost|TestBlockIO|TestFileSystems|TestMachine'
+tests='TestCPUOfAContainer|TestMemoryOfAContainer|TestNetworkBytes|TestEveryTurn|TestHost|TestBlockIO|TestFileSystems|TestMachine|TestEveryRow|TestPressure|TestLimitsBeside|TestSharedMemory'
 missing=""
 for c in qemu-system-x86_64:qemu-system-x86 mmdebstrap:mmdebstrap mke2fs:e2fsprogs; do
   command -v "${c%%:*}" >/dev/null || missing="$missing ${c##*:}"
@@ -45,6 +45,7 @@ EOF
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 exec >/dev/ttyS0 2>&1
 i=0; while ! docker version >/dev/null 2>&1; do i=$((i+1)); [ $i -gt 120 ] && { echo "JOB-RC no dockerd"; tail -5 /tmp/dockerd.log; break; }; sleep 1; done
+[ -e /swap ] || { fallocate -l 256M /swap && chmod 600 /swap && mkswap -q /swap; }; swapon /swap
 mkdir -p /job; mount -o ro /dev/vdb /job
 docker info 2>/dev/null | grep -i cgroup
 sh /job/job.sh; echo "JOB-RC $?"
@@ -75,7 +76,7 @@ go build -trimpath -ldflags '-s -w' -o "$work/job/tallyman" ./cmd/tallyman
 go test -trimpath -c -o "$work/job/integration.test" ./test/integration
 cat >"$work/job/job.sh" <<EOF
 export CI=true TEST_SLOW=6 TEST_TALLYMAN_BINARY=/job/tallyman
-cd /tmp && /job/integration.test -test.v -test.timeout 20m -test.run '$tests'
+cd /tmp && /job/integration.test -test.v -test.timeout 25m -test.run '$tests'
 EOF
 
 failed=0
@@ -89,9 +90,9 @@ for driver in ${1:-cgroupfs systemd}; do
   mke2fs -q -t ext4 -d "$work/job" "$work/job.img" 160M
   cp --sparse=always "$work/disk.img" "$work/run.img"
   log="$work/$driver.log"
-  timeout 1500 nice qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 1 -m 1536 -nographic -no-reboot -nic none \
+  timeout 1800 nice qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 1 -m 1536 -nographic -no-reboot -nic none \
     -kernel "$work/vmlinuz" -initrd "$work/initrd.img" \
-    -append "root=/dev/vda rw console=ttyS0 $init panic=-1 quiet net.ifnames=0" \
+    -append "root=/dev/vda rw console=ttyS0 $init panic=-1 quiet net.ifnames=0 swapaccount=1" \
     -drive "file=$work/run.img,if=virtio,format=raw,cache=unsafe" \
     -drive "file=$work/job.img,if=virtio,format=raw,readonly=on" >"$log" 2>&1 </dev/null || true
   rm -f "$work/run.img"

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -50,6 +51,7 @@ const (
 type Gate struct {
 	dir     string
 	off     bool
+	log     *slog.Logger
 	token   [sha256.Size]byte
 	now     func() time.Time
 	mu      sync.Mutex
@@ -61,9 +63,10 @@ type Gate struct {
 }
 
 // Open makes a gate with its secrets under dir. With off every request is let
-// in.
-func Open(dir string, off bool) (*Gate, error) {
-	g := &Gate{dir: dir, off: off, now: time.Now, sessions: map[string]time.Time{}, failures: map[string][]time.Time{}}
+// in. A token that no client could send is damaged: it is kept aside, a new one
+// takes its place, and the log says so.
+func Open(dir string, off bool, log *slog.Logger) (*Gate, error) {
+	g := &Gate{dir: dir, off: off, log: log, now: time.Now, sessions: map[string]time.Time{}, failures: map[string][]time.Time{}}
 	token, err := g.readToken()
 	if err != nil {
 		return nil, err
@@ -84,11 +87,7 @@ func (g *Gate) Off() bool { return g.off }
 func (g *Gate) readToken() (string, error) {
 	b, err := os.ReadFile(g.TokenFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		t := tokenPrefix + secret()
-		if err := fsx.WriteFile(g.TokenFile(), []byte(t+"\n"), 0o600); err != nil {
-			return "", fmt.Errorf("write the token: %w", err)
-		}
-		return t, nil
+		return g.newToken()
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w", err)
@@ -96,6 +95,22 @@ func (g *Gate) readToken() (string, error) {
 	t := strings.TrimSpace(string(b))
 	if len(t) < 32 {
 		return "", fmt.Errorf("the token in %s is shorter than 32 characters; delete the file to get a new one", g.TokenFile())
+	}
+	if strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		aside := g.TokenFile() + ".damaged"
+		g.log.Error("the token is damaged; a new one takes its place, and programs that use it need it", "file", g.TokenFile(), "kept", aside)
+		if err := os.Rename(g.TokenFile(), aside); err != nil {
+			return "", fmt.Errorf("set the damaged token aside: %w", err)
+		}
+		return g.newToken()
+	}
+	return t, nil
+}
+
+func (g *Gate) newToken() (string, error) {
+	t := tokenPrefix + secret()
+	if err := fsx.WriteFile(g.TokenFile(), []byte(t+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the token: %w", err)
 	}
 	return t, nil
 }

@@ -60,6 +60,7 @@ func (h *Hub) Close() { h.close() }
 // page is one open stream.
 type page struct {
 	host, workload string // empty: the Servers page
+	eventsOnly     bool   // the Events page
 	queue          chan message
 	// missed is set when the queue was full.
 	missed bool
@@ -95,7 +96,7 @@ func (h *Hub) send(wanted func(*page) bool, event string, data func(*page) any) 
 
 // ObserveContainer sends a container to the pages that show it.
 func (h *Hub) ObserveContainer(c *tallyman.Container) {
-	h.send(func(p *page) bool { return p.shows(c.Host, c.Workload.Key) }, "container", func(p *page) any {
+	h.send(func(p *page) bool { return !p.eventsOnly && p.shows(c.Host, c.Workload.Key) }, "container", func(p *page) any {
 		if p.workload != "" {
 			return h.rest.Detailed(c)
 		}
@@ -129,9 +130,10 @@ func (h *Hub) Routes() []httpx.Route {
 		Text: "snapshot: everything, first and whenever much has changed (the answer of /servers, or {container} as /containers/{ref} has it). " +
 			"tick: the numbers of this second ({time, hosts, now}). container: one that is new, has changed or has gone. " +
 			"event: something that happened. engine: {host, engine}, one that came or went. " +
-			"As long as a stream is open, collection runs at live_interval.",
+			"As long as a stream is open, collection runs at live_interval; but with view=events, which has events and engines, a snapshot that says " +
+			"only that events before may have been missed, and ticks without numbers.",
 		Params: []httpx.Param{
-			{Name: "view", Text: "What is shown", Needed: true, Values: []string{"servers", "container"}},
+			{Name: "view", Text: "What is shown", Needed: true, Values: []string{"servers", "container", "events"}},
 			{Name: "host", Text: "With view=container: the host of the workload"},
 			{Name: "workload", Text: "With view=container: the workload, as /containers has it"},
 		},
@@ -144,6 +146,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := &page{queue: make(chan message, queueLength)}
 	switch view := r.FormValue("view"); view {
 	case "servers":
+	case "events":
+		p.eventsOnly = true
 	case "container":
 		p.host, p.workload = r.FormValue("host"), r.FormValue("workload")
 		if p.workload == "" || p.host == "" {
@@ -151,11 +155,13 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	default:
-		httpx.WriteError(w, httpx.Bad("view", fmt.Sprintf("there is no view %q", view), "give view=servers or view=container"))
+		httpx.WriteError(w, httpx.Bad("view", fmt.Sprintf("there is no view %q", view), "give view=servers, view=container or view=events"))
 		return
 	}
-	release := h.watcher.Watch()
-	defer release()
+	if !p.eventsOnly {
+		release := h.watcher.Watch()
+		defer release()
+	}
 	h.mu.Lock()
 	h.pages[p] = struct{}{}
 	h.mu.Unlock()
@@ -175,6 +181,9 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 		return
 	}
 	interval := h.watcher.Interval()
+	if p.eventsOnly {
+		interval = time.Second // it only says that the stream is alive
+	}
 	// The tick comes when the round of that second is through.
 	const settle = 60 * time.Millisecond
 	tick := time.NewTimer(time.Until(time.Now().Truncate(interval).Add(interval + settle)))
@@ -211,6 +220,9 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 }
 
 func (h *Hub) snapshot(s *stream, r *http.Request, p *page) bool {
+	if p.eventsOnly {
+		return s.write("snapshot", map[string]any{"time": time.Now().UnixMilli()})
+	}
 	if p.workload == "" {
 		return s.write("snapshot", h.rest.Servers(r.Context()))
 	}
@@ -229,8 +241,11 @@ type tick struct {
 }
 
 func (h *Hub) tick(p *page) tick {
-	present := h.current.Present()
 	t := tick{Time: time.Now().UnixMilli(), Now: map[string]*rest.Now{}}
+	if p.eventsOnly {
+		return t
+	}
+	present := h.current.Present()
 	if p.workload != "" {
 		if c, ok := h.rest.Workload(p.host, p.workload); ok && present.Containers[c.ID] != nil {
 			t.Now[c.ID] = rest.ViewNow(present.Containers[c.ID])

@@ -3,9 +3,10 @@
 package prom
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,20 +18,35 @@ import (
 	"tallyman"
 )
 
-// exposition renders the latest readings. Families and labels are laid out
-// once for each generation of series, in a stable order; a scrape fills in the
-// values.
+// exposition renders the latest readings. Their order, families by name and
+// metrics by labels, is found once for each generation of series; a scrape writes
+// family after family, so that it takes the memory of one.
 type exposition struct {
 	mu         sync.Mutex
 	generation uint64
-	readings   []tallyman.Reading
-	families   []family
+	families   []family // not changed once made
+	scratch    sync.Pool
 }
 
 type family struct {
 	desc *tallyman.Desc
-	dto  *dto.MetricFamily
 	from []int // the reading of each metric
+}
+
+// scratch is what one scrape needs; it is used again.
+type scratch struct {
+	readings []tallyman.Reading
+	family   dto.MetricFamily
+	metrics  []*metric
+}
+
+// metric is one line and what it points to.
+type metric struct {
+	dto     dto.Metric
+	labels  []*dto.LabelPair
+	gauge   dto.Gauge
+	counter dto.Counter
+	untyped dto.Untyped
 }
 
 // metrics answers GET /metrics with a round of this moment, so that a scrape
@@ -44,40 +60,50 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
 	if format.FormatType() != expfmt.TypeOpenMetrics {
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)
 	}
-	text, err := a.exposition.render(a.o.Readings, format)
-	if err != nil {
-		a.o.Log.Error("cannot render /metrics", "err", err)
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
 	w.Header().Set("Content-Type", string(format))
-	_, _ = w.Write(text)
+	b := bufio.NewWriterSize(w, 32<<10)
+	err := a.exposition.render(b, a.o.Readings, format)
+	if err == nil {
+		err = b.Flush()
+	}
+	if err != nil {
+		if r.Context().Err() == nil {
+			a.o.Log.Error("cannot render /metrics", "err", err)
+		}
+		panic(http.ErrAbortHandler) // half of it is not to be taken for the whole
+	}
 }
 
-func (e *exposition) render(src tallyman.Readings, format expfmt.Format) ([]byte, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var generation uint64
-	e.readings, generation = src.Latest(e.readings[:0])
-	if generation != e.generation || e.families == nil {
-		e.families, e.generation = layOut(e.readings), generation
+func (e *exposition) render(w io.Writer, src tallyman.Readings, format expfmt.Format) error {
+	s, _ := e.scratch.Get().(*scratch)
+	if s == nil {
+		s = &scratch{}
 	}
-	var b bytes.Buffer
-	enc := expfmt.NewEncoder(&b, format)
+	defer e.scratch.Put(s)
+	enc := expfmt.NewEncoder(w, format)
 	open := format.FormatType() == expfmt.TypeOpenMetrics
-	for i := range e.families {
-		f := &e.families[i]
-		f.fill(e.readings, open)
-		if err := enc.Encode(f.dto); err != nil {
-			return nil, err
+	families := e.latest(s, src)
+	for i := range families {
+		if err := enc.Encode(s.fill(&families[i], open)); err != nil {
+			return err
 		}
 	}
 	if c, ok := enc.(expfmt.Closer); ok {
-		if err := c.Close(); err != nil {
-			return nil, err
-		}
+		return c.Close()
 	}
-	return b.Bytes(), nil
+	return nil
+}
+
+// latest takes the readings into s, and gives their order.
+func (e *exposition) latest(s *scratch, src tallyman.Readings) []family {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var generation uint64
+	s.readings, generation = src.Latest(s.readings[:0])
+	if generation != e.generation || e.families == nil {
+		e.families, e.generation = layOut(s.readings), generation
+	}
+	return e.families
 }
 
 // layOut groups readings by family and sorts families by name, metrics by labels.
@@ -90,23 +116,13 @@ func layOut(readings []tallyman.Reading) []family {
 		if !ok {
 			n = len(families)
 			at[d] = n
-			families = append(families, family{desc: d, dto: &dto.MetricFamily{Name: &d.Name, Help: &d.Help}})
+			families = append(families, family{desc: d})
 		}
 		families[n].from = append(families[n].from, i)
 	}
 	slices.SortFunc(families, func(a, b family) int { return cmp.Compare(a.desc.Name, b.desc.Name) })
-	for n := range families {
-		f := &families[n]
+	for _, f := range families {
 		slices.SortFunc(f.from, func(a, b int) int { return compareLabels(readings[a].Series.Labels, readings[b].Series.Labels) })
-		for _, i := range f.from {
-			m := &dto.Metric{}
-			for _, l := range readings[i].Series.Labels {
-				if l.Value != "" {
-					m.Label = append(m.Label, &dto.LabelPair{Name: &l.Name, Value: &l.Value})
-				}
-			}
-			f.dto.Metric = append(f.dto.Metric, m)
-		}
 	}
 	return families
 }
@@ -117,10 +133,11 @@ func compareLabels(a, b []tallyman.Label) int {
 	})
 }
 
-// fill sets type and values. In OpenMetrics a counter's name must end in
-// _total; one that does not (cAdvisor's container_memory_failcnt) is exposed as
-// unknown there, because the encoder would change its name.
-func (f *family) fill(readings []tallyman.Reading, open bool) {
+// fill makes the family of f in s, which is good until the next. In OpenMetrics a
+// counter's name must end in _total; one that does not (cAdvisor's
+// container_memory_failcnt) is exposed as unknown there, because the encoder
+// would change its name.
+func (s *scratch) fill(f *family, open bool) *dto.MetricFamily {
 	typ := dto.MetricType_UNTYPED
 	switch {
 	case f.desc.Type == tallyman.Gauge:
@@ -128,17 +145,36 @@ func (f *family) fill(readings []tallyman.Reading, open bool) {
 	case f.desc.Type == tallyman.Counter && (!open || strings.HasSuffix(f.desc.Name, "_total")):
 		typ = dto.MetricType_COUNTER
 	}
-	f.dto.Type = &typ
+	out := &s.family
+	out.Name, out.Help, out.Type, out.Metric = &f.desc.Name, &f.desc.Help, &typ, out.Metric[:0]
 	for n, i := range f.from {
-		m, v := f.dto.Metric[n], &readings[i].Value
-		m.Gauge, m.Counter, m.Untyped = nil, nil, nil
+		if n == len(s.metrics) {
+			s.metrics = append(s.metrics, &metric{})
+		}
+		m, r := s.metrics[n], &s.readings[i]
+		m.dto.Label = m.dto.Label[:0]
+		for k := range r.Series.Labels {
+			l := &r.Series.Labels[k]
+			if l.Value == "" {
+				continue
+			}
+			at := len(m.dto.Label)
+			if at == len(m.labels) {
+				m.labels = append(m.labels, &dto.LabelPair{})
+			}
+			m.labels[at].Name, m.labels[at].Value = &l.Name, &l.Value
+			m.dto.Label = append(m.dto.Label, m.labels[at])
+		}
+		m.dto.Gauge, m.dto.Counter, m.dto.Untyped = nil, nil, nil
 		switch typ {
 		case dto.MetricType_GAUGE:
-			m.Gauge = &dto.Gauge{Value: v}
+			m.gauge.Value, m.dto.Gauge = &r.Value, &m.gauge
 		case dto.MetricType_COUNTER:
-			m.Counter = &dto.Counter{Value: v}
+			m.counter.Value, m.dto.Counter = &r.Value, &m.counter
 		default:
-			m.Untyped = &dto.Untyped{Value: v}
+			m.untyped.Value, m.dto.Untyped = &r.Value, &m.untyped
 		}
+		out.Metric = append(out.Metric, &m.dto)
 	}
+	return out
 }

@@ -34,11 +34,11 @@ func TestExposition(t *testing.T) {
 	var e exposition
 	render := func(f expfmt.Format) string {
 		t.Helper()
-		b, err := e.render(r, f)
-		if err != nil {
+		var b strings.Builder
+		if err := e.render(&b, r, f); err != nil {
 			t.Fatal(err)
 		}
-		return string(b)
+		return b.String()
 	}
 	text := render(expfmt.NewFormat(expfmt.TypeTextPlain))
 	want := `# HELP a_total A counter

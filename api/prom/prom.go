@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/grafana/regexp"
@@ -53,8 +54,15 @@ type API struct {
 	exposition exposition
 }
 
-// New makes the API.
+// New makes the API. Prometheus' part of it is made when it is first asked for:
+// that takes 80 MB of garbage, which an agent that nobody asks can do without.
 func New(o Options) *API {
+	upstream := sync.OnceValue(func() http.Handler { return mount(o) })
+	return &API{o: o, upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { upstream().ServeHTTP(w, r) })}
+}
+
+// mount makes Prometheus' API.
+func mount(o Options) http.Handler {
 	engine, parser, queryable, lookback := o.Query.PromQL()
 	up := v1.NewAPI(
 		engine, queryable,
@@ -90,7 +98,7 @@ func New(o Options) *API {
 	)
 	r := route.New()
 	up.Register(r)
-	return &API{o: o, upstream: http.StripPrefix("/api/v1", r)}
+	return http.StripPrefix("/api/v1", r)
 }
 
 // Routes are the routes of the API; what is not among them does not exist.

@@ -4,6 +4,7 @@ package rest
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"tallyman"
@@ -113,6 +114,17 @@ func describeHealth(health string) said {
 	}
 }
 
+// describeDrift names the first changed paths; the attributes have their values.
+func describeDrift(a map[string]string) string {
+	const most = 5
+	paths, n := driftPaths(a)
+	text := strings.Join(paths[:min(len(paths), most)], ", ")
+	if n > most {
+		text += fmt.Sprintf(" and %d more", n-most)
+	}
+	return text
+}
+
 func describeOther(e *tallyman.Event) said {
 	switch {
 	case e.Type == "engine" && e.Action == "up":
@@ -123,6 +135,8 @@ func describeOther(e *tallyman.Event) said {
 		return said{"gap", "info", "tallyman was not running for " + e.Attributes["away"]}
 	case e.Type == "tallyman" && e.Action == "start":
 		return said{"other", "", "tallyman started watching"}
+	case e.Type == "tallyman" && e.Action == "drift":
+		return said{"drift", "info", "Configuration changed: " + describeDrift(e.Attributes)}
 	case e.Type == "tallyman" && e.Action == "gap":
 		return said{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
 	}

@@ -37,5 +37,7 @@ func TestDescribe(t *testing.T) {
 	f("tallyman", "gap", a{"reason": "the engine was restarted"}, "gap", "warning", "Events may be missing here: the engine was restarted")
 	f("tallyman", "start", nil, "other", "", "tallyman started watching")
 	f("tallyman", "start", a{"away": "5m"}, "gap", "info", "tallyman was not running for 5m")
+	f("tallyman", "drift", a{"container": "c", "from": "1", "to": "2", "HostConfig.Memory": "1 → 2", "Config.User": "nothing → root"}, "drift", "info", "Configuration changed: Config.User, HostConfig.Memory")
+	f("tallyman", "drift", a{"A": "", "B": "", "C": "", "D": "", "E": "", "F": "", "more": "3"}, "drift", "info", "Configuration changed: A, B, C, D, E and 4 more")
 	f("image", "pull", nil, "other", "", "image api pulled")
 }

@@ -46,20 +46,65 @@ func docs() map[string]httpx.Doc {
 		},
 		prefix + "events": {
 			Summary: "Events, the newest first",
-			Text:    "All given filters must fit. more is set when there are older ones: ask again with before.",
-			Params: []httpx.Param{
-				{Name: "host", Text: "Of this host"},
-				{Name: "container", Text: "Of the container with this id"},
-				{Name: "workload", Text: "Of this workload"},
-				{Name: "image", Text: "Of this image"},
-				{Name: "type", Repeated: true, Text: "Of one of these types: container, image, network, volume, daemon, engine, tallyman …"},
-				{Name: "action", Repeated: true, Text: "With one of these actions: start, die, oom …"},
-				{Name: "q", Text: "With this text in it"},
-				start, end,
-				{Name: "before", Text: "Older than the event with this id"},
-				{Name: "limit", Type: "integer", Default: 200, Text: "How many, 1 to 5000"},
-			},
+			Text: "All given filters must fit. more is set when there may be older ones: ask again with next as before. One question looks at " +
+				strconv.Itoa(maxWalked) + " events at most, so that an answer may be empty and yet have more.",
+			Params: append(eventParams(start, end),
+				httpx.Param{Name: "before", Text: "Older than the event with this id"},
+				httpx.Param{Name: "limit", Type: "integer", Default: 200, Text: "How many, 1 to 5000"}),
 			Answer: eventsAnswer{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound},
+		},
+		prefix + "events/summary": {
+			Summary: "How many events there are over time, and of which kinds",
+			Text: "counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are of all " +
+				"events of the range. Of more than " + strconv.Itoa(maxWalked) + " events the newest are counted; since tells from when on.",
+			Params: append(eventParams(start, end), httpx.Param{Name: "points", Type: "integer", Default: 120, Text: "How many columns at most, 1 to " + strconv.Itoa(maxColumns)}),
+			Answer: eventsSummary{}, Errors: []int{http.StatusBadRequest},
+		},
+		prefix + "configurations": {
+			Summary: "Every workload with kept configurations, that changed last first",
+			Text: "changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as " +
+				"a configuration of it is kept.",
+			Answer: configurationsAnswer{},
+		},
+		prefix + "siblings": {
+			Summary: "Where the containers of one service differ",
+			Text: "The newest configurations of the containers of the same Compose service on the host, or of the same Swarm service on all hosts, at most " +
+				strconv.Itoa(maxSiblings) + ". values are in the order of members, null where a setting is not there. What tells containers of one service apart " +
+				"(id, name, number) does not count.",
+			Params: []httpx.Param{
+				{Name: "workload", Needed: true, Text: "The workload of one of them, as /containers has it"},
+				{Name: "host", Needed: true, Text: "Its host"},
+			},
+			Answer: siblingsAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
+		prefix + "snapshots": {
+			Summary: "Kept configurations of a container, a workload or an image, the newest first",
+			Text: "One is kept at first sight and at each change, without secrets: values of variables are replaced by a number that tells " +
+				"whether they changed. changes are the paths that differ from previous, the one before of the same workload; what every new " +
+				"container has anew (id, name, time of creation) does not count.",
+			Params: []httpx.Param{
+				{Name: "workload", Text: "Of this workload; this, container or image is needed"},
+				{Name: "container", Text: "Of the container with this id, first 12 digits of one or more, or name"},
+				{Name: "image", Text: "Of the image with this id or name"},
+				{Name: "host", Text: "Of this host"},
+				{Name: "limit", Type: "integer", Default: 50, Text: "How many, 1 to 500"},
+			},
+			Answer: snapshotsAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
+		prefix + "snapshots/{hash}": {
+			Summary: "One kept configuration, in the engine's words",
+			Text:    "What is empty, zero or false, and what changes by itself, is left out.",
+			Answer:  Snapshot{}, Errors: []int{http.StatusNotFound},
+		},
+		prefix + "diff": {
+			Summary: "Where two kept configurations differ",
+			Text:    "old is absent where b has something that a has not, new where it is the other way round.",
+			Params: []httpx.Param{
+				{Name: "a", Needed: true, Text: "The hash of the earlier one"},
+				{Name: "b", Needed: true, Text: "The hash of the later one"},
+				{Name: "all", Type: "boolean", Default: false, Text: "Name what every new container has anew, too"},
+			},
+			Answer: diffAnswer{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 		},
 		prefix + "doctor": {
 			Summary: "What works here, what does not and what would help, and what tallyman costs",
@@ -74,5 +119,21 @@ func docs() map[string]httpx.Doc {
 			Summary: "docker-monitor's REST interface: one container",
 			Answer:  map[string]monitored{}, Failure: monitorFailure{}, Errors: append([]int{http.StatusNotFound}, monitorErrors...),
 		},
+	}
+}
+
+// eventParams are the filters of events.
+func eventParams(start, end httpx.Param) []httpx.Param {
+	return []httpx.Param{
+		{Name: "host", Repeated: true, Text: "Of one of these hosts"},
+		{Name: "container", Text: "Of the container with this id"},
+		{Name: "workload", Repeated: true, Text: "Of one of these workloads"},
+		{Name: "image", Text: "Of this image"},
+		{Name: "type", Repeated: true, Text: "Of one of these types: container, image, network, volume, daemon, engine, tallyman …"},
+		{Name: "action", Repeated: true, Text: "With one of these actions: start, die, oom …"},
+		{Name: "without", Repeated: true, Text: "With none of these actions"},
+		{Name: "severity", Repeated: true, Values: severities, Text: "Of one of these severities; plain are those without one"},
+		{Name: "q", Text: "With this text in its words, name, image, type, action or attributes, in upper or lower case"},
+		start, end,
 	}
 }

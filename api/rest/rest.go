@@ -26,8 +26,10 @@ import (
 type Options struct {
 	Inventory tallyman.Inventory
 	Events    tallyman.EventStore
-	Current   *query.Current
-	Query     *query.Engine
+	// Records has the snapshots of configurations.
+	Records tallyman.RecordStore
+	Current *query.Current
+	Query   *query.Engine
 	// Absences say what cannot be known of a container.
 	Absences func(id string) []tallyman.Absence
 	// Instead says why a container's numbers come from the engine's API in
@@ -143,6 +145,12 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/containers/{ref}", s.container),
 		get("/api/tallyman/v1/history", s.history),
 		get("/api/tallyman/v1/events", s.events),
+		get("/api/tallyman/v1/events/summary", s.eventsSummary),
+		get("/api/tallyman/v1/configurations", s.configurations),
+		get("/api/tallyman/v1/siblings", s.siblings),
+		get("/api/tallyman/v1/snapshots", s.snapshots),
+		get("/api/tallyman/v1/snapshots/{hash}", s.snapshot),
+		get("/api/tallyman/v1/diff", s.diff),
 		get("/api/tallyman/v1/doctor", func(w http.ResponseWriter, _ *http.Request) error {
 			httpx.WriteJSON(w, s.o.Doctor.Report())
 			return nil
@@ -278,12 +286,6 @@ type containersAnswer struct {
 	Containers []Container `json:"containers"`
 }
 
-// eventsAnswer is the answer of /events.
-type eventsAnswer struct {
-	Events []Event `json:"events"`
-	More   bool    `json:"more"`
-}
-
 // historyAnswer is the answer of /history.
 type historyAnswer struct {
 	Start  int64                 `json:"start"`
@@ -341,35 +343,6 @@ func nullable(v []float64) []*float64 {
 		}
 	}
 	return out
-}
-
-func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
-	q := tallyman.EventQuery{
-		Host: r.FormValue("host"), Container: r.FormValue("container"), Workload: r.FormValue("workload"),
-		Image: r.FormValue("image"), Text: r.FormValue("q"), Before: r.FormValue("before"),
-	}
-	_ = r.ParseForm() // FormValue has parsed it
-	q.Types, q.Actions = r.Form["type"], r.Form["action"]
-	var err error
-	if q.Start, err = httpx.Millis(r, "start"); err != nil {
-		return err
-	}
-	if q.End, err = httpx.Millis(r, "end"); err != nil {
-		return err
-	}
-	if q.Limit, err = httpx.Int(r, "limit", 200, 1, 5000); err != nil {
-		return err
-	}
-	events, more, err := s.o.Events.Events(r.Context(), q)
-	if err != nil {
-		return err
-	}
-	out := make([]Event, 0, len(events))
-	for i := range events {
-		out = append(out, ViewEvent(&events[i]))
-	}
-	httpx.WriteJSON(w, eventsAnswer{out, more})
-	return nil
 }
 
 const (

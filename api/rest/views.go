@@ -242,7 +242,7 @@ func millis(t time.Time) int64 {
 }
 
 func exitCode(c *tallyman.Container) *int {
-	if c.Finished.IsZero() {
+	if c.Finished.IsZero() || c.ExitUnknown {
 		return nil
 	}
 	return &c.ExitCode

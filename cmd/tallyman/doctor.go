@@ -158,7 +158,7 @@ func printReport(out io.Writer, r *doctor.Report, said string) error {
 	fmt.Fprintf(&b, "tallyman %s on %s (%s); %s:\n", r.Version, plain(r.Host), r.Where, said)
 	words := map[doctor.State]string{doctor.Works: "works", doctor.Partly: "PARTLY", doctor.Off: "OFF", doctor.Unknown: "unknown"}
 	group := ""
-	for _, g := range []string{doctor.Engines, doctor.Containers, doctor.Host, doctor.Storage, doctor.Self} {
+	for _, g := range []string{doctor.Engines, doctor.Containers, doctor.Host, doctor.Rights, doctor.Storage, doctor.Self} {
 		for _, f := range r.Features {
 			if f.Group != g {
 				continue

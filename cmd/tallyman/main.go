@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	_ "golang.org/x/crypto/x509roots/fallback" // an image made of nothing but the program has no root certificates
 
 	"tallyman/config"
 )
@@ -56,6 +55,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" default:"withargs" help:"Collect, keep and serve. This is the default."`
 	Check   checkCmd   `cmd:"" help:"Check something without running it."`
 	Health  healthCmd  `cmd:"" help:"Ask a running tallyman whether it is ready; exit 1 if it is not."`
+	Logs    logsCmd    `cmd:"" help:"Show log lines of a running tallyman, by LogQL or the name of a container."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what works on this machine, what does not, and what unlocks it; exit 1 if something does not."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

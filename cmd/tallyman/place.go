@@ -141,6 +141,32 @@ func rootMount(dir string) (string, error) {
 	return "", os.ErrNotExist
 }
 
+// path is where a path of the host is found from here, empty when it is not:
+// mounted under /host, here when this is the host, or below its root.
+func (p place) path(name string) string {
+	if root := p.below(name); root != "" {
+		return filepath.Join(root, name)
+	}
+	return ""
+}
+
+// below is the directory below which a path of the host is found.
+func (p place) below(name string) string {
+	roots := []string{"/host"}
+	if !p.Container {
+		roots = append(roots, "/")
+	}
+	if p.Root != "" {
+		roots = append(roots, p.Root)
+	}
+	for _, root := range roots {
+		if exists(filepath.Join(root, name)) {
+			return root
+		}
+	}
+	return ""
+}
+
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil

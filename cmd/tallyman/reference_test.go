@@ -30,7 +30,6 @@ import (
 	"tallyman"
 	"tallyman/catalog"
 	"tallyman/config"
-	"tallyman/store/event"
 )
 
 var update = flag.Bool("update", false, "write docs/reference anew")
@@ -146,16 +145,20 @@ func configReference(t *testing.T) []byte {
 	}
 	walk(reflect.ValueOf(config.Default()), "")
 	b.WriteString("\nDefaults that depend on the machine: `host` is the host name; `docker.host`, `docker.context` and `docker.cert_path` are found as\nthe docker command finds them (`DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CERT_PATH`, the current context, the local socket).\n")
-	b.WriteString("\n## Entries of engines\n\nEach entry of the list `engines` is one engine.\n\n| key | type | what it is |\n|---|---|---|\n")
-	engine := reflect.TypeFor[config.Engine]()
-	for i := range engine.NumField() {
-		f := engine.Field(i)
-		text := words["Engine."+f.Name]
-		if text == "" {
-			t.Errorf("the setting %s of an engine has no comment", f.Name)
+	entries := func(of reflect.Type, title, what string) {
+		b.WriteString("\n## Entries of " + title + "\n\n" + what + "\n\n| key | type | what it is |\n|---|---|---|\n")
+		for i := range of.NumField() {
+			f := of.Field(i)
+			text := words[of.Name()+"."+f.Name]
+			if text == "" {
+				t.Errorf("the setting %s of an entry of %s has no comment", f.Name, title)
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Tag.Get("yaml"), typeName(f.Type), cell(text))
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Tag.Get("yaml"), typeName(f.Type), cell(text))
 	}
+	entries(reflect.TypeFor[config.Engine](), "engines", "Each entry of the list `engines` is one engine.")
+	entries(reflect.TypeFor[config.LogFile](), "logs.files", "Each entry of the list `logs.files` is a log of the host that is a plain text file, or several that fit a pattern.")
+	entries(reflect.TypeFor[config.LogRule](), "logs.rules", "Each entry of the list `logs.rules` says what is asked for the logs of some containers or units. All that fit are followed: files\nand redactions add up, of `start` and `level` the label of the container wins, then the first rule. Labels of a container say the\nsame: `tallyman.logs` (files), `tallyman.logs.start`, `tallyman.logs.level`, `tallyman.logs.redact`, `tallyman.logs.redact.<word>`.")
 	return b.Bytes()
 }
 
@@ -179,6 +182,10 @@ func typeName(t reflect.Type) string {
 		return "list"
 	case reflect.TypeFor[[]config.Engine]():
 		return "list of engines"
+	case reflect.TypeFor[[]config.LogFile]():
+		return "list of files"
+	case reflect.TypeFor[[]config.LogRule]():
+		return "list of rules"
 	case reflect.TypeFor[bool]():
 		return "true or false"
 	case reflect.TypeFor[int]():
@@ -210,7 +217,7 @@ func defaultText(v reflect.Value) string {
 			return "none"
 		}
 		return "`" + strings.Join(x, "`, `") + "`"
-	case []config.Engine:
+	case []config.Engine, []config.LogFile, []config.LogRule:
 		return "none"
 	case string:
 		if x == "" {
@@ -232,19 +239,33 @@ func metricReference(t *testing.T, a *app) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Metrics\n\n" + generated)
 	b.WriteString("What `/metrics` and the Prometheus HTTP API have, by source. Names, labels and meaning are those of cAdvisor (`container_`,\n" +
-		"`machine_`) and node_exporter (`node_`); those of tallyman itself begin with `tallyman_` and `process_`.\n")
+		"`machine_`) and node_exporter (`node_`); those of tallyman itself begin with `tallyman_` and `process_`.\n\n" +
+		"Where a table says so, a number comes from that file of the kernel, or, where those cannot be reached, from that field of\n" +
+		"the engine's stats API; an empty field there means that it is absent then. *Row* is the number in the table of metrics that\n" +
+		"tallyman sets out to fill (37 rows), which a test compares with readings by hand.\n")
 	table := func(title, summary string, metrics []*tallyman.Desc) {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n| name | type | unit | what it is |\n|---|---|---|---|\n", title, summary)
 		slices.SortFunc(metrics, func(x, y *tallyman.Desc) int { return cmp.Compare(x.Name, y.Name) })
-		for _, d := range slices.Compact(metrics) {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, d.Unit, cell(d.Help))
+		metrics = slices.Compact(metrics)
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", title, summary)
+		if !slices.ContainsFunc(metrics, func(d *tallyman.Desc) bool { return d.Origin != tallyman.Origin{} }) {
+			b.WriteString("| name | type | unit | what it is |\n|---|---|---|---|\n")
+			for _, d := range metrics {
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, d.Unit, cell(d.Help))
+			}
+			return
+		}
+		b.WriteString("| name | type | unit | what it is | cgroup v1 | cgroup v2 | stats API | row |\n|---|---|---|---|---|---|---|---|\n")
+		for _, d := range metrics {
+			o := d.Origin
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", d.Name, d.Type, d.Unit, cell(d.Help),
+				cell(o.V1), cell(cmp.Or(o.V2, o.V1)), cell(o.API), o.Row)
 		}
 	}
 	for _, k := range all.Sources {
 		table("source/"+k.Name, k.Summary, slices.Clone(k.Metrics))
 	}
 	var own []*tallyman.Desc
-	for _, m := range slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), a.eventStore.(*event.Store).Own(), a.discovery.Own(), a.supervisor.Own()) {
+	for _, m := range slices.Concat(a.pipeline.Own(), a.events.Own(), a.samplesOwn(), a.recordsOwn(), a.snapshots.Own(), a.discovery.Own(), a.supervisor.Own()) {
 		own = append(own, m.Desc)
 	}
 	table("tallyman itself", "What the stations of the flow count about themselves, given by source/self", own)
@@ -418,6 +439,21 @@ func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 	for _, path := range []string{own + "servers", own + "containers", own + "events", own + "session", "/api/v1/status/buildinfo", "/api/v1/metadata", "/api/v1/labels"} {
 		f(path, path, http.StatusOK)
 	}
+	line := func(memory string) string { return `{"HostConfig":{"Memory":` + memory + `},"Id":"c"}` }
+	for i, memory := range []string{"1", "2"} {
+		st := &tallyman.Stream{Labels: []tallyman.Label{{Name: "host", Value: "harbor"}, {Name: "source", Value: "snapshot"}, {Name: "workload", Value: "w"}}}
+		r := tallyman.Record{Time: int64(i), Line: []byte(line(memory)), Meta: []tallyman.Label{{Name: "container_id", Value: "c"}, {Name: "hash", Value: "h" + memory}}}
+		if err := a.records.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: []tallyman.Record{r}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f(own+"snapshots?workload=w", own+"snapshots", http.StatusOK)
+	f(own+"snapshots", own+"snapshots", http.StatusBadRequest)
+	f(own+"snapshots/h1", own+"snapshots/{hash}", http.StatusOK)
+	f(own+"snapshots/h3", own+"snapshots/{hash}", http.StatusNotFound)
+	f(own+"diff?a=h1&b=h2", own+"diff", http.StatusOK)
+	f(own+"diff?a=h1", own+"diff", http.StatusBadRequest)
+	f(own+"diff?a=h1&b=h3", own+"diff", http.StatusNotFound)
 	f(own+"history?host=harbor&workload=x&start="+fmt.Sprint(time.Now().Add(-time.Minute).UnixMilli()), own+"history", http.StatusOK)
 	f(own+"history", own+"history", http.StatusBadRequest)
 	f(own+"events?before=nobody", own+"events", http.StatusNotFound)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/prometheus/storage"
 	"golang.org/x/sys/unix"
 
 	"tallyman"
@@ -32,10 +33,18 @@ import (
 	"tallyman/internal/datadir"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
+	"tallyman/internal/logrule"
+	"tallyman/internal/nsx"
 	"tallyman/pipeline"
 	"tallyman/query"
+	"tallyman/source/containerlog"
+	"tallyman/source/enginelog"
+	"tallyman/source/hostlog"
+	"tallyman/source/journald"
+	"tallyman/source/snapshot"
 	"tallyman/store/event"
 	"tallyman/store/metric"
+	"tallyman/store/record"
 	"tallyman/web"
 )
 
@@ -46,7 +55,9 @@ type runCmd struct {
 // Run collects, keeps and serves until it is told to stop.
 //
 //	discover ─┬─► attach ─► sources ─► pipeline ─► store/metric ─► query ─┐
-//	          ├─► pipeline.Events ──────────────► store/event ───────────┼─► api ─► web
+//	          ├─► source/{containerlog,hostlog,journald} ► store/record ──► query ┼─► api ─► web
+//	          ├─► source/snapshot ────────────────►──┤                   │
+//	          ├─► pipeline.Events ─► store/event ────┘                   │
 //	          └─► rest, live ────────────────────────────────────────────┘
 //
 // Stores open first and close last; the way down is the way up in reverse.
@@ -103,7 +114,14 @@ type app struct {
 	log        *slog.Logger
 	gate       *auth.Gate
 	samples    *metric.Store
-	eventStore tallyman.EventStore
+	records    *record.Store
+	eventStore *event.Store         // keeps events in records
+	logs       *containerlog.Tailer // nil when logs are not kept
+	engineLogs *enginelog.Follower  // the same
+	fileLogs   *hostlog.Tailer      // the same
+	journal    *journald.Source     // the same
+	rules      *logrule.Book        // the same
+	snapshots  *snapshot.Source
 	engine     *query.Engine
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
@@ -111,6 +129,7 @@ type app struct {
 	events     *pipeline.Events
 	doctor     *doctor.Doctor
 	hub        *live.Hub
+	told       []tallyman.Observer // of events that do not come from discovery
 	server     *api.Server
 	failed     chan error
 }
@@ -123,27 +142,20 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 			a.close()
 		}
 	}()
-	if a.gate, err = auth.Open(cfg.Data, cfg.NoAuth); err != nil {
+	if a.gate, err = auth.Open(cfg.Data, cfg.NoAuth, log); err != nil {
 		return nil, err
 	}
 	// The library tells of every compaction; only what goes wrong is news here.
 	quiet := slog.New(above{log.Handler(), slog.LevelWarn})
 	interval := time.Duration(cfg.Interval)
-	if a.samples, err = metric.Open(filepath.Join(cfg.Data, "metrics"), metric.Options{
-		Retention: time.Duration(cfg.Retention.Metrics.Time), Size: int64(cfg.Retention.Metrics.Size), OutOfOrder: 3 * time.Hour,
-		Space: space, Quarantine: filepath.Join(cfg.Data, "quarantine"), Log: quiet,
-	}); err != nil {
+	moderate(&cfg)
+	if err := a.openSamples(space, quiet); err != nil {
 		return nil, err
 	}
-	store, err := event.Open(event.Options{
-		Dir:           filepath.Join(cfg.Data, "events"),
-		RetentionTime: time.Duration(cfg.Retention.Events.Time), RetentionSize: int64(cfg.Retention.Events.Size), Space: space, Log: log,
-	})
-	if err != nil {
+	if err := a.openRecords(space, quiet); err != nil {
 		return nil, err
 	}
-	a.eventStore = store
-	a.engine = query.New(a.samples.Queryable(), interval, quiet)
+	a.engine = query.New(a.queryable(), interval, quiet)
 	endpoints, err := cfg.Endpoints()
 	if err != nil {
 		return nil, err
@@ -157,7 +169,12 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 	}); err != nil {
 		return nil, err
 	}
-	a.pipeline = pipeline.New(pipeline.Limits{Series: cfg.Limits.Series, PerTarget: cfg.Limits.SeriesPerTarget}, log, pipeline.Outlet{Name: "metric", Store: a.samples})
+	a.openEngineLogs()
+	a.openJournal()
+	if err := a.openFileLogs(endpoints); err != nil {
+		return nil, err
+	}
+	a.pipeline = pipeline.New(pipeline.Limits{Series: cfg.Limits.Series, PerTarget: cfg.Limits.SeriesPerTarget}, log, a.outlets()...)
 	a.events = pipeline.NewEvents(a.eventStore, log)
 	current := query.NewCurrent(a.pipeline)
 
@@ -165,30 +182,29 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samples.Own(), store.Own(), a.discovery.Own())
+	if a.snapshots, err = a.newSnapshots(); err != nil {
+		return nil, err
+	}
+	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samplesOwn(), a.recordsOwn(), a.snapshots.Own(), a.discovery.Own())
 	a.supervisor = attach.New(attach.Options{
 		Kinds: all.Sources,
 		Source: tallyman.SourceOptions{
 			Log: log, Proc: place.Proc, Sys: place.Sys, Cgroup: place.Cgroup, Init: place.Init, Root: place.Root, Memory: place.Memory,
 			Started: time.Now(), EngineStats: a.discovery.EngineStats,
-			EngineSize: a.discovery.EngineSize, DiskUsage: time.Duration(cfg.DiskUsage), Own: own,
+			EngineSize: a.discovery.EngineSize, EngineUp: a.discovery.EngineUp, Interval: interval, DiskUsage: time.Duration(cfg.DiskUsage), Own: own,
 		},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
 		ContainerLabels: cfg.Labels.Allow, Engines: collectionOf(endpoints), Room: room, Log: log,
 	})
 	a.doctor = doctor.New(doctor.Options{
 		Version: release, Host: cfg.Host, Container: place.Container, Inventory: a.discovery, Readings: a.pipeline,
-		Absences: a.supervisor.Absences, Instead: a.instead, Space: space, Data: cfg.Data,
-		MemoryLimit: place.Limit, FilesLimit: filesLimit(), NoAuth: cfg.NoAuth,
-		Stores: []doctor.Keeper{
-			{Name: "metrics", Retention: time.Duration(cfg.Retention.Metrics.Time), Limit: int64(cfg.Retention.Metrics.Size),
-				Size: a.samples.Size, Oldest: a.samples.Oldest, Newest: a.samples.Newest, Series: a.samples.Series},
-			{Name: "events", Retention: time.Duration(cfg.Retention.Events.Time), Limit: int64(cfg.Retention.Events.Size),
-				Size: store.Size, Oldest: store.Oldest, Newest: store.Newest},
-		},
+		Absences: a.absences, Instead: a.instead, Space: space,
+		Try: func(pid int) map[nsx.Right]error { return nsx.Try(place.Proc, pid) }, Pid: os.Getpid(), Data: cfg.Data,
+		MemoryLimit: place.Limit, FilesLimit: filesLimit(), NoAuth: cfg.NoAuth, Logs: cfg.Keep.Logs,
+		Stores: slices.Concat(a.samplesKeeper(), a.recordsKeeper()),
 	})
 	service, err := rest.New(ctx, rest.Options{
-		Inventory: a.discovery, Events: a.eventStore, Current: current, Query: a.engine, Absences: a.supervisor.Absences,
+		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Absences: a.absences,
 		Instead: a.instead,
 		Fresh:   a.supervisor.Fresh, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
 	})
@@ -196,15 +212,21 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 		return nil, err
 	}
 	a.hub = live.New(service, current, a.supervisor)
-	for _, o := range []tallyman.Observer{a.events, service, a.supervisor, a.hub} {
+	a.told = []tallyman.Observer{a.events, service, a.hub}
+	for _, o := range []tallyman.Observer{a.events, service, a.supervisor, a.hub, a.snapshots} {
 		a.discovery.Observe(o)
+	}
+	if a.logs != nil {
+		a.discovery.Observe(a.logs)
+		a.discovery.Observe(a.engineLogs)
+		a.discovery.Observe(a.fileLogs)
 	}
 	metrics := all.Metrics()
 	for _, m := range append(own, a.supervisor.Own()...) {
 		metrics[m.Desc.Name] = m.Desc
 	}
 	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, Fresh: a.supervisor.Fresh, Metrics: metrics, Log: log})
-	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes())
+	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes())
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
 	})
@@ -212,6 +234,49 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 		return nil, err
 	}
 	return a, nil
+}
+
+// openSamples opens the store of samples, if they are to be kept.
+func (a *app) openSamples(space *fsx.Space, log *slog.Logger) (err error) {
+	if !a.cfg.Keep.Metrics {
+		return nil
+	}
+	limits := a.cfg.Retention.Metrics
+	a.samples, err = metric.Open(filepath.Join(a.cfg.Data, "metrics"), metric.Options{
+		Retention: time.Duration(limits.Time), Size: int64(limits.Size), OutOfOrder: 3 * time.Hour,
+		Space: space, Quarantine: filepath.Join(a.cfg.Data, "quarantine"), Log: log,
+	})
+	return err
+}
+
+func (a *app) queryable() storage.SampleAndChunkQueryable {
+	if a.samples == nil {
+		return nil
+	}
+	return a.samples.Queryable()
+}
+
+func (a *app) outlets() []pipeline.Outlet {
+	if a.samples == nil {
+		return nil
+	}
+	return []pipeline.Outlet{{Name: "metric", Store: a.samples}}
+}
+
+func (a *app) samplesOwn() []tallyman.OwnMetric {
+	if a.samples == nil {
+		return nil
+	}
+	return a.samples.Own()
+}
+
+func (a *app) samplesKeeper() []doctor.Keeper {
+	if a.samples == nil {
+		return nil
+	}
+	limits := a.cfg.Retention.Metrics
+	return []doctor.Keeper{{Name: "metrics", Retention: time.Duration(limits.Time), Limit: int64(limits.Size),
+		Size: a.samples.Size, Oldest: a.samples.Oldest, Newest: a.samples.Newest, Series: a.samples.Series}}
 }
 
 // enginesOf are the engines of the configuration, for discovery.
@@ -228,7 +293,7 @@ func enginesOf(endpoints []config.Endpoint) (out []discover.EngineConfig) {
 func collectionOf(endpoints []config.Endpoint) map[string]attach.Engine {
 	out := map[string]attach.Engine{}
 	for _, e := range endpoints {
-		out[e.Name] = attach.Engine{Remote: strings.HasPrefix(e.Address, "tcp://"), API: e.API}
+		out[e.Name] = attach.Engine{Host: e.Host, Remote: strings.HasPrefix(e.Address, "tcp://"), API: e.API}
 	}
 	return out
 }
@@ -269,8 +334,16 @@ func (a *app) start(ctx context.Context, serve func(context.Context) error) (sto
 	}
 	begin(&keepers, keep, "pipeline", a.pipeline.Run)
 	begin(&keepers, keep, "events", a.events.Run)
+	if a.logs != nil {
+		begin(&producers, work, "logs", a.logs.Run)
+		begin(&producers, work, "engine logs", a.engineLogs.Run)
+		begin(&producers, work, "files", a.fileLogs.Run)
+		begin(&producers, work, "journal", a.journal.Run)
+	}
+	begin(&producers, work, "snapshots", a.snapshots.Run)
 	begin(&producers, work, "attach", a.supervisor.Run)
 	begin(&producers, work, "discover", a.discovery.Run)
+	begin(&producers, work, "memory", settle(lean(&a.cfg)))
 	if serve != nil {
 		begin(&producers, work, "http", serve)
 	}
@@ -312,14 +385,25 @@ func filesLimit() uint64 {
 func room() error {
 	const others = 64
 	limit := filesLimit()
-	open, err := os.ReadDir("/proc/self/fd")
-	if limit == 0 || err == nil && uint64(len(open))+doctor.FilesPerContainer+others <= limit {
+	open, err := openFiles()
+	if limit == 0 || err == nil && open+doctor.FilesPerContainer+others <= limit {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("the limit of %d open files is reached; raise it: docker run --ulimit nofile=65536, or LimitNOFILE=65536 in the systemd unit", limit)
 	}
-	return fmt.Errorf("the limit of %d open files leaves no room for more containers (%d are open); raise it: docker run --ulimit nofile=65536, or LimitNOFILE=65536 in the systemd unit", limit, len(open))
+	return fmt.Errorf("the limit of %d open files leaves no room for more containers (%d are open); raise it: docker run --ulimit nofile=65536, or LimitNOFILE=65536 in the systemd unit", limit, open)
+}
+
+// openFiles is how many descriptors this process has. Linux 6.2 and later tell
+// it as the size of the folder; before, its entries are counted.
+func openFiles() (uint64, error) {
+	const folder = "/proc/self/fd"
+	if st, err := os.Stat(folder); err == nil && st.Size() > 0 {
+		return uint64(st.Size()), nil
+	}
+	open, err := os.ReadDir(folder)
+	return uint64(len(open)), err
 }
 
 // startEvent tells that tallyman has started, and since when it was away, so
@@ -327,6 +411,9 @@ func room() error {
 func (a *app) startEvent(now time.Time) tallyman.Event {
 	e := tallyman.Event{ID: fmt.Sprintf("tallyman-start-%d", now.UnixNano()), Time: now, Host: a.cfg.Host,
 		Type: "tallyman", Action: "start", Attributes: map[string]string{"version": release}}
+	if a.samples == nil {
+		return e
+	}
 	if newest := a.samples.Newest(); !newest.IsZero() && newest.Before(now) {
 		e.Attributes["away"] = strings.Replace(now.Sub(newest).Round(time.Second).String(), "m0s", "m", 1)
 	}
@@ -344,6 +431,9 @@ func (a *app) close() {
 	}
 	if a.samples != nil {
 		err = errors.Join(err, a.samples.Close())
+	}
+	if a.records != nil {
+		err = errors.Join(err, a.records.Close())
 	}
 	if err != nil {
 		a.log.Error("not everything closed cleanly", "err", err)

@@ -3,9 +3,10 @@
 // Package datadir takes a directory as tallyman's data directory: it checks
 // that it may be used, marks it, and locks it for one process.
 //
-// The mark is the file format.json with the number of the layout below it:
+// The mark is the file format.json with the number of the layout below it, and a
+// check by which a damaged number is not taken for a newer one:
 //
-//	{"format":1}
+//	{"format":1,"check":"…"}
 //
 //	lock            pid of the process that has the directory
 //	host            name of the host, where it had to be asked for
@@ -20,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -41,7 +43,7 @@ const mark = "format.json"
 
 // entries are what tallyman has in its directory; a directory of an older one
 // has them without a mark.
-var entries = []string{mark, "lock", "host", "token", "inventory.json", "metrics", "events", "quarantine", "sessions.json"}
+var entries = []string{mark, "lock", "host", "token", "inventory.json", "metrics", "records", "events", "quarantine", "sessions.json", "snapshot.key"}
 
 // Dir is a data directory of this process.
 type Dir struct {
@@ -83,19 +85,27 @@ func Open(path string) (*Dir, error) {
 	if d.lock, err = lock(path); err != nil {
 		return nil, err
 	}
-	if err := fsx.WriteFile(filepath.Join(path, mark), fmt.Appendf(nil, "{\"format\":%d}\n", Format), 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
+	if err := fsx.WriteFile(filepath.Join(path, mark), fmt.Appendf(nil, "{\"format\":%d,\"check\":%q}\n", Format, check(Format)), 0o600); err != nil && !errors.Is(err, unix.ENOSPC) {
 		d.Close()
 		return nil, fmt.Errorf("write to the data directory %s: %s; %s", path, reason(err), other)
 	}
 	return d, nil
 }
 
+// check is what a mark of a format has beside it.
+func check(format int) string {
+	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(fmt.Appendf(nil, "tallyman %d", format)))
+}
+
 // known refuses a directory that is not tallyman's, or of a later tallyman.
 func known(path string) error {
 	text, err := os.ReadFile(filepath.Join(path, mark))
 	if err == nil {
-		var m struct{ Format int }
-		if json.Unmarshal(text, &m) == nil && m.Format > Format {
+		var m struct {
+			Format int
+			Check  string
+		}
+		if json.Unmarshal(text, &m) == nil && m.Format > Format && (m.Check == "" || m.Check == check(m.Format)) {
 			return fmt.Errorf("the data directory %s has format %d, of a newer tallyman; this one knows %d: run the newer one, or choose another directory with --data", path, m.Format, Format)
 		}
 		return nil // a damaged mark is written anew

@@ -3,6 +3,8 @@
 package datadir
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,8 +114,38 @@ func TestDirectoriesThatAreTaken(t *testing.T) {
 			continue
 		}
 		d.Close()
-		if b, err := os.ReadFile(filepath.Join(dir, mark)); err != nil || string(b) != "{\"format\":1}\n" {
+		if b, err := os.ReadFile(filepath.Join(dir, mark)); err != nil || string(b) != fmt.Sprintf("{\"format\":1,\"check\":%q}\n", check(1)) {
 			t.Errorf("mark %q, %v", b, err)
+		}
+	}
+}
+
+// No bit of the mark that is another keeps the directory from being taken, or
+// leaves the mark as it is.
+func TestDamagedMark(t *testing.T) {
+	dir := mode(t, t.TempDir(), 0o700)
+	open := func() []byte {
+		t.Helper()
+		d, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+		b, err := os.ReadFile(filepath.Join(dir, mark))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	whole := open()
+	for bit := range len(whole) * 8 {
+		b := bytes.Clone(whole)
+		b[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(filepath.Join(dir, mark), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(); !bytes.Equal(got, whole) {
+			t.Errorf("bit %d of the mark: then it is %q, want %q", bit, got, whole)
 		}
 	}
 }

@@ -5,7 +5,9 @@ package dockerapi
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,17 +50,19 @@ const (
 	CallEvents
 	CallStats
 	CallSize
+	CallLogs
+	CallImage
 	numCalls
 )
 
 // Calls are all of them.
 func Calls() []Call {
-	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize}
+	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize, CallLogs, CallImage}
 }
 
 // String is the call's word.
 func (c Call) String() string {
-	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size"}[c]
+	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size", "logs", "image"}[c]
 }
 
 // Count is how often the call was made.
@@ -269,4 +273,56 @@ func (c *Client) Stats(ctx context.Context, id string, into any) error {
 		return c.classify(ctx, "stats "+id[:12], err, t)
 	}
 	return r.Body.Close()
+}
+
+// Logs follows the log of a container from a time on, inclusive; the zero time
+// is its beginning. It gives the answer as it comes: without a terminal in
+// frames, with one as it is; each line begins with its time. The error wraps
+// ErrNotFound when the engine does not have the container.
+func (c *Client) Logs(ctx context.Context, id string, since time.Time) (io.ReadCloser, error) {
+	if !ValidID(id) {
+		return nil, &Error{Failure: Answered, Call: "logs", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[CallLogs].Add(1)
+	t := &trip{}
+	o := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true, Timestamps: true}
+	if !since.IsZero() {
+		o.Since = fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())
+	}
+	r, err := c.api.ContainerLogs(withTrip(ctx, t), id, o)
+	if err != nil {
+		return nil, c.classify(ctx, "logs "+id[:12], err, t)
+	}
+	return r, nil
+}
+
+// Document is the inspection of one container as the engine words it. It has
+// secrets: whoever takes it removes them before anything else. The error wraps
+// ErrNotFound when the engine does not have the container.
+func (c *Client) Document(ctx context.Context, id string) (json.RawMessage, error) {
+	if !ValidID(id) {
+		return nil, &Error{Failure: Answered, Call: "inspect", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[CallInspect].Add(1)
+	var out json.RawMessage
+	t := &trip{out: &out}
+	if _, err := c.api.ContainerInspect(withTrip(ctx, t), id, client.ContainerInspectOptions{}); err != nil {
+		return nil, c.classify(ctx, "inspect "+id[:12], err, t)
+	}
+	return out, nil
+}
+
+// Image is the inspection of one image, by its id, as the engine words it: with
+// secrets, like a Document.
+func (c *Client) Image(ctx context.Context, id string) (json.RawMessage, error) {
+	if hex, ok := strings.CutPrefix(id, "sha256:"); !ok || len(hex) != 64 || !ValidID(hex) {
+		return nil, &Error{Failure: Answered, Call: "image", Text: ErrInvalidID.Error(), err: ErrInvalidID}
+	}
+	c.calls[CallImage].Add(1)
+	var out json.RawMessage
+	t := &trip{out: &out}
+	if _, err := c.api.ImageInspect(withTrip(ctx, t), id); err != nil {
+		return nil, c.classify(ctx, "image "+id[7:19], err, t)
+	}
+	return out, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +15,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/dockerapi/dockertest"
@@ -74,7 +77,18 @@ func TestCalls(t *testing.T) {
 	if _, err := c.Inspect(t.Context(), dockertest.ID("other")); !errors.Is(err, dockerapi.ErrNotFound) {
 		t.Errorf("Inspect of an unknown one: got %v, want ErrNotFound", err)
 	}
-	for call, want := range map[dockerapi.Call]uint64{dockerapi.CallPing: 1, dockerapi.CallList: 1, dockerapi.CallInspect: 2} {
+	raw, err := c.Document(t.Context(), id)
+	if err != nil || !strings.Contains(string(raw), `"Name":"/web"`) || !json.Valid(raw) {
+		t.Errorf("Document: got %s %v", raw, err)
+	}
+	if _, err := c.Document(t.Context(), dockertest.ID("other")); !errors.Is(err, dockerapi.ErrNotFound) {
+		t.Errorf("Document of an unknown one: got %v, want ErrNotFound", err)
+	}
+	image := "sha256:" + strings.Repeat("0a", 32)
+	if raw, err = c.Image(t.Context(), image); err != nil || !strings.Contains(string(raw), `"Id":"`+image+`"`) {
+		t.Errorf("Image: got %s %v", raw, err)
+	}
+	for call, want := range map[dockerapi.Call]uint64{dockerapi.CallPing: 1, dockerapi.CallList: 1, dockerapi.CallInspect: 4, dockerapi.CallImage: 1} {
 		if got := c.Count(call); got != want {
 			t.Errorf("%v was counted %d times, want %d", call, got, want)
 		}
@@ -92,6 +106,14 @@ func TestInvalidIDsAreNotSent(t *testing.T) {
 	for _, id := range []string{"", "web", "../info?x=/json", "0123456789a", "0123456789ABCDEF", strings.Repeat("a", 65), "0123456789ab/../x", "0123456789ab\n"} {
 		if _, err := c.Inspect(t.Context(), id); !errors.Is(err, dockerapi.ErrInvalidID) {
 			t.Errorf("Inspect(%q): got %v, want ErrInvalidID", id, err)
+		}
+		if _, err := c.Document(t.Context(), id); !errors.Is(err, dockerapi.ErrInvalidID) {
+			t.Errorf("Document(%q): got %v, want ErrInvalidID", id, err)
+		}
+	}
+	for _, id := range []string{"", "nginx", "sha256:", "sha256:" + strings.Repeat("a", 63), "sha256:" + strings.Repeat("A", 64), "md5:" + strings.Repeat("a", 64), strings.Repeat("a", 64)} {
+		if _, err := c.Image(t.Context(), id); !errors.Is(err, dockerapi.ErrInvalidID) {
+			t.Errorf("Image(%q): got %v, want ErrInvalidID", id, err)
 		}
 	}
 	if r := e.Requests(); len(r) != 0 {
@@ -395,5 +417,36 @@ func TestTLS(t *testing.T) {
 				t.Errorf("got %v, want a text with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A system without root certificates, as the container's image is one: those of
+// the program are used.
+func TestOwnRoots(t *testing.T) {
+	if os.Getenv("SSL_CERT_FILE") != "/none" { // the system's are read once in a process
+		own := exec.Command(os.Args[0], "-test.run=^TestOwnRoots$")
+		own.Env = append(os.Environ(), "SSL_CERT_FILE=/none", "SSL_CERT_DIR=/none")
+		if out, err := own.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	if _, err := (dockerapi.TLS{}).Config("engine.example"); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for root := range bundle.Roots() {
+		c, err := x509.ParseCertificate(root.Certificate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Verify(x509.VerifyOptions{CurrentTime: c.NotBefore.Add(time.Hour), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
+			n++
+		} else {
+			t.Log(c.Subject, err)
+		}
+	}
+	if n < 100 {
+		t.Errorf("%d certificates are trusted", n)
 	}
 }

@@ -18,10 +18,10 @@
 // # What is sent
 //
 // These and no others: HEAD and GET /_ping, GET /info, GET /containers/json,
-// GET /containers/{id}/json, GET /containers/{id}/stats, GET /events. The transport refuses any other
+// GET /containers/{id}/json, GET /containers/{id}/stats, GET /images/{id}/json, GET /events. The transport refuses any other
 // method or path, so a mistake in this package or in the library cannot turn
 // into a request. An id must match ^[0-9a-f]{12,64}$ before a URL is built
-// from it. Redirects are errors, never followed. Proxy settings of the
+// from it, that of an image ^sha256:[0-9a-f]{64}$. Redirects are errors, never followed. Proxy settings of the
 // environment are not read. The API version is negotiated (1.40 and later).
 //
 // # What is read
@@ -29,7 +29,8 @@
 // The library builds the requests, negotiates and words the errors; the bodies
 // of list, inspect, stats and info are decoded here, in the transport, with the few
 // fields that are used. The library's own types would refuse the whole list for
-// one odd address of one container, and keep every body twice. Each body is
+// one odd address of one container, and keep every body twice. [Client.Document] and [Client.Image]
+// give the body as it came. Each body is
 // bounded ([MaxAnswer], [MaxEvent] for one event); a longer one is an error.
 //
 // # Errors

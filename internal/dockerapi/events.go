@@ -73,7 +73,7 @@ func (s *Stream) Next() (Event, error) {
 	case m := <-s.res.Messages:
 		e := Event{
 			Type:       string(m.Type),
-			Action:     string(m.Action),
+			Action:     dockers(string(m.Type), string(m.Action)),
 			Actor:      m.Actor.ID,
 			Attributes: m.Actor.Attributes,
 			Scope:      m.Scope,
@@ -98,4 +98,21 @@ func (s *Stream) Close() {
 	s.cancel(context.Canceled)
 	for range s.res.Err {
 	}
+}
+
+// dockers is Docker's word for an action. Podman, which speaks the same API, has
+// others of its own.
+func dockers(typ, action string) string {
+	if typ != "container" {
+		return action
+	}
+	switch action {
+	case "remove":
+		return "destroy"
+	case "died":
+		return "die"
+	case "exec_died":
+		return "exec_die"
+	}
+	return action
 }

@@ -10,7 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
 // TLS names the files of a connection that is encrypted and, with Cert and
@@ -29,6 +32,24 @@ type TLS struct {
 	Insecure bool
 }
 
+// ownRoots makes the root certificates known that the program brings along, for
+// an image made of nothing but the program; those of the system come first. They
+// take 2 MB, so they are read when a connection needs them.
+var ownRoots = sync.OnceFunc(func() {
+	pool := x509.NewCertPool()
+	for root := range bundle.Roots() {
+		c, err := x509.ParseCertificate(root.Certificate)
+		switch {
+		case err != nil: // a newer kind than this release of Go knows
+		case root.Constraint != nil:
+			pool.AddCertWithConstraint(c, root.Constraint)
+		default:
+			pool.AddCert(c)
+		}
+	}
+	x509.SetFallbackRoots(pool)
+})
+
 // filesError is what is wrong with the files of a TLS, for people.
 type filesError string
 
@@ -45,7 +66,9 @@ func (t TLS) Config(host string) (*tls.Config, error) {
 	if c.ServerName == "" {
 		c.ServerName = host
 	}
-	if t.CA != "" {
+	if t.CA == "" {
+		ownRoots()
+	} else {
 		pem, err := os.ReadFile(t.CA)
 		if err != nil {
 			return nil, wrong("the CA file cannot be read: %s", fileError(err))

@@ -29,7 +29,7 @@ const (
 var errGuard = errors.New("refused")
 
 // route is every request that may leave; the version prefix is the library's.
-var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats))$`)
+var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json)$`)
 
 // trip travels in the context of one call: the transport notes in it what
 // happened, and decodes the body into out.

@@ -2,7 +2,10 @@
 
 package dockerapi
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Ping is the answer of /_ping.
 type Ping struct {
@@ -35,6 +38,17 @@ type Summary struct {
 	Created int64 // Unix seconds
 	Labels  map[string]string
 	State   string
+	Status  string // for people: "Up 5 minutes (healthy)"
+}
+
+// Health is the outcome of the health check, empty without one.
+func (s *Summary) Health() string {
+	for _, one := range []struct{ in, word string }{{"(healthy)", "healthy"}, {"(unhealthy)", "unhealthy"}, {"(health: starting)", "starting"}} {
+		if strings.HasSuffix(s.Status, one.in) {
+			return one.word
+		}
+	}
+	return ""
 }
 
 // Details is the inspection of one container. What an engine leaves out is the

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package fsx holds what tallyman does to files beyond the standard library:
-// replacing a file as a whole, and watching the space that is left.
+// replacing a file as a whole, watching the space that is left, and opening
+// files of strangers below a root directory.
 package fsx
 
 import (

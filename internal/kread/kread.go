@@ -105,6 +105,18 @@ func (f File) ReadAll(buf []byte) []byte {
 	return buf[:at]
 }
 
+// ReadGrow is ReadAll into *buf, which grows up to limit bytes when the file does
+// not fit.
+func (f File) ReadGrow(buf *[]byte, limit int) []byte {
+	for {
+		text := f.ReadAll(*buf)
+		if len(text) < len(*buf) || len(*buf) >= limit {
+			return text
+		}
+		*buf = make([]byte, 2*len(*buf))
+	}
+}
+
 func (f File) read(buf []byte, at int) (read int, ok bool) {
 	if f.fd <= 0 || len(buf) == 0 {
 		return 0, false

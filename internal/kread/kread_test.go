@@ -149,3 +149,21 @@ func TestReadEmptyAndReadAll(t *testing.T) {
 		t.Errorf("Read gives %d bytes, ReadAll %d; want more", one, all)
 	}
 }
+
+func FuzzNextInterface(f *testing.F) {
+	f.Add("Inter-|   Receive  |  Transmit\n face |bytes packets|bytes packets\n  eth0:     736       8    1    2    0     0          0         0       21       3    4    5    0     0       0          0\n")
+	f.Add("eth0:1 2 3\n: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		var row [InterfaceColumns]uint64
+		rest := []byte(text)
+		for lines := 0; ; lines++ {
+			var ok bool
+			if _, rest, ok = NextInterface(rest, &row); !ok {
+				return
+			}
+			if lines > len(text) {
+				t.Fatalf("NextInterface(%q) does not end", text)
+			}
+		}
+	})
+}

@@ -37,15 +37,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 	"tallyman/internal/kread"
 )
 
@@ -71,7 +70,7 @@ type Process struct {
 // is tallyman.ErrGone when there is none, or when pid is no process of that
 // container.
 func Open(proc string, pid int, id string) (*Process, error) {
-	dir, err := retry(func() (int, error) {
+	dir, err := fsx.Retry(func() (int, error) {
 		return unix.Open(filepath.Join(proc, strconv.Itoa(pid)), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -107,28 +106,32 @@ func (p *Process) File(name string) (kread.File, error) {
 // tells of it but reads nothing (O_PATH). Links are followed inside the
 // process' root only. It is fs.ErrNotExist when there is no such directory.
 func (p *Process) Directory(path string) (fd int, err error) {
-	root, err := retry(func() (int, error) {
-		return unix.Openat(p.dir, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
+	root, err := p.Root()
 	if err != nil {
-		return -1, class(err, ErrPtrace, "open the root directory of process %d", p.pid)
+		return -1, err
 	}
-	defer unix.Close(root)
-	fd, err = retry(func() (int, error) {
-		return unix.Openat2(root, strings.TrimPrefix(path, "/"), &unix.OpenHow{
-			Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
-			Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-		})
-	})
-	if err != nil {
-		return -1, &os.PathError{Op: "open in the container", Path: path, Err: err}
+	defer root.Close()
+	if fd, err = root.Directory(path); err != nil {
+		return -1, fmt.Errorf("in the container: %w", err)
 	}
 	return fd, nil
 }
 
+// Root is the root directory of the process, below which files are opened as it
+// sees them.
+func (p *Process) Root() (*fsx.Root, error) {
+	fd, err := fsx.Retry(func() (int, error) {
+		return unix.Openat(p.dir, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, class(err, ErrPtrace, "open the root directory of process %d", p.pid)
+	}
+	return fsx.RootAt(fd), nil
+}
+
 // Socket makes a socket in the network namespace of the process.
 func (p *Process) Socket(family, typ, protocol int) (fd int, err error) {
-	ns, err := retry(func() (int, error) { return unix.Openat(p.dir, "ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	ns, err := fsx.Retry(func() (int, error) { return unix.Openat(p.dir, "ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return -1, class(err, ErrPtrace, "open the network namespace of process %d", p.pid)
 	}
@@ -153,7 +156,7 @@ func (p *Process) Socket(family, typ, protocol int) (fd int, err error) {
 // set when it could not come back.
 func socketIn(ns, family, typ, protocol int) (fd int, lost bool, err error) {
 	runtime.LockOSThread()
-	own, err := retry(func() (int, error) {
+	own, err := fsx.Retry(func() (int, error) {
 		return unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -174,17 +177,6 @@ func socketIn(ns, family, typ, protocol int) (fd int, lost bool, err error) {
 		return -1, false, fmt.Errorf("make a socket: %w", err)
 	}
 	return fd, false, nil
-}
-
-// retry repeats a call that a signal, or a file system in motion, interrupts.
-func retry(open func() (int, error)) (int, error) {
-	for tries := 0; ; tries++ {
-		fd, err := open()
-		if err == unix.EINTR || err == unix.EAGAIN && tries < 16 {
-			continue
-		}
-		return fd, err
-	}
 }
 
 // class gives an error of the kernel its class; denied is what the lack of a

@@ -47,6 +47,7 @@ type client struct {
 	attached string // flags with the value in the same word, as in -pV
 	separate string // flags with the value in the next word, as in -a V
 	user     string // flags with user:secret in the next word
+	switches string // flags without a value, which may stand before one of user in the same word
 }
 
 // clients are known by the base name of the command.
@@ -66,7 +67,7 @@ func clientOf(base string) *client {
 	case "ldapsearch", "ldapadd", "ldapmodify", "ldapwhoami", "ldapdelete", "ldappasswd":
 		return &client{attached: "w", separate: "w"}
 	case "curl":
-		return &client{attached: "", separate: "", user: "uU"}
+		return &client{attached: "", separate: "", user: "uU", switches: "#0123456BGIJLNOSVZafgijklnpqRsv"}
 	case "smbclient", "rpcclient", "smbmap", "crackmapexec":
 		return &client{user: "U", separate: "p"}
 	case "snmpget", "snmpwalk", "snmpbulkwalk":
@@ -80,9 +81,13 @@ func clientOf(base string) *client {
 // element treats text whose ends are known: a header of which all is the value,
 // or else a line.
 func (st *state) element(s string) string {
-	name, value, ok := strings.Cut(s, ":")
+	head, value, ok := strings.Cut(s, ":")
+	name := head
+	if i := strings.LastIndexByte(head, '='); i >= 0 && isName(head[:i]) { // --header=Name: value
+		name = head[i+1:]
+	}
 	if ok && isName(name) && Sensitive(name) && value != "" && unicode.IsSpace(rune(value[0])) && !strings.ContainsAny(value, "\r\n") {
-		return name + ": " + Mark
+		return head + ": " + Mark
 	}
 	return st.line(s)
 }
@@ -160,6 +165,9 @@ func (st *state) word(w string) string {
 			i := strings.IndexByte(w, '=') + 1
 			return w[:i] + restOf(w[i:])
 		}
+		if value, ok := strings.CutSuffix(value, ":"); ok && isName(value) && Sensitive(value) {
+			st.name, st.scheme = value, true // --header=Name: value
+		}
 		return st.generic(w)
 	}
 	if name, ok := strings.CutSuffix(bare, ":"); ok && isName(name) && Sensitive(name) {
@@ -210,6 +218,10 @@ func (st *state) value(w string) (done bool, out string) {
 // short treats a short flag of a known client.
 func (st *state) short(w string) (string, bool) {
 	f, c := w[1:2], st.client
+	if n := len(w) - 1 - len(strings.TrimLeft(w[1:], c.switches)); n > 0 && 1+n < len(w) && strings.Contains(c.user, w[1+n:2+n]) {
+		out, ok := st.short("-" + w[1+n:]) // -fsSu is -f -s -S -u
+		return w[:1+n] + strings.TrimPrefix(out, "-"), ok
+	}
 	switch {
 	case len(w) == 2 && strings.Contains(c.separate, f):
 		st.name = "password"

@@ -34,8 +34,13 @@ func TestArgs(t *testing.T) {
 	f([]string{"mongosh", "-u", "root", "-p", "hunter2"}, []string{"mongosh", "-u", "root", "-p", "[redacted]"})
 	f([]string{"curl", "-u", "me:hunter2", "http://x"}, []string{"curl", "-u", "me:[redacted]", "http://x"})
 	f([]string{"curl", "-ume:hunter2", "http://x"}, []string{"curl", "-ume:[redacted]", "http://x"})
+	f([]string{"curl", "-fsSu", "me:hunter2", "http://x"}, []string{"curl", "-fsSu", "me:[redacted]", "http://x"})
+	f([]string{"curl", "-sume:hunter2", "-o", "u:x"}, []string{"curl", "-sume:[redacted]", "-o", "u:x"})
+	f([]string{"curl", "-ou:x", "-fs"}, []string{"curl", "-ou:x", "-fs"}) // a file
 	f([]string{"curl", "--user", "me", "http://x"}, []string{"curl", "--user", "me", "http://x"})
 	f([]string{"curl", "-H", "Authorization: Bearer abcdefghij", "http://x"}, []string{"curl", "-H", "Authorization: [redacted]", "http://x"})
+	f([]string{"app", "--header=X-Api-Key: abc def", "x"}, []string{"app", "--header=X-Api-Key: [redacted]", "x"})
+	f([]string{"curl", "-HX-Api-Key: abc"}, []string{"curl", "-HX-Api-Key: [redacted]"})
 	f([]string{"curl", "-H", "X-Api-Key: abc"}, []string{"curl", "-H", "X-Api-Key: [redacted]"})
 	f([]string{"sshpass", "-phunter2", "ssh", "host"}, []string{"sshpass", "-p[redacted]", "ssh", "host"})
 	f([]string{"sh", "-c", "mysql -phunter2 -e 'select 1'"}, []string{"sh", "-c", "mysql -p[redacted] -e 'select 1'"})
@@ -164,6 +169,7 @@ func TestCanary(t *testing.T) {
 		{"sh", "-c", `curl -H "Authorization: Token ` + secret + `" h`}, {"sh", "-c", "app --token '" + secret + "'"},
 		{"docker", "login", "-p", secret}, {"ldapsearch", "-w", secret}, {"mosquitto_pub", "-P", secret}, {"sshpass", "-p", secret},
 		{"app", "Password=" + secret + ";Server=x"}, {"app", "password: " + secret}, {"app", "--header=Authorization: Bearer " + secret},
+		{"app", "--header=X-Api-Key: " + secret}, {"curl", "-HX-Api-Key: " + secret}, {"curl", "-fsSu", "a:" + secret}, {"curl", "-sua:" + secret},
 		{"app", "amqp://u:" + secret + "@h:5672/v"}, {"app", "--url=redis://:" + secret + "@h"},
 	} {
 		if got := strings.Join(Args(argv), " "); strings.Contains(got, secret) {

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,4 +85,20 @@ func (d *Docker) StartAgent(options []string, args ...string) *Agent {
 	a.Token = strings.TrimSpace(ReadText(d.t, filepath.Join(data, "token")))
 	a.ready()
 	return a
+}
+
+// KillAndStart ends the agent with kill -9 and starts it again with its data.
+func (a *Agent) KillAndStart(d *Docker) {
+	d.t.Helper()
+	d.Cmd("kill", "-s", "KILL", a.ID)
+	d.Cmd("start", a.ID)
+	a.URL = "http://" + strings.TrimSpace(strings.Split(d.Cmd("port", a.ID, "8420/tcp"), "\n")[0])
+	Eventually(d.t, 20*time.Second, "the agent listens again", func() error {
+		resp, err := http.Get(a.URL + "/-/healthy")
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	})
+	a.ready()
 }

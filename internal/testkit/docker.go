@@ -13,17 +13,28 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
 // Image is built once and stays; it is the same each time.
 const Image = "tallyman-test/busybox"
+
+const labelKey = "tallyman.test"
+
+// label is on every container of a test. It ends with the process that made it
+// and the time.
+func label(t testing.TB) string {
+	return fmt.Sprintf("%s=%s-%d-%d", labelKey, strings.ReplaceAll(t.Name(), "/", "-"), os.Getpid(), time.Now().UnixNano())
+}
 
 // Docker runs containers of one test.
 type Docker struct {
@@ -42,7 +53,8 @@ func NewDocker(t testing.TB) *Docker {
 		}
 		t.Skipf("no Docker engine: %s", reason)
 	}
-	d := &Docker{t: t, Label: fmt.Sprintf("tallyman.test=%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano())}
+	sweep()
+	d := &Docker{t: t, Label: label(t)}
 	t.Cleanup(d.removeAll)
 	return d
 }
@@ -66,6 +78,27 @@ var imageReady = sync.OnceValue(func() string {
 		return "docker import: " + out
 	}
 	return ""
+})
+
+// sweep removes the containers of test processes that were killed before they
+// could.
+var sweep = sync.OnceFunc(func() {
+	out, err := Run(20*time.Second, nil, "docker", "ps", "-a", "--no-trunc", "--filter", "label="+labelKey, "--format", `{{.ID}} {{.Label "`+labelKey+`"}}`)
+	if err != nil {
+		return // the test that needs the engine says so
+	}
+	for line := range strings.Lines(out) {
+		id, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		words := strings.Split(value, "-")
+		if len(words) < 3 {
+			continue
+		}
+		pid, err := strconv.Atoi(words[len(words)-2])
+		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue
+		}
+		_, _ = Run(20*time.Second, nil, "docker", "rm", "-f", "-v", id) // what stays is only in the way
+	}
 })
 
 // busybox is a file system with a static busybox and links to its applets.

@@ -51,3 +51,16 @@ func ReadText(t testing.TB, name string) string {
 	}
 	return string(b)
 }
+
+// ReadKeysWithUnit reads a file of "key: value unit" lines, like /proc/meminfo.
+func ReadKeysWithUnit(t testing.TB, name string) map[string]float64 {
+	t.Helper()
+	m := map[string]float64{}
+	for line := range strings.Lines(ReadText(t, name)) {
+		key, rest, ok := strings.Cut(line, ":")
+		if f := strings.Fields(rest); ok && len(f) > 0 {
+			m[key] = Number(t, f[0])
+		}
+	}
+	return m
+}

@@ -71,7 +71,7 @@ func NewEngine(t testing.TB, args ...string) *Engine {
 		"--containerd-namespace", filepath.Base(dir), "--containerd-plugins-namespace", filepath.Base(dir) + "-plugins",
 		"--storage-driver", "vfs", "--iptables=false", "--ip-masq=false", "--userland-proxy=false", "--bip", "172.31.255.1/24",
 	}, args...)
-	e.Docker = &Docker{t: t, Label: fmt.Sprintf("tallyman.test=%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano()), host: e.Socket}
+	e.Docker = &Docker{t: t, Label: label(t), host: e.Socket}
 	t.Cleanup(e.remove)
 	e.hold()
 	e.Run()

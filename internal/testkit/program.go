@@ -40,6 +40,16 @@ var build = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
+// Binary is the program's file.
+func Binary(t testing.TB) string {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binary
+}
+
 // Client asks a running tallyman.
 type Client struct {
 	t     testing.TB
@@ -93,13 +103,9 @@ func DataDir(t testing.TB) string {
 // stops it at the end of the test. It waits until it is ready.
 func StartProgram(t testing.TB, data string, args ...string) *Program {
 	t.Helper()
-	binary, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	text := &logBuffer{}
 	p := &Program{Client: Client{t: t, log: text}, text: text, Data: data, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+	p.cmd = exec.Command(Binary(t), append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
 	p.cmd.Stderr = p.text
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -137,15 +143,20 @@ func StartProgram(t testing.TB, data string, args ...string) *Program {
 	return p
 }
 
+// Shell runs a subcommand that asks the running program, and gives what it
+// prints; it is stopped after so long.
+func (p *Program) Shell(within time.Duration, args ...string) (string, error) {
+	p.t.Helper()
+	binary := Binary(p.t)
+	at := strings.TrimPrefix(p.URL, "http://")
+	return Run(within, nil, append([]string{binary, args[0], "--listen", at, "--data", p.Data}, args[1:]...)...)
+}
+
 // RefusesToStart runs tallyman, which must end by itself and with an error
 // within ten seconds, and returns what it says.
 func RefusesToStart(t testing.TB, args ...string) string {
 	t.Helper()
-	binary, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := Run(10*time.Second, nil, append([]string{binary, "run"}, args...)...)
+	out, err := Run(10*time.Second, nil, append([]string{Binary(t), "run"}, args...)...)
 	if err == nil {
 		t.Errorf("it ended without an error: %s", out)
 	}
@@ -306,7 +317,7 @@ func Eventually(t testing.TB, within time.Duration, what string, check func() er
 	t.Helper()
 	within *= time.Duration(Slow())
 	deadline := time.Now().Add(within)
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := check()
 		if err == nil {
 			return
@@ -314,6 +325,6 @@ func Eventually(t testing.TB, within time.Duration, what string, check func() er
 		if time.Now().After(deadline) {
 			t.Fatalf("after %s still not: %s: %v", within, what, err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }

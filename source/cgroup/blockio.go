@@ -59,6 +59,7 @@ type blockIO struct {
 	missing   []string // disks that are not counted
 	all       int      // how many disks there are
 	missingAt time.Time
+	refreshed time.Time
 
 	counts [maxDisks]count
 }
@@ -95,6 +96,7 @@ func (b *blockIO) close() {
 // refresh finds out which devices are counted now. It allocates when that has
 // changed.
 func (b *blockIO) refresh(buf []byte) {
+	b.refreshed = time.Now()
 	b.scratch = b.scratch[:0]
 	for i := range b.root {
 		if b.files[i].slot != ioReadBytes {

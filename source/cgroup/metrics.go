@@ -3,6 +3,8 @@
 package cgroup
 
 import (
+	"strings"
+
 	"tallyman"
 	"tallyman/internal/cadvisor"
 )
@@ -97,7 +99,10 @@ var (
 )
 
 func pressure(what, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: "container_pressure_" + what + "_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: help}
+	of, _, _ := strings.Cut(what, "_")
+	file := of + ".pressure"
+	return &tallyman.Desc{Name: "container_pressure_" + what + "_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: help,
+		Origin: tallyman.Origin{V1: "hybrid: " + file, V2: file}}
 }
 
 // derived are the rows that cadvisor.Derive makes of them.

@@ -15,7 +15,8 @@
 //	      └──── wait until shortly before ────► ask ─┘
 //
 // So a value is at most lead older than the round that it is in. One that could
-// not be had for stale is left out.
+// not be had for stale is left out. A question that failed is asked once more
+// after retry, and then with the next round.
 //
 // # What is absent
 //
@@ -61,6 +62,8 @@ const (
 	// parallel requests to one engine.
 	parallel = 32
 	deadline = 8 * time.Second
+	// retry is how long after a failure the engine is asked once more.
+	retry = time.Second
 )
 
 // Source implements tallyman.Source.
@@ -232,18 +235,33 @@ func (c *container) run(ask func(ctx context.Context, engine, id string, into an
 			return
 		case <-timer.C:
 		}
+		if err := c.askOnce(ask); err == nil || c.ctx.Err() != nil {
+			continue
+		}
+		timer.Reset(retry)
 		select {
 		case <-c.ctx.Done():
 			return
-		case c.limit <- struct{}{}:
+		case <-timer.C:
 		}
-		var a answer
-		ctx, cancel := context.WithTimeout(c.ctx, deadline)
-		err := ask(ctx, c.target.Container.Engine, c.target.ID, &a)
-		cancel()
-		<-c.limit
-		c.take(&a, err)
+		_ = c.askOnce(ask) // kept in c.err
 	}
+}
+
+// askOnce asks, and keeps the answer or the error, which it also returns.
+func (c *container) askOnce(ask func(ctx context.Context, engine, id string, into any) error) error {
+	select {
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	case c.limit <- struct{}{}:
+	}
+	var a answer
+	ctx, cancel := context.WithTimeout(c.ctx, deadline)
+	err := ask(ctx, c.target.Container.Engine, c.target.ID, &a)
+	cancel()
+	<-c.limit
+	c.take(&a, err)
+	return err
 }
 
 // take makes samples of an answer.

@@ -221,6 +221,31 @@ func TestRounds(t *testing.T) {
 	})
 }
 
+// One failure, as while an engine starts, costs no round.
+func TestAFailedQuestionIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		text := recording(t, "stats-20.10-cgroup1.json")
+		s := open(func(_ context.Context, _, _ string, into any) error {
+			if asked++; asked == 1 {
+				return errors.New("not yet")
+			}
+			return json.Unmarshal(text, into)
+		})
+		defer s.Close()
+		if err := s.Attach(target("default")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		var b tallyman.Batch
+		b.Reset(time.Now())
+		if s.Collect(&b); len(b.Samples) == 0 || asked != 2 {
+			t.Errorf("%d samples after %d questions, want some after two", len(b.Samples), asked)
+		}
+	})
+}
+
 // settled waits for the first answer, which the suite wants at once.
 type settled struct {
 	*Source

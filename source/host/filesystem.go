@@ -84,6 +84,8 @@ type answer struct {
 type filesystems struct {
 	root    string
 	source  string
+	mounts  int // descriptor of mountinfo, which tells of changes; -1 when closed
+	read    time.Time
 	text    string // of mountinfo, as it was read last
 	err     error
 	list    []*filesystem
@@ -98,7 +100,7 @@ type filesystems struct {
 // newFilesystems asks for the mounts of the process whose directory is init.
 func newFilesystems(init, root string) *filesystems {
 	return &filesystems{
-		root: root, source: filepath.Join(init, "mountinfo"), within: answerWithin, statfs: unix.Statfs,
+		root: root, source: filepath.Join(init, "mountinfo"), mounts: -1, within: answerWithin, statfs: unix.Statfs,
 		answers: make(chan answer, maxFilesystems), // so that a late call ends without a reader
 	}
 }
@@ -112,7 +114,9 @@ func (f *filesystems) ask(now time.Time) {
 	if f.root == "" || f.source == "mountinfo" {
 		return
 	}
-	f.refresh()
+	if f.changed(now) {
+		f.refresh()
+	}
 	f.waiting = 0
 	for _, one := range f.list {
 		if !one.asked.IsZero() || f.running >= maxFilesystems {
@@ -182,6 +186,43 @@ func (f *filesystems) wait() {
 			}
 			return
 		}
+	}
+}
+
+// readEvery is how old the list of mounts may be, whatever the kernel says.
+const readEvery = time.Minute
+
+// changed reports whether the mounts may have changed since the last round: a
+// hundred containers are as many lines, and nothing else in a round is longer.
+// The kernel tells it by poll, see proc(5); an ordinary file tells nothing.
+func (f *filesystems) changed(now time.Time) bool {
+	if f.mounts < 0 {
+		var st unix.Stat_t
+		fd, err := unix.Open(f.source, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return true
+		}
+		if unix.Fstat(fd, &st) != nil || st.Size > 0 {
+			_ = unix.Close(fd)
+			return true
+		}
+		f.mounts = fd
+		f.read = now
+		return true
+	}
+	asked := [1]unix.PollFd{{Fd: int32(f.mounts), Events: unix.POLLPRI}}
+	n, err := unix.Poll(asked[:], 0)
+	if err == nil && n == 0 && f.err == nil && now.Sub(f.read) < readEvery && !now.Before(f.read) {
+		return false
+	}
+	f.read = now
+	return true
+}
+
+func (f *filesystems) close() {
+	if f.mounts >= 0 {
+		_ = unix.Close(f.mounts)
+		f.mounts = -1
 	}
 }
 

@@ -7,7 +7,8 @@
 // machine_* and the file systems of id="/".
 //
 // The files are those of the host's /proc (SourceOptions.Proc); parsing is
-// github.com/prometheus/procfs, since one machine a round is no hot path. What
+// github.com/prometheus/procfs, since one machine a round is no hot path, but for
+// what grows with the containers: interfaces and mounts. What
 // belongs to a namespace (network, mounts) is that of the host's process 1, so
 // that an agent in a container with --pid=host sees the host's.
 //
@@ -35,6 +36,7 @@ import (
 	"github.com/prometheus/procfs/blockdevice"
 
 	"tallyman"
+	"tallyman/internal/kread"
 )
 
 // Kind is the catalog's entry.
@@ -57,6 +59,7 @@ func gauge(name, unit, help string) *tallyman.Desc   { return desc(name, tallyma
 
 func table() []*tallyman.Desc {
 	t := []*tallyman.Desc{cpuSeconds, guestSeconds, uname, networkUp}
+	t = append(t, networkColumns[:]...)
 	for _, m := range memory {
 		t = append(t, m.desc)
 	}
@@ -64,9 +67,6 @@ func table() []*tallyman.Desc {
 		t = append(t, p.desc)
 	}
 	for _, c := range diskColumns {
-		t = append(t, c.desc)
-	}
-	for _, c := range networkColumns {
 		t = append(t, c.desc)
 	}
 	t = append(t, scalars[:]...)
@@ -82,6 +82,8 @@ type Source struct {
 	disks   blockdevice.FS
 	noDisks error
 	files   *filesystems
+	dev     kread.File // the host's interfaces
+	buf     []byte
 	host    *host
 	machine *machine
 }
@@ -101,7 +103,7 @@ type host struct {
 	cpus       group[int64]
 	disks      group[string]
 	interfaces group[string]
-	up         group[string]
+	up         []tallyman.Sample // of the round
 	// What was not there in the last round.
 	noPressure bool
 	noNetwork  error
@@ -114,7 +116,7 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the host's %s: %w", o.Proc, err)
 	}
-	s := &Source{o: o, fs: fs, files: newFilesystems(o.Init, o.Root)}
+	s := &Source{o: o, fs: fs, files: newFilesystems(o.Init, o.Root), buf: make([]byte, 16<<10)}
 	// The library wants a /sys too, of which nothing is read here.
 	s.disks, s.noDisks = blockdevice.NewFS(o.Proc, o.Proc)
 	return s, nil
@@ -153,6 +155,8 @@ func (s *Source) Detach(t *tallyman.Target) {
 // Close forgets everything. It does not wait for file systems that hang.
 func (s *Source) Close() error {
 	s.host, s.machine = nil, nil
+	s.dev.Close()
+	s.files.close()
 	return nil
 }
 
@@ -243,12 +247,5 @@ func (g *group[K]) sweep() {
 	g.round++
 }
 
-// diskExcluded and interfaceExcluded are what is left out. The first is
-// node_exporter's default: parts of disks, and what is not a disk.
-var (
-	diskExcluded = regexp.MustCompile(`^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$`)
-	// node_exporter has no such default. But the host's end of each container's
-	// pair is here: hundreds of containers would be thousands of series, and the
-	// containers' own rows have the same numbers.
-	interfaceExcluded = regexp.MustCompile(`^veth`)
-)
+// diskExcluded is node_exporter's default: parts of disks, and what is not a disk.
+var diskExcluded = regexp.MustCompile(`^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$`)

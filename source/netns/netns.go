@@ -81,7 +81,7 @@ type Source struct {
 	hostNS string // the host's network namespace, empty when it cannot be read
 	list   []*container
 	buf    []byte
-	row    [lineColumns]uint64
+	row    [kread.InterfaceColumns]uint64
 	shared map[string]tallyman.Absence // containers without a network of their own, by id
 }
 
@@ -184,7 +184,7 @@ func (s *Source) Collect(b *tallyman.Batch) {
 		for {
 			var name []byte
 			var ok bool
-			name, text, ok = nextLine(text, &s.row)
+			name, text, ok = kread.NextInterface(text, &s.row)
 			if !ok {
 				break
 			}
@@ -212,13 +212,7 @@ func (s *Source) read(c *container) []byte {
 	if c.target.Kind == tallyman.ContainerTarget {
 		return c.dev.Read(s.buf)
 	}
-	for {
-		text := c.dev.ReadAll(s.buf)
-		if len(text) < len(s.buf) || len(s.buf) >= maxBuffer {
-			return text
-		}
-		s.buf = make([]byte, 2*len(s.buf))
-	}
+	return c.dev.ReadGrow(&s.buf, maxBuffer)
 }
 
 // maxBuffer bounds what is read of the host's interfaces: some eight thousand.

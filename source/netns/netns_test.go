@@ -177,21 +177,3 @@ func TestContractOfAMachine(t *testing.T) {
 		return open(t, root), []*tallyman.Target{machine(), target("bridge")}
 	})
 }
-
-func FuzzNextLine(f *testing.F) {
-	f.Add(head + lo + eth0 + eth1)
-	f.Add("eth0:1 2 3\n: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		var row [lineColumns]uint64
-		rest := []byte(text)
-		for lines := 0; ; lines++ {
-			var ok bool
-			if _, rest, ok = nextLine(rest, &row); !ok {
-				return
-			}
-			if lines > len(text) {
-				t.Fatalf("nextLine(%q) does not end", text)
-			}
-		}
-	})
-}

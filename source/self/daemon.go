@@ -3,13 +3,17 @@
 package self
 
 import (
+	"bytes"
 	"cmp"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/procfs"
 
 	"tallyman"
+	"tallyman/internal/kread"
 )
 
 var (
@@ -20,12 +24,14 @@ var (
 // daemons are the processes whose cost tallyman may be the cause of.
 var daemons = []string{"dockerd", "containerd", "podman"}
 
-// findEvery is how often the processes are looked for.
-const findEvery = time.Minute
+// findEvery is how often the processes are looked for: that opens a file of each
+// process of the host. One that is known is missed at once when it has ended.
+const findEvery = 5 * time.Minute
 
 // engine reads what the engine on this machine costs.
 type engine struct {
 	fs    procfs.FS
+	proc  string
 	found time.Time
 	procs []daemon
 	// series are kept over a restart of a daemon.
@@ -78,8 +84,15 @@ func (e *engine) find(now time.Time) {
 	if err != nil {
 		return
 	}
+	var buf [64]byte
 	for _, p := range all {
-		if name, err := p.Comm(); err == nil && slices.Contains(daemons, name) {
+		f, err := kread.Open(filepath.Join(e.proc, strconv.Itoa(p.PID), "comm"))
+		if err != nil {
+			continue
+		}
+		name := string(bytes.TrimSpace(f.Read(buf[:])))
+		f.Close()
+		if slices.Contains(daemons, name) {
 			e.procs = append(e.procs, daemon{name, p})
 		}
 	}

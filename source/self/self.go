@@ -60,7 +60,7 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	}
 	s := &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.Own}
 	if fs, err := procfs.NewFS(o.Proc); err == nil {
-		s.engine = &engine{fs: fs}
+		s.engine = &engine{fs: fs, proc: o.Proc}
 	}
 	return s, nil
 }

@@ -59,10 +59,10 @@ const (
 )
 
 var table = [metrics]*tallyman.Desc{
-	limit:       {Name: "container_shm_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the container's shared memory file system /dev/shm"},
-	free:        {Name: "container_shm_free_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Free bytes of the container's /dev/shm"},
-	freePercent: {Name: "container_shm_free_percent", Type: tallyman.Gauge, Help: "Free part of the container's /dev/shm in percent of its size, 0 to 100"},
-	used:        {Name: "container_shm_used_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Used bytes of the container's /dev/shm"},
+	limit:       {Name: "container_shm_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the container's shared memory file system /dev/shm", Origin: tallyman.Origin{V1: "statfs of /dev/shm", Row: "33"}},
+	free:        {Name: "container_shm_free_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Free bytes of the container's /dev/shm", Origin: tallyman.Origin{V1: "statfs of /dev/shm", Row: "34"}},
+	freePercent: {Name: "container_shm_free_percent", Type: tallyman.Gauge, Help: "Free part of the container's /dev/shm in percent of its size, 0 to 100", Origin: tallyman.Origin{V1: "statfs of /dev/shm", Row: "35"}},
+	used:        {Name: "container_shm_used_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Used bytes of the container's /dev/shm", Origin: tallyman.Origin{V1: "statfs of /dev/shm", Row: "36"}},
 }
 
 // Source implements tallyman.Source.

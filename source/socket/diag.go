@@ -92,23 +92,23 @@ func request(states uint32) []byte {
 }
 
 // requestFamily is request for the sockets of one family only: a filter of one
-// operation that compares the family with AF_INET6 and nothing of the address.
-// Its yes and no are how far to jump; just behind the end is a match, four bytes
-// farther is none.
+// operation that compares the family and nothing of the address. Its yes and no
+// are how far to jump: just behind the end is a match, which yes must lead to, and
+// four bytes farther is none. AF_INET takes sockets of IPv6 with a mapped address
+// of IPv4 too; their answers say that they are of IPv6.
 func requestFamily(states uint32, family int) []byte {
 	const size = 4 + 8 + 16
 	b := append(request(states), make([]byte, 4+size)...)
 	attr := b[header+requestSize:]
 	binary.NativeEndian.PutUint16(attr, 4+size)
 	binary.NativeEndian.PutUint16(attr[2:], byteCode)
-	yes, no := uint8(size), uint16(size+4)
-	if family == v4 {
-		yes, no = size+4, size
-	}
 	op := attr[4:]
-	op[0], op[1] = sourceCond, yes
-	binary.NativeEndian.PutUint16(op[2:], no)
+	op[0], op[1] = sourceCond, size
+	binary.NativeEndian.PutUint16(op[2:], size+4)
 	op[4] = unix.AF_INET6
+	if family == v4 {
+		op[4] = unix.AF_INET
+	}
 	binary.NativeEndian.PutUint32(op[8:], 1<<32-1) // any port
 	return b
 }

@@ -63,18 +63,18 @@ func Kind() tallyman.SourceKind {
 	}
 }
 
-func gauge(name, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: tallyman.Gauge, Help: help}
+func gauge(name, help, row string) *tallyman.Desc {
+	return &tallyman.Desc{Name: name, Type: tallyman.Gauge, Help: help, Origin: tallyman.Origin{V1: "sock_diag in its network", Row: row}}
 }
 
 var (
 	tcpUsage = [families]*tallyman.Desc{
-		gauge("container_network_tcp_usage_total", "TCP sockets over IPv4 by state"),
-		gauge("container_network_tcp6_usage_total", "TCP sockets over IPv6 by state, those that speak IPv4 through an IPv6 socket included"),
+		gauge("container_network_tcp_usage_total", "TCP sockets over IPv4 by state", "23 to 32"),
+		gauge("container_network_tcp6_usage_total", "TCP sockets over IPv6 by state, those that speak IPv4 through an IPv6 socket included", "23 to 32"),
 	}
 	udpUsage = [families]*tallyman.Desc{
-		gauge("container_network_udp_usage_total", "UDP sockets over IPv4; the state inuse, which is tallyman's own, has all that have a port"),
-		gauge("container_network_udp6_usage_total", "UDP sockets over IPv6; the state inuse, which is tallyman's own, has all that have a port"),
+		gauge("container_network_udp_usage_total", "UDP sockets over IPv4; the state inuse, which is tallyman's own, has all that have a port", ""),
+		gauge("container_network_udp6_usage_total", "UDP sockets over IPv6; the state inuse, which is tallyman's own, has all that have a port", ""),
 	}
 )
 

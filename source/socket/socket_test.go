@@ -109,18 +109,18 @@ func byHand(t testing.TB, pid int) map[string]float64 {
 
 // equal compares a round with readings by hand that are the same before and after
 // it: late acknowledgements move some sockets.
-func equal(t *testing.T, s tallyman.Source, pid int, what string) (got map[string]float64) {
+func equal(t *testing.T, s *Source, tg *tallyman.Target, what string) (got map[string]float64) {
 	t.Helper()
 	testkit.Eventually(t, 5*time.Second, what, func() error {
-		before := byHand(t, pid)
+		before := byHand(t, tg.Container.Pid)
 		got = collect(s)
 		delete(got, "udp inuse")
 		delete(got, "udp6 inuse")
-		if after := byHand(t, pid); !cmp.Equal(before, after) {
+		if after := byHand(t, tg.Container.Pid); !cmp.Equal(before, after) {
 			return errors.New("it moves")
 		}
 		if d := cmp.Diff(before, got); d != "" {
-			return fmt.Errorf("(-by hand +got):\n%s", d)
+			return fmt.Errorf("%v (-by hand +got):\n%s", s.Absences(tg), d)
 		}
 		return nil
 	})
@@ -136,7 +136,7 @@ func TestEveryState(t *testing.T) {
 	}
 	f := func(what string) map[string]float64 {
 		t.Helper()
-		return equal(t, s, tg.Container.Pid, what)
+		return equal(t, s, tg, what)
 	}
 	for key, n := range f("nothing") {
 		if n != 0 {
@@ -176,7 +176,7 @@ func TestManyInTimeWait(t *testing.T) {
 	for _, step := range []struct {
 		k *testkit.TCP
 		n int
-	}{{four, fewWaiting + 9}, {six, 30}, {six, fewWaiting + 50}} {
+	}{{four, fewWaiting + 9}, {six, 30}, {six, fewWaiting + 50}, {four, 20}, {four, 300}} { // most of one family, then of the other
 		l := step.k.Listen(8, false)
 		for range step.n {
 			client, server := l.Pair()
@@ -185,7 +185,7 @@ func TestManyInTimeWait(t *testing.T) {
 		}
 		client, _ := l.Pair()
 		step.k.Close(client) // small as well, but in FIN_WAIT2
-		equal(t, s, tg.Container.Pid, fmt.Sprintf("%d more in TIME_WAIT", step.n))
+		equal(t, s, tg, fmt.Sprintf("%d more in TIME_WAIT", step.n))
 	}
 }
 

@@ -19,27 +19,30 @@ func Kind() tallyman.SourceKind {
 		Name:    "spec",
 		Summary: "Limits, start time, restarts, health and description of each container, from the inventory",
 		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
-		Metrics: []*tallyman.Desc{info, lastSeen, startTime, restarts, health, cpuQuota, cpuPeriod, cpuShares, cpuCores, memReservation, memSwap, pidsLimit},
+		Metrics: []*tallyman.Desc{info, lastSeen, startTime, restarts, exitCode, health, cpuQuota, cpuPeriod, cpuShares, cpuCores, memReservation, memSwap, pidsLimit},
 		New:     func(tallyman.SourceOptions) (tallyman.Source, error) { return &Source{}, nil },
 	}
 }
 
-// Names are cAdvisor's, but for the first, the restarts, the cores and the
+// Names are cAdvisor's, but for the first, the restarts, the exit code, the cores and the
 // limit of tasks.
 var (
-	info      = &tallyman.Desc{Name: "container_info", Type: tallyman.Gauge, Help: "Always 1; the labels describe the container"}
-	lastSeen  = &tallyman.Desc{Name: "container_last_seen", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time at which the container was last seen"}
-	startTime = &tallyman.Desc{Name: "container_start_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of the container's start"}
-	restarts  = &tallyman.Desc{Name: "container_restarts_total", Type: tallyman.Counter, Help: "Restarts by the restart policy since the container was last started by hand, as the engine counts them"}
-	cpuQuota  = &tallyman.Desc{Name: "container_spec_cpu_quota", Type: tallyman.Gauge, Help: "CPU time in microseconds that the container may use per period; absent without a limit"}
-	cpuPeriod = &tallyman.Desc{Name: "container_spec_cpu_period", Type: tallyman.Gauge, Help: "Length of a CPU period in microseconds"}
-	cpuShares = &tallyman.Desc{Name: "container_spec_cpu_shares", Type: tallyman.Gauge, Help: "Relative weight for the CPU, as given to the engine"}
-	cpuCores  = &tallyman.Desc{Name: "container_spec_cpu_cores", Type: tallyman.Gauge, Help: "Cores that the container may use: the tighter of its quota and its set of CPUs; absent without either"}
-	health    = &tallyman.Desc{Name: "container_health_state", Type: tallyman.Gauge, Help: "Outcome of the health check: 1 healthy, 0 starting or unhealthy, -1 no health check"}
+	inspect = tallyman.Origin{V1: "the engine's inspect", API: "the engine's inspect"}
 
-	memReservation = &tallyman.Desc{Name: "container_spec_memory_reservation_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Soft limit of memory; absent without one"}
-	memSwap        = &tallyman.Desc{Name: "container_spec_memory_swap_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Limit of memory and swap together, as given to the engine; absent without one"}
-	pidsLimit      = &tallyman.Desc{Name: "container_spec_pids_limit", Type: tallyman.Gauge, Help: "Limit of tasks, as given to the engine; absent without one"}
+	info      = &tallyman.Desc{Name: "container_info", Type: tallyman.Gauge, Help: "Always 1; the labels describe the container", Origin: inspect}
+	lastSeen  = &tallyman.Desc{Name: "container_last_seen", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time at which the container was last seen", Origin: inspect}
+	startTime = &tallyman.Desc{Name: "container_start_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of the container's start", Origin: inspect}
+	restarts  = &tallyman.Desc{Name: "container_restarts_total", Type: tallyman.Counter, Help: "Restarts by the restart policy since the container was last started by hand, as the engine counts them", Origin: inspect}
+	exitCode  = &tallyman.Desc{Name: "container_last_exit_code", Type: tallyman.Gauge, Help: "Exit code of the container's last end; absent when it has not ended yet or nobody saw it end", Origin: inspect}
+	cpuQuota  = &tallyman.Desc{Name: "container_spec_cpu_quota", Type: tallyman.Gauge, Help: "CPU time in microseconds that the container may use per period; absent without a limit", Origin: inspect}
+	cpuPeriod = &tallyman.Desc{Name: "container_spec_cpu_period", Type: tallyman.Gauge, Help: "Length of a CPU period in microseconds", Origin: inspect}
+	cpuShares = &tallyman.Desc{Name: "container_spec_cpu_shares", Type: tallyman.Gauge, Help: "Relative weight for the CPU, as given to the engine", Origin: inspect}
+	cpuCores  = &tallyman.Desc{Name: "container_spec_cpu_cores", Type: tallyman.Gauge, Help: "Cores that the container may use: the tighter of its quota and its set of CPUs; absent without either", Origin: inspect}
+	health    = &tallyman.Desc{Name: "container_health_state", Type: tallyman.Gauge, Help: "Outcome of the health check: 1 healthy, 0 starting or unhealthy, -1 no health check", Origin: inspect}
+
+	memReservation = &tallyman.Desc{Name: "container_spec_memory_reservation_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Soft limit of memory; absent without one", Origin: inspect}
+	memSwap        = &tallyman.Desc{Name: "container_spec_memory_swap_limit_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Limit of memory and swap together, as given to the engine; absent without one", Origin: inspect}
+	pidsLimit      = &tallyman.Desc{Name: "container_spec_pids_limit", Type: tallyman.Gauge, Help: "Limit of tasks, as given to the engine; absent without one", Origin: inspect}
 )
 
 // defaultPeriod is the kernel's CFS period in microseconds.
@@ -74,6 +77,9 @@ func (s *Source) Attach(t *tallyman.Target) error {
 		add(startTime, float64(k.Started.UnixMilli())/1000)
 	}
 	add(restarts, float64(k.RestartCount))
+	if !k.Finished.IsZero() && !k.ExitUnknown {
+		add(exitCode, float64(k.ExitCode))
+	}
 	if k.CPULimit > 0 {
 		period := cmp.Or(k.CPUPeriod, defaultPeriod)
 		add(cpuQuota, k.CPULimit*float64(period))

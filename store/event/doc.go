@@ -1,56 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package event is a [tallyman.EventStore] in plain files: one folder, append
-// only, readable with any text tool.
+// Package event is a [tallyman.EventStore] that keeps events as records in a
+// [tallyman.RecordStore], so that they are found by LogQL too:
 //
-//	s, err := event.Open(event.Options{Dir: "/var/lib/tallyman/events"})
+//	s, err := event.Open(event.Options{Records: records})
 //	err = s.AppendEvents(events)
 //	latest, more, err := s.Events(ctx, tallyman.EventQuery{Limit: 100})
 //
-// # Format
+//	{source="event", name="web"} | json | action="die" | attributes_exitCode="137"
 //
-// A file holds the events that were appended on one day, UTC, as JSON lines: one
-// event per line in the encoding of tallyman.Event, ended by a line feed, which
-// JSON never contains unescaped. A day has several files when one of them has
-// grown to an eighth of the size limit, or could not be synced.
+// # What is stored
 //
-//	events/                      0700
-//	├── 2026-03-01.jsonl         0600
-//	├── 2026-03-02.jsonl
-//	└── 2026-03-02.001.jsonl     the second file of that day
+// An event is one record. Its line is the JSON of tallyman.Event, the members id
+// and time first; its time is the event's.
 //
-//	{"id":"5f0c…","time":"2026-03-01T08:15:30.123456789Z","host":"a","type":"container","action":"die",…}⏎
-//	{"id":"9b1e…","time":"2026-03-01T08:15:31.001Z",…}⏎
-//	{"id":"77…                                   ← torn by a kill: cut off at open
+//	stream    host, source="event", and of a container's: name, workload, image
+//	metadata  action, actor, id, type
+//	line      {"id":"5f0c…","time":"2026-03-01T08:15:30.123456789Z","host":"a","type":"container","action":"die",…}
 //
-// The day is that of the appending, not of the event: an event may tell of
-// something long ago. The members id and time always come first.
+// Streams are bounded: beyond [MaxStreams], and where the record store has no room
+// for another, an event goes into the stream of its host, with its name in the
+// line only.
 //
 // # What is promised
 //
-// AppendEvents writes all its events with one write(2) and returns after it, so
-// they survive a kill of the process; a second later, and at Close, they are
-// synced and survive a power cut. A write that fails, with a full disk for
-// example, is taken back as a whole and returned as an error; what was stored
-// before is never touched. A file whose sync failed is written to no more.
+// AppendEvents gives the store at most 4 MiB at a time; when it returns without an
+// error all events survive a kill of the process, and a second later a power cut.
+// After an error some may be stored; they may be given again. An event whose id
+// is stored is skipped. The ids of the newest [Options.RememberIDs] events are
+// known for that, over a restart too; an older event that comes again is stored
+// again. Retention is the record store's.
 //
-// Open cuts an unfinished last line off. A line in the middle that is no event
-// is skipped. Both are counted, see [Store.Own].
+// # Events of earlier versions
 //
-// An event whose id is stored is skipped. The ids of the newest
-// [Options.RememberIDs] events are known for that; an older event that comes
-// again is stored again.
-//
-// Whole files go, oldest first, when their day lies further back than
-// RetentionTime, or when all together are larger than RetentionSize; the file
-// being written to stays.
+// Options.Old is the folder in which earlier versions kept events, as JSON lines
+// in a file for each day. Open brings them in: each batch commits together with
+// the position up to which the files are read, so that an import which is killed
+// goes on where it was. Then the folder is renamed to <Old>.imported, and removed
+// at the next Open that finds the end of the import in the record store. Lines
+// that are no event, and a last line that does not end, are counted.
 //
 // # Order, memory and concurrency
 //
-// The store order is by time, then by id. A query reads the files that can hold
-// a match, newest first, and keeps no more than limit+1 events; a limit above
-// [MaxLimit] is lowered to it. All methods may run concurrently: a query sees what
-// was appended before it began, and blocks appends only while it looks at the
-// list of files. One process may have a folder open at a time; the caller
-// sees to that.
+// The order is by time, then by id. A query goes over the streams backward at the
+// same time, merges them, unpacks a chunk when its turn comes and ends at the
+// limit; one above [MaxLimit] is lowered to it. What a query says of types,
+// actions, ids, images and containers goes to the record store as text that a line
+// must hold. A record of source="event" that is no event, which somebody else
+// wrote, is left out and counted.
+//
+// All methods may run concurrently: a query sees what was appended before it
+// began. Close does not close the record store.
 package event

@@ -5,9 +5,7 @@ package event
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"io"
-	"time"
 )
 
 // maxLine bounds one line in bytes. An event is a few hundred; what is longer
@@ -70,44 +68,10 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 }
 
-// head reads id and time off a line without decoding the rest. The store
-// writes them first.
-func head(line []byte) (id string, at time.Time, ok bool) {
-	rest, ok := bytes.CutPrefix(line, []byte(`{"id":"`))
-	if !ok {
-		return slowHead(line)
-	}
-	i := bytes.IndexAny(rest, `"\`)
-	if i < 0 || rest[i] == '\\' {
-		return slowHead(line)
-	}
-	id = string(rest[:i])
-	rest, ok = bytes.CutPrefix(rest[i+1:], []byte(`,"time":"`))
-	if !ok {
-		return slowHead(line)
-	}
-	i = bytes.IndexByte(rest, '"')
-	if i < 0 {
-		return "", at, false
-	}
-	at, err := time.Parse(time.RFC3339Nano, string(rest[:i]))
-	return id, at, err == nil && id != ""
-}
-
-// slowHead is for lines that somebody else wrote.
-func slowHead(line []byte) (string, time.Time, bool) {
-	var h struct {
-		ID   string    `json:"id"`
-		Time time.Time `json:"time"`
-	}
-	err := json.Unmarshal(line, &h)
-	return h.ID, h.Time, err == nil && h.ID != ""
-}
-
-// idSet remembers the newest ids that were added.
+// idSet remembers the newest ids that were added, and when their events were.
 type idSet struct {
 	most int
-	set  map[[16]byte]struct{}
+	set  map[[16]byte]int64
 	ring [][16]byte
 	next int
 }
@@ -118,19 +82,24 @@ func short(id string) [16]byte {
 }
 
 func (s *idSet) has(id string) bool {
-	_, ok := s.set[short(id)]
+	_, ok := s.time(id)
 	return ok
 }
 
-func (s *idSet) add(id string) {
+func (s *idSet) time(id string) (at int64, ok bool) {
+	at, ok = s.set[short(id)]
+	return at, ok
+}
+
+func (s *idSet) add(id string, at int64) {
 	k := short(id)
 	if _, ok := s.set[k]; ok {
 		return
 	}
 	if s.set == nil {
-		s.set = make(map[[16]byte]struct{})
+		s.set = make(map[[16]byte]int64)
 	}
-	s.set[k] = struct{}{}
+	s.set[k] = at
 	if len(s.ring) < s.most {
 		s.ring = append(s.ring, k)
 		return

@@ -3,18 +3,14 @@
 package event
 
 import (
-	"container/heap"
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"math"
+	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"tallyman"
 )
@@ -26,173 +22,206 @@ const (
 	MaxLimit = 10_000
 )
 
-// view is a file as a query sees it.
-type view struct {
-	name     string
-	size     int64
-	min, max time.Time
-}
-
 // Events implements tallyman.EventStore. The error wraps tallyman.ErrNotFound
 // when q.Before is not stored (any more).
 func (s *Store) Events(ctx context.Context, q tallyman.EventQuery) (events []tallyman.Event, more bool, err error) {
-	defer func() {
-		if err != nil {
-			events, more, err = nil, false, fmt.Errorf("query events: %w", err)
-		}
-	}()
+	events, more, err = s.events(ctx, q)
+	if err != nil {
+		return nil, false, fmt.Errorf("query events: %w", err)
+	}
+	return events, more, nil
+}
+
+func (s *Store) events(ctx context.Context, q tallyman.EventQuery) ([]tallyman.Event, bool, error) {
 	limit := q.Limit
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
 	limit = min(limit, MaxLimit)
-
-	views := s.views()
-	m := newMatcher(q)
+	m := &matcher{q: q, text: strings.ToLower(q.Text), beforeTime: math.MaxInt64}
 	if q.Before != "" {
-		at, ok, err := s.timeOf(ctx, views, q.Before)
+		at, ok, err := s.timeOf(ctx, q.Before)
 		if err != nil {
 			return nil, false, err
 		}
 		if !ok {
 			return nil, false, fmt.Errorf("event %q: %w", q.Before, tallyman.ErrNotFound)
 		}
-		m.before, m.beforeTime = q.Before, at
+		m.beforeTime = at
 	}
-	// Files whose events are newest come first: once enough is found, the
-	// older ones need not be read.
-	slices.SortFunc(views, func(a, b view) int { return b.max.Compare(a.max) })
-	found := &newest{most: limit + 1}
-	for _, v := range views {
-		if !m.mayHold(v) {
-			continue
-		}
-		if oldest, full := found.edge(); full && v.max.Before(oldest) {
-			break
-		}
-		if err := s.search(ctx, v, m, found); err != nil {
+	w, err := newWalk(ctx, s.opt.Records, m.records())
+	if err != nil {
+		return nil, false, err
+	}
+	defer w.close()
+	var out []tallyman.Event
+	group := peers{}
+	for {
+		r, err := w.next()
+		if err != nil {
 			return nil, false, err
 		}
-	}
-	events = found.sorted()
-	if len(events) > limit {
-		return events[:limit], true, nil
-	}
-	return events, false, nil
-}
-
-func (s *Store) views() []view {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]view, 0, len(s.files))
-	for _, f := range s.files {
-		if f.some {
-			out = append(out, view{f.name, f.size, f.min, f.max})
+		if r == nil || r.Time != group.at {
+			out = group.appendTo(out)
+		}
+		if r == nil || len(out) > limit {
+			break
+		}
+		group.at = r.Time
+		if e := s.matching(r, m); e != nil {
+			group.add(e, limit+1-len(out))
 		}
 	}
+	if len(out) > limit {
+		return out[:limit], true, nil
+	}
+	return out, false, nil
+}
+
+// matching is the event of a record if it is wanted, nil if not.
+func (s *Store) matching(r *tallyman.Record, m *matcher) *tallyman.Event {
+	if !m.mayMatch(r) {
+		return nil
+	}
+	e := new(tallyman.Event)
+	if json.Unmarshal(r.Line, e) != nil || e.ID == "" {
+		s.count.foreign.Add(1)
+		return nil
+	}
+	if !m.match(e) {
+		return nil
+	}
+	return e
+}
+
+// peers are events of one moment, whose order is that of their ids.
+type peers struct {
+	at     int64
+	events []*tallyman.Event
+}
+
+// add keeps an event, and of all no more than about most of the last.
+func (p *peers) add(e *tallyman.Event, most int) {
+	p.events = append(p.events, e)
+	if len(p.events) > 2*most+64 {
+		p.sort()
+		p.events = p.events[:most]
+	}
+}
+
+func (p *peers) sort() {
+	slices.SortFunc(p.events, func(a, b *tallyman.Event) int { return strings.Compare(b.ID, a.ID) })
+}
+
+func (p *peers) appendTo(out []tallyman.Event) []tallyman.Event {
+	p.sort()
+	for _, e := range p.events {
+		out = append(out, *e)
+	}
+	p.events = p.events[:0]
 	return out
 }
 
-// each calls f with every line of a file that has a head, until f says stop.
-func (s *Store) each(ctx context.Context, v view, f func(line []byte, id string, at time.Time) (goOn bool)) error {
-	h, err := os.Open(filepath.Join(s.opt.Dir, v.name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // its time was over
-	}
-	if err != nil {
-		s.count.readErrors.Add(1)
-		return err
-	}
-	defer h.Close()
-	r := newLineReader(io.LimitReader(h, v.size))
-	for n := 0; ; n++ {
-		if n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		line, err := r.next()
-		if err != nil {
-			s.count.readErrors.Add(1)
-			return fmt.Errorf("%s: %w", v.name, err)
-		}
-		if line == nil {
-			return nil
-		}
-		if len(line) == 0 {
-			continue
-		}
-		if id, at, ok := head(line); ok && !f(line, id, at) {
-			return nil
-		}
-	}
-}
-
-// search adds what matches in one file to found.
-func (s *Store) search(ctx context.Context, v view, m *matcher, found *newest) error {
-	return s.each(ctx, v, func(line []byte, id string, at time.Time) bool {
-		if !m.matchHead(id, at) || !found.wants(id, at) {
-			return true
-		}
-		var e tallyman.Event
-		if json.Unmarshal(line, &e) == nil && m.match(&e) {
-			found.add(e)
-		}
-		return true
-	})
-}
-
 // timeOf finds the time of a stored event.
-func (s *Store) timeOf(ctx context.Context, views []view, id string) (at time.Time, ok bool, err error) {
-	for _, v := range slices.Backward(views) {
-		err = s.each(ctx, v, func(_ []byte, lineID string, lineTime time.Time) bool {
-			if lineID == id {
-				at, ok = lineTime, true
-			}
-			return !ok
-		})
-		if ok || err != nil {
-			return at, ok, err
+func (s *Store) timeOf(ctx context.Context, id string) (at int64, ok bool, err error) {
+	s.mu.Lock()
+	at, ok = s.ids.time(id)
+	s.mu.Unlock()
+	if ok {
+		return at, true, nil
+	}
+	w, err := newWalk(ctx, s.opt.Records, tallyman.RecordQuery{
+		Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true, NoLines: true,
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	defer w.close()
+	for {
+		r, err := w.next()
+		if r == nil || err != nil {
+			return 0, false, err
+		}
+		if meta(r, "id") == id {
+			return r.Time, true, nil
 		}
 	}
-	return at, false, nil
 }
 
 // matcher is a query made ready.
 type matcher struct {
 	q          tallyman.EventQuery
 	text       string
-	before     string
-	beforeTime time.Time
+	beforeTime int64
 }
 
-func newMatcher(q tallyman.EventQuery) *matcher {
-	return &matcher{q: q, text: strings.ToLower(q.Text)}
-}
-
-// mayHold reports whether a file can hold a match.
-func (m *matcher) mayHold(v view) bool {
-	return (m.q.Start.IsZero() || !v.max.Before(m.q.Start)) &&
-		(m.q.End.IsZero() || v.min.Before(m.q.End)) &&
-		(m.before == "" || !v.min.After(m.beforeTime))
-}
-
-// matchHead is the part that needs id and time only.
-func (m *matcher) matchHead(id string, at time.Time) bool {
-	switch {
-	case !m.q.Start.IsZero() && at.Before(m.q.Start):
-		return false
-	case !m.q.End.IsZero() && !at.Before(m.q.End):
-		return false
-	case m.before != "":
-		return older(at, id, m.beforeTime, m.before)
+// records is what the record store is asked for: no less than what is wanted.
+func (m *matcher) records() tallyman.RecordQuery {
+	q := &m.q
+	r := tallyman.RecordQuery{Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true}
+	if !q.Start.IsZero() {
+		r.Start = nanos(q.Start)
 	}
-	return true
+	if !q.End.IsZero() {
+		r.End = nanos(q.End)
+	}
+	if m.beforeTime < math.MaxInt64 {
+		r.End = min(r.End, m.beforeTime+1)
+	}
+	if q.Host != "" {
+		r.Matchers = append(r.Matchers, tallyman.Matcher{Name: "host", Value: q.Host})
+	}
+	// What has no stream of its own has no such label.
+	for _, l := range [...]tallyman.Label{{Name: "workload", Value: q.Workload}, {Name: "image", Value: q.Image}} {
+		if l.Value == "" {
+			continue
+		}
+		if have, err := tallyman.NewMatcher(tallyman.MatchRegexp, l.Name, "|"+regexp.QuoteMeta(l.Value)); err == nil {
+			r.Matchers = append(r.Matchers, have)
+		}
+		r.Contains = append(r.Contains, member(l.Name, l.Value))
+	}
+	if len(q.Types) == 1 {
+		r.Contains = append(r.Contains, member("type", q.Types[0]))
+	}
+	if len(q.Actions) == 1 {
+		r.Contains = append(r.Contains, member("action", q.Actions[0]))
+	}
+	if c := text(q.Container); c != "" {
+		r.Contains = append(r.Contains, c)
+	}
+	return r
+}
+
+// member is how a line has a member: the encoding is the same each time.
+func member(name, value string) string { return `"` + name + `":` + text(value) }
+
+// text is how a line has a text.
+func text(s string) string {
+	if s == "" {
+		return ""
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(s) != nil {
+		return ""
+	}
+	return strings.TrimSuffix(buf.String(), "\n")
+}
+
+// mayMatch is the part that needs no more than time and metadata.
+func (m *matcher) mayMatch(r *tallyman.Record) bool {
+	if m.q.Before != "" && r.Time == m.beforeTime && meta(r, "id") >= m.q.Before {
+		return false
+	}
+	return (len(m.q.Types) == 0 || slices.Contains(m.q.Types, meta(r, "type"))) &&
+		(len(m.q.Actions) == 0 || slices.Contains(m.q.Actions, meta(r, "action")))
 }
 
 func (m *matcher) match(e *tallyman.Event) bool {
 	q := &m.q
 	switch {
-	case len(q.Types) > 0 && !slices.Contains(q.Types, e.Type):
-	case len(q.Actions) > 0 && !slices.Contains(q.Actions, e.Action):
 	case q.Host != "" && q.Host != e.Host:
 	case q.Container != "" && q.Container != e.Attributes["container"] && (e.Type != "container" || q.Container != e.Actor):
 	case q.Workload != "" && q.Workload != e.Workload:
@@ -215,94 +244,4 @@ func (m *matcher) hasText(e *tallyman.Event) bool {
 		}
 	}
 	return false
-}
-
-// older reports whether event a stands before event b in store order.
-func older(at time.Time, a string, bt time.Time, b string) bool {
-	if c := at.Compare(bt); c != 0 {
-		return c < 0
-	}
-	return a < b
-}
-
-// newest keeps the newest events it was given, a heap with the oldest on top.
-type newest struct {
-	most   int
-	events []tallyman.Event
-}
-
-func (n *newest) Len() int { return len(n.events) }
-func (n *newest) Less(i, j int) bool {
-	a, b := &n.events[i], &n.events[j]
-	return older(a.Time, a.ID, b.Time, b.ID)
-}
-func (n *newest) Swap(i, j int) { n.events[i], n.events[j] = n.events[j], n.events[i] }
-func (n *newest) Push(x any)    { n.events = append(n.events, x.(tallyman.Event)) }
-func (n *newest) Pop() any {
-	x := n.events[len(n.events)-1]
-	n.events = n.events[:len(n.events)-1]
-	return x
-}
-
-// edge is the time of the oldest event kept, and whether there is no room for more.
-func (n *newest) edge() (time.Time, bool) {
-	if len(n.events) < n.most {
-		return time.Time{}, false
-	}
-	return n.events[0].Time, true
-}
-
-// wants reports whether an event would be kept.
-func (n *newest) wants(id string, at time.Time) bool {
-	return len(n.events) < n.most || older(n.events[0].Time, n.events[0].ID, at, id)
-}
-
-func (n *newest) add(e tallyman.Event) {
-	heap.Push(n, e)
-	if len(n.events) > n.most {
-		heap.Pop(n)
-	}
-}
-
-// sorted is what was kept, newest first.
-func (n *newest) sorted() []tallyman.Event {
-	slices.SortFunc(n.events, func(a, b tallyman.Event) int {
-		if older(a.Time, a.ID, b.Time, b.ID) {
-			return 1
-		}
-		return -1
-	})
-	return n.events
-}
-
-// Oldest is the time of the oldest event, zero without any.
-func (s *Store) Oldest() time.Time {
-	first, _ := s.ends()
-	return first
-}
-
-// Newest is the time of the newest event, zero without any.
-func (s *Store) Newest() time.Time {
-	_, last := s.ends()
-	return last
-}
-
-// Size is what the files take, in bytes.
-func (s *Store) Size() int64 { return s.count.bytes.Load() }
-
-func (s *Store) ends() (first, last time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.files {
-		if !f.some {
-			continue
-		}
-		if first.IsZero() || f.min.Before(first) {
-			first = f.min
-		}
-		if f.max.After(last) {
-			last = f.max
-		}
-	}
-	return first, last
 }

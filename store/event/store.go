@@ -4,59 +4,42 @@ package event
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"math"
 	"sync"
 	"time"
 
 	"tallyman"
-	"tallyman/internal/fsx"
 )
 
-// Options say where and for how long.
+// MaxStreams is how many streams of containers there may be at a time. Those
+// that the retention has emptied do not count.
+const MaxStreams = 5000
+
+// maxBatch is how many bytes of lines commit together: a record store has a bound.
+const maxBatch = 4 << 20
+
+// Options say where to.
 type Options struct {
-	// Dir is the folder of the files; it is made when it is missing.
-	Dir string
-	// RetentionTime is for how long events are kept, 0 for 90 days.
-	RetentionTime time.Duration
-	// RetentionSize is how large all files together may grow in bytes, 0 for
-	// 256 MiB.
-	RetentionSize int64
+	// Records is the store that keeps the events.
+	Records tallyman.RecordStore
+	// Old is the folder of an earlier version's events, empty for none.
+	Old string
 	// RememberIDs is the number of ids that are known for skipping events
-	// stored already, 0 for 100,000 (about 6 MB of memory).
+	// stored already, 0 for 100,000 (about 7 MB of memory).
 	RememberIDs int
-	// Space is asked before each append whether there is room; nil is always.
-	Space *fsx.Space
-	// Log is used for damage and for disk errors that come and go; nil is silent.
+	// Log tells of an import and of damage; nil is silent.
 	Log *slog.Logger
 
-	now       func() time.Time
-	syncEvery time.Duration
-	open      func(name string, flag int, mode fs.FileMode) (file, error)
-}
-
-// file is what of an *os.File is written to.
-type file interface {
-	Write([]byte) (int, error)
-	Truncate(int64) error
-	Sync() error
-	Close() error
+	now     func() time.Time
+	streams int
 }
 
 func (o Options) withDefaults() Options {
-	if o.RetentionTime <= 0 {
-		o.RetentionTime = 90 * 24 * time.Hour
-	}
-	if o.RetentionSize <= 0 {
-		o.RetentionSize = 256 << 20
-	}
 	if o.RememberIDs <= 0 {
 		o.RememberIDs = 100_000
 	}
@@ -67,314 +50,270 @@ func (o Options) withDefaults() Options {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	if o.syncEvery == 0 {
-		o.syncEvery = time.Second
-	}
-	if o.open == nil {
-		o.open = func(name string, flag int, mode fs.FileMode) (file, error) { return os.OpenFile(name, flag, mode) }
+	if o.streams == 0 {
+		o.streams = MaxStreams
 	}
 	return o
 }
 
 // Store implements tallyman.EventStore.
 type Store struct {
-	opt  Options
-	stop chan struct{}
-	done chan struct{}
+	opt   Options
+	count counts
 
 	mu      sync.Mutex
-	files   []*dayFile // oldest first
-	current file       // nil when the next append must open one
-	writing *dayFile   // the entry of current
-	dirty   bool       // written since the last sync
 	closed  bool
 	ids     idSet
-	failing bool // the last append failed, for logging once
-	count   counts
+	streams map[streamKey]*tallyman.Stream
+	listed  time.Time // when streams was last compared with the record store
 }
 
 var _ tallyman.EventStore = (*Store)(nil)
 
-// dayFile is one file. All is guarded by Store.mu.
-type dayFile struct {
-	name     string // base name
-	day      time.Time
-	size     int64
-	sealed   bool      // not to be appended to any more
-	some     bool      // there are events in it
-	min, max time.Time // of them
-}
+// streamKey is what tells streams of events apart.
+type streamKey struct{ host, name, workload, image string }
 
-// cover widens the range to t.
-func (f *dayFile) cover(t time.Time) {
-	if !f.some || t.Before(f.min) {
-		f.min = t
-	}
-	if !f.some || t.After(f.max) {
-		f.max = t
-	}
-	f.some = true
-}
-
-// Open opens or makes the store: it reads every file once, cuts a torn last
-// line off and applies the retention.
+// Open reads the ids of the newest events, and brings in those of an earlier
+// version.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
-	if o.Dir == "" {
-		return nil, errors.New("open event store: no folder given")
+	if o.Records == nil {
+		return nil, errors.New("open event store: no record store given")
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	s := &Store{opt: o, ids: idSet{most: o.RememberIDs}}
+	ctx := context.Background()
+	if err := s.listStreams(ctx); err != nil {
 		return nil, fmt.Errorf("open event store: %w", err)
 	}
-	s := &Store{opt: o, stop: make(chan struct{}), done: make(chan struct{}), ids: idSet{most: o.RememberIDs}}
-	if err := s.readFolder(); err != nil {
+	if err := s.readIDs(ctx); err != nil {
 		return nil, fmt.Errorf("open event store: %w", err)
 	}
-	s.expire()
-	go s.syncer()
+	if err := s.importOld(); err != nil {
+		// They stay where they are, and the next start tries again.
+		o.Log.Error("the events of an earlier version cannot be brought in now", "folder", o.Old, "err", err)
+	}
 	return s, nil
 }
 
-// readFolder finds the files and reads them, oldest first.
-func (s *Store) readFolder() error {
-	entries, err := os.ReadDir(s.opt.Dir)
+// ours selects the records of events.
+func ours() tallyman.Matcher { return tallyman.Matcher{Name: "source", Value: "event"} }
+
+// listStreams takes over which streams there are.
+func (s *Store) listStreams(ctx context.Context) error {
+	list, err := s.opt.Records.Streams(ctx, []tallyman.Matcher{ours()}, math.MinInt64, math.MaxInt64)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		day, ok := dayOf(e.Name())
-		if !ok || !e.Type().IsRegular() {
-			continue
-		}
-		s.files = append(s.files, &dayFile{name: e.Name(), day: day})
+	s.streams = make(map[streamKey]*tallyman.Stream, len(list))
+	for _, st := range list {
+		s.streams[streamKey{st.Label("host"), st.Label("name"), st.Label("workload"), st.Label("image")}] = st
 	}
-	slices.SortFunc(s.files, func(a, b *dayFile) int { return strings.Compare(sortName(a.name), sortName(b.name)) })
-	for _, f := range s.files {
-		if err := s.readFile(f); err != nil {
-			return err
-		}
-	}
+	s.listed = s.opt.now()
 	return nil
 }
 
-// dayOf reads the day off a file's name: 2006-01-02.jsonl or 2006-01-02.001.jsonl.
-func dayOf(name string) (time.Time, bool) {
-	base, ok := strings.CutSuffix(name, ".jsonl")
-	if !ok || len(base) != len("2006-01-02") && len(base) != len("2006-01-02.001") {
-		return time.Time{}, false
-	}
-	day, err := time.Parse("2006-01-02", base[:10])
-	if err != nil || len(base) > 10 && (base[10] != '.' || strings.Trim(base[11:], "0123456789") != "") {
-		return time.Time{}, false
-	}
-	return day, true
-}
-
-// sortName sorts the first file of a day before its others.
-func sortName(name string) string {
-	base := strings.TrimSuffix(name, ".jsonl")
-	if len(base) == 10 {
-		base += ".000"
-	}
-	return base
-}
-
-// readFile takes in the ids and the range of a file, and cuts off a last line
-// that is not whole.
-func (s *Store) readFile(f *dayFile) error {
-	path := filepath.Join(s.opt.Dir, f.name)
-	h, err := os.Open(path)
+// readIDs takes in the ids of the newest events.
+func (s *Store) readIDs(ctx context.Context) error {
+	w, err := newWalk(ctx, s.opt.Records, tallyman.RecordQuery{
+		Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true, NoLines: true,
+	})
 	if err != nil {
 		return err
 	}
-	defer h.Close()
-	r := newLineReader(h)
-	var whole int64 // length of the lines that end
-	for {
-		line, err := r.next()
+	defer w.close()
+	type one struct {
+		id string
+		at int64
+	}
+	var newest []one
+	for len(newest) < s.ids.most {
+		r, err := w.next()
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
-		if line == nil {
+		if r == nil {
 			break
 		}
-		whole = r.offset
-		if len(line) == 0 {
-			continue
+		if id := meta(r, "id"); id != "" {
+			newest = append(newest, one{id, r.Time})
 		}
-		id, at, ok := head(line)
-		if !ok || !json.Valid(line) {
-			s.count.corrupt.Add(1)
-			s.opt.Log.Warn("a line that is no event is skipped", "file", f.name, "offset", r.offset-int64(len(line))-1)
-			continue
-		}
-		f.cover(at)
-		s.ids.add(id)
 	}
-	f.size = whole
-	if torn := r.total - whole; torn > 0 {
-		s.count.torn.Add(1)
-		s.opt.Log.Warn("an unfinished last line is cut off", "file", f.name, "bytes", torn)
-		if err := os.Truncate(path, whole); err != nil {
-			return err
-		}
+	for i := len(newest) - 1; i >= 0; i-- { // the newest is forgotten last
+		s.ids.add(newest[i].id, newest[i].at)
 	}
 	return nil
 }
 
-// AppendEvents implements tallyman.EventStore. An error means that none of the
-// events was stored; they may be given again.
+// meta is a value of a record's metadata.
+func meta(r *tallyman.Record, name string) string {
+	for _, l := range r.Meta {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// AppendEvents implements tallyman.EventStore. After an error some of the events
+// may be stored; they may be given again.
 func (s *Store) AppendEvents(events []tallyman.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errors.New("append events: the store is closed")
 	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	fresh := make([]*tallyman.Event, 0, len(events))
-	inBatch := make(map[string]bool, len(events))
 	for i := range events {
-		e := &events[i]
-		if e.ID == "" {
+		if events[i].ID == "" {
 			return errors.New("append events: an event without an id")
 		}
-		if inBatch[e.ID] || s.ids.has(e.ID) {
-			s.count.duplicates.Add(1)
-			continue
-		}
-		if err := enc.Encode(e); err != nil { // ends the line
+	}
+	for len(events) > 0 {
+		n, err := s.append(events, nil)
+		if err != nil {
 			return fmt.Errorf("append events: %w", err)
 		}
-		inBatch[e.ID] = true
-		fresh = append(fresh, e)
+		events = events[n:]
 	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	err := s.write(buf.Bytes(), fresh)
-	if err != nil {
-		s.count.writeErrors.Add(1)
-		err = fmt.Errorf("append events: %w", err)
-	}
-	if (err != nil) != s.failing {
-		s.failing = err != nil
-		if s.failing {
-			s.opt.Log.Error("events cannot be stored", "err", err)
-		} else {
-			s.opt.Log.Info("events can be stored again")
-		}
-	}
-	return err
-}
-
-// write appends data, which holds the lines of events.
-func (s *Store) write(data []byte, events []*tallyman.Event) error {
-	if s.opt.Space != nil {
-		if err := s.opt.Space.Check(); err != nil {
-			s.expire() // the oldest make room
-			if err := s.opt.Space.Check(); err != nil {
-				return err
-			}
-		}
-	}
-	f, err := s.writable()
-	if err != nil {
-		return err
-	}
-	n, err := s.current.Write(data)
-	if err == nil && n < len(data) {
-		err = errors.New("short write")
-	}
-	if err != nil {
-		// Take back what came through, or leave the file: a torn line at its
-		// end is cut off at the next open.
-		if terr := s.current.Truncate(f.size); terr != nil {
-			err = errors.Join(err, terr)
-			f.sealed = true
-			s.leave()
-		}
-		return err
-	}
-	s.dirty = true
-	f.size += int64(n)
-	for _, e := range events {
-		f.cover(e.Time)
-		s.ids.add(e.ID)
-	}
-	s.count.appended.Add(uint64(len(events)))
-	s.count.bytes.Add(int64(n))
 	return nil
 }
 
-// writable is the file to append to, open: one of today that is not too large.
-func (s *Store) writable() (*dayFile, error) {
-	today := s.opt.now().UTC().Truncate(24 * time.Hour)
-	most := s.opt.RetentionSize / 8
-	if s.current != nil {
-		if s.writing.day.Equal(today) && s.writing.size < most {
-			return s.writing, nil
-		}
-		s.dirty = true // a sync that is under way would end at a closed file
-		_ = s.sync()   // counted and logged there
-		s.leave()
-	}
-	parts := 0
-	for _, f := range s.files {
-		if !f.day.Equal(today) {
+// entry is an event on its way into the record store.
+type entry struct {
+	e    *tallyman.Event
+	at   int64
+	line []byte
+}
+
+// append stores the first n events, as many as fit into a batch, and position
+// with the last of them.
+func (s *Store) append(events []tallyman.Event, position *tallyman.Position) (n int, err error) {
+	var fresh []entry
+	inBatch := make(map[string]bool, len(events))
+	size, skipped := 0, uint64(0)
+	for n < len(events) && size < maxBatch {
+		e := &events[n]
+		n++
+		if inBatch[e.ID] || s.ids.has(e.ID) {
+			skipped++
 			continue
 		}
-		parts++
-		if f.sealed || f.size >= most {
-			continue
-		}
-		h, err := s.opt.open(filepath.Join(s.opt.Dir, f.name), os.O_WRONLY|os.O_APPEND, 0o600)
+		line, err := encode(e)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		s.current, s.writing = h, f
-		return f, nil
+		inBatch[e.ID] = true
+		size += len(line)
+		fresh = append(fresh, entry{e, nanos(e.Time), line})
 	}
-	name := today.Format(time.DateOnly) + ".jsonl"
-	for i := parts; i < 1000 && (i > 0 || s.has(name)); i++ {
-		name = fmt.Sprintf("%s.%03d.jsonl", today.Format(time.DateOnly), max(i, 1))
-		if !s.has(name) {
-			break
+	if n < len(events) {
+		position = nil
+	}
+	if len(fresh) > 0 || position != nil {
+		err = s.opt.Records.AppendRecords(s.batch(fresh, position, false))
+		if errors.Is(err, tallyman.ErrLimit) {
+			// There is no room for a new stream: those of the hosts are there.
+			err = s.opt.Records.AppendRecords(s.batch(fresh, position, true))
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
-	h, err := s.opt.open(filepath.Join(s.opt.Dir, name), os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	for _, f := range fresh {
+		s.ids.add(f.e.ID, f.at)
+	}
+	s.count.appended.Add(uint64(len(fresh)))
+	s.count.duplicates.Add(skipped)
+	return n, nil
+}
+
+// batch makes one of events, each in its container's stream or, if bare, in its
+// host's.
+func (s *Store) batch(entries []entry, position *tallyman.Position, bare bool) *tallyman.RecordBatch {
+	b := &tallyman.RecordBatch{}
+	at := map[*tallyman.Stream]int{}
+	for _, f := range entries {
+		st := s.stream(f.e, bare)
+		i, ok := at[st]
+		if !ok {
+			i = len(b.Streams)
+			at[st] = i
+			b.Streams = append(b.Streams, tallyman.StreamRecords{Stream: st})
+		}
+		b.Streams[i].Records = append(b.Streams[i].Records, tallyman.Record{Time: f.at, Line: f.line, Meta: metaOf(f.e)})
+	}
+	if position != nil {
+		b.Positions = []tallyman.Position{*position}
+	}
+	return b
+}
+
+func metaOf(e *tallyman.Event) []tallyman.Label {
+	out := make([]tallyman.Label, 0, 4)
+	for _, l := range [...]tallyman.Label{{Name: "action", Value: e.Action}, {Name: "actor", Value: e.Actor}, {Name: "id", Value: e.ID}, {Name: "type", Value: e.Type}} {
+		if l.Value != "" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// stream is where an event belongs. Only containers and what is told of workloads
+// have one of their own: names of volumes, networks and images are without number.
+func (s *Store) stream(e *tallyman.Event, bare bool) *tallyman.Stream {
+	k := streamKey{host: e.Host}
+	if !bare && (e.Type == "container" || e.Workload != "") {
+		k = streamKey{e.Host, e.Name, e.Workload, e.Image}
+	}
+	if st := s.streams[k]; st != nil {
+		return st
+	}
+	if k != (streamKey{host: e.Host}) && len(s.streams) >= s.opt.streams {
+		const again = time.Hour
+		if now := s.opt.now(); now.Sub(s.listed) > again || now.Before(s.listed) {
+			_ = s.listStreams(context.Background()) // as they are, it will do for another hour
+			s.listed = now
+		}
+		if len(s.streams) >= s.opt.streams {
+			return s.stream(e, true)
+		}
+	}
+	st := &tallyman.Stream{}
+	for _, l := range [...]tallyman.Label{{Name: "host", Value: k.host}, {Name: "image", Value: k.image}, {Name: "name", Value: k.name}, {Name: "source", Value: "event"}, {Name: "workload", Value: k.workload}} {
+		if l.Value != "" {
+			st.Labels = append(st.Labels, l)
+		}
+	}
+	s.streams[k] = st
+	return st
+}
+
+// nanos is a time as records have it; what cannot be told is as far as it goes.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64-1)):
+		return math.MaxInt64 - 1
+	}
+	return t.UnixNano()
+}
+
+// encode is the line of an event, without an end.
+func encode(e *tallyman.Event) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
 		return nil, err
 	}
-	f := &dayFile{name: name, day: today}
-	s.current, s.writing = h, f
-	s.files = append(s.files, f)
-	s.syncFolder()
-	s.expire()
-	return f, nil
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-func (s *Store) has(name string) bool {
-	return slices.ContainsFunc(s.files, func(f *dayFile) bool { return f.name == name })
-}
-
-// Close syncs and closes the store. Calling it again does nothing.
+// Close ends appending. The record store stays open. Calling it again does
+// nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
+	defer s.mu.Unlock()
 	s.closed = true
-	close(s.stop)
-	s.dirty = s.current != nil
-	err := s.sync()
-	s.leave()
-	s.mu.Unlock()
-	<-s.done
-	if err != nil {
-		return fmt.Errorf("close event store: %w", err)
-	}
 	return nil
 }

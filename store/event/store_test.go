@@ -3,44 +3,59 @@
 package event
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"tallyman"
+	"tallyman/internal/recordtest"
+	"tallyman/store/record"
 	"tallyman/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv("TEST_APPEND_UNTIL_KILLED"); dir != "" {
-		appendUntilKilled(dir)
-		return
-	}
-	goleak.VerifyTestMain(m)
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// both is an event store that closes its record store.
+type both struct {
+	*Store
+	records tallyman.RecordStore
 }
+
+func (b *both) Close() error { return errors.Join(b.Store.Close(), b.records.Close()) }
 
 func TestContract(t *testing.T) {
 	storetest.TestEventStore(t, func(dir string) (tallyman.EventStore, error) {
-		return Open(Options{Dir: dir})
+		records, err := record.Open(record.Options{Dir: filepath.Join(dir, "records")})
+		if err != nil {
+			return nil, err
+		}
+		s, err := Open(Options{Records: records, Old: filepath.Join(dir, "events")})
+		return &both{s, records}, err
 	})
 }
 
-func mustOpen(t *testing.T, o Options) *Store {
+func TestContractInMemory(t *testing.T) {
+	kept := map[string]*recordtest.Store{}
+	storetest.TestEventStore(t, func(dir string) (tallyman.EventStore, error) {
+		if kept[dir] == nil {
+			kept[dir] = recordtest.New()
+		}
+		return Open(Options{Records: kept[dir]})
+	})
+}
+
+func mustOpen(t testing.TB, o Options) *Store {
 	t.Helper()
+	if o.Records == nil {
+		o.Records = recordtest.New()
+	}
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +67,7 @@ func mustOpen(t *testing.T, o Options) *Store {
 func numbered(i int) tallyman.Event {
 	return tallyman.Event{
 		ID: fmt.Sprintf("id-%06d", i), Time: time.Date(2026, 3, 1, 0, 0, i, 0, time.UTC),
-		Type: "container", Action: "start", Actor: "c", Name: "web",
+		Host: "h", Type: "container", Action: "start", Actor: "c", Name: "web",
 	}
 }
 
@@ -67,11 +82,11 @@ func mustAppend(t *testing.T, s *Store, numbers ...int) {
 	}
 }
 
-// ids are those of all events, oldest first.
+// ids are those of all events, oldest first, page by page.
 func ids(t *testing.T, s *Store) []string {
 	t.Helper()
 	var out []string
-	q := tallyman.EventQuery{Limit: MaxLimit}
+	q := tallyman.EventQuery{Limit: 7}
 	for {
 		events, more, err := s.Events(t.Context(), q)
 		if err != nil {
@@ -99,333 +114,185 @@ func wantIDs(t *testing.T, s *Store, numbers ...int) {
 	}
 }
 
-func own(s *Store, name, label string) (sum float64) {
-	for _, m := range s.Own() {
-		if m.Desc.Name == "tallyman_event_store_"+name && (label == "" || m.Labels[0].Value == label) {
-			sum += m.Read()
-		}
-	}
-	return sum
-}
-
 func wantOwn(t *testing.T, s *Store, name, label string, want float64) {
 	t.Helper()
-	if got := own(s, name, label); got != want {
+	got := 0.0
+	for _, m := range s.Own() {
+		if m.Desc.Name == "tallyman_event_store_"+name && (label == "" || m.Labels[0].Value == label) {
+			got += m.Read()
+		}
+	}
+	if got != want {
 		t.Errorf("%s{%s} is %v, want %v", name, label, got, want)
 	}
 }
 
-// clock is a time that tests set.
-type clock struct{ nano atomic.Int64 }
-
-func at(t time.Time) *clock {
-	c := &clock{}
-	c.set(t)
-	return c
-}
-
-func (c *clock) set(t time.Time) { c.nano.Store(t.UnixNano()) }
-func (c *clock) now() time.Time  { return time.Unix(0, c.nano.Load()).UTC() }
-
-func day(n int) time.Time { return time.Date(2026, 3, n, 12, 0, 0, 0, time.UTC) }
-
-func TestModes(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "events")
-	s := mustOpen(t, Options{Dir: dir})
-	mustAppend(t, s, 1)
-	for name, want := range map[string]fs.FileMode{dir: 0o700 | fs.ModeDir, filepath.Join(dir, time.Now().UTC().Format(time.DateOnly)+".jsonl"): 0o600} {
-		if info, err := os.Stat(name); err != nil || info.Mode() != want {
-			t.Errorf("%s: got %v %v, want mode %v", name, info, err, want)
-		}
+// What LogQL finds an event by.
+func TestRecordOfAnEvent(t *testing.T) {
+	records := recordtest.New()
+	s := mustOpen(t, Options{Records: records})
+	e := numbered(1)
+	e.Workload, e.Image = "shop/web/1", "nginx:1"
+	net := tallyman.Event{ID: "n", Time: e.Time, Host: "h", Type: "network", Action: "connect", Actor: "abc", Name: "bridge"}
+	if err := s.AppendEvents([]tallyman.Event{e, net}); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestTornTail(t *testing.T) {
-	for _, tail := range []string{"{", `{"id":"x","time":"2026-03-01T00:00:09Z"`, strings.Repeat("x", 2*maxLine)} {
-		dir := t.TempDir()
-		s := mustOpen(t, Options{Dir: dir})
-		mustAppend(t, s, 1, 2)
-		s.Close()
-		name := filepath.Join(dir, s.files[0].name)
-		appendTo(t, name, tail)
-		s = mustOpen(t, Options{Dir: dir})
-		wantOwn(t, s, "damaged_lines_total", "torn", 1)
-		mustAppend(t, s, 3)
-		wantIDs(t, s, 1, 2, 3)
-		s.Close()
-		s = mustOpen(t, Options{Dir: dir})
-		wantOwn(t, s, "damaged_lines_total", "", 0)
-		wantIDs(t, s, 1, 2, 3)
-	}
-}
-
-func appendTo(t *testing.T, name, text string) {
-	t.Helper()
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	got := map[string]tallyman.Record{}
+	cursors, err := records.SelectRecords(t.Context(), tallyman.RecordQuery{End: 1 << 62})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	if _, err := f.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestCorruptMiddle(t *testing.T) {
-	for _, line := range []string{
-		"no event\n", "{}\n", "\x00\x00\x00\n", `{"id":"x","time":"yesterday"}` + "\n", `{"id":"x","time":"2026-03-01T00:00:09Z","type":` + "\n",
-		strings.Repeat("y", maxLine+5) + "\n",
-	} {
-		dir := t.TempDir()
-		s := mustOpen(t, Options{Dir: dir})
-		mustAppend(t, s, 1)
-		s.Close()
-		name := filepath.Join(dir, s.files[0].name)
-		appendTo(t, name, line)
-		s = mustOpen(t, Options{Dir: dir})
-		if len(line) <= maxLine {
-			wantOwn(t, s, "damaged_lines_total", "corrupt", 1)
+	for _, c := range cursors {
+		r, err := c.Next()
+		if err != nil || len(r) != 1 {
+			t.Fatal(r, err)
 		}
-		mustAppend(t, s, 2)
-		wantIDs(t, s, 1, 2)
+		got[fmt.Sprint(c.Stream().Labels)] = r[0]
+	}
+	r, ok := got["[{host h} {image nginx:1} {name web} {source event} {workload shop/web/1}]"]
+	if want := `{"id":"id-000001","time":"2026-03-01T00:00:01Z","host":"h","type":"container","action":"start","actor":"c","name":"web","image":"nginx:1","workload":"shop/web/1"}`; !ok ||
+		string(r.Line) != want || fmt.Sprint(r.Meta) != "[{action start} {actor c} {id id-000001} {type container}]" || r.Time != e.Time.UnixNano() {
+		t.Errorf("got %v %s, want %s", r, r.Line, want)
+	}
+	if _, ok := got["[{host h} {source event}]"]; !ok {
+		t.Errorf("a network's event has a stream of its own: %v", got)
 	}
 }
 
-// TestForeignOrder reads lines that another program wrote.
-func TestForeignOrder(t *testing.T) {
-	dir := t.TempDir()
-	line := `{"type":"container", "time":"2026-03-01T00:00:01Z", "id":"id-000001"}` + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "2026-03-01.jsonl"), []byte(line), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := mustOpen(t, Options{Dir: dir, now: at(day(1)).now})
-	mustAppend(t, s, 1, 2)
-	wantIDs(t, s, 1, 2)
+// narrow has room for few streams, and fails as told.
+type narrow struct {
+	*recordtest.Store
+	streams map[string]bool
+	most    int
+	batches int // left until it fails
 }
 
-func TestOtherFilesStay(t *testing.T) {
-	dir := t.TempDir()
-	other := []string{"README", "2026-13-01.jsonl", "2026-01-01.jsonl.gz", "x2026-01-01.jsonl", "2026-01-01.abc.jsonl"}
-	for _, name := range other {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
+var errDisk = errors.New("the disk is gone")
+
+func (n *narrow) AppendRecords(b *tallyman.RecordBatch) error {
+	if n.batches == 0 {
+		return errDisk
+	}
+	n.batches--
+	for _, s := range b.Streams {
+		k := fmt.Sprint(s.Stream.Labels)
+		if !n.streams[k] && len(n.streams) == n.most {
+			return fmt.Errorf("streams: %w", tallyman.ErrLimit)
 		}
+		n.streams[k] = true
 	}
-	s := mustOpen(t, Options{Dir: dir, RetentionTime: time.Hour})
-	mustAppend(t, s, 1)
-	s.expire()
-	for _, name := range other {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Errorf("%s is not the store's and must stay: %v", name, err)
-		}
-	}
+	return n.Store.AppendRecords(b)
 }
 
-func TestDays(t *testing.T) {
-	c := at(day(1))
-	dir := t.TempDir()
-	s := mustOpen(t, Options{Dir: dir, now: c.now})
-	for n := 1; n <= 4; n++ {
-		c.set(day(n))
-		mustAppend(t, s, 10*n, 10*n-9) // the second tells of the day before
-	}
-	names, _ := filepath.Glob(filepath.Join(dir, "*.jsonl"))
-	if len(names) != 4 {
-		t.Errorf("got files %v, want one for each of four days", names)
-	}
-	wantIDs(t, s, 1, 10, 11, 20, 21, 30, 31, 40)
-	s.Close()
-	s = mustOpen(t, Options{Dir: dir, now: c.now})
-	wantIDs(t, s, 1, 10, 11, 20, 21, 30, 31, 40)
-}
-
-func TestRetentionByTime(t *testing.T) {
-	c := at(day(1))
-	dir := t.TempDir()
-	s := mustOpen(t, Options{Dir: dir, RetentionTime: 3 * 24 * time.Hour, now: c.now})
-	for n := 1; n <= 6; n++ {
-		c.set(day(n))
-		mustAppend(t, s, n)
-	}
-	wantIDs(t, s, 3, 4, 5, 6)
-	wantOwn(t, s, "expired_files_total", "", 2)
-	// A jump of the clock does not remove everything.
-	c.set(day(6).AddDate(10, 0, 0))
-	mustAppend(t, s, 7)
-	if got := ids(t, s); len(got) < 3 {
-		t.Errorf("after a jump of ten years only %v are left", got)
-	}
-}
-
-func TestRetentionBySize(t *testing.T) {
-	c := at(day(1))
-	dir := t.TempDir()
-	const limit = 8 << 10
-	s := mustOpen(t, Options{Dir: dir, RetentionSize: limit, now: c.now})
-	for i := range 400 {
-		if i == 200 {
-			c.set(day(2))
-		}
-		mustAppend(t, s, i)
-	}
-	var total int64
-	names, _ := filepath.Glob(filepath.Join(dir, "*.jsonl"))
-	for _, n := range names {
-		info, err := os.Stat(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += info.Size()
-	}
-	if total > limit+limit/8 {
-		t.Errorf("got %d bytes in %d files, want at most %d", total, len(names), limit+limit/8)
-	}
-	got := ids(t, s)
-	if len(got) < 20 || got[len(got)-1] != numbered(399).ID {
-		t.Errorf("got %d events up to %s, want the newest of them", len(got), got[len(got)-1])
-	}
-	if int(own(s, "expired_files_total", "")) == 0 || own(s, "bytes", "") != float64(total) {
-		t.Errorf("expired files %v, bytes %v, want some and %d", own(s, "expired_files_total", ""), own(s, "bytes", ""), total)
-	}
-	s.Close()
-	s = mustOpen(t, Options{Dir: dir, RetentionSize: limit, now: c.now})
-	mustAppend(t, s, 400)
-	if again := ids(t, s); len(again) < 20 || again[len(again)-1] != numbered(400).ID {
-		t.Errorf("after opening again: %v", again)
-	}
-}
-
-// brokenFile fails as told.
-type brokenFile struct {
-	*os.File
-	d *brokenDisk
-}
-
-type brokenDisk struct {
-	write, truncate, sync, open error
-	short                       int // bytes of a failing write that come through
-	syncs                       int
-}
-
-func (d *brokenDisk) openFile(name string, flag int, mode fs.FileMode) (file, error) {
-	if d.open != nil {
-		return nil, d.open
-	}
-	f, err := os.OpenFile(name, flag, mode)
-	return &brokenFile{f, d}, err
-}
-
-func (f *brokenFile) Write(p []byte) (int, error) {
-	if f.d.write != nil {
-		n, _ := f.File.Write(p[:min(f.d.short, len(p))])
-		return n, f.d.write
-	}
-	return f.File.Write(p)
-}
-
-func (f *brokenFile) Truncate(n int64) error {
-	if f.d.truncate != nil {
-		return f.d.truncate
-	}
-	return f.File.Truncate(n)
-}
-
-func (f *brokenFile) Sync() error {
-	f.d.syncs++
-	if f.d.sync != nil {
-		return f.d.sync
-	}
-	return f.File.Sync()
-}
-
-func TestDiskErrors(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		disk brokenDisk
-	}{
-		{"full", brokenDisk{write: syscall.ENOSPC}},
-		{"full in the middle of a line", brokenDisk{write: syscall.ENOSPC, short: 30}},
-		{"full between lines", brokenDisk{write: syscall.ENOSPC, short: 110}},
-		{"write and truncate", brokenDisk{write: syscall.EIO, short: 30, truncate: syscall.EIO}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			disk := &brokenDisk{}
-			dir := t.TempDir()
-			o := Options{Dir: dir, open: disk.openFile, syncEvery: time.Hour}
-			s := mustOpen(t, o)
-			mustAppend(t, s, 1)
-			*disk = c.disk
-			err := s.AppendEvents([]tallyman.Event{numbered(2), numbered(3)})
-			if !errors.Is(err, c.disk.write) {
-				t.Errorf("got error %v, want %v", err, c.disk.write)
+func TestManyNamesAreFewStreams(t *testing.T) {
+	f := func(what string, room, own int) {
+		t.Helper()
+		records := &narrow{Store: recordtest.New(), streams: map[string]bool{}, most: room, batches: 1000}
+		s := mustOpen(t, Options{Records: records, streams: own})
+		for i := range 50 {
+			e := numbered(i)
+			if e.Name = fmt.Sprint("job-", i); i == 0 {
+				e.Type, e.Name = "engine", ""
 			}
-			wantIDs(t, s, 1)
-			wantOwn(t, s, "errors_total", "write", 1)
-			*disk = brokenDisk{}
-			mustAppend(t, s, 2, 3, 4) // the same again, once there is room
-			wantIDs(t, s, 1, 2, 3, 4)
-			s.Close()
-			s = mustOpen(t, o)
-			wantIDs(t, s, 1, 2, 3, 4)
-		})
+			e.Workload = e.Name
+			if err := s.AppendEvents([]tallyman.Event{e}); err != nil {
+				t.Fatalf("%s: event %d: %v", what, i, err)
+			}
+		}
+		if n := len(records.streams); n > min(room, own) {
+			t.Errorf("%s: %d streams, want at most %d", what, n, min(room, own))
+		}
+		for _, name := range []string{"job-1", "job-49"} {
+			if got, _, err := s.Events(t.Context(), tallyman.EventQuery{Workload: name}); err != nil || len(got) != 1 || got[0].Name != name {
+				t.Errorf("%s: the events of %s: %v %v", what, name, got, err)
+			}
+		}
 	}
-	t.Run("cannot make a file", func(t *testing.T) {
-		disk := &brokenDisk{open: syscall.EMFILE}
-		s := mustOpen(t, Options{Dir: t.TempDir(), open: disk.openFile})
-		if err := s.AppendEvents([]tallyman.Event{numbered(1)}); !errors.Is(err, syscall.EMFILE) {
-			t.Errorf("got error %v, want EMFILE", err)
-		}
-		disk.open = nil
-		mustAppend(t, s, 1)
-		wantIDs(t, s, 1)
-	})
-	t.Run("sync", func(t *testing.T) {
-		disk := &brokenDisk{sync: syscall.EIO}
-		s := mustOpen(t, Options{Dir: t.TempDir(), open: disk.openFile, syncEvery: time.Hour})
-		mustAppend(t, s, 1)
-		s.syncNow()
-		wantOwn(t, s, "errors_total", "sync", 1)
-		disk.sync = nil
-		mustAppend(t, s, 2)
-		if len(s.files) != 2 {
-			t.Errorf("got %d files, want a new one after the failed sync", len(s.files))
-		}
-		wantIDs(t, s, 1, 2)
-	})
+	f("its own bound", 1000, 10)
+	f("the store's bound", 10, 1000)
 }
 
-func TestSyncsOnTimerAndClose(t *testing.T) {
-	disk := &brokenDisk{}
-	s := mustOpen(t, Options{Dir: t.TempDir(), open: disk.openFile, syncEvery: time.Hour})
-	s.syncNow()
-	if disk.syncs != 0 {
-		t.Errorf("got %d syncs of nothing", disk.syncs)
+func TestAFailedAppendMayBeRepeated(t *testing.T) {
+	records := &narrow{Store: recordtest.New(), streams: map[string]bool{}, most: 100, batches: 1}
+	s := mustOpen(t, Options{Records: records})
+	var events []tallyman.Event
+	for i := range 6 {
+		e := numbered(i)
+		e.Attributes = map[string]string{"x": strings.Repeat("x", maxBatch/4)}
+		events = append(events, e)
 	}
-	mustAppend(t, s, 1)
-	s.syncNow()
-	s.syncNow()
-	if disk.syncs != 1 {
-		t.Errorf("got %d syncs after one append, want 1", disk.syncs)
+	if err := s.AppendEvents(events); !errors.Is(err, errDisk) {
+		t.Errorf("got %v, want the store's error", err)
 	}
-	mustAppend(t, s, 2)
-	s.Close()
-	if disk.syncs != 2 {
-		t.Errorf("got %d syncs after Close, want 2", disk.syncs)
+	records.batches = 10
+	if err := s.AppendEvents(events); err != nil {
+		t.Error(err)
 	}
+	wantIDs(t, s, 0, 1, 2, 3, 4, 5)
 }
 
 func TestRemembersIDs(t *testing.T) {
-	s := mustOpen(t, Options{Dir: t.TempDir(), RememberIDs: 3})
-	mustAppend(t, s, 1, 2, 3, 4)
-	mustAppend(t, s, 2, 3, 4)
-	wantIDs(t, s, 1, 2, 3, 4)
+	records := recordtest.New()
+	s := mustOpen(t, Options{Records: records, RememberIDs: 3})
+	mustAppend(t, s, 4, 1, 2, 3)
 	if len(s.ids.set) != 3 {
 		t.Errorf("got %d ids in memory, want 3", len(s.ids.set))
 	}
+	s = mustOpen(t, Options{Records: records, RememberIDs: 3})
+	mustAppend(t, s, 2, 3, 4) // the newest by time
+	wantIDs(t, s, 1, 2, 3, 4)
+	wantOwn(t, s, "duplicates_total", "", 3)
+}
+
+// Many at one moment, in many streams, in pages smaller than they are many.
+func TestManyAtOneMoment(t *testing.T) {
+	s := mustOpen(t, Options{})
+	var want []string
+	for i := range 500 {
+		e := numbered(i)
+		e.Time, e.Name = numbered(i/250).Time, fmt.Sprint("n", i%9)
+		if err := s.AppendEvents([]tallyman.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, e.ID)
+	}
+	if got := ids(t, s); !slices.Equal(got, want) {
+		t.Errorf("got %d events, want 500 in order: %.300v", len(got), got)
+	}
+}
+
+func TestTimesThatCannotBeTold(t *testing.T) {
+	s := mustOpen(t, Options{})
+	var events []tallyman.Event
+	for i, at := range []time.Time{{}, time.Unix(0, 0), time.Date(9000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		e := numbered(i)
+		e.Time = at
+		events = append(events, e)
+	}
+	if err := s.AppendEvents(events); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs(t, s, 0, 1, 2)
+}
+
+// Whoever may push may write what is no event.
+func TestForeignRecords(t *testing.T) {
+	records := recordtest.New()
+	s := mustOpen(t, Options{Records: records})
+	mustAppend(t, s, 1)
+	st := &tallyman.Stream{Labels: []tallyman.Label{{Name: "source", Value: "event"}}}
+	if err := records.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: []tallyman.Record{
+		{Time: 5, Line: []byte("no event")}, {Time: 1 << 62, Line: []byte(`{}`)},
+	}}}}); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs(t, s, 1)
+	wantOwn(t, s, "damaged_lines_total", "foreign", 2)
+	wantIDs(t, mustOpen(t, Options{Records: records}), 1)
 }
 
 func TestQueryIsCancelled(t *testing.T) {
-	s := mustOpen(t, Options{Dir: t.TempDir()})
+	s := mustOpen(t, Options{})
 	mustAppend(t, s, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -434,110 +301,47 @@ func TestQueryIsCancelled(t *testing.T) {
 	}
 }
 
-// TestKill appends from another process, kills it at a random moment, and looks
-// whether everything is there that it was told is stored.
-func TestKill(t *testing.T) {
-	dir := t.TempDir()
-	next, rounds := 0, 20
-	if testing.Short() {
-		rounds = 3
-	}
-	for round := range rounds {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "TEST_APPEND_UNTIL_KILLED="+dir, fmt.Sprint("TEST_FROM=", next))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		acknowledged := next
-		lines := bufio.NewScanner(out)
-		for n := 0; lines.Scan(); n++ {
-			fmt.Sscan(lines.Text(), &acknowledged)
-			if n == 20+round*7 {
-				cmd.Process.Kill()
-			}
-		}
-		cmd.Wait()
-		s := mustOpen(t, Options{Dir: dir})
-		got := ids(t, s)
-		s.Close()
-		for i := range acknowledged {
-			if i >= len(got) || got[i] != numbered(i).ID {
-				t.Fatalf("round %d: event %d of %d acknowledged ones is missing or out of order", round, i, acknowledged)
-			}
-		}
-		next = len(got)
-	}
-	t.Logf("%d kills, %d events, none missing, none doubled", rounds, next)
-}
-
-func appendUntilKilled(dir string) {
-	s, err := Open(Options{Dir: dir})
+// A query with a limit does not read what it does not need, and tells the record
+// store what it looks for.
+func TestQueriesNarrow(t *testing.T) {
+	records := recordtest.New()
+	s := mustOpen(t, Options{Records: records})
+	mustAppend(t, s, 1, 2, 3)
+	id := strings.Repeat("ab", 32)
+	_, _, err := s.Events(t.Context(), tallyman.EventQuery{Container: id, Actions: []string{"di\"e"}, Workload: "a+b", Host: "h", Start: time.Unix(5, 0)})
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	var from int
-	fmt.Sscan(os.Getenv("TEST_FROM"), &from)
-	for i := from; ; i += 3 {
-		if err := s.AppendEvents([]tallyman.Event{numbered(i), numbered(i + 1), numbered(i + 2)}); err != nil {
-			panic(err)
-		}
-		os.Stdout.WriteString(fmt.Sprintln(i + 3))
+	q := records.LastQuery()
+	if want := []string{`"workload":"a+b"`, `"action":"di\"e"`, `"` + id + `"`}; !slices.Equal(q.Contains, want) || q.Start != 5e9 || len(q.Matchers) != 3 || !q.Matchers[2].Matches("a+b") || !q.Matchers[2].Matches("") {
+		t.Errorf("it asks for %+v", q)
 	}
-}
-
-func FuzzOpen(f *testing.F) {
-	line, _ := json.Marshal(numbered(1))
-	f.Add(append(line, '\n'))
-	f.Add([]byte("{\"id\":\"a\\u0041\",\"time\":\"2026-03-01T00:00:01Z\"}\n\n\x00\n{"))
-	f.Add([]byte("\n\n\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		name := time.Now().UTC().Format(time.DateOnly) + ".jsonl"
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := Open(Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		before, _, err := s.Events(t.Context(), tallyman.EventQuery{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		e := numbered(1)
-		e.ID = "an id that no fuzzer finds"
-		if err := s.AppendEvents([]tallyman.Event{e}); err != nil {
-			t.Fatal(err)
-		}
-		after, _, err := s.Events(t.Context(), tallyman.EventQuery{})
-		if err != nil || len(after) != len(before)+1 {
-			t.Fatalf("got %d events after appending one to %d: %v", len(after), len(before), err)
-		}
-	})
 }
 
 func BenchmarkQueryNewest(b *testing.B) {
-	s, err := Open(Options{Dir: b.TempDir()})
+	records, err := record.Open(record.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer records.Close()
+	s := mustOpen(b, Options{Records: records})
 	var events []tallyman.Event
 	for i := range 50_000 {
-		events = append(events, numbered(i))
+		e := numbered(i)
+		e.Name = fmt.Sprint("web-", i%100)
+		events = append(events, e)
 	}
 	if err := s.AppendEvents(events); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := s.Events(b.Context(), tallyman.EventQuery{Limit: 100}); err != nil {
-			b.Fatal(err)
-		}
+	for name, q := range map[string]tallyman.EventQuery{"newest": {Limit: 100}, "rare": {Types: []string{"network"}}, "all": {Limit: MaxLimit}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := s.Events(b.Context(), q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 )
@@ -58,6 +60,72 @@ func (s *Store) quarantine(name string) error {
 		return fmt.Errorf("set %s aside: %w", name, err)
 	}
 	return nil
+}
+
+// opening ends the name of what keepLog keeps.
+const opening = ".opening"
+
+// keepLog links the files of the log into the quarantine while the store is
+// opened: the library mends a damaged one by deleting everything behind the
+// damage. It gives the folder, empty where that cannot be done.
+func (s *Store) keepLog() string {
+	if s.o.Quarantine == "" || os.MkdirAll(s.o.Quarantine, 0o700) != nil {
+		return ""
+	}
+	left, _ := filepath.Glob(filepath.Join(s.o.Quarantine, "*"+opening)) // the pattern is a good one
+	for _, name := range left {
+		_ = os.RemoveAll(name) // of a start that was ended; they are links
+	}
+	from, to := filepath.Join(s.dir, "wal"), filepath.Join(s.o.Quarantine, fmt.Sprintf("wal.%d%s", time.Now().UnixNano(), opening))
+	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		as := filepath.Join(to, strings.TrimPrefix(name, from))
+		if d.IsDir() {
+			return os.Mkdir(as, 0o700)
+		}
+		return os.Link(name, as)
+	})
+	if err != nil { // there is no log yet, or the file system has no links
+		_ = os.RemoveAll(to)
+		return ""
+	}
+	return to
+}
+
+// leaveLog ends what keepLog began: the links go when the log was whole, else
+// they stay.
+func (s *Store) leaveLog(kept string, whole bool) {
+	switch {
+	case kept == "":
+	case whole:
+		_ = os.RemoveAll(kept)
+	default:
+		to := strings.TrimSuffix(kept, opening)
+		if err := os.Rename(kept, to); err != nil {
+			to = kept
+		}
+		s.o.Log.Error("the log of samples is damaged; what stands before the damage is served, and all of it is set aside", "to", to)
+		s.quarantined.Add(1)
+	}
+}
+
+// corruptions is how often the library says to have mended its log.
+func corruptions(own prometheus.Gatherer) float64 {
+	families, err := own.Gather()
+	if err != nil {
+		return 0
+	}
+	sum := 0.0
+	for _, f := range families {
+		if strings.HasSuffix(f.GetName(), "_wal_corruptions_total") {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // lonely is how far a newest block must lie from all others to be doubted.

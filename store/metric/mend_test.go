@@ -3,6 +3,7 @@
 package metric
 
 import (
+	"bytes"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -40,6 +41,66 @@ func valuesOf(s *Store, name string) (v []float64) {
 		}
 	}
 	return v
+}
+
+// A damaged log is served up to the damage, and all of it is kept aside; of a
+// whole one nothing is.
+func TestDamagedLogIsSetAside(t *testing.T) {
+	s, dir := openMending(t)
+	one := series("m")
+	start := time.Now().Add(-time.Hour)
+	for i := range 200 {
+		put(t, s, one, start.Add(time.Duration(i)*10*time.Second), float64(i))
+	}
+	reopen := func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if s, err = Open(s.dir, s.o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+	}
+	aside := func() []string {
+		t.Helper()
+		names, err := filepath.Glob(filepath.Join(dir, "quarantine", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	reopen()
+	if names := aside(); len(names) != 0 || len(valuesOf(s, "m")) != 200 {
+		t.Errorf("opened again: %v set aside, %d values; want none and 200", names, len(valuesOf(s, "m")))
+	}
+	segment := filepath.Join(s.dir, "wal", "00000000")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(bytes.TrimRight(b, "\x00"))/2] ^= 4
+	if err := os.WriteFile(segment, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(s.dir, s.o); err != nil {
+		t.Fatal(err)
+	}
+	names := aside()
+	if n := len(valuesOf(s, "m")); n == 0 || n == 200 {
+		t.Errorf("%d values of a log that is damaged in the middle", n)
+	}
+	if len(names) != 1 || s.quarantined.Load() != 1 {
+		t.Fatalf("set aside: %v, counted %d; want the log", names, s.quarantined.Load())
+	}
+	if kept, err := os.ReadFile(filepath.Join(names[0], "00000000")); err != nil || !bytes.Equal(kept, b) {
+		t.Errorf("what is set aside has %d bytes, %v; want the %d of the log", len(kept), err, len(b))
+	}
+	s.Close()
 }
 
 // A clock that was ten days ahead and is set right does not stop storage for

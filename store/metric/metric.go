@@ -22,7 +22,8 @@
 // # Bad days
 //
 // A block that cannot be opened is moved to Options.Quarantine and the others
-// are served; a damaged log is cut off where the damage begins, by the library.
+// are served; a damaged log is cut off where the damage begins, by the library,
+// and kept there as it was.
 // When the file system is nearly full (package fsx) the oldest blocks go first,
 // and below its floor nothing is taken, so that the log stays whole.
 //
@@ -132,7 +133,10 @@ func (s *Store) open() error {
 	if err := s.setAsideDamaged(); err != nil {
 		return err
 	}
-	db, err := tsdb.Open(s.dir, o.Log, prometheus.NewRegistry(), opts, nil)
+	own := prometheus.NewRegistry()
+	kept := s.keepLog()
+	db, err := tsdb.Open(s.dir, o.Log, own, opts, nil)
+	s.leaveLog(kept, err == nil && corruptions(own) == 0)
 	if err != nil {
 		return fmt.Errorf("open the metric store %s: %w; if it cannot be mended, move that directory away and start again", s.dir, err)
 	}
@@ -320,7 +324,7 @@ func (s *Store) Own() []tallyman.OwnMetric {
 			Read: func() float64 { return float64(s.Size()) }},
 		{Desc: &tallyman.Desc{Name: "tallyman_store_freed_bytes_total", Type: tallyman.Counter, Unit: "bytes", Help: "Size of blocks deleted before their time because the file system was nearly full"},
 			Read: func() float64 { return float64(s.freed.Load()) }},
-		{Desc: &tallyman.Desc{Name: "tallyman_store_quarantined_total", Type: tallyman.Counter, Help: "Blocks set aside because they could not be read"},
+		{Desc: &tallyman.Desc{Name: "tallyman_store_quarantined_total", Type: tallyman.Counter, Help: "Blocks and logs set aside because they could not be read"},
 			Read: func() float64 { return float64(s.quarantined.Load()) }},
 	}
 }

@@ -218,6 +218,7 @@ func TestEngineAndProgramAway(t *testing.T) {
 // Two projects and what stands beside them, in every state.
 func TestLook(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	n := d.Name("")
 	shop, mail := "shop"+n[len(n)-4:], "mail"+n[len(n)-4:]
@@ -251,6 +252,76 @@ func TestLook(t *testing.T) {
 		"refuse": func([]string) (string, error) {
 			proxy.Refuse()
 			return "", nil
+		},
+	})
+}
+
+// talk writes what a log can hold: levels, colours, JSON, a stack trace, a long
+// line, hostile text; then a line each time it is told, and one a second.
+func talk(hostile []string) []string {
+	var b strings.Builder
+	say := func(to, text string) {
+		fmt.Fprintf(&b, "printf '%%s\\n' '%s' >&%s\n", strings.ReplaceAll(text, "'", `'\''`), to)
+	}
+	say("1", "level=info msg=\"ready to serve\" port=8080")
+	say("2", "ERROR could not reach the database")
+	say("1", "WARN the queue is long")
+	say("1", "DEBUG cache hit")
+	say("1", "\x1b[32mgreen\x1b[0m and \x1b[1;31mred\x1b[0m words")
+	say("1", `{"level":"info","msg":"order placed","order":{"id":12345678901234567890,"items":["mug","tee"]},"note":"<b>not bold</b>"}`)
+	say("2", "ERROR java.lang.IllegalStateException: pool exhausted\n\tat shop.Pool.take(Pool.java:118)\n\tat shop.Api.checkout(Api.java:41)\nCaused by: java.net.SocketTimeoutException\n\t... 12 more")
+	say("1", "long "+strings.Repeat("abcdefghij", 700))
+	for _, text := range hostile {
+		say("1", "said "+text)
+	}
+	b.WriteString("n=0; while :; do n=$((n+1)); echo \"level=info tick=$n\"; while read -r t; do printf '%s\\n' \"$t\"; done < /tmp/say; sleep 1; done\n")
+	return []string{"sh", "-c", ": > /tmp/say; " + b.String()}
+}
+
+func TestLogs(t *testing.T) {
+	needBrowser(t)
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	project := d.Name("shop")
+	hostile := []string{script, image, link, unseen, `{{constructor.constructor("globalThis.__xss=1")()}}`, "<b>bold</b>\x1b]8;;https://example.net\x1b\\click\x1b]8;;\x1b\\"}
+	options := compose(project, "api")
+	argv := talk(hostile)
+	d.Start(options, argv...)
+	d.Start(compose(project, "many"), "sh", "-c", "n=0; while [ $n -lt 4000 ]; do n=$((n+1)); echo \"level=info row=$n\"; done; sleep 600")
+	d.Start(compose(project, "quiet"), "sleep", "600")
+	d.Start(compose(project, "deaf", "--log-driver", "none"), "sleep", "600")
+	// It fills its file faster than a stopped tallyman can follow.
+	d.Start(compose(project, "fast", "--log-opt", "max-size=20k", "--log-opt", "max-file=2"), "sh", "-c", "n=0; while :; do n=$((n+1)); echo \"level=info lap=$n\"; [ $((n%100)) = 0 ] && sleep 0.5; done")
+	data := testkit.DataDir(t)
+	p := testkit.StartProgram(t, data, "--interval", "1s")
+	for _, name := range []string{"api", "many", "quiet"} {
+		waitFor(t, p, project+"-"+name+"-1")
+	}
+	shown := []string{}
+	for _, text := range hostile {
+		shown = append(shown, strings.NewReplacer(
+			unseen, strings.NewReplacer(`\u001b[31m`, "", `\u001b[0m`, "").Replace(written),
+			"\x1b]8;;https://example.net\x1b\\", "", "\x1b]8;;\x1b\\", "").Replace(text))
+	}
+	walk(t, "logs.mjs", given(p, map[string]any{"project": project, "shown": shown}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+		// It writes the text once more each second until it is told something else.
+		"say": func(args []string) (string, error) {
+			return d.May("exec", project+"-api-1", "sh", "-c", `printf '%s\n' "$1" > /tmp/say; sleep 1.1; : > /tmp/say`, "-", args[0])
+		},
+		"stop": func([]string) (string, error) {
+			p.Stop()
+			return "", nil
+		},
+		"restart": func([]string) (string, error) {
+			testkit.StartProgram(t, data, "--interval", "1s", "--listen", strings.TrimPrefix(p.URL, "http://"))
+			return "", nil
+		},
+		"again": func([]string) (string, error) {
+			if out, err := d.May("rm", "-f", project+"-api-1"); err != nil {
+				return out, err
+			}
+			return d.Start(options, argv...), nil
 		},
 	})
 }

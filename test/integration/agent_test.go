@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -106,6 +107,14 @@ func TestAgentInAContainerEqualsTheHost(t *testing.T) {
 		t.Errorf("the documented line gives %+v", h)
 	}
 
+	// Its logs too, from the folder that the line mounts.
+	said := d.Start([]string{"--name", d.Name("said")}, "sh", "-c", "echo from the container; sleep 600")
+	testkit.Eventually(t, 15*time.Second, "the agent has the log of a container", func() error {
+		if got := agent.Lines(selector(said)); len(got) != 1 || got[0] != "from the container" {
+			return fmt.Errorf("%q, absent %+v", got, absencesOf(&agent.Client, said))
+		}
+		return nil
+	})
 	time.Sleep(5 * time.Second)
 	ours := func(series string) bool {
 		if strings.HasPrefix(series, "node_") || strings.HasPrefix(series, "machine_") || strings.Contains(series, "id=/,") || strings.Contains(series, "id=/}") {
@@ -167,20 +176,21 @@ func unsteady(series string) bool {
 // What each right is for: without it, what it is for is absent with its reason,
 // and the agent runs.
 func TestAgentWithFewerRights(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	d.BuildAgent("../../deploy/Dockerfile")
-	d.Start([]string{"--name", d.Name("web")}, "sleep", "600")
+	web := d.Start([]string{"--name", d.Name("web")}, "sleep", "600")
 	socket := []string{"-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "--cap-drop", "ALL", "--read-only"}
 	f := func(name string, options []string, collect string, states map[string]string) {
 		t.Run(name, func(t *testing.T) {
 			agent := d.StartAgent(slices.Concat(socket, options))
-			testkit.Eventually(t, 25*time.Second, "the container has its numbers", func() error {
+			testkit.Eventually(t, time.Minute, "the container has its numbers", func() error {
 				var v servers
 				agent.JSON("/api/tallyman/v1/servers", &v)
 				for _, c := range v.Hosts[0].Containers {
 					if c.Name == d.Name("web") {
 						if c.Collect != collect || c.Now == nil || c.Now.Memory == nil {
-							return fmt.Errorf("collected by %q (%s), %+v", c.Collect, c.CollectWhy, c.Now)
+							return fmt.Errorf("collected by %q (%s), %+v, absent %+v", c.Collect, c.CollectWhy, c.Now, absencesOf(&agent.Client, web))
 						}
 						t.Logf("collected by %s %s", c.Collect, c.CollectWhy)
 						return nil
@@ -210,14 +220,36 @@ func TestAgentWithFewerRights(t *testing.T) {
 			d.Cmd("rm", "-f", agent.ID)
 		})
 	}
-	blind := map[string]string{"container/cpu": "partly", "host/network": "off", "host/filesystems": "off", "host/cpu": "works"}
+	blind := map[string]string{"container/cpu": "partly", "host/network": "off", "host/filesystems": "off", "host/cpu": "works", "right/see": "off", "right/enter": "off"}
 	f("socket alone", nil, "api", blind)
-	f("socket and processes", []string{"--pid=host"}, "api", map[string]string{"container/cpu": "partly", "host/network": "works", "host/filesystems": "off"})
+	// File systems are seen all the same as soon as some process of the host has
+	// given up its own rights, as browsers do.
+	f("socket and processes", []string{"--pid=host"}, "api", map[string]string{"container/cpu": "partly", "host/network": "works"})
 	f("socket and cgroups", []string{"-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro"}, "api", blind)
-	f("all but capabilities", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro"}, "cgroup",
-		map[string]string{"container/cpu": "works", "container/network": "works", "container/tcp": "off", "container/shm": "partly" /* its own */, "host/network": "works", "host/filesystems": "off"})
-	f("one capability", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro", "--cap-add", "SYS_PTRACE"}, "cgroup",
-		map[string]string{"container/network": "works", "container/tcp": "off", "container/shm": "works"})
-	f("all capabilities", []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro", "--cap-add", "SYS_PTRACE", "--cap-add", "SYS_ADMIN"}, "cgroup",
-		map[string]string{"container/network": "works", "container/tcp": "works", "container/shm": "works"})
+
+	// Each capability, alone and taken away.
+	rows := func(network, tcp, shm, look, enter, read string) map[string]string {
+		return map[string]string{"container/cpu": "works", "container/network": network, "container/tcp": tcp, "container/shm": shm,
+			"right/see": "works", "right/look": look, "right/enter": enter, "right/read": read}
+	}
+	for _, one := range []struct {
+		caps []string
+		want map[string]string
+	}{
+		// Whatever it lacks, an agent may look into its own container.
+		{nil, rows("works", "off", "partly", "off", "off", "off")},
+		{[]string{"SYS_PTRACE"}, rows("works", "off", "works", "works", "off", "off")},
+		{[]string{"SYS_ADMIN"}, rows("works", "partly", "partly", "off", "off", "off")},
+		{[]string{"DAC_READ_SEARCH"}, rows("works", "off", "partly", "off", "off", "works")},
+		{[]string{"SYS_PTRACE", "DAC_READ_SEARCH"}, rows("works", "off", "works", "works", "off", "works")},
+		{[]string{"SYS_ADMIN", "DAC_READ_SEARCH"}, rows("works", "partly", "partly", "off", "off", "works")},
+		{[]string{"SYS_PTRACE", "SYS_ADMIN"}, rows("works", "works", "works", "works", "works", "off")},
+		{[]string{"SYS_PTRACE", "SYS_ADMIN", "DAC_READ_SEARCH"}, rows("works", "works", "works", "works", "works", "works")},
+	} {
+		options := []string{"--pid=host", "--cgroupns=host", "-v", "/sys/fs/cgroup:/host/sys/fs/cgroup:ro"}
+		for _, c := range one.caps {
+			options = append(options, "--cap-add", c)
+		}
+		f(cmp.Or(strings.Join(one.caps, " and "), "no capability"), options, "cgroup", one.want)
+	}
 }

@@ -83,7 +83,9 @@ func counted(t *testing.T, number string) bool {
 
 type absent struct{ What, Reason, Unlock string }
 
-func absences(p *testkit.Program, id string) map[string]absent {
+func absences(p *testkit.Program, id string) map[string]absent { return absencesOf(&p.Client, id) }
+
+func absencesOf(p *testkit.Client, id string) map[string]absent {
 	var c struct{ Absent []absent }
 	p.JSON("/api/tallyman/v1/containers/"+id, &c)
 	m := map[string]absent{}

@@ -356,6 +356,7 @@ func TestChurn(t *testing.T) {
 // remembers 256 events, so most come back as they were; the second half makes it
 // forget them.
 func TestWhileNotWatching(t *testing.T) {
+	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forgotten=%v", forget), func(t *testing.T) {
 			d := testkit.NewDocker(t)

@@ -128,10 +128,19 @@ func at(p []testkit.Point, t time.Time) (v float64, ok bool) {
 // The stats API gives the rows that it can, and they are those of the kernel's
 // files: one tallyman reads the files, another is told to ask the engine.
 func TestStatsAPIEqualsTheKernelsFiles(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	e := testkit.NewEngine(t)
 	id := e.Start([]string{"--name", d.Name("busy"), "-m", "64m", "--cpus", "0.4"}, "sh", "-c",
-		"dd if=/dev/zero of=/tmp/x bs=1M count=8 2>/dev/null; while :; do :; done")
+		"dd if=/dev/zero of=/tmp/x bs=1M count=8 2>/dev/null; echo written; while :; do :; done")
+	// What it uses while it writes is not what it keeps.
+	testkit.Eventually(t, 20*time.Second, "it has written", func() error {
+		out, err := e.May("logs", id)
+		if err != nil || out != "written" {
+			return fmt.Errorf("%q %v", out, err)
+		}
+		return nil
+	})
 	files := testkit.StartProgram(t, testkit.DataDir(t), "--config", configFile(t, twoEngines(e, "")), "--interval", "2s")
 	api := testkit.StartProgram(t, testkit.DataDir(t), "--config", configFile(t, twoEngines(e, ", collect: api")), "--interval", "2s")
 	time.Sleep(42 * time.Second)

@@ -31,7 +31,13 @@ type cgroupFiles struct {
 
 func filesOf(t *testing.T, d *testkit.Docker, id string) cgroupFiles {
 	t.Helper()
-	f := cgroupFiles{t: t, pid: d.Cmd("inspect", "-f", "{{.State.Pid}}", id), v1: map[string]string{}}
+	return cgroupFilesOf(t, d.Cmd("inspect", "-f", "{{.State.Pid}}", id))
+}
+
+// cgroupFilesOf are those of a process.
+func cgroupFilesOf(t *testing.T, pid string) cgroupFiles {
+	t.Helper()
+	f := cgroupFiles{t: t, pid: pid, v1: map[string]string{}}
 	for line := range strings.Lines(testkit.ReadText(t, "/proc/"+f.pid+"/cgroup")) {
 		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if part[0] == "0" {

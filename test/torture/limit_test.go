@@ -209,8 +209,17 @@ func TestTooFewDescriptors(t *testing.T) {
 			t.Fatalf("prlimit: %s", out)
 		}
 	}
-	// Room for a few containers more than there are.
-	limit(int(figure(t, &p.Client, "process_open_fds{}")) + 64 + 24 + 60)
+	// Room for a few containers more than there are, once their files are open.
+	open := 0
+	testkit.Eventually(t, 20*time.Second, "it opens no more files", func() error {
+		time.Sleep(1500 * time.Millisecond)
+		before := open
+		if open = int(figure(t, &p.Client, "process_open_fds{}")); open != before {
+			return fmt.Errorf("%d were open, now %d", before, open)
+		}
+		return nil
+	})
+	limit(open + 64 + 24 + 60)
 	var ids []string
 	for range 12 {
 		ids = append(ids, d.Start([]string{"--network", "none"}, "sleep", "600"))

@@ -315,6 +315,8 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		e.list(w)
 	case path == "/events":
 		e.events(w, r)
+	case strings.HasPrefix(path, "/images/sha256:"):
+		answer(w, 200, map[string]any{"Id": strings.TrimSuffix(strings.TrimPrefix(path, "/images/"), "/json"), "Config": map[string]any{"Env": []string{"A=b"}}})
 	case statsPath.MatchString(path):
 		answer(w, 200, map[string]any{"read": time.Now().Format(time.RFC3339Nano), "cpu_stats": map[string]any{"cpu_usage": map[string]any{"total_usage": 1}}})
 	case m != nil:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command report reads the stream of `go test -json` and prints what a person
-// wants to know: each package with its time, the output of what failed, every
-// skipped test with its reason, and one line of counts. It fails when a test
-// did.
+// wants to know: each package with its time, tests that take long, the output of
+// what failed, every skipped test with its reason, and one line of counts. It
+// fails when a test did.
 package main
 
 import (
@@ -25,6 +25,9 @@ type result struct {
 	output []string
 	state  string
 }
+
+// slow is how many seconds a test may take without being named.
+const slow = 20
 
 func main() {
 	failed, err := report(os.Stdin, os.Stdout)
@@ -75,6 +78,9 @@ func report(in io.Reader, out io.Writer) (failed bool, err error) {
 				continue
 			}
 			counts[e.Action]++
+			if e.Elapsed >= slow && !strings.Contains(e.Test, "/") {
+				fmt.Fprintf(out, "slow  %-45s %.1f s\n", e.Test, e.Elapsed)
+			}
 			switch e.Action {
 			case "fail":
 				failed = true

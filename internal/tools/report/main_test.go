@@ -23,6 +23,7 @@ func TestReport(t *testing.T) {
 	}
 	pass := `{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Elapsed":1}`
 	f(pass, false, "1 passed, 0 failed, 0 skipped")
+	f(`{"Action":"pass","Package":"p","Test":"A","Elapsed":30}`, false, "slow  A", "30.0 s")
 	f(`{"Action":"output","Package":"p","Test":"B","Output":"    x_test.go:1: no engine\n"}
 {"Action":"skip","Package":"p","Test":"B"}
 {"Action":"pass","Package":"p","Test":"A"}`, false, "skipped: p B: x_test.go:1: no engine", "1 passed, 0 failed, 1 skipped")

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -32,7 +33,7 @@ export async function check(what, run) {
     figures = await run();
   } catch (err) {
     console.log(`NOT ${what}`);
-    if (current) await current.screenshot({ path: `${given.shots}/failed.png` }).catch(() => undefined);
+    if (current) await current.screenshot({ path: `${given.shots}/failed-${basename(process.argv[1], ".mjs")}.png` }).catch(() => undefined);
     throw err;
   }
   console.log(`ok  ${what}${figures === undefined ? "" : `: ${figures}`} (${Date.now() - start} ms)`);
@@ -79,6 +80,9 @@ async function started() {
   });
   return browser;
 }
+
+/** A height at which a list draws all its rows, also on a machine with a hundred other containers: what is far from the screen is not drawn. */
+export const tall = 5000;
 
 /**
  * Opens a page as a reader of its own, logged in by the token unless told not
@@ -137,6 +141,15 @@ export const row = (page, name) => page.locator("tr.c").filter({ has: page.locat
 export async function container(page, host, workload, query = "") {
   await page.goto(`${given.url}/container?${new URLSearchParams({ host, workload })}${query}`);
   await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
+}
+
+/** Takes a picture of a page that has axe; no grave rule may be broken, what else is comes back. */
+export async function accessible(page, name) {
+  await page.screenshot({ path: `${given.shots}/${name}.png` });
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const grave = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+  assert.deepEqual(grave.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html} ${n.any[0]?.message ?? ""}`).join(" | ")}`), [], name);
+  return violations.map((v) => `${v.impact} ${v.id}`);
 }
 
 /** How far the page can be scrolled sideways, once it is drawn, and what sticks out of it. */

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
 
-const groups = ["Engines", "Containers", "Host", "Storage", "tallyman"];
+const groups = ["Engines", "Containers", "Host", "Rights", "Storage", "tallyman"];
 const words = { works: "works", partly: "works partly", off: "does not work", unknown: "not known" };
 
 const open = async (page) => {

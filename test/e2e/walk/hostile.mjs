@@ -5,37 +5,21 @@
 
 import assert from "node:assert/strict";
 import { ask, check, container, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+import { unharmed as harmless } from "./unharmed.mjs";
 
 const page = await reader();
 const { host, hostile, escaped } = given;
 const projects = Object.values(hostile).map((c) => c.project).filter(Boolean);
 
-const unharmed = async () => {
-  assert.equal(await page.evaluate(() => globalThis.__xss), undefined, "a script of a container ran");
-  const strange = await page.evaluate(() => {
-    const own = new Set(["/assets/index.js", "/assets/base.js", "/assets/container.js"]);
-    const found = [...document.querySelectorAll("script, img, iframe, object, embed, base, meta[http-equiv], form[action], [onerror], [onload], [onclick], [srcdoc]")];
-    return found.filter((e) => !(e.tagName === "SCRIPT" && own.has(new URL(e.src).pathname))).map((e) => e.outerHTML);
-  });
-  assert.deepEqual(strange, [], "elements came of text");
-  const links = await page.evaluate(() => [...document.querySelectorAll("a[href]")].map((a) => a.href).filter((h) => !h.startsWith(location.origin + "/")));
-  assert.deepEqual(links, [], "links lead elsewhere");
-  // Text and the attributes that are read out or shown on hover.
-  const unseen = await page.evaluate(() => {
-    const bad = /[\p{Cc}\p{Cf}]/u;
-    const out = [];
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (walk.nextNode()) if (bad.test(walk.currentNode.data.replaceAll("\n", ""))) out.push(JSON.stringify(walk.currentNode.data));
-    for (const e of document.querySelectorAll("[title], [aria-label]")) {
-      for (const name of ["title", "aria-label"]) if (bad.test((e.getAttribute(name) ?? "").replaceAll("\n", ""))) out.push(`${name}=${JSON.stringify(e.getAttribute(name))}`);
-    }
-    return [...new Set(out), ...(bad.test(document.title) ? [document.title] : [])];
-  });
-  assert.deepEqual(unseen, [], "characters that cannot be seen");
-};
+// Long tables draw the rows near the screen only: others than this test's are filtered away. All names end in its word.
+const word = Object.keys(hostile)[0].split("-").at(-1);
+const ours = `?q=${word}`;
 
+const unharmed = () => harmless(page);
 await check("Servers shows hostile projects and images as text", async () => {
   await servers(page);
+  await page.getByLabel(/^Filter containers/).fill(word);
+  await within(2000, () => new URL(page.url()).searchParams.get("q") === word);
   for (const name of Object.keys(hostile)) await page.locator(`a[data-row][title="${name}"]`).waitFor();
   await unharmed();
   const text = await page.locator("table").first().textContent();
@@ -58,8 +42,10 @@ await check("the filter takes hostile words", async () => {
   await unharmed();
 });
 await check("the palette lists them", async () => {
-  await servers(page);
+  await servers(page, ours);
   await page.keyboard.press("Control+k");
+  await page.locator("dialog input:focus").waitFor();
+  await page.keyboard.type(word);
   for (const project of projects) await page.locator("dialog li", { hasText: escaped[project] }).first().waitFor();
   await unharmed();
   await page.keyboard.press("Escape");
@@ -67,7 +53,7 @@ await check("the palette lists them", async () => {
 
 for (const [name, { workload }] of Object.entries(hostile)) {
   await check(`Container of ${JSON.stringify(workload)}`, async () => {
-    await servers(page);
+    await servers(page, ours);
     await page.locator(`a[data-row][title="${name}"]`).click();
     await page.locator(".chead h1").waitFor();
     await page.locator('.charts[aria-busy="false"]').waitFor();

@@ -3,11 +3,11 @@
 // Getting in by the printed link and by the token, and getting out.
 
 import assert from "node:assert/strict";
-import { check, finish, given, reader, row, within } from "./browser.mjs";
+import { check, finish, given, reader, row, tall, within } from "./browser.mjs";
 
 const refused = [/status of 401/];
 
-const first = await reader({ login: false, allow: refused });
+const first = await reader({ height: tall, login: false, allow: refused });
 await check("the printed link logs in", async () => {
   await first.goto(given.link);
   await row(first, given.name).waitFor();
@@ -18,7 +18,7 @@ await check("the session survives a reload", async () => {
   await row(first, given.name).waitFor();
 });
 
-const second = await reader({ login: false, allow: refused });
+const second = await reader({ height: tall, login: false, allow: refused });
 await check("the code is used up, and the page says so", async () => {
   await second.goto(given.link);
   const say = second.locator("#say");

@@ -43,9 +43,9 @@ const pages = {
   const page = await reader({ width: 360, height: 780, touch: true });
   const small = () =>
     page.evaluate(() => {
-      const main = [...document.querySelectorAll("button, select, input, a.btn, a.nav, a.cc, .field, [role=tab]")];
-      // Marks of events stand as close as the events do; a tap between them takes the nearest.
-      const own = main.filter((e) => !e.matches(".mk, .fold, .field input, .skip") && e.checkVisibility() && !e.closest("[popover]:not(:popover-open)"));
+      const main = [...document.querySelectorAll("button, select, input, a.btn, a.nav, .cc, .cc .lg, .field, [role=tab]")];
+      // Marks of events stand as close as the events do; a tap between them takes the nearest. A line of a log opens by a tap anywhere on it.
+      const own = main.filter((e) => !e.matches(".mk, .lt, .fold, .field input, .skip") && e.checkVisibility() && !e.closest("[popover]:not(:popover-open)"));
       const out = own.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5);
       return [...out.map(([e, r]) => `${e.tagName}.${e.className} "${e.textContent.slice(0, 20)}" ${Math.round(r.width)}×${Math.round(r.height)}`)];
     });

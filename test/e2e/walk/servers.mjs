@@ -3,9 +3,9 @@
 // Servers: what is there, what changes, and how it is looked through.
 
 import assert from "node:assert/strict";
-import { ask, changes, check, finish, given, reader, row, servers, sideways, within } from "./browser.mjs";
+import { ask, changes, check, finish, given, reader, row, servers, sideways, tall, within } from "./browser.mjs";
 
-const page = await reader();
+const page = await reader({ height: tall });
 const { project, names } = given;
 const cpu = (name) => row(page, name).locator("td").nth(1).locator(".v b");
 const memory = (name) => row(page, name).locator("td").nth(2).locator(".v .nw");

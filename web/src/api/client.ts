@@ -56,7 +56,8 @@ export async function call(url: string, init?: RequestInit): Promise<Response> {
   throw new ApiError(answer.status, code, message, next);
 }
 
-async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
+/** What the API answers. */
+export async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
   try {
     const answer = await call(address(path, query), { signal });
     return (await answer.json()) as T;

@@ -155,7 +155,7 @@ export interface Instance {
   current?: boolean;
 }
 
-export type EventKind = "death" | "start" | "stop" | "pause" | "unpause" | "oom" | "health" | "exec" | "rename" | "create" | "destroy" | "kill" | "engine" | "gap" | "other";
+export type EventKind = "death" | "start" | "stop" | "pause" | "unpause" | "oom" | "health" | "exec" | "rename" | "create" | "destroy" | "kill" | "engine" | "gap" | "drift" | "other";
 
 export interface Event {
   id: string;

@@ -5,7 +5,7 @@ import type { Event, EventKind } from "../api/types";
 // The variation selector keeps a glyph from becoming a coloured picture.
 const glyphs: Record<EventKind, string> = {
   death: "✕", oom: "✕", kill: "✕", start: "▲", stop: "■", pause: "‖", unpause: "▷", health: "♥\ufe0e",
-  exec: "❯", rename: "◆", create: "◆", destroy: "◇", engine: "●", gap: "▨", other: "•",
+  exec: "❯", rename: "◆", create: "◆", destroy: "◇", engine: "●", gap: "▨", drift: "◆", other: "•",
 };
 
 export function glyph(e: Event): string {
@@ -17,7 +17,7 @@ export type Tone = "crit" | "conf" | "warn" | "";
 
 export function tone(e: Event): Tone {
   if (e.kind === "death" || e.kind === "oom") return e.severity === "critical" || e.kind === "oom" ? "crit" : "";
-  if (e.kind === "create" || e.kind === "rename") return "conf";
+  if (e.kind === "create" || e.kind === "rename" || e.kind === "drift") return "conf";
   if (e.severity === "critical") return "crit";
   return e.severity === "warning" ? "warn" : "";
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
+import type { ComponentChildren, ComponentProps, ComponentType, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Detail, Event, Now } from "../api/types";
 import { Stack } from "../chart/stack";
@@ -16,17 +16,18 @@ import { Frame } from "../part/frame";
 import { Icon } from "../part/icon";
 import { useKeys } from "../part/keys";
 import { copy } from "../part/notice";
-import { containerHref, lastRange, linkTo, param, range, setParams, setRange } from "../part/place";
+import { configHref, containerHref, eventsHref, lastRange, linkTo, param, range, rangeParams, setParams, setRange } from "../part/place";
 import { RangeControl } from "../part/rangecontrol";
 import { Ago, NotKnown, reasonFor, StateMark } from "../part/value";
 import { ContainerData } from "./containerdata";
-import { EventList } from "./events";
+import { EventList } from "./eventlist";
 import { Facts } from "./facts";
 import { sections } from "./tracks";
 import "../style/container.css";
 
 const pinText = param("at");
 const tab = param("tab");
+const logs = param("logs");
 const stacked = matchMedia("(max-width: 1100px)");
 
 /** Why did it die? What is it doing? One container over its whole life and those before it. */
@@ -128,6 +129,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
               copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
             />
           </section>
+          <Dock data={data} host={host} workload={workload} pin={pin} gone={gone} zoom={actions.zoomTo} />
           <Side data={data} d={d} pin={pin} select={actions.select} filter={filter} />
         </>
       )}
@@ -219,12 +221,44 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Detail | undefine
         )}
         {current && <a class="btn q" href={containerHref({ host: d!.host, workload: d!.workload, id: current.id })}>Open the one that runs</a>}
         <span class="grow" />
+        <a class="btn" href={eventsHref({ host: data.host, workload: data.workload }, rangeParams())}>Events</a>
+        <a class="btn" href={configHref({ host: data.host, workload: data.workload })}>Configuration</a>
         <button type="button" class="btn wide" title="Copy a link to this range" onClick={() => void copy(linkTo({ live: false, ...data.model.view.peek() }))}>
           <Icon name="link" />
           Share
         </button>
       </div>
       <dl class="kpis">{d ? isUp(d) ? <Living data={data} d={d} /> : <Ended d={d} /> : <Kpi name="State">–</Kpi>}</dl>
+    </section>
+  );
+}
+
+type DockPart = ComponentType<ComponentProps<(typeof import("./logdock"))["LogDock"]>>;
+
+/** The logs under the charts; their code comes when they are first shown. */
+function Dock({ data, host, workload, pin, gone, zoom }: { data: ContainerData; host: string; workload: string; pin: ReadonlySignal<number | undefined>; gone: boolean; zoom(from: number, to: number): void }) {
+  const part = useSignal<{ Part?: DockPart; missing?: boolean }>({});
+  const open = logs.value !== "off";
+  useEffect(() => {
+    if (!open || part.peek().Part) return;
+    import("./logdock").then(
+      (m) => {
+        part.value = { Part: m.LogDock };
+      },
+      () => {
+        part.value = { missing: true };
+      },
+    );
+  }, [open]);
+  const { Part, missing } = part.value;
+  return (
+    <section class={open ? "dock" : "dock shut"} aria-label="Logs">
+      <button type="button" class="btn q dfold" aria-expanded={open} aria-label={open ? "Fold the logs" : "Show the logs"} title={open ? "Fold the logs" : "Show the logs"} onClick={() => setParams({ logs: open ? "off" : undefined })}>
+        <Icon name={open ? "down" : "right"} small />
+        {!open && "Logs"}
+      </button>
+      {open && Part && <Part host={host} workload={workload} model={data.model} range={range} pin={pin} gone={gone} absent={reasonFor(data.detail.value?.absent, "log", "")} zoom={zoom} unpin={() => setParams({ at: undefined })} />}
+      {open && missing && <p class="none">The logs could not be loaded: tallyman does not answer.</p>}
     </section>
   );
 }

@@ -38,8 +38,8 @@ export class ContainerData {
   private timer = 0;
 
   constructor(
-    private readonly host: string,
-    private readonly workload: string,
+    readonly host: string,
+    readonly workload: string,
     private readonly id: string | undefined,
     pin: ReadonlySignal<number | undefined>,
   ) {

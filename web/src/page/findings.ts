@@ -17,7 +17,7 @@ export function stateOf(s: FeatureState): FeatureState {
   return Object.hasOwn(states, s) ? s : "unknown";
 }
 
-const groups = ["Engines", "Containers", "Host", "Storage", "tallyman"];
+const groups = ["Engines", "Containers", "Host", "Rights", "Storage", "tallyman"];
 const worst: FeatureState[] = ["off", "partly", "unknown", "works"];
 
 export interface FeatureGroup {

@@ -55,11 +55,17 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
 
 const ContainerPage = later("Container", () => import("./container").then((m) => m.ContainerPage));
 const DoctorPage = later("Doctor", () => import("./doctor").then((m) => m.DoctorPage));
+const LogsPage = later("Logs", () => import("./logs").then((m) => m.LogsPage));
+const EventsPage = later("Events", () => import("./events").then((m) => m.EventsPage));
+const ConfigurationPage = later("Configuration", () => import("./configuration").then((m) => m.ConfigurationPage));
 
 function App() {
   const { path, params } = place.value;
   if (path === "/") return <ServersPage />;
   if (path === "/doctor") return <DoctorPage />;
+  if (path === "/logs") return <LogsPage />;
+  if (path === "/events") return <EventsPage />;
+  if (path === "/configuration") return <ConfigurationPage />;
   const host = params.get("host");
   const workload = params.get("workload");
   if (path === "/container" && host && workload) {

@@ -9,7 +9,8 @@ import { assess, isUp } from "../format/state";
 import { localName, shortImage, show } from "../format/text";
 import { iso, stamp } from "../format/time";
 import { clock, roomy } from "../part/clock";
-import { containerHref, go } from "../part/place";
+import { Icon } from "../part/icon";
+import { containerHref, go, workloadLogsHref } from "../part/place";
 import { Spark } from "../part/spark";
 import { Ago, Bar, NotKnown, reasonFor, StateMark } from "../part/value";
 import type { Row } from "./inventory";
@@ -70,6 +71,9 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
             {show(localName(c.name, c.project))}
           </a>
           <span class="im ell" title={show(c.image)}>{show(shortImage(c.image))}</span>
+          <a class="lg" href={workloadLogsHref(c)} aria-label={`Logs of ${show(c.name)}`} title="Logs">
+            <Icon name="logs" />
+          </a>
         </div>
       </td>
       {up && !c.disabled && !loading ? (
@@ -185,12 +189,12 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
   const up = isUp(c) && !c.disabled && !loading;
   const has = new Set(row.has.value.split(" "));
   const why = c.state === "restarting" ? betweenStarts : notYet;
-  const ref = useSight(row) as RefObject<HTMLAnchorElement>;
+  const ref = useSight(row) as RefObject<HTMLDivElement>;
   return (
-    <a ref={ref} class={up ? "cc" : "cc off"} data-row href={containerHref(c)}>
+    <div ref={ref} class={up ? "cc" : "cc off"}>
       <span class="nm">
         <StateMark of={assess(c)} />
-        <span class="ell">{show(localName(c.name, c.project))}</span>
+        <a class="ell" data-row href={containerHref(c)}>{show(localName(c.name, c.project))}</a>
       </span>
       {up ? (
         <>
@@ -219,6 +223,9 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
         <span class="m both dim">{loading ? "" : c.disabled ? "not measured" : ended(c)}</span>
       )}
       <span class="ev2">{!loading && <LastEvent c={c} />}</span>
-    </a>
+      <a class="lg" href={workloadLogsHref(c)} aria-label={`Logs of ${show(c.name)}`}>
+        <Icon name="logs" />
+      </a>
+    </div>
   );
 }

@@ -47,13 +47,13 @@ export function go(href: string): void {
   write(url.pathname, url.searchParams, 0, "push");
 }
 
-/** Sets parameters of the present address; undefined and "" remove one. */
-export function setParams(changes: Record<string, string | undefined>, mode: Mode = "replace"): void {
+/** Sets parameters of the present address; undefined and "" remove one, a list is repeated. */
+export function setParams(changes: Record<string, string | readonly string[] | undefined>, mode: Mode = "replace"): void {
   const { path, params, ranges } = place.peek();
   const next = new URLSearchParams(params);
   for (const [key, value] of Object.entries(changes)) {
-    if (value) next.set(key, value);
-    else next.delete(key);
+    next.delete(key);
+    for (const one of typeof value === "string" ? [value] : (value ?? [])) if (one) next.append(key, one);
   }
   if (next.toString() !== params.toString()) write(path, next, ranges, mode);
 }
@@ -83,6 +83,40 @@ export function containerHref(c: { host: string; workload: string; id: string; s
   const params = new URLSearchParams({ host: c.host, workload: c.workload });
   if (c.state === "gone") params.set("id", c.id);
   return `/container?${params}`;
+}
+
+/** The address of the logs of a query; more are parameters of the range. */
+export function logsHref(q: string, more: Record<string, string | undefined> = {}): string {
+  return hrefOf("/logs", { q, ...more });
+}
+
+/** The address of a workload's logs with those of its files, in the form that the controls of the page write. */
+export function workloadLogsHref(c: { host: string; workload: string }): string {
+  return logsHref(`{source=~"container|file", host=${JSON.stringify(c.host)}, workload=${JSON.stringify(c.workload)}}`);
+}
+
+/** The range of the present address, as parameters for another page. */
+export function rangeParams(): Record<string, string> {
+  const params = new URLSearchParams();
+  writeRange(params, range.peek());
+  return Object.fromEntries(params);
+}
+
+function hrefOf(path: string, params: Record<string, string | undefined>): string {
+  const out = new URLSearchParams();
+  for (const [k, v] of Object.entries(params)) if (v) out.set(k, v);
+  const text = out.toString();
+  return path + (text && "?" + text);
+}
+
+/** The address of events; more are parameters of the range. */
+export function eventsHref(of: { host?: string; workload?: string }, more: Record<string, string | undefined> = {}): string {
+  return hrefOf("/events", { ...of, ...more });
+}
+
+/** The address of a workload's configurations; two of them, named by their hashes, are compared. */
+export function configHref(of: { host: string; workload: string }, pair: { a?: string; b?: string } = {}): string {
+  return hrefOf("/configuration", { ...of, ...pair });
 }
 
 /** Follows the browser's buttons and takes over links within the page. */

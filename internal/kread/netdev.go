@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package netns
+package kread
 
-import (
-	"bytes"
+import "bytes"
 
-	"tallyman/internal/kread"
-)
-
-// lineColumns is how many numbers a line of /proc/net/dev has: eight of the
+// InterfaceColumns is how many numbers a line of /proc/net/dev has: eight of the
 // receiving side, then eight of the sending side.
-const lineColumns = 16
+const InterfaceColumns = 16
 
-// nextLine parses the next interface of text in the format of /proc/net/dev,
+// NextInterface parses the next interface of text in the format of /proc/net/dev,
 //
 //	eth0:     736       8    0    0    0     0          0         0        0 …
 //
 // into row, and returns the interface's name and the rest of the text. The two
 // head lines hold no colon after the first word and are skipped; so is a line
 // that was cut off by the end of the buffer. ok is false at the end.
-func nextLine(text []byte, row *[lineColumns]uint64) (name, rest []byte, ok bool) {
+func NextInterface(text []byte, row *[InterfaceColumns]uint64) (name, rest []byte, ok bool) {
 	for {
 		end := bytes.IndexByte(text, '\n')
 		if end < 0 {
@@ -34,18 +30,18 @@ func nextLine(text []byte, row *[lineColumns]uint64) (name, rest []byte, ok bool
 		name = bytes.TrimLeft(line[:colon], " ")
 		line = line[colon+1:]
 		i := 0
-		for ; i < lineColumns; i++ {
+		for ; i < InterfaceColumns; i++ {
 			for len(line) > 0 && line[0] == ' ' {
 				line = line[1:]
 			}
-			v, d := kread.Uint(line)
+			v, d := Uint(line)
 			if d == 0 {
 				break
 			}
 			row[i] = v
 			line = line[d:]
 		}
-		if i == lineColumns {
+		if i == InterfaceColumns {
 			return name, text, true
 		}
 	}

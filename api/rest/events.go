@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rest
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/httpx"
+)
+
+// eventsAnswer is the answer of /events.
+type eventsAnswer struct {
+	Events []Event `json:"events"`
+	// More says that there may be older ones; Next is what before takes to go on.
+	More bool   `json:"more"`
+	Next string `json:"next,omitempty"`
+}
+
+// eventsSummary is the answer of /events/summary.
+type eventsSummary struct {
+	// Column i counts the events from Start + i*Step on, by severity.
+	Start  int64            `json:"start"`
+	Step   int64            `json:"step"`
+	Counts map[string][]int `json:"counts"`
+	Total  int              `json:"total"`
+	// What there is in the range, whatever the filters say.
+	Severities map[string]int  `json:"severities"`
+	Types      map[string]int  `json:"types"`
+	Actions    map[string]int  `json:"actions"`
+	Hosts      map[string]int  `json:"hosts"`
+	Workloads  []workloadCount `json:"workloads"`
+	// Since is from when on events are counted, where there are too many to
+	// count all.
+	Since int64 `json:"since,omitempty"`
+}
+
+// workloadCount is how many events a workload has.
+type workloadCount struct {
+	Host     string `json:"host"`
+	Workload string `json:"workload"`
+	Name     string `json:"name"` // of the newest container
+	Count    int    `json:"count"`
+}
+
+const (
+	// maxWalked is how many stored events one question looks at.
+	maxWalked = 50_000
+	// walkPage is how many are asked of the store at once.
+	walkPage = 2000
+	// maxCounted is how many workloads are named with their numbers.
+	maxCounted = 500
+	// maxColumns bounds the columns of a summary.
+	maxColumns = 1000
+)
+
+// eventFilter is what of the events is wanted. The store answers q; what it
+// cannot, or not in the page's words, is looked at here.
+type eventFilter struct {
+	q                                     tallyman.EventQuery
+	hosts, workloads, severities, without []string
+	text                                  string // in lower case
+}
+
+// severities are the names of severities in a question.
+var severities = []string{"critical", "warning", "info", "good", plainSeverity}
+
+// plainSeverity names the events without a severity.
+const plainSeverity = "plain"
+
+func readEventFilter(r *http.Request) (f eventFilter, err error) {
+	_ = r.ParseForm() // a form that cannot be read has no values
+	values := func(name string) []string {
+		return slices.DeleteFunc(slices.Clone(r.Form[name]), func(v string) bool { return v == "" })
+	}
+	f.q = tallyman.EventQuery{
+		Container: r.FormValue("container"), Image: r.FormValue("image"), Before: r.FormValue("before"),
+		Types: values("type"), Actions: values("action"),
+	}
+	f.hosts, f.workloads, f.severities, f.without, f.text = values("host"), values("workload"), values("severity"), values("without"), strings.ToLower(r.FormValue("q"))
+	for _, v := range f.severities {
+		if !slices.Contains(severities, v) {
+			return f, httpx.Bad("severity", "there is no severity "+strconv.Quote(v), "give critical, warning, info, good or plain")
+		}
+	}
+	if len(f.hosts) == 1 {
+		f.q.Host, f.hosts = f.hosts[0], nil
+	}
+	if len(f.workloads) == 1 {
+		f.q.Workload, f.workloads = f.workloads[0], nil
+	}
+	if f.q.Start, err = httpx.Millis(r, "start"); err != nil {
+		return f, err
+	}
+	f.q.End, err = httpx.Millis(r, "end")
+	return f, err
+}
+
+// rest reports whether the store does not answer all of the filter.
+func (f *eventFilter) rest() bool {
+	return len(f.hosts)+len(f.workloads)+len(f.severities)+len(f.without)+len(f.text) > 0
+}
+
+// any reports whether the filter narrows at all, but in time.
+func (f *eventFilter) any() bool {
+	q := &f.q
+	return f.rest() || q.Host != "" || q.Workload != "" || q.Container != "" || q.Image != "" || len(q.Types)+len(q.Actions) > 0
+}
+
+// fits is the part of the filter that the store does not answer.
+func (f *eventFilter) fits(e *tallyman.Event, words said) bool {
+	of := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+	return of(f.hosts, e.Host) && of(f.workloads, e.Workload) && of(f.severities, severityOf(words)) &&
+		!slices.Contains(f.without, e.Action) && f.holds(e, words)
+}
+
+// holds reports whether the text stands in what people see of an event.
+func (f *eventFilter) holds(e *tallyman.Event, words said) bool {
+	has := func(s string) bool { return strings.Contains(strings.ToLower(s), f.text) }
+	if f.text == "" || has(words.text) || has(e.Name) || has(e.Image) || has(e.Type) || has(e.Action) || has(e.Workload) {
+		return true
+	}
+	for k, v := range e.Attributes {
+		if has(k) || has(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func severityOf(words said) string { return cmp.Or(words.severity, plainSeverity) }
+
+// walkEvents goes over the events of q, the newest first, until yield has enough
+// or too many were looked at. The last one tells where to go on; it is empty at
+// the end.
+func (s *Service) walkEvents(ctx context.Context, q tallyman.EventQuery, yield func(*tallyman.Event) bool) (last string, err error) {
+	for walked := 0; walked < maxWalked; {
+		events, more, err := s.o.Events.Events(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		for i := range events {
+			last = events[i].ID
+			if !yield(&events[i]) {
+				if i == len(events)-1 && !more {
+					return "", nil
+				}
+				return last, nil
+			}
+		}
+		if !more || len(events) == 0 {
+			return "", nil
+		}
+		walked += len(events)
+		q.Before = last
+	}
+	return last, nil
+}
+
+func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
+	f, err := readEventFilter(r)
+	if err != nil {
+		return err
+	}
+	limit, err := httpx.Int(r, "limit", 200, 1, 5000)
+	if err != nil {
+		return err
+	}
+	f.q.Limit = limit
+	if f.rest() {
+		f.q.Limit = walkPage
+	}
+	out := eventsAnswer{Events: []Event{}}
+	out.Next, err = s.walkEvents(r.Context(), f.q, func(e *tallyman.Event) bool {
+		if f.fits(e, describe(e)) {
+			out.Events = append(out.Events, ViewEvent(e))
+		}
+		return len(out.Events) < limit
+	})
+	if err != nil {
+		return err
+	}
+	out.More = out.Next != ""
+	httpx.WriteJSON(w, out)
+	return nil
+}
+
+// columnSteps are the widths that columns may have.
+var columnSteps = []time.Duration{
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
+}
+
+// columnStep is the width of columns for a stretch of time, so many at most.
+func columnStep(length time.Duration, most int) time.Duration {
+	for _, step := range columnSteps {
+		if length <= step*time.Duration(most) {
+			return step
+		}
+	}
+	const day = 24 * time.Hour
+	return (length/time.Duration(most)/day + 1) * day
+}
+
+func (s *Service) eventsSummary(w http.ResponseWriter, r *http.Request) error {
+	f, err := readEventFilter(r)
+	if err != nil {
+		return err
+	}
+	points, err := httpx.Int(r, "points", 120, 1, maxColumns)
+	if err != nil {
+		return err
+	}
+	start, end := f.q.Start, f.q.End
+	if end.IsZero() {
+		end = time.Now()
+	}
+	if !start.IsZero() && !end.After(start) {
+		return httpx.Bad("end", "end is not after start", "give a later end")
+	}
+	out := eventsSummary{Counts: map[string][]int{}, Severities: map[string]int{}, Types: map[string]int{}, Actions: map[string]int{}, Hosts: map[string]int{}, Workloads: []workloadCount{}}
+	type hit struct {
+		at       int64
+		severity string
+	}
+	var hits []hit
+	var oldest time.Time
+	count := func(e *tallyman.Event) bool {
+		oldest = e.Time
+		if words := describe(e); f.fits(e, words) {
+			hits = append(hits, hit{e.Time.UnixMilli(), severityOf(words)})
+		}
+		return true
+	}
+	workloads := map[[2]string]*workloadCount{}
+	list := func(e *tallyman.Event) bool {
+		out.Severities[severityOf(describe(e))]++
+		out.Types[e.Type]++
+		out.Actions[e.Action]++
+		out.Hosts[e.Host]++
+		if key := [2]string{e.Host, e.Workload}; e.Workload != "" {
+			if workloads[key] == nil {
+				workloads[key] = &workloadCount{Host: e.Host, Workload: e.Workload, Name: e.Name}
+			}
+			workloads[key].Count++
+		}
+		return true
+	}
+	everything := tallyman.EventQuery{Start: start, End: end, Limit: walkPage}
+	var last string
+	if f.any() {
+		f.q.Limit, f.q.End, f.q.Before = walkPage, end, ""
+		if last, err = s.walkEvents(r.Context(), f.q, count); err == nil {
+			_, err = s.walkEvents(r.Context(), everything, list)
+		}
+	} else {
+		last, err = s.walkEvents(r.Context(), everything, func(e *tallyman.Event) bool { return count(e) && list(e) })
+	}
+	if err != nil {
+		return err
+	}
+	if last != "" {
+		out.Since = oldest.UnixMilli()
+	}
+	for _, c := range workloads {
+		out.Workloads = append(out.Workloads, *c)
+	}
+	slices.SortFunc(out.Workloads, func(a, b workloadCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Workload, b.Workload))
+	})
+	out.Workloads = out.Workloads[:min(len(out.Workloads), maxCounted)]
+
+	if start.IsZero() {
+		start = oldest
+		if len(hits) == 0 {
+			start = end.Add(-time.Hour)
+		}
+	}
+	step := columnStep(end.Sub(start), points).Milliseconds()
+	out.Step = step
+	out.Start = start.UnixMilli() / step * step
+	n := int((end.UnixMilli()-out.Start)/step) + 1
+	for _, name := range severities {
+		out.Counts[name] = make([]int, n)
+	}
+	for _, h := range hits {
+		if i := int((h.at - out.Start) / step); i >= 0 && i < n {
+			out.Counts[h.severity][i]++
+			out.Total++
+		}
+	}
+	httpx.WriteJSON(w, out)
+	return nil
+}

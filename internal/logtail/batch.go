@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package logtail
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"tallyman"
+)
+
+// CommitAt is how many bytes of lines are stored together at most.
+const CommitAt = 1 << 20
+
+// retryEvery is how long a store that takes nothing is left alone.
+const retryEvery = time.Second
+
+// Reader is something whose position commits with the lines that were read up
+// to there.
+type Reader interface {
+	// Position is how far it will be stored with the present batch; an empty
+	// key says that it has none yet.
+	Position() tallyman.Position
+}
+
+// Batch collects lines of many readers until they are stored. Its memory is
+// used again.
+type Batch struct {
+	// Bytes are those of the lines that wait.
+	Bytes int
+	// Lines are how many of them were read, not made by tallyman.
+	Lines int
+	// Stored and Refused count lines since the start.
+	Stored, Refused atomic.Uint64
+
+	store   tallyman.RecordStore
+	log     *slog.Logger
+	records tallyman.RecordBatch
+	index   map[*tallyman.Stream]int
+	block   []byte
+	touched map[Reader]bool // whose position goes with it
+}
+
+const blockSize = 256 << 10
+
+// NewBatch makes an empty one.
+func NewBatch(store tallyman.RecordStore, log *slog.Logger) *Batch {
+	return &Batch{store: store, log: log, index: map[*tallyman.Stream]int{}, touched: map[Reader]bool{}}
+}
+
+// Copy gives text a place that stays until the batch is stored.
+func (b *Batch) Copy(text []byte) []byte {
+	if len(text) > cap(b.block)-len(b.block) {
+		b.block = make([]byte, 0, max(blockSize, len(text)))
+	}
+	at := len(b.block)
+	b.block = append(b.block, text...)
+	return b.block[at:len(b.block):len(b.block)]
+}
+
+// Add takes a line; text must stay until the batch is stored.
+func (b *Batch) Add(s *tallyman.Stream, time int64, text []byte, meta []tallyman.Label) {
+	i, ok := b.index[s]
+	if !ok {
+		i = len(b.records.Streams)
+		b.index[s] = i
+		if i < cap(b.records.Streams) { // with the memory that it had
+			b.records.Streams = b.records.Streams[:i+1]
+			b.records.Streams[i].Stream, b.records.Streams[i].Records = s, b.records.Streams[i].Records[:0]
+		} else {
+			b.records.Streams = append(b.records.Streams, tallyman.StreamRecords{Stream: s})
+		}
+	}
+	to := &b.records.Streams[i]
+	to.Records = append(to.Records, tallyman.Record{Time: time, Line: text, Meta: meta})
+	b.Bytes += len(text)
+}
+
+// Touch notes that a reader's position has moved.
+func (b *Batch) Touch(r Reader) { b.touched[r] = true }
+
+// Untouch forgets a reader, whose position then stays as it was.
+func (b *Batch) Untouch(r Reader) { delete(b.touched, r) }
+
+// Forget forgets the position of a key with the next commit.
+func (b *Batch) Forget(key string) {
+	b.records.Positions = append(b.records.Positions, tallyman.Position{Key: key})
+}
+
+// Commit stores the batch with the positions that belong to it. It goes on
+// trying while the store takes nothing, until ctx ends: then the batch is
+// dropped, and read again from the positions that were stored.
+func (b *Batch) Commit(ctx context.Context) {
+	if len(b.touched) == 0 && len(b.records.Positions) == 0 && len(b.records.Streams) == 0 {
+		return
+	}
+	defer b.reset()
+	for r := range b.touched {
+		if p := r.Position(); p.Key != "" {
+			b.records.Positions = append(b.records.Positions, p)
+		}
+	}
+	failing := false
+	for {
+		err := b.store.AppendRecords(&b.records)
+		if err == nil {
+			b.Stored.Add(uint64(b.Lines))
+			break
+		}
+		if errors.Is(err, tallyman.ErrLimit) {
+			// It will not be taken later either. The positions are kept all the
+			// same, or it would be read for ever.
+			b.Refused.Add(uint64(b.Lines))
+			b.log.Error("log lines were refused by the store", "lines", b.Lines, "err", err)
+			b.records.Streams, b.Lines = b.records.Streams[:0], 0
+			if err = b.store.AppendRecords(&b.records); err == nil {
+				break
+			}
+		}
+		if !failing {
+			failing = true
+			b.log.Error("the record store takes nothing; logs wait in their files", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryEvery):
+		}
+	}
+	if failing {
+		b.log.Info("the record store takes logs again")
+	}
+}
+
+func (b *Batch) reset() {
+	if len(b.records.Streams) > 1024 { // a rare crowd is not kept for ever
+		b.records.Streams = nil
+	}
+	b.records.Streams, b.records.Positions = b.records.Streams[:0], b.records.Positions[:0]
+	clear(b.index)
+	clear(b.touched)
+	b.block = b.block[:0]
+	b.Bytes, b.Lines = 0, 0
+}

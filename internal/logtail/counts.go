@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package logtail
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"tallyman"
+)
+
+// Counts are the numbers that every reader of logs has. All only grow.
+type Counts struct {
+	Lines, Bytes, Cut, Errors, Gaps, GapBytes atomic.Uint64
+}
+
+// Line counts a line that was read; lost is by how many bytes it was too long.
+func (n *Counts) Line(size, lost int) {
+	n.Lines.Add(1)
+	n.Bytes.Add(uint64(size))
+	if lost > 0 {
+		n.Cut.Add(1)
+	}
+}
+
+// Own are the numbers as metrics named prefix_…; logs says of what they are
+// ("the logs of containers"), and b is where the lines are stored.
+func (n *Counts) Own(prefix, logs string, b *Batch) []tallyman.OwnMetric {
+	limit := []tallyman.Label{{Name: "reason", Value: "limit"}}
+	return []tallyman.OwnMetric{
+		Own(prefix+"_lines_read_total", "", "Lines read from "+logs, &n.Lines),
+		Own(prefix+"_bytes_read_total", "bytes", "Text of the lines read from "+logs, &n.Bytes),
+		Own(prefix+"_lines_stored_total", "", "Lines of "+logs+" that the record store took", &b.Stored),
+		Own(prefix+"_lines_dropped_total", "", "Lines that were read from "+logs+" and not stored, by reason", &b.Refused, limit...),
+		Own(prefix+"_cut_lines_total", "", "Lines of "+logs+" longer than 256 KiB, of which the rest was left out", &n.Cut),
+		Own(prefix+"_read_errors_total", "", "Failed attempts to read "+logs, &n.Errors),
+		Own(prefix+"_gaps_total", "", "Places in "+logs+" where lines are missing", &n.Gaps),
+		Own(prefix+"_gap_bytes_total", "bytes", "About how much is missing there, where it can be told", &n.GapBytes),
+	}
+}
+
+// Own is a counter as a metric.
+func Own(name, unit, help string, v *atomic.Uint64, labels ...tallyman.Label) tallyman.OwnMetric {
+	return tallyman.OwnMetric{Desc: &tallyman.Desc{Name: name, Type: tallyman.Counter, Unit: unit, Help: help}, Labels: labels,
+		Read: func() float64 { return float64(v.Load()) }}
+}
+
+// Gap is told in the log itself, where lines are missing.
+type Gap struct {
+	Text  string
+	Bytes int64 // about how many, 0 is not known
+}
+
+// Gap counts a place where lines are missing.
+func (n *Counts) Gap(g Gap) {
+	n.Gaps.Add(1)
+	n.GapBytes.Add(uint64(max(g.Bytes, 0)))
+}
+
+// Line is what stands at that place.
+func (g Gap) Line() []byte {
+	if g.Bytes > 0 {
+		return fmt.Appendf(nil, "tallyman: %s (about %d bytes)", g.Text, g.Bytes)
+	}
+	return []byte("tallyman: " + g.Text)
+}

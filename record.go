@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tallyman
+
+import (
+	"context"
+	"regexp"
+)
+
+// Record is one line at a time, with what is known beside it.
+type Record struct {
+	// Time is in nanoseconds since the epoch.
+	Time int64
+	// Line is the text as it was written, without its line feed; it may be
+	// anything, binary too.
+	Line []byte
+	// Meta is structured metadata, sorted by name: what belongs to the line
+	// and would make too many streams as a label (a container's id, an event's
+	// actor …).
+	Meta []Label
+}
+
+// Stream is a set of labels whose records are kept together, interned by
+// whoever writes it: the same stream should come with the same pointer.
+// Streams are few and bounded (design: host, source, name, workload, image,
+// stream, level); everything else is metadata of a record.
+type Stream struct {
+	// Labels are sorted by name, unique, and never empty.
+	Labels []Label
+}
+
+// Label returns the value of a label, empty without one.
+func (s *Stream) Label(name string) string {
+	for _, l := range s.Labels {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
+
+// Position is how far a source has read something. It commits in the same
+// write as the records that were read up to there, so that the two always
+// agree: after a crash nothing is missing and nothing is there twice.
+type Position struct {
+	// Key names what is read ("containerlog/<id>"), Value is the source's own.
+	// An empty Value forgets the position.
+	Key, Value string
+}
+
+// StreamRecords are records of one stream, in the order in which they are to be kept.
+type StreamRecords struct {
+	Stream  *Stream
+	Records []Record
+}
+
+// RecordBatch is what commits together. It belongs to the caller again when
+// AppendRecords returns: a store copies what it keeps.
+type RecordBatch struct {
+	Streams   []StreamRecords
+	Positions []Position
+}
+
+// MatchType is how a Matcher compares.
+type MatchType uint8
+
+// The ways to compare, with LogQL's and PromQL's operators.
+const (
+	MatchEqual     MatchType = iota // =
+	MatchNotEqual                   // !=
+	MatchRegexp                     // =~, anchored at both ends
+	MatchNotRegexp                  // !~
+)
+
+// Matcher selects streams by one label. A label that a stream lacks has the
+// empty value.
+type Matcher struct {
+	Name  string
+	Type  MatchType
+	Value string
+	// Regexp is compiled from ^(?s:Value)$ for the two regexp types.
+	Regexp *regexp.Regexp
+}
+
+// NewMatcher makes a matcher and compiles its expression.
+func NewMatcher(t MatchType, name, value string) (Matcher, error) {
+	m := Matcher{Name: name, Type: t, Value: value}
+	if t == MatchRegexp || t == MatchNotRegexp {
+		re, err := regexp.Compile("^(?s:" + value + ")$")
+		if err != nil {
+			return m, err
+		}
+		m.Regexp = re
+	}
+	return m, nil
+}
+
+// Matches reports whether a label's value is selected.
+func (m *Matcher) Matches(value string) bool {
+	switch m.Type {
+	case MatchEqual:
+		return value == m.Value
+	case MatchNotEqual:
+		return value != m.Value
+	case MatchRegexp:
+		return m.Regexp.MatchString(value)
+	default:
+		return !m.Regexp.MatchString(value)
+	}
+}
+
+// Matches reports whether all matchers select the stream.
+func (s *Stream) Matches(matchers []Matcher) bool {
+	for i := range matchers {
+		if !matchers[i].Matches(s.Label(matchers[i].Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// RecordQuery selects records.
+type RecordQuery struct {
+	Matchers   []Matcher
+	Start, End int64 // nanoseconds; Start inclusive, End exclusive
+	// Backward asks for the newest first.
+	Backward bool
+	// Contains are texts that every wanted line holds, byte for byte. The store
+	// uses them to leave out blocks that cannot hold such a line; it may still
+	// give lines without them.
+	Contains []string
+	// NoLines asks for times and lengths only: Record.Line is then a slice of
+	// the right length whose bytes mean nothing. NoMeta leaves metadata out.
+	NoLines, NoMeta bool
+}
+
+// RecordCursor gives the records of one stream, in the order of the query; of
+// those with one time in the order in which they were appended (Backward: the
+// reverse of that). It is used by one goroutine.
+type RecordCursor interface {
+	Stream() *Stream
+	// Bound is a time that no record still to come lies before (Backward: that
+	// none lies behind), told without reading any; ok is false at the end.
+	Bound() (t int64, ok bool)
+	// Next reads the next records, at least one; io.EOF says that there are no
+	// more. They are valid until the following call. A block that is damaged
+	// is left out and counted in the store's own metrics.
+	Next() ([]Record, error)
+	// Read is how many bytes of text were unpacked so far.
+	Read() int64
+	Close()
+}
+
+// RecordStore keeps records and finds them again. Calls may run concurrently.
+type RecordStore interface {
+	// AppendRecords stores the whole batch, its positions with it, or nothing
+	// and an error. When it returns it survives a kill of the process, and a
+	// second later a power cut. Records of one stream need not be in order of
+	// time.
+	AppendRecords(b *RecordBatch) error
+	// Position is the value that was last committed under key; ok is false
+	// when there is none. Positions are all whose key starts with prefix.
+	Position(key string) (value string, ok bool)
+	Positions(prefix string) []Position
+	// SelectRecords opens a cursor for every stream that may hold records of
+	// q; each is to be closed. What was appended before the call is seen.
+	SelectRecords(ctx context.Context, q RecordQuery) ([]RecordCursor, error)
+	// Streams are the streams that all matchers select and that may hold
+	// records in [start, end), in no particular order.
+	Streams(ctx context.Context, matchers []Matcher, start, end int64) ([]*Stream, error)
+	// Volume is how much the streams hold in [start, end): exact where blocks
+	// lie inside, estimated at the two ends. The order is that of Streams.
+	Volume(ctx context.Context, matchers []Matcher, start, end int64) ([]StreamVolume, error)
+	Close() error
+}
+
+// StreamVolume is how much one stream holds.
+type StreamVolume struct {
+	Stream         *Stream
+	Bytes, Records int64 // of text
+	Blocks         int64
+}
+
+// RecordTail is records as they come in.
+type RecordTail interface {
+	// Next waits for records until ctx ends. dropped is how many were lost
+	// since the last call since the reader is too slow.
+	Next(ctx context.Context) (records []StreamRecords, dropped int, err error)
+	Close()
+}
+
+// RecordTailer lets a reader follow what is appended.
+type RecordTailer interface {
+	// TailRecords gives every record of the selected streams that is appended
+	// after the call.
+	TailRecords(matchers []Matcher) RecordTail
+}

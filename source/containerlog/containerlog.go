@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package containerlog reads the logs of containers from the files that the
+// engine writes, without asking it: the formats of the drivers json-file and
+// local, and the copy in that format that an engine from 20.10 on keeps beside
+// other drivers. A log that has no file, or whose files cannot be reached, is
+// absent with its reason.
+//
+// # What is promised
+//
+// Every line that is in a file while tallyman runs, or that still is when it
+// comes back, is stored once and in order: the position in the file commits in
+// the same write as the lines. Files are held open, so that what was rotated
+// away or removed is read to its end; those that were rotated while nobody
+// looked are found again by the checksum of their first entry, compressed or
+// not. While the reader waits for a slow disk, new files are opened as they come
+// (up to 16, and 256 MiB, of one log) and counted. Where rotation was faster all
+// the same, or went on without it, a line says so at that place.
+//
+//	read = stored + dropped{reason} + in flight
+//
+// A line is what ends with a line feed. dockerd cuts longer ones into pieces of
+// 16 KiB, which are put together again, up to 256 KiB; what is beyond is left
+// out and counted in the line's metadata. Everything else stays as dockerd has
+// written it: colours, binary, carriage returns.
+//
+// # Records
+//
+// Stream labels: host, source="container", name, workload, image, stream
+// (stdout, stderr), level (found in the text, see internal/loglevel). Metadata:
+// container_id, and for lines of tallyman's own tallyman_gap.
+//
+// # When it reads
+//
+// One goroutine does all of it but one thing: the one that inotify wakes opens a
+// new file at once, so that a rotation while the disk is slow takes nothing away.
+// The reader is woken by inotify when a log that was quiet
+// is written to, waits a moment so that many lines make one read, and reads on
+// in a rhythm that follows the flow; a quiet log costs nothing. Each container
+// gets one buffer a turn, so that one that floods delays others by little. When
+// the store takes nothing, reading stops: the files are the buffer.
+package containerlog
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/logrule"
+	"tallyman/internal/logstream"
+	"tallyman/internal/logtail"
+)
+
+// Options of a tailer. All fields but Backlog and Rules are needed.
+type Options struct {
+	Store tallyman.RecordStore
+	// Path is where a path of the host is found from here; empty when it is not.
+	Path func(path string) string
+	// Backlog is how many bytes of the log of a container are read that was
+	// there before tallyman, 0 for 64 MiB.
+	Backlog int64
+	// Rules say what is asked for the lines of a container, nil for nothing. An
+	// error is said; with logrule.ErrRedact nothing of the log is read.
+	Rules func(c *tallyman.Container) (*logrule.Rule, error)
+	Log   *slog.Logger
+}
+
+const (
+	// maxLine is the longest line in bytes.
+	maxLine = 256 << 10
+	// bufferSize is what a container may take in one turn; it is larger than
+	// the largest entry.
+	bufferSize = 512 << 10
+	// unknownFor is how long a log is held open until discovery tells whose it is.
+	unknownFor = 30 * time.Second
+)
+
+// Tailer follows the logs of all containers of the engines on this machine. It
+// implements tallyman.Observer.
+type Tailer struct {
+	o       Options
+	buf     []byte
+	scratch scratch
+	now     time.Time // of the round
+	batch   *logtail.Batch
+	counts  counts
+	watch   *logtail.Watch
+	catcher catcher
+
+	followers map[string]*follower
+	watched   map[int32]*follower // by the watch of its folder or its file
+	roots     map[string]root     // by engine
+
+	mu      sync.Mutex
+	pending map[string]*tallyman.Container
+	engines []tallyman.EngineStatus
+	absent  map[string]tallyman.Absence
+	faults  map[string]tallyman.Absence // in what is asked for a log
+	placed  map[string]bool             // whether a log has a file, by container
+	wake    chan struct{}
+}
+
+var _ tallyman.Observer = (*Tailer)(nil)
+
+// root is the folder of an engine's containers.
+type root struct {
+	dir   string
+	watch int32
+}
+
+// New makes a tailer; Run reads.
+func New(o Options) *Tailer {
+	if o.Backlog <= 0 {
+		o.Backlog = 64 << 20
+	}
+	return &Tailer{o: o, buf: make([]byte, bufferSize), batch: logtail.NewBatch(o.Store, o.Log), followers: map[string]*follower{}, watched: map[int32]*follower{}, catcher: catcher{logs: map[int32]*catch{}}, roots: map[string]root{},
+		pending: map[string]*tallyman.Container{}, absent: map[string]tallyman.Absence{}, faults: map[string]tallyman.Absence{}, placed: map[string]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// ObserveContainer notes a container.
+func (t *Tailer) ObserveContainer(c *tallyman.Container) {
+	t.mu.Lock()
+	t.pending[c.ID] = c
+	t.mu.Unlock()
+	t.poke()
+}
+
+// ObserveEngine notes where an engine keeps its containers.
+func (t *Tailer) ObserveEngine(e tallyman.EngineStatus) {
+	t.mu.Lock()
+	t.engines = append(t.engines, e)
+	t.mu.Unlock()
+	t.poke()
+}
+
+// ObserveEvent does nothing.
+func (t *Tailer) ObserveEvent(tallyman.Event) {}
+
+func (t *Tailer) poke() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Absences say why the log of a container cannot be read.
+func (t *Tailer) Absences(id string) []tallyman.Absence {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []tallyman.Absence
+	for _, m := range []map[string]tallyman.Absence{t.absent, t.faults} {
+		if a, ok := m[id]; ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// Run follows the logs until ctx ends.
+func (t *Tailer) Run(ctx context.Context) error {
+	var err error
+	if t.watch, err = logtail.NewWatch(t.catcher.saw); err != nil {
+		t.o.Log.Warn("logs are looked at in turns, for want of inotify", "err", err)
+	}
+	defer t.watch.Close()
+	defer func() {
+		for _, c := range t.followers {
+			t.unwatchFolder(c)
+			c.close()
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-t.wake:
+		case <-t.watch.Wake():
+			t.woken(t.watch.Take())
+		}
+		t.learn()
+		next := t.round(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		timer.Reset(max(time.Until(next), 0))
+	}
+}
+
+var validID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// learn takes up what discovery has noted.
+func (t *Tailer) learn() {
+	t.mu.Lock()
+	pending, engines := t.pending, t.engines
+	if len(pending) > 0 {
+		t.pending = map[string]*tallyman.Container{}
+	}
+	t.engines = nil
+	t.mu.Unlock()
+	for _, e := range engines {
+		t.engine(e)
+	}
+	for id, k := range pending {
+		t.container(id, k)
+	}
+}
+
+// engine takes the folder of an engine's containers.
+func (t *Tailer) engine(e tallyman.EngineStatus) {
+	if e.Root == "" {
+		return
+	}
+	if _, known := t.roots[e.Name]; known {
+		return
+	}
+	dir := t.o.Path(filepath.Join(e.Root, "containers"))
+	if dir == "" {
+		return
+	}
+	t.roots[e.Name] = root{dir, t.watch.Add(dir, logtail.WatchNew)}
+	// Containers that came before their engine told where it keeps them.
+	for _, c := range t.followers {
+		if c.container != nil && c.container.Engine == e.Name && c.dir == "" {
+			t.place(c, c.container)
+			c.due = time.Time{}
+		}
+	}
+}
+
+// container takes what is known of a container.
+func (t *Tailer) container(id string, k *tallyman.Container) {
+	c := t.followers[id]
+	if k.Disabled {
+		if c != nil {
+			t.forget(c)
+		}
+		return
+	}
+	if c == nil {
+		if k.State == tallyman.Gone {
+			if _, ok := t.o.Store.Position(keyPrefix + id); ok {
+				t.batch.Forget(keyPrefix + id)
+			}
+			t.forgive(id)
+			return
+		}
+		c = t.follow(id)
+	}
+	if t.o.Rules != nil && k.State != tallyman.Gone && (c.container == nil || !logstream.Same(c.container, k) || !maps.Equal(c.container.Labels, k.Labels)) {
+		if t.heed(c, k) != nil {
+			t.forget(c) // nothing is read rather than what was to be taken out
+			t.mu.Lock()
+			t.placed[id] = true
+			t.mu.Unlock()
+			return
+		}
+	}
+	if c.container == nil || c.dir == "" {
+		t.place(c, k)
+	}
+	c.know(k)
+	c.due, c.idle = time.Time{}, 0
+}
+
+// follow makes the follower of a container.
+func (t *Tailer) follow(id string) *follower {
+	c := &follower{t: t, id: id, since: time.Now()}
+	t.followers[id] = c
+	return c
+}
+
+// heed finds out what is asked for the lines of a container. An error says that
+// they may not be read.
+func (t *Tailer) heed(c *follower, k *tallyman.Container) error {
+	r, err := t.o.Rules(k)
+	t.mu.Lock()
+	delete(t.faults, c.id)
+	if err != nil {
+		t.faults[c.id] = logrule.Fault(err)
+	}
+	t.mu.Unlock()
+	if errors.Is(err, logrule.ErrRedact) {
+		return err
+	}
+	c.endEntries(time.Time{})
+	if c.rule = nil; r.Lines() { // files inside of it are another's
+		c.rule = r
+	}
+	return nil
+}
+
+// place finds out where a container's log lies.
+func (t *Tailer) place(c *follower, k *tallyman.Container) {
+	absent := tallyman.Absence{What: "log"}
+	r, ok := t.roots[k.Engine]
+	if ok {
+		// The folder of that name may be another machine's.
+		_, err := os.Stat(filepath.Join(r.dir, c.id))
+		ok = err == nil
+	}
+	switch {
+	case !ok:
+		absent.Reason = "The folder in which the engine keeps its containers cannot be reached from here."
+		absent.Unlock = "-v /var/lib/docker/containers:/host/var/lib/docker/containers:ro"
+	default:
+		base, dir, form, has := formatOf(filepath.Join(r.dir, c.id), c.id, k.LogDriver)
+		if !has {
+			absent.Reason = "It has no log (driver none)."
+			break
+		}
+		if _, err := os.Stat(filepath.Join(dir, base)); err != nil && k.LogDriver == Journald {
+			absent.Reason = "Its lines are in the journal only (driver journald), which cannot be read here."
+			absent.Unlock = "run tallyman on the host, or in an image with journalctl"
+			break
+		}
+		if c.dirWatch == 0 || c.base != base || c.dir != dir {
+			t.unwatchFolder(c)
+			c.base, c.dir = base, dir
+			t.watchFolder(c)
+		}
+		c.form = form
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.absent, c.id)
+	if absent.Reason != "" {
+		t.absent[c.id] = absent
+	}
+	t.placed[c.id] = absent.Reason == ""
+}
+
+// Journald is the log driver whose lines may have no file.
+const Journald = "journald"
+
+// Reads reports whether the log of a container is read here; known is false as
+// long as it was not looked for.
+func (t *Tailer) Reads(id string) (reads, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	reads, known = t.placed[id]
+	return reads, known
+}
+
+// woken takes up what inotify has seen.
+func (t *Tailer) woken(events map[logtail.Seen]bool) {
+	for e := range events {
+		if c := t.watched[e.Watch]; c != nil {
+			if e.Watch == c.fileWatch {
+				t.unwatch(&c.fileWatch) // it was for once
+				c.due = time.Now().Add(c.gather())
+			} else {
+				c.due = time.Time{}
+			}
+			continue
+		}
+		for _, r := range t.roots {
+			// The folder of a new container: its log is opened before discovery
+			// knows it, in case it lives for milliseconds only.
+			if r.watch == e.Watch && validID.MatchString(e.Name) && t.followers[e.Name] == nil {
+				c := t.follow(e.Name)
+				c.base, c.dir, c.form = e.Name+"-json.log", filepath.Join(r.dir, e.Name), jsonFile
+				t.watchFolder(c)
+			}
+		}
+	}
+}
+
+// watchFor watches a path for a container, 0 when it cannot.
+func (t *Tailer) watchFor(c *follower, path string, mask uint32) int32 {
+	n := t.watch.Add(path, mask)
+	if n != 0 {
+		t.watched[n] = c
+	}
+	return n
+}
+
+// unwatch ends a watch.
+func (t *Tailer) unwatch(n *int32) {
+	t.watch.Remove(*n)
+	delete(t.watched, *n)
+	*n = 0
+}
+
+// gather is how long a log that begins to be written to is left alone, so that
+// many lines make one read: not long where a file may soon be rotated away.
+func (c *follower) gather() time.Duration {
+	if len(c.done) > 0 || len(c.files) > 1 || time.Since(c.since) < 5*time.Second {
+		return 10 * time.Millisecond
+	}
+	return 100 * time.Millisecond
+}
+
+// round gives every container that is due a turn and stores what they gave. It
+// returns when the next one is due.
+func (t *Tailer) round(ctx context.Context) (next time.Time) {
+	now := time.Now()
+	t.now = now
+	next = now.Add(time.Minute)
+	for _, c := range t.followers {
+		if c.due.After(now) {
+			next = logtail.Earlier(next, c.due)
+			continue
+		}
+		if t.serve(ctx, c, now) {
+			next = logtail.Earlier(next, c.due)
+		}
+		if t.batch.Bytes >= logtail.CommitAt {
+			t.batch.Commit(ctx)
+		}
+		if ctx.Err() != nil {
+			return next
+		}
+	}
+	t.batch.Commit(ctx)
+	return next
+}
+
+// serve gives one container a turn; false says that it is over.
+func (t *Tailer) serve(ctx context.Context, c *follower, now time.Time) bool {
+	if c.dir == "" {
+		c.due = now.Add(time.Hour)
+		if c.ended {
+			t.forget(c)
+			return false
+		}
+		return true
+	}
+	if c.container == nil {
+		// It is held open until discovery tells whose it is.
+		if c.rotated() {
+			_ = c.find()
+		}
+		c.due = now.Add(20 * time.Millisecond)
+		if now.Sub(c.since) > unknownFor {
+			t.forget(c)
+			return false
+		}
+		return true
+	}
+	took := c.turn()
+	c.tellGaps()
+	switch {
+	case took > 0:
+		c.idle = 0
+	case c.flush || c.ended:
+		c.flushParts()
+		c.flush = false
+		if c.ended {
+			if !c.opened {
+				t.counts.missed.Add(1)
+			}
+			t.batch.Commit(ctx) // its position goes only after its last lines
+			t.batch.Forget(keyPrefix + c.id)
+			t.forget(c)
+			t.forgive(c.id)
+			return false
+		}
+	default:
+		c.idle++
+	}
+	c.due = now.Add(t.pause(c, took))
+	if c.rule != nil && (c.entries[0].Open || c.entries[1].Open) {
+		c.endEntries(now)
+		c.due = logtail.Earlier(c.due, now.Add(logrule.Wait))
+	}
+	return true
+}
+
+// pause is how long a container may wait for its next turn.
+func (t *Tailer) pause(c *follower, took int) time.Duration {
+	switch {
+	case took >= 128<<10:
+		return 0
+	case took >= 8<<10:
+		return 5 * time.Millisecond
+	case took > 0:
+		return 100 * time.Millisecond
+	case !c.opened:
+		if time.Since(c.since) < 2*time.Second {
+			return 20 * time.Millisecond
+		}
+		return 5 * time.Second // its folder tells when there is a file
+	case c.idle < 2:
+		return 100 * time.Millisecond
+	}
+	// It is quiet: inotify tells when it is written to again.
+	if c.fileWatch == 0 {
+		c.fileWatch = t.watchFor(c, filepath.Join(c.dir, c.base), logtail.WatchWrite)
+		if c.fileWatch != 0 {
+			return 0 // what was written before that is seen in one more turn
+		}
+		return 250 * time.Millisecond
+	}
+	return 10 * time.Second
+}
+
+// forget ends the following of a container.
+func (t *Tailer) forget(c *follower) {
+	t.unwatchFolder(c)
+	t.unwatch(&c.fileWatch)
+	c.close()
+	delete(t.followers, c.id)
+	t.batch.Untouch(c)
+	t.mu.Lock()
+	delete(t.absent, c.id)
+	delete(t.placed, c.id)
+	t.mu.Unlock()
+}
+
+// forgive forgets what was wrong with the rules of a container that has gone.
+func (t *Tailer) forgive(id string) {
+	t.mu.Lock()
+	delete(t.faults, id)
+	delete(t.placed, id)
+	t.mu.Unlock()
+}
+
+// bad counts what could not be read, and logs it once per container.
+func (t *Tailer) bad(c *follower, err error) {
+	t.counts.Errors.Add(1)
+	t.o.Log.Debug("a log cannot be read", "container", c.id, "err", err)
+}

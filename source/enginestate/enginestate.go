@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package enginestate says whether each Docker engine answers: now, and for
+// which part of the last interval. It asks nobody; discovery pings the engines
+// all the time and adds up how long they answered.
+package enginestate
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"tallyman"
+)
+
+// Kind is the catalog's entry.
+func Kind() tallyman.SourceKind {
+	return tallyman.SourceKind{
+		Name:    "enginestate",
+		Summary: "Whether each Docker engine answers, from discovery's pings",
+		Targets: []tallyman.TargetKind{tallyman.EngineTarget},
+		Metrics: []*tallyman.Desc{up, upRatio},
+		New:     New,
+	}
+}
+
+var (
+	up      = &tallyman.Desc{Name: "docker_up", Type: tallyman.Gauge, Help: "Whether the engine answers: 1 or 0", Origin: tallyman.Origin{V1: "GET /_ping", API: "GET /_ping"}}
+	upRatio = &tallyman.Desc{Name: "docker_up_ratio", Type: tallyman.Gauge, Help: "Part of the last interval in which the engine answered, 0 to 1", Origin: tallyman.Origin{V1: "GET /_ping", API: "GET /_ping", Row: "37"}}
+)
+
+// Source implements tallyman.Source.
+type Source struct {
+	ask      func(engine string) (up bool, upFor, knownFor time.Duration, known bool)
+	interval time.Duration
+	list     []*engine
+}
+
+var _ tallyman.Source = (*Source)(nil)
+
+// engine is one target. The ratio is told from start to now. At the ticks that
+// is one interval; a round between them does not shorten the next one's.
+type engine struct {
+	id, name    string
+	up, ratio   *tallyman.Series
+	start, mark point
+}
+
+type point struct{ upFor, knownFor time.Duration }
+
+// New makes the source.
+func New(o tallyman.SourceOptions) (tallyman.Source, error) {
+	if o.EngineUp == nil {
+		return nil, errors.New("nobody says whether engines answer")
+	}
+	return &Source{ask: o.EngineUp, interval: o.Interval}, nil
+}
+
+// Attach takes an engine.
+func (s *Source) Attach(t *tallyman.Target) error {
+	at, _ := s.find(t.ID)
+	e := &engine{id: t.ID, up: t.Series(up), ratio: t.Series(upRatio)}
+	for _, l := range t.Labels {
+		if l.Name == "engine" {
+			e.name = l.Value
+		}
+	}
+	s.list = slices.Insert(s.list, at, e)
+	return nil
+}
+
+func (s *Source) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(s.list, id, func(e *engine, id string) int { return cmp.Compare(e.id, id) })
+}
+
+// Detach forgets an engine.
+func (s *Source) Detach(t *tallyman.Target) {
+	if at, ok := s.find(t.ID); ok {
+		s.list = slices.Delete(s.list, at, at+1)
+	}
+}
+
+// Close forgets every engine.
+func (s *Source) Close() error {
+	s.list = nil
+	return nil
+}
+
+// Collect adds the state of each engine that was pinged.
+func (s *Source) Collect(b *tallyman.Batch) {
+	for _, e := range s.list {
+		isUp, upFor, knownFor, known := s.ask(e.name)
+		if !known {
+			continue
+		}
+		value := 0.0
+		if isUp {
+			value = 1
+		}
+		b.Add(e.up, value)
+		now := point{upFor, knownFor}
+		// A tick may come a little early.
+		if now.knownFor-e.mark.knownFor >= s.interval-s.interval/20 {
+			e.start, e.mark = e.mark, now
+		}
+		if window := now.knownFor - e.start.knownFor; window > 0 {
+			value = min(max(float64(now.upFor-e.start.upFor)/float64(window), 0), 1)
+		}
+		b.Add(e.ratio, value)
+	}
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enginestate
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"tallyman"
+)
+
+// The ratio is that of the last interval, whatever rounds come between.
+func TestRatio(t *testing.T) {
+	var upFor, knownFor time.Duration
+	isUp, known := true, false
+	s, err := New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Interval: 10 * time.Second,
+		EngineUp: func(engine string) (bool, time.Duration, time.Duration, bool) {
+			if engine != "local" {
+				t.Fatalf("asked for %q", engine)
+			}
+			return isUp, upFor, knownFor, known
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := &tallyman.Target{Kind: tallyman.EngineTarget, ID: "engine/local", Labels: []tallyman.Label{{Name: "engine", Value: "local"}, {Name: "host", Value: "h"}}}
+	if err := s.Attach(target); err != nil {
+		t.Fatal(err)
+	}
+	var b tallyman.Batch
+	f := func(what string, addUp, add time.Duration, up bool, want ...float64) {
+		t.Helper()
+		upFor, knownFor, isUp = upFor+addUp, knownFor+add, up
+		b.Reset(time.Now())
+		s.Collect(&b)
+		if len(b.Samples) != len(want) {
+			t.Fatalf("%s: %d samples, want %d", what, len(b.Samples), len(want))
+		}
+		for i, w := range want {
+			if got := b.Samples[i].Value; got != w {
+				t.Errorf("%s: %s = %v, want %v", what, b.Samples[i].Series.Desc.Name, got, w)
+			}
+		}
+	}
+	f("before the first ping", 0, 0, false)
+	known = true
+	f("at once", 0, 0, true, 1, 1)
+	f("a tick", 10*time.Second, 10*time.Second, true, 1, 1)
+	f("down for half of it", 5*time.Second, 10*time.Second, false, 0, 0.5)
+	f("a round between", 0, 5*time.Second, false, 0, 5.0/15)
+	f("the tick after it", 5*time.Second, 5*time.Second, true, 1, 0.5)
+	f("up again", 10*time.Second, 10*time.Second, true, 1, 1)
+	s.Detach(target)
+	f("detached", 0, time.Second, true)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

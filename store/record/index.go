@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"hash/maphash"
+	"slices"
+
+	"tallyman"
+)
+
+// stream is what the store knows of a stream. All but the first three fields
+// are guarded by Store.mu.
+type stream struct {
+	pub    *tallyman.Stream // a copy of the caller's, given to readers
+	labels []byte           // as appendLabels writes them
+	class  *class
+
+	refs   []ref // chunks, in the order in which they were sealed
+	head   *head // nil without records that no chunk has
+	sealed uint64
+	gone   bool // not in the index
+
+	// In the file wal of the log the stream is called walID.
+	wal   *walFile
+	walID uint64
+}
+
+// ref is a chunk in a segment. A slice of them that a reader has taken stays as
+// it is: new ones are appended behind it, and what remains after the retention
+// is another part or a copy.
+type ref struct {
+	seg      *segment
+	min, max int64
+	seq      uint64 // of the last record: the order in which chunks were appended
+	off      uint32
+	size     uint32
+	count    uint32
+	raw      uint32 // bytes of text
+	lead     uint32
+}
+
+func refOf(seg *segment, off int64, h *blockHeader) ref {
+	return ref{seg: seg, min: h.min, max: h.max, seq: h.seq, off: uint32(off), size: h.size, count: h.count, raw: h.text.raw, lead: h.lead()}
+}
+
+// touches reports whether records in [start, end) may be in it.
+func (r *ref) touches(start, end int64) bool { return r.max >= start && r.min < end }
+
+// index finds streams by their labels: a stream by all of them, and those that
+// have a label. A query with a matcher of equality looks at the streams that
+// have it, any other at every stream; 20,000 take some milliseconds.
+type index struct {
+	seed    maphash.Seed
+	byHash  map[uint64][]*stream
+	byLabel map[tallyman.Label]map[*stream]struct{}
+	n       int
+}
+
+func newIndex() index {
+	return index{seed: maphash.MakeSeed(), byHash: map[uint64][]*stream{}, byLabel: map[tallyman.Label]map[*stream]struct{}{}}
+}
+
+func (x *index) hash(labels []tallyman.Label) uint64 {
+	var h maphash.Hash
+	h.SetSeed(x.seed)
+	for i := range labels {
+		h.WriteString(labels[i].Name)
+		h.WriteByte(0)
+		h.WriteString(labels[i].Value)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
+}
+
+// find is the stream with these labels, nil without one.
+func (x *index) find(labels []tallyman.Label) *stream {
+	for _, s := range x.byHash[x.hash(labels)] {
+		if slices.Equal(s.pub.Labels, labels) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (x *index) add(s *stream) {
+	h := x.hash(s.pub.Labels)
+	x.byHash[h] = append(x.byHash[h], s)
+	for _, l := range s.pub.Labels {
+		if x.byLabel[l] == nil {
+			x.byLabel[l] = map[*stream]struct{}{}
+		}
+		x.byLabel[l][s] = struct{}{}
+	}
+	x.n++
+}
+
+func (x *index) remove(s *stream) {
+	h := x.hash(s.pub.Labels)
+	if rest := slices.DeleteFunc(x.byHash[h], func(o *stream) bool { return o == s }); len(rest) > 0 {
+		x.byHash[h] = rest
+	} else {
+		delete(x.byHash, h)
+	}
+	for _, l := range s.pub.Labels {
+		delete(x.byLabel[l], s)
+		if len(x.byLabel[l]) == 0 {
+			delete(x.byLabel, l)
+		}
+	}
+	x.n--
+}
+
+// selected calls f for every stream that all matchers select.
+func (x *index) selected(matchers []tallyman.Matcher, f func(*stream)) {
+	var least map[*stream]struct{}
+	some := false
+	for i := range matchers {
+		if m := &matchers[i]; m.Type == tallyman.MatchEqual && m.Value != "" {
+			have := x.byLabel[tallyman.Label{Name: m.Name, Value: m.Value}]
+			if !some || len(have) < len(least) {
+				least, some = have, true
+			}
+		}
+	}
+	if some {
+		for s := range least {
+			if s.pub.Matches(matchers) {
+				f(s)
+			}
+		}
+		return
+	}
+	x.all(func(s *stream) {
+		if s.pub.Matches(matchers) {
+			f(s)
+		}
+	})
+}
+
+// all calls f for every stream; f may remove it.
+func (x *index) all(f func(*stream)) {
+	for _, list := range x.byHash {
+		if len(list) == 1 {
+			f(list[0])
+			continue
+		}
+		for _, s := range slices.Clone(list) {
+			f(s)
+		}
+	}
+}
+
+// checkLabels says what is wrong with a new stream's labels.
+func checkLabels(labels []tallyman.Label) error {
+	if len(labels) == 0 {
+		return errNoLabels
+	}
+	if len(labels) > maxLabels {
+		return &LimitError{"labels of a stream", maxLabels, len(labels)}
+	}
+	for i, l := range labels {
+		switch {
+		case l.Name == "":
+			return errNoLabels
+		case i > 0 && labels[i-1].Name >= l.Name:
+			return errUnsorted
+		case len(l.Name) > maxLabelName:
+			return &LimitError{"name of a label", maxLabelName, len(l.Name)}
+		case len(l.Value) > maxLabelValue:
+			return &LimitError{"value of the label " + l.Name, maxLabelValue, len(l.Value)}
+		}
+	}
+	return nil
+}
+
+// stream finds or makes the stream with these labels.
+func (s *Store) stream(labels []tallyman.Label) (*stream, error) {
+	if st := s.index.find(labels); st != nil {
+		return st, nil
+	}
+	if err := checkLabels(labels); err != nil {
+		return nil, err
+	}
+	if s.index.n >= s.opt.MaxStreams && !s.opening {
+		return nil, &LimitError{"streams", s.opt.MaxStreams, s.index.n + 1}
+	}
+	// The labels' texts may be parts of something large, so they are copied.
+	enc := appendLabels(nil, labels)
+	r := reader{b: enc}
+	st := &stream{pub: &tallyman.Stream{Labels: r.labels()}, labels: enc}
+	st.class = s.classOf(st.pub)
+	s.index.add(st)
+	s.count.streams.Store(int64(s.index.n))
+	return st, nil
+}
+
+// forget removes a stream that has no records any more.
+func (s *Store) forget(st *stream) {
+	if len(st.refs) == 0 && st.head == nil && !st.gone {
+		s.index.remove(st)
+		st.gone = true
+		s.count.streams.Store(int64(s.index.n))
+	}
+}
+
+// dropRefs takes the chunks of a segment away.
+func (st *stream) dropRefs(seg *segment) {
+	for len(st.refs) > 0 && st.refs[0].seg == seg { // mostly: the oldest
+		st.refs = st.refs[1:]
+	}
+	if slices.ContainsFunc(st.refs, func(r ref) bool { return r.seg == seg }) {
+		st.refs = slices.DeleteFunc(slices.Clone(st.refs), func(r ref) bool { return r.seg == seg })
+	}
+}

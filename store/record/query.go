@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package record
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"tallyman"
+)
+
+// source is where a cursor finds records: a chunk, or a view of a head.
+type source struct {
+	ref
+	head *head // nil for a chunk
+}
+
+// SelectRecords implements tallyman.RecordStore. The cursors see what was
+// appended before; a segment that the retention removes meanwhile ends early.
+func (s *Store) SelectRecords(ctx context.Context, q tallyman.RecordQuery) ([]tallyman.RecordCursor, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("select records: %w", err)
+	}
+	shared := newQuery(ctx, s, &q)
+	var out []tallyman.RecordCursor
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("select records: %w", errClosed)
+	}
+	s.index.selected(q.Matchers, func(st *stream) {
+		if !st.touches(q.Start, q.End) {
+			return
+		}
+		c := &cursor{q: shared, stream: st.pub}
+		for i := range st.refs {
+			if st.refs[i].touches(q.Start, q.End) {
+				c.todo = append(c.todo, source{ref: st.refs[i]})
+			}
+		}
+		if h := st.head; h != nil && h.max >= q.Start && h.min < q.End {
+			c.todo = append(c.todo, source{ref: ref{min: h.min, max: h.max, seq: h.last}, head: h.view()})
+		}
+		out = append(out, c)
+	})
+	for _, c := range out {
+		c.(*cursor).sort()
+	}
+	return out, nil
+}
+
+// touches reports whether records in [start, end) may be in the stream.
+func (st *stream) touches(start, end int64) bool {
+	if h := st.head; h != nil && h.max >= start && h.min < end {
+		return true
+	}
+	for i := len(st.refs) - 1; i >= 0; i-- { // mostly one of the newest
+		if st.refs[i].touches(start, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// sort puts the sources in the order in which they begin.
+func (c *cursor) sort() {
+	slices.SortFunc(c.todo, func(a, b source) int {
+		if c.q.Backward {
+			return cmp.Compare(b.max, a.max)
+		}
+		return cmp.Compare(a.min, b.min)
+	})
+}
+
+// Streams implements tallyman.RecordStore. The same stream has the same pointer
+// every time, as long as it has records.
+func (s *Store) Streams(ctx context.Context, matchers []tallyman.Matcher, start, end int64) ([]*tallyman.Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("streams: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*tallyman.Stream
+	s.index.selected(matchers, func(st *stream) {
+		if st.touches(start, end) {
+			out = append(out, st.pub)
+		}
+	})
+	return out, nil
+}
+
+// Volume implements tallyman.RecordStore. It reads no file.
+func (s *Store) Volume(ctx context.Context, matchers []tallyman.Matcher, start, end int64) ([]tallyman.StreamVolume, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("volume: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []tallyman.StreamVolume
+	s.index.selected(matchers, func(st *stream) {
+		if !st.touches(start, end) {
+			return
+		}
+		v := tallyman.StreamVolume{Stream: st.pub}
+		for i := range st.refs {
+			if r := &st.refs[i]; r.touches(start, end) {
+				share := r.share(start, end)
+				v.Bytes += int64(float64(r.raw) * share)
+				v.Records += max(1, int64(float64(r.count)*share))
+				v.Blocks++
+			}
+		}
+		if h := st.head; h != nil && h.max >= start && h.min < end {
+			for i, t := range h.times {
+				if t >= start && t < end {
+					v.Records++
+					v.Bytes += int64(len(h.line(i)))
+				}
+			}
+			v.Blocks++
+		}
+		out = append(out, v)
+	})
+	return out, nil
+}
+
+// share is how much of a chunk lies in [start, end), as if its records were
+// spread evenly.
+func (r *ref) share(start, end int64) float64 {
+	if r.min >= start && r.max < end {
+		return 1
+	}
+	// As floats: the difference of two times may not fit.
+	from, to := float64(max(r.min, start)), float64(min(r.max, end))
+	return min(1, (to-from)/max(1, float64(r.max)-float64(r.min)))
+}
