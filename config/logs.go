@@ -16,7 +16,8 @@ import (
 // pattern.
 type LogFile struct {
 	// Path of the file, or a pattern: * stands for any text but a slash, ? for
-	// one character, [a-z] for one of those. Needed.
+	// one character, [a-z] for one of those. A file that fits several entries
+	// is read once, as the first of them says. Needed.
 	Path string `yaml:"path"`
 	// What the first line of an entry looks like; lines that do not belong to
 	// the entry before. Default every line is an entry.

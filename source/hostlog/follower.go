@@ -100,12 +100,14 @@ func (f *follower) begin() error {
 	if current == nil {
 		return fs.ErrNotExist
 	}
-	for i, l := range p.left { // it has been read under another name
-		if current.is(l.dev, l.ino) && current.openAt(l.identity) {
-			p.left = slices.Delete(p.left, i, i+1)
-			f.time = l.identity.time
-			p.t.batch.Touch(f)
-			return nil
+	for _, p := range p.kin() {
+		for i, l := range p.left { // it has been read under another name
+			if current.is(l.dev, l.ino) && current.openAt(l.identity) {
+				p.left = slices.Delete(p.left, i, i+1)
+				f.time = l.identity.time
+				p.t.batch.Touch(f)
+				return nil
+			}
 		}
 	}
 	if p.seen {
@@ -507,7 +509,7 @@ func (f *follower) drop(o *file) {
 	o.Close()
 	if len(f.files) > 0 && !f.p.ended { // its new name may be one of the wanted
 		f.p.left = append(f.p.left[max(len(f.p.left)-63, 0):], left{dev, ino, at})
-		f.p.look()
+		f.p.lookTogether()
 	}
 }
 

@@ -57,6 +57,7 @@ import (
 	"errors"
 	"log/slog"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,7 +73,8 @@ type Options struct {
 	Store tallyman.RecordStore
 	// Host is the name of this machine.
 	Host string
-	// Files are those of the host.
+	// Files are those of the host. A file that fits several patterns is read
+	// once, as the first of them says.
 	Files []Files
 	// Root is the directory below which a folder of the host is found from here,
 	// empty when it is not.
@@ -121,7 +123,7 @@ type Tailer struct {
 	counts logtail.Counts
 	watch  *logtail.Watch
 
-	places    map[*place]bool
+	places    []*place          // those of the host first, as they are written
 	inside    map[string]*place // by container
 	followers map[string]*follower
 	folders   map[int32]map[*place]bool // by watch
@@ -140,10 +142,10 @@ func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
 		o.Backlog = 64 << 20
 	}
-	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Store, o.Log), places: map[*place]bool{}, inside: map[string]*place{},
+	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Store, o.Log), inside: map[string]*place{},
 		followers: map[string]*follower{}, folders: map[int32]map[*place]bool{}, quiet: map[int32]*follower{}, pending: map[string]*tallyman.Container{}, absent: map[string][]tallyman.Absence{}, wake: make(chan struct{}, 1)}
 	for _, f := range o.Files {
-		t.places[&place{t: t, patterns: []string{path.Clean(f.Pattern)}, rule: f.Rule, files: map[string]*follower{}, watches: map[string]int32{}}] = true
+		t.places = append(t.places, &place{t: t, patterns: []string{path.Clean(f.Pattern)}, rule: f.Rule, files: map[string]*follower{}, watches: map[string]int32{}})
 	}
 	return t
 }
@@ -213,7 +215,7 @@ func (t *Tailer) Run(ctx context.Context) error {
 }
 
 func (t *Tailer) close() {
-	for p := range t.places {
+	for _, p := range t.places {
 		p.close()
 	}
 }
@@ -254,7 +256,7 @@ func (t *Tailer) container(c *tallyman.Container) {
 		return // what is wrong with its labels is said where its log is
 	}
 	p = &place{t: t, container: c, patterns: rule.Files, rule: rule, files: map[string]*follower{}, watches: map[string]int32{}}
-	t.places[p], t.inside[c.ID] = true, p
+	t.places, t.inside[c.ID] = append(t.places, p), p
 }
 
 // lack notes what is absent of a container, or of the host.
@@ -275,10 +277,12 @@ func (t *Tailer) round(ctx context.Context) (next time.Time) {
 	t.learn()
 	next = t.now.Add(time.Minute)
 	var host []tallyman.Absence
-	for p := range t.places {
+	for _, p := range t.places {
 		if !p.due.After(t.now) {
-			p.look()
+			p.lookTogether()
 		}
+	}
+	for _, p := range t.places {
 		if p.container == nil && p.absent.Reason != "" {
 			host = append(host, p.absent)
 		}
@@ -301,12 +305,13 @@ func (t *Tailer) round(ctx context.Context) (next time.Time) {
 		}
 	}
 	t.batch.Commit(ctx)
-	for p := range t.places {
-		if p.ended && len(p.files) == 0 {
+	t.places = slices.DeleteFunc(t.places, func(p *place) bool {
+		over := p.ended && len(p.files) == 0
+		if over {
 			p.close()
-			delete(t.places, p)
 		}
-	}
+		return over
+	})
 	return next
 }
 

@@ -76,7 +76,7 @@ func look(t *Tailer, past time.Duration) {
 	}
 	for before := "never"; before != at(); {
 		before = at()
-		for p := range t.places {
+		for _, p := range t.places {
 			p.due = time.Time{}
 		}
 		for _, f := range t.followers {
@@ -425,6 +425,42 @@ func TestEntriesWait(t *testing.T) {
 	equal(t, "after a restart", stored(h.store, "/var/log/a.log"), want)
 }
 
+// A file that fits several patterns is read once, as the first of them says,
+// whichever is told first that it is there.
+func TestFirstPatternWins(t *testing.T) {
+	secret, err := logrule.Compile(logrule.Text{Redact: []string{`key=(\w+)`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range []string{"/var/log/app/*.log", "/var/log/app/a.log", "/var/log/*/a.log"} {
+		h := newHost(t)
+		tail := New(Options{Store: h.store, Host: "h", Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler),
+			Files: []Files{{Pattern: first, Rule: secret}, {Pattern: "/var/log/*/*.log"}, {Pattern: "/var/log/app/?.log"}}})
+		tail.round(context.Background()) // there is nothing yet
+		h.must(os.Mkdir(h.path("app"), 0o700))
+		h.write("app/a.log", "key=abc\n")
+		tail.places[len(tail.places)-1].woken()
+		tail.round(context.Background())
+		look(tail, 0)
+		tail.close()
+		equal(t, first, stored(h.store, "/var/log/app/a.log"), []string{"key=[redacted]"})
+	}
+
+	h := newHost(t)
+	h.write("app.log", "one\n")
+	tail := h.tail("app.log", "app-*.log")
+	look(tail, 0)
+	h.must(os.Rename(h.path("app.log"), h.path("app-1.log")))
+	h.write("app-1.log", "two\n")
+	h.write("app.log", "three\n")
+	look(tail, 0)
+	h.write("app-1.log", "four\n")
+	look(tail, time.Minute)
+	tail.close()
+	equal(t, "the log", stored(h.store, "/var/log/app.log"), []string{"one", "two", "three"})
+	equal(t, "what it was renamed to", stored(h.store, "/var/log/app-1.log"), []string{"four"})
+}
+
 // Lines that are read at once are of several streams, by their levels; their
 // times keep them in order, over a restart too.
 func TestOrder(t *testing.T) {
@@ -470,7 +506,7 @@ func TestRotatedWhileOpened(t *testing.T) {
 			rotate(h, "app.log.7")
 			h.write("app.log", "a\n")
 			tail := h.tail("app.log")
-			for p := range tail.places {
+			for _, p := range tail.places {
 				h.must(p.reach())
 				f := &follower{p: p, name: "/var/log/app.log", dir: "/var/log", rest: "app.log"}
 				o, err := f.openName(f.rest)

@@ -101,7 +101,25 @@ func rotated(base, name string) bool {
 	return ok && ok2 && ext != "" && within.MatchString(middle)
 }
 
-// look finds files that are new. It is also called when one was rotated away.
+// kin are the places that may find the same files: those of the host, in their
+// order, or the one of a container.
+func (p *place) kin() []*place {
+	if p.container != nil {
+		return []*place{p}
+	}
+	return p.t.places[:len(p.t.o.Files)]
+}
+
+// lookTogether looks in all places that may find the same files, in their order:
+// a file that fits several patterns is the first one's. It is also called when a
+// file was rotated away.
+func (p *place) lookTogether() {
+	for _, p := range p.kin() {
+		p.look()
+	}
+}
+
+// look finds files that are new.
 func (p *place) look() {
 	p.due = p.t.now.Add(lookEvery)
 	if p.ended {
@@ -255,11 +273,13 @@ func (p *place) follow(dir, name string) error {
 	return nil
 }
 
-// held reports whether a file is open here.
+// held reports whether a file is open here or in another place of the host.
 func (p *place) held(dev, ino uint64) bool {
-	for _, f := range p.files {
-		if f.has(dev, ino) {
-			return true
+	for _, p := range p.kin() {
+		for _, f := range p.files {
+			if f.has(dev, ino) {
+				return true
+			}
 		}
 	}
 	return false
