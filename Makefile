@@ -23,7 +23,8 @@ run: setup-run build ## build everything and start against the local Docker; pri
 	@mkdir -p $(DATA) && chmod 700 $(DATA)
 	exec $(BIN) run --data $(DATA) --listen $(LISTEN) $(ARGS)
 
-test: setup-test web build ## everything that CI runs: unit, guard, integration on a real engine, browser
+test: ## everything that CI runs: unit, guard, integration on a real engine, browser
+	@$(MAKE) --no-print-directory -j2 setup-test build
 	@status=0; \
 	$(MAKE) --no-print-directory web-test || status=1; \
 	{ $(GO) test -json $(UNIT); \

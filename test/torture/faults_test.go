@@ -27,6 +27,7 @@ func long() bool { return os.Getenv("TORTURE_KILLS") != "" }
 // in turn: while it runs, and again while it mends what the kill before left
 // behind. strace counts the calls of each thread.
 func TestKillAtSystemCalls(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("strace is needed in CI")
@@ -122,6 +123,7 @@ func dieAt(t *testing.T, data, call string, when int) bool {
 // F5, for logs: kill -9 of dockerd while containers write, without and with
 // live-restore. What is in the files afterwards is stored, all of it and once.
 func TestLogsOverKillsOfDockerd(t *testing.T) {
+	t.Parallel()
 	f := func(name string, args ...string) {
 		t.Run(name, func(t *testing.T) {
 			e := testkit.NewEngine(t, args...)

@@ -265,6 +265,7 @@ func TestKillTallyman(t *testing.T) {
 // kill -9 of dockerd while containers churn. Without live-restore its successor
 // kills the containers that it finds; nobody tells of that.
 func TestKillDockerd(t *testing.T) {
+	t.Parallel()
 	e := testkit.NewEngine(t)
 	d := e.Docker
 	var ones []string
@@ -324,6 +325,7 @@ func TestKillDockerd(t *testing.T) {
 // Several restarts while nobody watches: how many there were is known from the
 // engine's count.
 func TestRestartsWhileNobodyWatches(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	id := d.Start([]string{"--name", d.Name("crash"), "--restart", "on-failure:5"}, "sh", "-c", "sleep 6; exit 9")

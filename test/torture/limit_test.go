@@ -202,8 +202,10 @@ func TestDiskFull(t *testing.T) {
 // Too few descriptors: what cannot be watched is said, the page answers, no
 // time is wasted, and when the limit is raised all is well by itself.
 func TestTooFewDescriptors(t *testing.T) {
-	d := testkit.NewDocker(t)
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	t.Parallel()
+	e := testkit.NewEngine(t) // whose containers nobody else adds to
+	d := e.Docker
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
 	limit := func(n int) {
 		if out, err := testkit.Run(5*time.Second, nil, "prlimit", "--pid", strconv.Itoa(p.Pid()), fmt.Sprintf("--nofile=%d:", n)); err != nil {
 			t.Fatalf("prlimit: %s", out)
@@ -280,6 +282,7 @@ func TestTooFewDescriptors(t *testing.T) {
 
 // A memory limit of 64 MiB: the agent says that it is low and lives.
 func TestLittleMemory(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	d.BuildAgent("../../deploy/Dockerfile")
 	for range 40 {
