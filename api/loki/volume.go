@@ -71,9 +71,14 @@ type volumeQuery struct {
 	targets  []string // labels that are told apart; nil is all
 	byName   bool
 	limit    int
+	start    int64 // in nanoseconds, as end, which is not part of it
+	end      int64
 }
 
 func readVolumeQuery(r *http.Request) (q volumeQuery, err error) {
+	if q.start, q.end, err = span(r, defaultSince); err != nil {
+		return q, err
+	}
 	if q.matchers, err = selectorOf(r.FormValue("query")); err != nil {
 		return q, err
 	}
@@ -144,11 +149,7 @@ func (a *API) volume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	start, end, err := span(r, defaultSince)
-	if err != nil {
-		return err
-	}
-	list, err := a.volumes(r.Context(), q, start, end)
+	list, err := a.volumes(r.Context(), q, q.start, q.end)
 	if err != nil {
 		return err
 	}
@@ -169,19 +170,15 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	start, end, err := span(r, defaultSince)
+	wide, err := step(r, q.start, q.end)
 	if err != nil {
 		return err
 	}
-	wide, err := step(r, start, end)
-	if err != nil {
-		return err
-	}
-	if (end-start)/int64(wide) > maxVolumes {
+	if (q.end-q.start)/int64(wide) > maxVolumes {
 		return badRequest("there would be more than 1000 points; ask for a longer step")
 	}
 	// Those that are largest over all are shown at each step.
-	whole, err := a.volumes(r.Context(), q, start, end)
+	whole, err := a.volumes(r.Context(), q, q.start, q.end)
 	if err != nil {
 		return err
 	}
@@ -192,11 +189,11 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	}
 	all := q
 	all.limit = maxListed
-	for t := start; t < end; t += int64(wide) {
+	for t := q.start; t < q.end; t += int64(wide) {
 		// As in Loki a value stands at the end of its step.
-		last := min(t+int64(wide), end)
+		last := min(t+int64(wide), q.end)
 		at := last / int64(time.Millisecond)
-		if last < end {
+		if last < q.end {
 			at--
 		}
 		list, err := a.volumes(r.Context(), all, t, last)
