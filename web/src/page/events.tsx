@@ -15,11 +15,12 @@ import { show } from "../format/text";
 import { ago, hour, iso, minute, parseWhen, second, stamp } from "../format/time";
 import { clock, narrow } from "../part/clock";
 import { Choice, Group, withChosen } from "../part/facets";
+import { FindField } from "../part/findfield";
 import { Frame } from "../part/frame";
 import { Icon } from "../part/icon";
 import { useKeys } from "../part/keys";
 import { copy } from "../part/notice";
-import { linkTo, param, place, range, setParams, setRange } from "../part/place";
+import { linkTo, moveRange, param, place, range, setParams, setRange, zoomTo } from "../part/place";
 import { RangeControl } from "../part/rangecontrol";
 import { EventData } from "./eventdata";
 import { anything, chosen, execActions } from "./eventrows";
@@ -30,7 +31,6 @@ import "../style/events.css";
 
 const atText = param("at");
 const text = param("q");
-const typingPause = 350;
 const counted1 = { one: "event", error: "critical", warn: "warning" };
 
 // The parts of the address that are the filter, as one text: it changes only when one of them does.
@@ -51,8 +51,6 @@ export function EventsPage() {
   const width = useSignal(900);
   const unfolded = useSignal(false);
   const again = useSignal(0);
-  const typed = useSignal<string | undefined>(undefined);
-  const typing = useRef(0);
   const search = useRef<HTMLInputElement>(null);
   const data = useMemo(() => new EventData(() => (width.peek() < 500 ? 60 : 120)), []);
   const filterText = useComputed(() => JSON.stringify(readFilter()));
@@ -87,7 +85,6 @@ export function EventsPage() {
     return () => {
       stream.stop();
       data.stop();
-      clearTimeout(typing.current);
     };
   }, []);
 
@@ -106,33 +103,10 @@ export function EventsPage() {
     setParams(params, "push");
   };
   const clear = () => change({ ...anything });
-  const commit = () => {
-    clearTimeout(typing.current);
-    const said = typed.peek();
-    typed.value = undefined;
-    if (said !== undefined && said !== text.peek()) setParams({ q: said, at: undefined });
-  };
-  const type = (said: string) => {
-    typed.value = said;
-    clearTimeout(typing.current);
-    typing.current = window.setTimeout(commit, typingPause);
-  };
-  const zoom = (from: number, to: number) => {
-    const start = Math.floor(from / second) * second;
-    setParams({ at: undefined });
-    setRange({ live: false, from: start, to: Math.ceil((from + Math.max(second, to - from)) / second) * second });
-  };
+  const find = (q: string) => q !== text.peek() && setParams({ q, at: undefined });
   useKeys("Events", [
     { keys: ["/"], label: "Find text", run: () => search.current?.focus() },
-    {
-      keys: ["[", "]"],
-      label: "Earlier, later",
-      run: (e) => {
-        const { from, to } = view.peek();
-        const by = Math.min(((to - from) / 2) * (e.key === "[" ? -1 : 1), Date.now() - to);
-        if (Math.abs(by) >= second) setRange({ live: false, from: from + by, to: to + by });
-      },
-    },
+    { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
   ]);
 
   const summary = data.summary.value;
@@ -149,28 +123,7 @@ export function EventsPage() {
       <h1 class="sr">Events</h1>
       <section class="query" aria-label="Query">
         <div class="row l1">
-          <label class="field find">
-            <Icon name="search" />
-            <input
-              ref={search}
-              type="search"
-              value={typed.value ?? f.text}
-              placeholder="Find text: a name, a command, an image, a setting"
-              aria-label="Find text in the events"
-              spellcheck={false}
-              autocomplete="off"
-              onInput={(e) => type(e.currentTarget.value)}
-              onBlur={commit}
-              onKeyDown={(e) => {
-                if (e.key === "Enter") commit();
-                if (e.key !== "Escape") return;
-                type("");
-                commit();
-                e.currentTarget.blur();
-              }}
-            />
-            <kbd class="wide">/</kbd>
-          </label>
+          <FindField label="Find text in the events" placeholder="Find text: a name, a command, an image, a setting" text={f.text} input={search} find={find} />
           {narrow.value && (
             <button type="button" class="btn" aria-expanded={unfolded.value} onClick={() => { unfolded.value = !unfolded.value; }}>
               <Icon name="filter" />
@@ -184,7 +137,7 @@ export function EventsPage() {
           </button>
         </div>
       </section>
-      <Histogram volume={volume} problem={data.countProblem.value} view={view.value} events={[]} at={pinned} zoom={zoom} width={width} axis of={counted1} />
+      <Histogram volume={volume} problem={data.countProblem.value} view={view.value} events={[]} at={pinned} zoom={zoomTo} width={width} axis of={counted1} />
       <aside class={unfolded.value ? "fac unfolded" : "fac"} aria-label="Filters">
         <Group name="Severity" clear={f.severities.length > 0 && (() => change({ severities: [] }))}>
           {severities.map((s) => (

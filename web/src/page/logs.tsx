@@ -13,11 +13,12 @@ import { all, rangeLabel } from "../format/range";
 import { show } from "../format/text";
 import { ago, hms, hour, iso, minute, parseWhen, second } from "../format/time";
 import { clock, narrow as narrowWindow } from "../part/clock";
+import { FindField } from "../part/findfield";
 import { Frame } from "../part/frame";
 import { Icon } from "../part/icon";
 import { useKeys } from "../part/keys";
 import { copy, notice } from "../part/notice";
-import { containerHref, linkTo, logsHref, param, place, range, setParams, setRange } from "../part/place";
+import { containerHref, linkTo, logsHref, moveRange, param, place, range, setParams, setRange, zoomTo } from "../part/place";
 import { RangeControl } from "../part/rangecontrol";
 import { LogData } from "./logdata";
 import { type Facets, facetLabels, FacetList, facetsOf } from "./logfacets";
@@ -32,7 +33,6 @@ const wrapText = param("wrap");
 const everyLine = build(everything);
 const query = () => queryText.value || everyLine;
 
-const typingPause = 350;
 const downloadMost = 50_000;
 
 /** Where is that line? The logs of all containers, files and units. */
@@ -42,13 +42,11 @@ export function LogsPage() {
   const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120), (e) => selected(controls.peek(), e)), []);
   const facets = useSignal<Facets>(facetsOf([]));
   const draft = useSignal<string | undefined>(undefined);
-  const words = useSignal<string | undefined>(undefined);
   const unfolded = useSignal(false);
   const nothing = useSignal<Nothing | undefined>(undefined);
   const again = useSignal(0);
   const search = useRef<HTMLInputElement>(null);
   const logql = useRef<HTMLInputElement>(null);
-  const typing = useRef(0);
 
   useSignalEffect(() => {
     again.value;
@@ -126,23 +124,9 @@ export function LogsPage() {
     setParams({ q: asParam(q.trim()), at: undefined }, "push");
     again.value++;
   };
-  const type = (text: string) => {
-    words.value = text;
-    clearTimeout(typing.current);
-    typing.current = window.setTimeout(commit, typingPause);
-  };
-  const commit = () => {
-    clearTimeout(typing.current);
-    const text = words.peek();
+  const find = (text: string) => {
     const now = controls.peek();
-    words.value = undefined;
-    if (text !== undefined && now && text !== now.text) setParams({ q: asParam(build({ ...now, text })), at: undefined });
-  };
-  const zoom = (from: number, to: number) => {
-    const least = Math.max(second, to - from);
-    const start = Math.floor(from / second) * second;
-    setParams({ at: undefined });
-    setRange({ live: false, from: start, to: Math.ceil((from + least) / second) * second });
+    if (now && text !== now.text) setParams({ q: asParam(build({ ...now, text })), at: undefined });
   };
   const freeze = () => setRange({ live: false, ...view.peek() });
   const toNow = () => {
@@ -155,15 +139,7 @@ export function LogsPage() {
   useKeys("Logs", [
     { keys: ["/"], label: "Find text", run: () => (c ? search : logql).current?.focus() },
     { keys: ["w"], label: "Wrap long lines", run: toggleWrap },
-    {
-      keys: ["[", "]"],
-      label: "Earlier, later",
-      run: (e) => {
-        const { from, to } = view.peek();
-        const by = Math.min(((to - from) / 2) * (e.key === "[" ? -1 : 1), Date.now() - to);
-        if (Math.abs(by) >= second) setRange({ live: false, from: from + by, to: to + by });
-      },
-    },
+    { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
   ]);
 
   const { volume } = data;
@@ -218,31 +194,10 @@ export function LogsPage() {
       <h1 class="sr">Logs</h1>
       <section class="query" aria-label="Query">
         <div class="row l1">
-          <label class={c ? "field find" : "field find off"}>
-            <Icon name="search" />
+          <FindField label="Find text in the lines" placeholder={c ? "Find text in the lines" : "The query below says what is searched"} text={c?.text ?? ""} disabled={!c} input={search} find={find}>
             {c?.hosts.length === 1 && facets.value.hosts.size < 2 && <Token of={`host ${c.hosts[0]}`} drop={() => change({ ...c, hosts: [] })} />}
             {c?.workloads.map((w) => <Token key={w} of={w.split("/").join(" / ")} drop={() => change({ ...c, workloads: c.workloads.filter((x) => x !== w) })} />)}
-            <input
-              ref={search}
-              type="search"
-              disabled={!c}
-              value={words.value ?? c?.text ?? ""}
-              placeholder={c ? "Find text in the lines" : "The query below says what is searched"}
-              aria-label="Find text in the lines"
-              spellcheck={false}
-              autocomplete="off"
-              onInput={(e) => type(e.currentTarget.value)}
-              onBlur={commit}
-              onKeyDown={(e) => {
-                if (e.key === "Enter") commit();
-                if (e.key !== "Escape") return;
-                type("");
-                commit();
-                e.currentTarget.blur();
-              }}
-            />
-            <kbd class="wide">/</kbd>
-          </label>
+          </FindField>
           <button type="button" class="btn" aria-pressed={c?.exact ?? false} disabled={!c} title="Tell upper and lower case apart" aria-label="Tell upper and lower case apart" onClick={() => c && change({ ...c, exact: !c.exact })}>
             Aa
           </button>
@@ -286,7 +241,7 @@ export function LogsPage() {
         </form>
         {wrong && <Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
       </section>
-      <Histogram volume={volume.value} problem={wrong ? "" : data.volumeProblem.value} view={view.value} events={happened.value} at={pinned} zoom={zoom} width={width} axis />
+      <Histogram volume={volume.value} problem={wrong ? "" : data.volumeProblem.value} view={view.value} events={happened.value} at={pinned} zoom={zoomTo} width={width} axis />
       <aside class={unfolded.value ? "fac unfolded" : "fac"} aria-label="Filters">
         <FacetList controls={c} facets={facets.value} byLevel={sum ?? {}} colour={colour} change={change} reset={() => apply(everyLine)} />
         {narrowWindow.value && (

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { type Range, readRange, writeRange } from "../format/range";
+import { second } from "../format/time";
 
 /** Where the page is. All state that matters is here, so that a copied link shows the same. */
 export interface Place {
@@ -64,6 +65,19 @@ export function setRange(r: Range, mode: Mode = "push"): void {
   const next = new URLSearchParams(params);
   writeRange(next, r);
   if (next.toString() !== params.toString()) write(path, next, mode === "push" ? ranges + 1 : ranges, mode);
+}
+
+/** Shows a part of the range, at least a second of it and whole seconds; no moment is pinned then. */
+export function zoomTo(from: number, to: number): void {
+  const start = Math.floor(from / second) * second;
+  setParams({ at: undefined });
+  setRange({ live: false, from: start, to: Math.ceil((from + Math.max(second, to - from)) / second) * second });
+}
+
+/** Shows the range before or after one, by a part of its length, not beyond now. */
+export function moveRange({ from, to }: { from: number; to: number }, part: number): void {
+  const by = Math.min((to - from) * part, Date.now() - to);
+  if (Math.abs(by) >= second) setRange({ live: false, from: from + by, to: to + by });
 }
 
 /** Back to the last range, if there is one. */
