@@ -193,7 +193,7 @@ func TestEngineAndProgramAway(t *testing.T) {
 	needBrowser(t)
 	d := testkit.NewDocker(t)
 	name := d.Name("away")
-	d.Start([]string{"--name", name}, restless...)
+	d.Start([]string{"--name", name}, "sh", "-c", "echo ready; "+restless[2])
 	proxy := testkit.NewProxy(t)
 	proxy.Pass()
 	data := testkit.DataDir(t)

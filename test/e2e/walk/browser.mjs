@@ -102,7 +102,7 @@ export async function reader({ width = 1440, height = 900, theme = "dark", login
   });
   context.on("console", (m) => {
     const text = `${m.text()} ${m.location().url}`;
-    if (["error", "warning", "assert"].includes(m.type()) && !allow.some((a) => a.test(text))) faults.push(`console: ${text}`);
+    if (["error", "warning", "assert"].includes(m.type()) && !text.includes(dropped) && !allow.some((a) => a.test(text))) faults.push(`console: ${text}`);
   });
   context.on("weberror", (e) => faults.push(`uncaught: ${e.error().stack}`));
   context.on("page", (page) => {
@@ -117,7 +117,31 @@ export async function reader({ width = 1440, height = 900, theme = "dark", login
     assert.equal(answer.status(), 204, `login by the token: ${await answer.text()}`);
   }
   current = await context.newPage();
+  steady(current);
   return current;
+}
+
+// Chromium drops what is under way when a network interface comes or goes, as each container's does. A page asks for it again;
+// what its document itself needs only a reload brings, here as for a person.
+const dropped = "net::ERR_NETWORK_CHANGED";
+function steady(page) {
+  let cut;
+  page.on("requestfailed", (r) => {
+    cut ||= r.failure()?.errorText === dropped && ["document", "script", "stylesheet"].includes(r.resourceType());
+  });
+  for (const way of ["goto", "reload"]) {
+    const go = page[way].bind(page);
+    page[way] = async (...args) => {
+      for (let more = 3; ; more--) {
+        cut = false;
+        const answer = await go(...args).catch((err) => {
+          if (!err.message.includes(dropped)) throw err;
+          cut = true;
+        });
+        if (!cut || more === 0) return answer;
+      }
+    };
+  }
 }
 
 /** Ends the walk: nothing forbidden may have happened on any page of it. */

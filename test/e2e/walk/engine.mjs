@@ -15,6 +15,29 @@ const stale = page.locator(".body > .banner.warn");
 await servers(page);
 await row(page, name).waitFor();
 
+await check("what breaks off is asked for again, parts of the page too", async () => {
+  const cut = new Set();
+  const kinds = ["script", "stylesheet", "fetch"];
+  await page.route("**/*", (route) => {
+    const { pathname } = new URL(route.request().url());
+    if (!kinds.includes(route.request().resourceType()) || cut.has(pathname)) return route.continue();
+    cut.add(pathname);
+    return route.abort("connectionreset");
+  });
+  await row(page, name).locator("a[data-row]").click();
+  await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
+  await page.locator(".dock .ll").first().waitFor();
+  await within(5000, async () => assert.ok(await page.locator(".kpis dd").first().textContent()));
+  assert.equal(await page.locator(".banner, .missing").count(), 0);
+  const styles = await page.evaluate(() => [...document.querySelectorAll("link[rel=stylesheet]")].map((l) => [new URL(l.href).pathname, l.sheet !== null]));
+  for (const path of cut) if (path.endsWith(".css")) assert.ok(styles.some(([href, there]) => href === path && there), `${path} of ${JSON.stringify(styles)}`);
+  for (const kind of [/container\.js$/, /container\.css$/, /logdock\.js$/, /\/history$/, /\/query_range$/]) assert.ok([...cut].some((p) => kind.test(p)), `${kind} was not cut: ${[...cut]}`);
+  await page.unroute("**/*");
+  await page.goBack();
+  await row(page, name).waitFor();
+  return `${cut.size} kinds of request, each cut once`;
+});
+
 await check("no engine: a banner in words, the containers stay", async () => {
   await ask("refuse");
   const took = await within(10_000, async () => assert.match(await away.textContent(), new RegExp(`${host} has not answered since .*: connection refused\\. History stays readable`)));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { brokeOff, reach } from "./reach";
 import type { Detail, Doctor, Events, History, Servers, Session } from "./types";
 
 export const root = "/api/tallyman/v1/";
@@ -59,8 +60,7 @@ export async function call(url: string, init?: RequestInit): Promise<Response> {
 /** What the API answers. */
 export async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
   try {
-    const answer = await call(address(path, query), { signal });
-    return (await answer.json()) as T;
+    return await reach(async () => (await call(address(path, query), { signal })).json() as Promise<T>);
   } catch (err) {
     if (err instanceof ApiError && err.status === 401) toLogin();
     throw err;
@@ -101,6 +101,6 @@ export async function logout(): Promise<void> {
 /** What went wrong, as sentences for the page. */
 export function inWords(err: unknown): string {
   if (err instanceof ApiError) return err.next ? `${err.message} ${err.next}` : err.message;
-  if (err instanceof TypeError) return "tallyman does not answer.";
+  if (brokeOff(err)) return "tallyman does not answer.";
   return err instanceof Error ? err.message : String(err);
 }

@@ -3,6 +3,7 @@
 import { type Shape, shapeOf } from "../format/logline";
 import { ApiError, session, toLogin } from "./client";
 import { stream, tryNow } from "./live";
+import { reach } from "./reach";
 
 const base = "/loki/api/v1/";
 
@@ -39,7 +40,11 @@ interface Vector {
 
 type Query = Record<string, string | number>;
 
-async function ask<T>(path: string, query: Query, type: "streams" | "matrix" | "vector", signal?: AbortSignal): Promise<T> {
+type Kind = "streams" | "matrix" | "vector";
+
+const ask = <T>(path: string, query: Query, type: Kind, signal?: AbortSignal) => reach(() => once<T>(path, query, type, signal));
+
+async function once<T>(path: string, query: Query, type: Kind, signal?: AbortSignal): Promise<T> {
   const params = new URLSearchParams(Object.entries(query).map(([k, v]): [string, string] => [k, String(v)]));
   const answer = await fetch(`${base}${path}?${params}`, { headers: { Accept: "application/json", "X-Loki-Response-Encoding-Flags": "categorize-labels" }, signal });
   if (answer.ok) {

@@ -3,6 +3,7 @@
 import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren, ComponentProps, ComponentType, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { fetchPart } from "../api/reach";
 import type { Detail, Event, Now } from "../api/types";
 import { Stack } from "../chart/stack";
 import { only } from "../format/filter";
@@ -241,7 +242,7 @@ function Dock({ data, host, workload, pin, gone, zoom }: { data: ContainerData; 
   const open = logs.value !== "off";
   useEffect(() => {
     if (!open || part.peek().Part) return;
-    import("./logdock").then(
+    fetchPart(() => import("./logdock")).then(
       (m) => {
         part.value = { Part: m.LogDock };
       },

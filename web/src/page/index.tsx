@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { session } from "../api/client";
+import { noteBroken, fetchPart } from "../api/reach";
 import { startClock } from "../part/clock";
 import { Frame } from "../part/frame";
 import { listen } from "../part/keys";
@@ -22,7 +23,7 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
   const page = signal<{ Page?: ComponentType<P>; missing?: boolean }>({});
   const start = () => {
     page.value = {};
-    load().then(
+    fetchPart(load).then(
       (Page) => {
         page.value = { Page };
       },
@@ -76,6 +77,7 @@ function App() {
 }
 
 applyTheme();
+noteBroken();
 startClock();
 follow();
 listen();
