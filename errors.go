@@ -2,7 +2,10 @@
 
 package tallyman
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrGone says that a target vanished before or while it was read. It is
@@ -14,3 +17,20 @@ var (
 	// too large. Trying again does not help until something is smaller.
 	ErrLimit = errors.New("over a limit")
 )
+
+// RefusedError says that a store has left out what it would never take, and has
+// stored all the rest of the batch. Giving it again does not help.
+type RefusedError struct {
+	// Records is how many were left out.
+	Records int
+	// Err is why, of the first.
+	Err error
+}
+
+// Error says how many and why.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%d records refused: %v", e.Records, e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }

@@ -121,6 +121,9 @@ func (s *Stream) Matches(matchers []Matcher) bool {
 
 // RecordQuery selects records.
 type RecordQuery struct {
+	// Matchers select by the labels of streams. Where a store keeps records of
+	// many streams in one, they find them by the labels that they came with,
+	// which such records have as metadata.
 	Matchers   []Matcher
 	Start, End int64 // nanoseconds; Start inclusive, End exclusive
 	// Backward asks for the newest first.
@@ -153,10 +156,11 @@ type RecordCursor interface {
 
 // RecordStore keeps records and finds them again. Calls may run concurrently.
 type RecordStore interface {
-	// AppendRecords stores the whole batch, its positions with it, or nothing
-	// and an error. When it returns it survives a kill of the process, and a
-	// second later a power cut. Records of one stream need not be in order of
-	// time.
+	// AppendRecords stores the whole batch, its positions with it. When it
+	// returns it survives a kill of the process, and a second later a power cut.
+	// Records of one stream need not be in order of time. A *RefusedError says
+	// that some records can never be stored and that everything else is; any
+	// other error that nothing is, and that the batch may be given again.
 	AppendRecords(b *RecordBatch) error
 	// Position is the value that was last committed under key; ok is false
 	// when there is none. Positions are all whose key starts with prefix.

@@ -106,19 +106,16 @@ func (b *Batch) Commit(ctx context.Context) {
 	failing := false
 	for {
 		err := b.store.AppendRecords(&b.records)
+		if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
+			n := min(refused.Records, b.Lines)
+			b.Refused.Add(uint64(n))
+			b.Lines -= n
+			b.log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
+			err = nil
+		}
 		if err == nil {
 			b.Stored.Add(uint64(b.Lines))
 			break
-		}
-		if errors.Is(err, tallyman.ErrLimit) {
-			// It will not be taken later either. The positions are kept all the
-			// same, or it would be read for ever.
-			b.Refused.Add(uint64(b.Lines))
-			b.log.Error("log lines were refused by the store", "lines", b.Lines, "err", err)
-			b.records.Streams, b.Lines = b.records.Streams[:0], 0
-			if err = b.store.AppendRecords(&b.records); err == nil {
-				break
-			}
 		}
 		if !failing {
 			failing = true

@@ -60,9 +60,10 @@ const (
 
 // Follower implements tallyman.Observer.
 type Follower struct {
-	o     Options
-	lines atomic.Uint64 // stored
-	fails atomic.Uint64
+	o       Options
+	lines   atomic.Uint64 // stored
+	refused atomic.Uint64 // by the store
+	fails   atomic.Uint64
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run, nil before
@@ -317,7 +318,13 @@ func (f *Follower) commit(b *buffer) error {
 		return nil
 	}
 	b.batch.Positions = append(b.batch.Positions[:0], tallyman.Position{Key: b.key, Value: b.at.String()})
-	if err := f.o.Store.AppendRecords(&b.batch); err != nil {
+	err := f.o.Store.AppendRecords(&b.batch)
+	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
+		n := min(refused.Records, b.lines)
+		f.refused.Add(uint64(n))
+		b.lines -= n
+		f.o.Log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
+	} else if err != nil {
 		return fmt.Errorf("store the log: %w", err)
 	}
 	f.lines.Add(uint64(b.lines))
@@ -448,6 +455,7 @@ func (b *buffer) store(i int, at int64, text []byte) {
 func (f *Follower) Own() []tallyman.OwnMetric {
 	return []tallyman.OwnMetric{
 		{Desc: stored, Read: func() float64 { return float64(f.lines.Load()) }},
+		{Desc: dropped, Labels: []tallyman.Label{{Name: "reason", Value: "limit"}}, Read: func() float64 { return float64(f.refused.Load()) }},
 		{Desc: failed, Read: func() float64 { return float64(f.fails.Load()) }},
 		{Desc: followed, Read: func() float64 {
 			f.mu.Lock()
@@ -458,6 +466,7 @@ func (f *Follower) Own() []tallyman.OwnMetric {
 }
 
 var (
+	dropped  = &tallyman.Desc{Name: "tallyman_engine_log_lines_dropped_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were not stored, by reason"}
 	stored   = &tallyman.Desc{Name: "tallyman_engine_log_lines_stored_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were stored"}
 	failed   = &tallyman.Desc{Name: "tallyman_engine_log_failures_total", Type: tallyman.Counter, Help: "Attempts to follow a log through the engine's API that failed"}
 	followed = &tallyman.Desc{Name: "tallyman_engine_logs_followed", Type: tallyman.Gauge, Help: "Logs that are followed through the engine's API"}

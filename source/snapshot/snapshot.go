@@ -356,14 +356,12 @@ func (s *Source) keepImage(ctx context.Context, c *tallyman.Container) error {
 	return nil
 }
 
-// store stores one record; where there is no room for a stream of its own, in
-// that of its host.
+// store stores one record.
 func (s *Source) store(st *tallyman.Stream, r tallyman.Record) error {
 	b := tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: []tallyman.Record{r}}}}
 	err := s.o.Records.AppendRecords(&b)
-	if errors.Is(err, tallyman.ErrLimit) {
-		b.Streams[0].Stream = labels(st.Label("host"), "", st.Label("workload"), "")
-		err = s.o.Records.AppendRecords(&b)
+	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
+		return fmt.Errorf("store a snapshot: %w: %w", errContent, refused)
 	}
 	if err != nil {
 		return fmt.Errorf("store a snapshot: %w", err)

@@ -18,14 +18,14 @@
 //	metadata  action, actor, id, type
 //	line      {"id":"5f0c…","time":"2026-03-01T08:15:30.123456789Z","host":"a","type":"container","action":"die",…}
 //
-// Streams are bounded: beyond [MaxStreams], and where the record store has no room
-// for another, an event goes into the stream of its host, with its name in the
-// line only.
+// The record store bounds the streams: where it has no room for another, it keeps
+// the events of several together, and finds them by the same labels.
 //
 // # What is promised
 //
 // AppendEvents gives the store at most 4 MiB at a time; when it returns without an
 // error all events survive a kill of the process, and a second later a power cut.
+// One that the record store refuses for good is counted and holds up no other.
 // After an error some may be stored; they may be given again. An event whose id
 // is stored is skipped. The ids of the newest [Options.RememberIDs] events are
 // known for that, over a restart too; an older event that comes again is stored

@@ -103,7 +103,7 @@ func open(t *testing.T, dir string) *record.Store {
 func TestImportIsInterrupted(t *testing.T) {
 	for batches := range 6 {
 		old := oldFolder(t, 60)
-		records := &narrow{Store: recordtest.New(), streams: map[string]bool{}, most: 100, batches: batches}
+		records := &narrow{Store: recordtest.New(), refused: "-", batches: batches}
 		s := mustOpen(t, Options{Records: records, Old: old, RememberIDs: 1})
 		if batches < 4 && (!exists(old) || exists(old+".imported")) {
 			t.Errorf("%d batches: the folder is gone", batches)

@@ -11,6 +11,7 @@ import (
 // counts are read without the lock, by whoever shows them.
 type counts struct {
 	appended, duplicates, imported atomic.Uint64
+	refused                        atomic.Uint64
 	torn, corrupt, foreign         atomic.Uint64
 }
 
@@ -22,6 +23,7 @@ func (s *Store) Own() []tallyman.OwnMetric {
 	c := &s.count
 	return []tallyman.OwnMetric{
 		{Desc: appendedEvents, Read: read(&c.appended)},
+		{Desc: refusedEvents, Read: read(&c.refused)},
 		{Desc: skippedEvents, Read: read(&c.duplicates)},
 		{Desc: importedEvents, Read: read(&c.imported)},
 		{Desc: damagedLines, Labels: with("damage", "torn"), Read: read(&c.torn)},
@@ -33,6 +35,7 @@ func (s *Store) Own() []tallyman.OwnMetric {
 // The metrics of the store.
 var (
 	appendedEvents = counter("tallyman_event_store_appended_total", "Events stored")
+	refusedEvents  = counter("tallyman_event_store_refused_total", "Events that the record store refused for good")
 	skippedEvents  = counter("tallyman_event_store_duplicates_total", "Events skipped because they were stored already")
 	importedEvents = counter("tallyman_event_store_imported_total", "Events of an earlier version brought into the record store")
 	damagedLines   = counter("tallyman_event_store_damaged_lines_total", "Lines left out: torn or corrupt ones of an earlier version, and records that are no events, each time they are read")

@@ -16,9 +16,8 @@ import (
 	"tallyman"
 )
 
-// MaxStreams is how many streams of containers there may be at a time. Those
-// that the retention has emptied do not count.
-const MaxStreams = 5000
+// maxStreams is how many streams are remembered, which saves making their labels.
+const maxStreams = 5000
 
 // maxBatch is how many bytes of lines commit together: a record store has a bound.
 const maxBatch = 4 << 20
@@ -35,8 +34,7 @@ type Options struct {
 	// Log tells of an import and of damage; nil is silent.
 	Log *slog.Logger
 
-	now     func() time.Time
-	streams int
+	now func() time.Time
 }
 
 func (o Options) withDefaults() Options {
@@ -50,9 +48,6 @@ func (o Options) withDefaults() Options {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	if o.streams == 0 {
-		o.streams = MaxStreams
-	}
 	return o
 }
 
@@ -65,7 +60,6 @@ type Store struct {
 	closed  bool
 	ids     idSet
 	streams map[streamKey]*tallyman.Stream
-	listed  time.Time // when streams was last compared with the record store
 }
 
 var _ tallyman.EventStore = (*Store)(nil)
@@ -80,11 +74,8 @@ func Open(o Options) (*Store, error) {
 	if o.Records == nil {
 		return nil, errors.New("open event store: no record store given")
 	}
-	s := &Store{opt: o, ids: idSet{most: o.RememberIDs}}
+	s := &Store{opt: o, ids: idSet{most: o.RememberIDs}, streams: map[streamKey]*tallyman.Stream{}}
 	ctx := context.Background()
-	if err := s.listStreams(ctx); err != nil {
-		return nil, fmt.Errorf("open event store: %w", err)
-	}
 	if err := s.readIDs(ctx); err != nil {
 		return nil, fmt.Errorf("open event store: %w", err)
 	}
@@ -97,20 +88,6 @@ func Open(o Options) (*Store, error) {
 
 // ours selects the records of events.
 func ours() tallyman.Matcher { return tallyman.Matcher{Name: "source", Value: "event"} }
-
-// listStreams takes over which streams there are.
-func (s *Store) listStreams(ctx context.Context) error {
-	list, err := s.opt.Records.Streams(ctx, []tallyman.Matcher{ours()}, math.MinInt64, math.MaxInt64)
-	if err != nil {
-		return err
-	}
-	s.streams = make(map[streamKey]*tallyman.Stream, len(list))
-	for _, st := range list {
-		s.streams[streamKey{st.Label("host"), st.Label("name"), st.Label("workload"), st.Label("image")}] = st
-	}
-	s.listed = s.opt.now()
-	return nil
-}
 
 // readIDs takes in the ids of the newest events.
 func (s *Store) readIDs(ctx context.Context) error {
@@ -189,7 +166,7 @@ type entry struct {
 func (s *Store) append(events []tallyman.Event, position *tallyman.Position) (n int, err error) {
 	var fresh []entry
 	inBatch := make(map[string]bool, len(events))
-	size, skipped := 0, uint64(0)
+	size, lost, skipped := 0, 0, uint64(0)
 	for n < len(events) && size < maxBatch {
 		e := &events[n]
 		n++
@@ -209,30 +186,31 @@ func (s *Store) append(events []tallyman.Event, position *tallyman.Position) (n 
 		position = nil
 	}
 	if len(fresh) > 0 || position != nil {
-		err = s.opt.Records.AppendRecords(s.batch(fresh, position, false))
-		if errors.Is(err, tallyman.ErrLimit) {
-			// There is no room for a new stream: those of the hosts are there.
-			err = s.opt.Records.AppendRecords(s.batch(fresh, position, true))
-		}
-		if err != nil {
+		err = s.opt.Records.AppendRecords(s.batch(fresh, position))
+		refused, ok := errors.AsType[*tallyman.RefusedError](err)
+		switch {
+		case ok: // it never will be taken, and is not to hold up those behind it
+			lost = refused.Records
+			s.opt.Log.Error("events were refused by the record store", "events", lost, "err", refused.Err)
+		case err != nil:
 			return 0, err
 		}
 	}
 	for _, f := range fresh {
 		s.ids.add(f.e.ID, f.at)
 	}
-	s.count.appended.Add(uint64(len(fresh)))
+	s.count.appended.Add(uint64(len(fresh) - lost))
+	s.count.refused.Add(uint64(lost))
 	s.count.duplicates.Add(skipped)
 	return n, nil
 }
 
-// batch makes one of events, each in its container's stream or, if bare, in its
-// host's.
-func (s *Store) batch(entries []entry, position *tallyman.Position, bare bool) *tallyman.RecordBatch {
+// batch makes one of events, each in its container's stream or in its host's.
+func (s *Store) batch(entries []entry, position *tallyman.Position) *tallyman.RecordBatch {
 	b := &tallyman.RecordBatch{}
 	at := map[*tallyman.Stream]int{}
 	for _, f := range entries {
-		st := s.stream(f.e, bare)
+		st := s.stream(f.e)
 		i, ok := at[st]
 		if !ok {
 			i = len(b.Streams)
@@ -259,23 +237,16 @@ func metaOf(e *tallyman.Event) []tallyman.Label {
 
 // stream is where an event belongs. Only containers and what is told of workloads
 // have one of their own: names of volumes, networks and images are without number.
-func (s *Store) stream(e *tallyman.Event, bare bool) *tallyman.Stream {
+func (s *Store) stream(e *tallyman.Event) *tallyman.Stream {
 	k := streamKey{host: e.Host}
-	if !bare && (e.Type == "container" || e.Workload != "") {
+	if e.Type == "container" || e.Workload != "" {
 		k = streamKey{e.Host, e.Name, e.Workload, e.Image}
 	}
 	if st := s.streams[k]; st != nil {
 		return st
 	}
-	if k != (streamKey{host: e.Host}) && len(s.streams) >= s.opt.streams {
-		const again = time.Hour
-		if now := s.opt.now(); now.Sub(s.listed) > again || now.Before(s.listed) {
-			_ = s.listStreams(context.Background()) // as they are, it will do for another hour
-			s.listed = now
-		}
-		if len(s.streams) >= s.opt.streams {
-			return s.stream(e, true)
-		}
+	if len(s.streams) >= maxStreams {
+		clear(s.streams)
 	}
 	st := &tallyman.Stream{}
 	for _, l := range [...]tallyman.Label{{Name: "host", Value: k.host}, {Name: "image", Value: k.image}, {Name: "name", Value: k.name}, {Name: "source", Value: "event"}, {Name: "workload", Value: k.workload}} {

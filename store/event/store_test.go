@@ -159,11 +159,10 @@ func TestRecordOfAnEvent(t *testing.T) {
 	}
 }
 
-// narrow has room for few streams, and fails as told.
+// narrow refuses events of one name for good, and fails as told.
 type narrow struct {
 	*recordtest.Store
-	streams map[string]bool
-	most    int
+	refused string
 	batches int // left until it fails
 }
 
@@ -174,46 +173,42 @@ func (n *narrow) AppendRecords(b *tallyman.RecordBatch) error {
 		return errDisk
 	}
 	n.batches--
+	good := tallyman.RecordBatch{Positions: b.Positions}
+	refused := 0
 	for _, s := range b.Streams {
-		k := fmt.Sprint(s.Stream.Labels)
-		if !n.streams[k] && len(n.streams) == n.most {
-			return fmt.Errorf("streams: %w", tallyman.ErrLimit)
+		if s.Stream.Label("name") == n.refused {
+			refused += len(s.Records)
+		} else {
+			good.Streams = append(good.Streams, s)
 		}
-		n.streams[k] = true
 	}
-	return n.Store.AppendRecords(b)
+	if err := n.Store.AppendRecords(&good); err != nil || refused == 0 {
+		return err
+	}
+	return &tallyman.RefusedError{Records: refused, Err: tallyman.ErrLimit}
 }
 
-func TestManyNamesAreFewStreams(t *testing.T) {
-	f := func(what string, room, own int) {
-		t.Helper()
-		records := &narrow{Store: recordtest.New(), streams: map[string]bool{}, most: room, batches: 1000}
-		s := mustOpen(t, Options{Records: records, streams: own})
-		for i := range 50 {
-			e := numbered(i)
-			if e.Name = fmt.Sprint("job-", i); i == 0 {
-				e.Type, e.Name = "engine", ""
-			}
-			e.Workload = e.Name
-			if err := s.AppendEvents([]tallyman.Event{e}); err != nil {
-				t.Fatalf("%s: event %d: %v", what, i, err)
-			}
+// An event that can never be stored is counted, and holds up none of the others.
+func TestRefusedEventsHoldNobodyUp(t *testing.T) {
+	s := mustOpen(t, Options{Records: &narrow{Store: recordtest.New(), refused: "bad", batches: 1000}})
+	var events []tallyman.Event
+	for i := range 10 {
+		e := numbered(i)
+		if i%3 == 0 {
+			e.Name = "bad"
 		}
-		if n := len(records.streams); n > min(room, own) {
-			t.Errorf("%s: %d streams, want at most %d", what, n, min(room, own))
-		}
-		for _, name := range []string{"job-1", "job-49"} {
-			if got, _, err := s.Events(t.Context(), tallyman.EventQuery{Workload: name}); err != nil || len(got) != 1 || got[0].Name != name {
-				t.Errorf("%s: the events of %s: %v %v", what, name, got, err)
-			}
-		}
+		events = append(events, e)
 	}
-	f("its own bound", 1000, 10)
-	f("the store's bound", 10, 1000)
+	if err := s.AppendEvents(events); err != nil {
+		t.Fatal(err)
+	}
+	wantIDs(t, s, 1, 2, 4, 5, 7, 8)
+	wantOwn(t, s, "refused_total", "", 4)
+	wantOwn(t, s, "appended_total", "", 6)
 }
 
 func TestAFailedAppendMayBeRepeated(t *testing.T) {
-	records := &narrow{Store: recordtest.New(), streams: map[string]bool{}, most: 100, batches: 1}
+	records := &narrow{Store: recordtest.New(), refused: "-", batches: 1}
 	s := mustOpen(t, Options{Records: records})
 	var events []tallyman.Event
 	for i := range 6 {

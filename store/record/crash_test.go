@@ -687,12 +687,12 @@ func TestNewerVersion(t *testing.T) {
 	for name, magic := range map[string]string{"00000001.wal": walMagic, "log-00000001.seg": segmentMagic} {
 		dir := t.TempDir()
 		b := appendHeader(nil, magic, fileHeader{created: 1})
-		le.PutUint16(b[8:], 2)
+		le.PutUint16(b[8:], version+1)
 		le.PutUint32(b[28:], checksum(b[:28]))
 		writeFiles(t, dir, map[string][]byte{name: b})
 		_, err := Open(Options{Dir: dir})
 		newer, ok := errors.AsType[*ErrVersion](err)
-		if !ok || newer.Version != 2 || filepath.Base(newer.File) != name {
+		if !ok || newer.Version != version+1 || filepath.Base(newer.File) != name {
 			t.Errorf("%s: got error %v, want ErrVersion", name, err)
 		}
 		if got := filesOf(t, dir); len(got) != 1 || !bytes.Equal(got[name], b) {

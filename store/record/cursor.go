@@ -5,6 +5,7 @@ package record
 import (
 	"context"
 	"io"
+	"slices"
 
 	"tallyman"
 )
@@ -41,10 +42,11 @@ func newQuery(ctx context.Context, s *Store, q *tallyman.RecordQuery) *query {
 type cursor struct {
 	q      *query
 	stream *tallyman.Stream
-	todo   []source // not loaded yet, in the order in which they begin
-	active []*chunk // loaded, with records left
-	spent  []*chunk // whose records the caller may still look at
-	free   []*chunk // to be loaded into
+	rest   []tallyman.Matcher // that the metadata of each record has to fit
+	todo   []source           // not loaded yet, in the order in which they begin
+	active []*chunk           // loaded, with records left
+	spent  []*chunk           // whose records the caller may still look at
+	free   []*chunk           // to be loaded into
 	out    []tallyman.Record
 	seg    *segment // the one that is open
 	read   int64
@@ -206,12 +208,40 @@ func (c *cursor) load() error {
 	}
 	src.head = nil
 	c.todo = c.todo[1:]
+	c.sift(k)
 	if !ok || len(k.records) == 0 {
 		c.free = append(c.free, k)
 		return nil
 	}
 	c.active = append(c.active, k)
 	return nil
+}
+
+// noMeta reports whether metadata is not needed.
+func (c *cursor) noMeta() bool { return c.q.NoMeta && len(c.rest) == 0 }
+
+// sift leaves out the records of other streams than those that are selected.
+func (c *cursor) sift(k *chunk) {
+	if len(c.rest) == 0 {
+		return
+	}
+	// Records with the same metadata mostly share it.
+	var last *tallyman.Label
+	fit := false
+	k.records = slices.DeleteFunc(k.records, func(r tallyman.Record) bool {
+		if len(r.Meta) == 0 || &r.Meta[0] != last {
+			fit, last = fits(r.Meta, c.rest), nil
+			if len(r.Meta) > 0 {
+				last = &r.Meta[0]
+			}
+		}
+		return !fit
+	})
+	if c.q.NoMeta {
+		for i := range k.records {
+			k.records[i].Meta = nil
+		}
+	}
 }
 
 // leave closes the segment that is open.

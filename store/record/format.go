@@ -12,8 +12,8 @@ import (
 	"tallyman"
 )
 
-// version is that of both kinds of file.
-const version = 1
+// version is that of both kinds of file. Version 1 had no sameMeta in the log.
+const version = 2
 
 // The first bytes of the files, and of what they hold.
 const (
@@ -71,7 +71,7 @@ func parseHeader(b []byte, magic, name string) (fileHeader, error) {
 	if len(b) < headerSize || string(b[:8]) != magic || checksum(b[:28]) != le.Uint32(b[28:]) {
 		return fileHeader{}, errDamaged
 	}
-	if v := le.Uint16(b[8:]); v != version {
+	if v := le.Uint16(b[8:]); v > version {
 		return fileHeader{}, &ErrVersion{File: name, Version: int(v)}
 	}
 	return fileHeader{created: int64(le.Uint64(b[12:])), seq: le.Uint64(b[20:])}, nil

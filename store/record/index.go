@@ -9,12 +9,15 @@ import (
 	"tallyman"
 )
 
-// stream is what the store knows of a stream. All but the first three fields
-// are guarded by Store.mu.
+// stream is what the store knows of a stream. The fields before refs do not
+// change, the others are guarded by Store.mu.
 type stream struct {
 	pub    *tallyman.Stream // a copy of the caller's, given to readers
 	labels []byte           // as appendLabels writes them
 	class  *class
+	share  *share // whose place it takes; nil for one that others fall into
+	// overflow is set for one that others fall into.
+	overflow bool
 
 	refs   []ref // chunks, in the order in which they were sealed
 	head   *head // nil without records that no chunk has
@@ -54,7 +57,9 @@ type index struct {
 	seed    maphash.Seed
 	byHash  map[uint64][]*stream
 	byLabel map[tallyman.Label]map[*stream]struct{}
-	n       int
+	// overflow are the streams that others fall into; they are in byHash too.
+	overflow []*stream
+	n        int
 }
 
 func newIndex() index {
@@ -86,13 +91,17 @@ func (x *index) find(labels []tallyman.Label) *stream {
 func (x *index) add(s *stream) {
 	h := x.hash(s.pub.Labels)
 	x.byHash[h] = append(x.byHash[h], s)
+	x.n++
+	if s.overflow {
+		x.overflow = append(x.overflow, s)
+		return
+	}
 	for _, l := range s.pub.Labels {
 		if x.byLabel[l] == nil {
 			x.byLabel[l] = map[*stream]struct{}{}
 		}
 		x.byLabel[l][s] = struct{}{}
 	}
-	x.n++
 }
 
 func (x *index) remove(s *stream) {
@@ -102,17 +111,27 @@ func (x *index) remove(s *stream) {
 	} else {
 		delete(x.byHash, h)
 	}
+	x.n--
+	if s.overflow {
+		x.overflow = slices.DeleteFunc(x.overflow, func(o *stream) bool { return o == s })
+		return
+	}
 	for _, l := range s.pub.Labels {
 		delete(x.byLabel[l], s)
 		if len(x.byLabel[l]) == 0 {
 			delete(x.byLabel, l)
 		}
 	}
-	x.n--
 }
 
-// selected calls f for every stream that all matchers select.
-func (x *index) selected(matchers []tallyman.Matcher, f func(*stream)) {
+// selected calls f for every stream that may have records that all matchers
+// select; rest are those that each record's metadata has to fit.
+func (x *index) selected(matchers []tallyman.Matcher, f func(st *stream, rest []tallyman.Matcher)) {
+	for _, s := range x.overflow {
+		if rest, ok := s.selected(matchers); ok {
+			f(s, rest)
+		}
+	}
 	var least map[*stream]struct{}
 	some := false
 	for i := range matchers {
@@ -126,14 +145,14 @@ func (x *index) selected(matchers []tallyman.Matcher, f func(*stream)) {
 	if some {
 		for s := range least {
 			if s.pub.Matches(matchers) {
-				f(s)
+				f(s, nil)
 			}
 		}
 		return
 	}
 	x.all(func(s *stream) {
-		if s.pub.Matches(matchers) {
-			f(s)
+		if !s.overflow && s.pub.Matches(matchers) {
+			f(s, nil)
 		}
 	})
 }
@@ -174,7 +193,8 @@ func checkLabels(labels []tallyman.Label) error {
 	return nil
 }
 
-// stream finds or makes the stream with these labels.
+// stream finds or makes the stream with these labels. When there is no room for
+// a new one it is the one that they fall into, which has other labels.
 func (s *Store) stream(labels []tallyman.Label) (*stream, error) {
 	if st := s.index.find(labels); st != nil {
 		return st, nil
@@ -182,25 +202,39 @@ func (s *Store) stream(labels []tallyman.Label) (*stream, error) {
 	if err := checkLabels(labels); err != nil {
 		return nil, err
 	}
-	if s.index.n >= s.opt.MaxStreams && !s.opening {
-		return nil, &LimitError{"streams", s.opt.MaxStreams, s.index.n + 1}
-	}
 	// The labels' texts may be parts of something large, so they are copied.
 	enc := appendLabels(nil, labels)
 	r := reader{b: enc}
-	st := &stream{pub: &tallyman.Stream{Labels: r.labels()}, labels: enc}
+	st := &stream{pub: &tallyman.Stream{Labels: r.labels()}, labels: enc, overflow: isOverflow(labels)}
 	st.class = s.classOf(st.pub)
-	s.index.add(st)
-	s.count.streams.Store(int64(s.index.n))
+	if !st.overflow {
+		st.share = s.shareOf(labels)
+		if !s.opening && !s.hasRoom(st.share, streamMemory(labels, len(enc))) {
+			return s.stream(st.share.overflowLabels(labels, nil))
+		}
+	}
+	s.enter(st)
 	return st, nil
+}
+
+// enter puts a stream into the index.
+func (s *Store) enter(st *stream) {
+	st.gone = false
+	s.index.add(st)
+	s.keep(st, 1)
+}
+
+// leave takes it out.
+func (s *Store) leave(st *stream) {
+	st.gone = true
+	s.index.remove(st)
+	s.keep(st, -1)
 }
 
 // forget removes a stream that has no records any more.
 func (s *Store) forget(st *stream) {
 	if len(st.refs) == 0 && st.head == nil && !st.gone {
-		s.index.remove(st)
-		st.gone = true
-		s.count.streams.Store(int64(s.index.n))
+		s.leave(st)
 	}
 }
 

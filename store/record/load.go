@@ -43,7 +43,7 @@ func (c *cursor) fromHead(k *chunk, h *head) {
 		if !c.q.NoLines && !c.hit(r.Line) {
 			continue
 		}
-		if !c.q.NoMeta && i < len(h.set) && h.set[i] != noMeta {
+		if !c.noMeta() && i < len(h.set) && h.set[i] != noMeta {
 			in := reader{b: h.meta[h.sets[h.set[i]]:]}
 			r.Meta = in.labels()
 		}
@@ -147,7 +147,7 @@ func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
 	}
 
 	need := r.lead
-	if !q.NoMeta {
+	if !c.noMeta() {
 		need += h.meta.size
 	}
 	if !q.NoLines {
@@ -160,13 +160,13 @@ func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
 	}
 	rest = b[r.lead:max(need, have)]
 	k.meta = k.meta[:0]
-	if h.meta.size > 0 && (!q.NoMeta || !q.NoLines) {
+	if h.meta.size > 0 && (!c.noMeta() || !q.NoLines) {
 		packed, after, err := h.meta.take(rest)
 		if err != nil {
 			return err
 		}
 		rest = after
-		if !q.NoMeta {
+		if !c.noMeta() {
 			if k.raw, err = q.s.unpack.unpack(k.raw, packed, h.meta.codec, int(h.meta.raw)); err != nil {
 				return err
 			}

@@ -24,9 +24,14 @@ type Options struct {
 	// made unless the last class matches everything. Empty for
 	// [DefaultClasses].
 	Classes []Class
-	// MaxStreams is how many streams there may be at a time, 0 for 20,000.
-	// A stream goes when the retention has taken its last records.
-	MaxStreams int
+	// Shares say how many streams there may be at a time; the first that a stream
+	// belongs to counts it. Empty for [DefaultShares]; a last one for all other
+	// streams is made unless there is one. A stream goes when the retention has
+	// taken its last records.
+	Shares []Share
+	// StreamMemory is about how many bytes of memory all streams may take, without
+	// what the list of their chunks takes; 0 for 64 MiB.
+	StreamMemory int64
 	// MaxLine is the longest line in bytes, 0 for 1 MiB.
 	MaxLine int
 	// MaxBatch is the largest batch in bytes as the log holds it, 0 for 16 MiB.
@@ -128,6 +133,12 @@ func (o Options) withDefaults() (Options, error) {
 			}
 		}
 	}
+	if len(o.Shares) == 0 {
+		o.Shares = DefaultShares()
+	}
+	if n := len(o.Shares); len(o.Shares[n-1].Sources) > 0 {
+		o.Shares = append(o.Shares[:n:n], Share{Name: "other"})
+	}
 	def := func(v *int64, d int64) {
 		if *v <= 0 {
 			*v = d
@@ -138,9 +149,9 @@ func (o Options) withDefaults() (Options, error) {
 			*v = d
 		}
 	}
-	defInt(&o.MaxStreams, 20_000)
 	defInt(&o.MaxLine, 1<<20)
 	defInt(&o.MaxBatch, 16<<20)
+	def(&o.StreamMemory, 64<<20)
 	def(&o.walFile, 8<<20)
 	def(&o.walTotal, 4*o.walFile)
 	def(&o.segment, 64<<20)
@@ -160,10 +171,10 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// LimitError says that a batch was refused since something in it, or the store
-// with it, would be too large. It is a tallyman.ErrLimit.
+// LimitError says that something was refused since it, or the store with it,
+// would be too large. It is a tallyman.ErrLimit.
 type LimitError struct {
-	// What is over the limit: "streams", "line" …
+	// What is over the limit: "line", "batch" …
 	What       string
 	Limit, Got int
 }

@@ -18,7 +18,7 @@ type counts struct {
 	expiredRecords, expiredBytes   [reasons]atomic.Uint64
 	writeErrors, syncErrors        atomic.Uint64
 	readErrors, packFailures       atomic.Uint64
-	streams, heads, segments       atomic.Int64
+	streamMemory, heads, segments  atomic.Int64
 	segmentBytes, logBytes         atomic.Int64
 }
 
@@ -32,7 +32,7 @@ func (s *Store) Own() []tallyman.OwnMetric {
 		{Desc: appendedRecords, Read: read(&c.records)},
 		{Desc: appendedText, Read: read(&c.text)},
 		{Desc: sealedChunks, Read: read(&c.blocks)},
-		{Desc: refusedBatches, Read: read(&c.refused)},
+		{Desc: refusedRecords, Read: read(&c.refused)},
 		{Desc: tailDropped, Read: read(&c.slowTails)},
 		{Desc: damage, Labels: with("damage", "torn"), Read: read(&c.torn)},
 		{Desc: damage, Labels: with("damage", "log"), Read: read(&c.corruptLog)},
@@ -41,11 +41,16 @@ func (s *Store) Own() []tallyman.OwnMetric {
 		{Desc: diskErrors, Labels: with("op", "sync"), Read: read(&c.syncErrors)},
 		{Desc: diskErrors, Labels: with("op", "read"), Read: read(&c.readErrors)},
 		{Desc: packFailures, Read: read(&c.packFailures)},
-		{Desc: storeStreams, Read: gauge(&c.streams)},
+		{Desc: streamBytes, Read: gauge(&c.streamMemory)},
 		{Desc: openChunks, Read: gauge(&c.heads)},
 		{Desc: storeSegments, Read: gauge(&c.segments)},
 		{Desc: storeBytes, Labels: with("part", "segments"), Read: gauge(&c.segmentBytes)},
 		{Desc: storeBytes, Labels: with("part", "log"), Read: gauge(&c.logBytes)},
+	}
+	for _, sh := range s.shares {
+		m = append(m,
+			tallyman.OwnMetric{Desc: storeStreams, Labels: with("share", sh.Name), Read: gauge(&sh.streams)},
+			tallyman.OwnMetric{Desc: overflowed, Labels: with("share", sh.Name), Read: read(&sh.records)})
 	}
 	for i, reason := range [reasons]string{"age", "size", "space"} {
 		m = append(m,
@@ -61,7 +66,8 @@ var (
 	appendedRecords = counter("tallyman_record_store_appended_total", "", "Records stored")
 	appendedText    = counter("tallyman_record_store_text_bytes_total", "bytes", "Text of the records stored")
 	sealedChunks    = counter("tallyman_record_store_chunks_total", "", "Chunks written to segments")
-	refusedBatches  = counter("tallyman_record_store_refused_total", "", "Batches refused because something in them was over a limit")
+	refusedRecords  = counter("tallyman_record_store_refused_total", "", "Records refused because they were over a limit, or their labels are none")
+	overflowed      = counter("tallyman_record_store_overflowed_total", "", "Records of new streams that were kept together because there are too many streams, by share")
 	tailDropped     = counter("tallyman_record_store_tail_dropped_total", "", "Records that a reader who follows was too slow for")
 	damage          = counter("tallyman_record_store_damaged_total", "", "Torn ends cut off, damaged records of the log and damaged chunks left out")
 	expiredSegments = counter("tallyman_record_store_expired_segments_total", "", "Segments removed by the retention, by reason")
@@ -69,7 +75,8 @@ var (
 	expiredBytes    = counter("tallyman_record_store_expired_bytes_total", "bytes", "Size of the segments removed by the retention, by reason")
 	diskErrors      = counter("tallyman_record_store_errors_total", "", "Failed disk operations, by operation")
 	packFailures    = counter("tallyman_record_store_compression_failures_total", "", "Parts of chunks stored plain since the compression failed")
-	storeStreams    = gauge("tallyman_record_store_streams", "", "Streams that have records")
+	storeStreams    = gauge("tallyman_record_store_streams", "", "Streams that have records, by share")
+	streamBytes     = gauge("tallyman_record_store_stream_memory_bytes", "bytes", "About how much memory the streams take")
 	openChunks      = gauge("tallyman_record_store_open_chunks", "", "Streams with records that no chunk has yet")
 	storeSegments   = gauge("tallyman_record_store_segments", "", "Segments of the record store")
 	storeBytes      = gauge("tallyman_record_store_bytes", "bytes", "Size of the record store, by part")

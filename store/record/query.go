@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"tallyman"
@@ -30,11 +31,11 @@ func (s *Store) SelectRecords(ctx context.Context, q tallyman.RecordQuery) ([]ta
 	if s.closed {
 		return nil, fmt.Errorf("select records: %w", errClosed)
 	}
-	s.index.selected(q.Matchers, func(st *stream) {
+	s.index.selected(q.Matchers, func(st *stream, rest []tallyman.Matcher) {
 		if !st.touches(q.Start, q.End) {
 			return
 		}
-		c := &cursor{q: shared, stream: st.pub}
+		c := &cursor{q: shared, stream: st.pub, rest: rest}
 		for i := range st.refs {
 			if st.refs[i].touches(q.Start, q.End) {
 				c.todo = append(c.todo, source{ref: st.refs[i]})
@@ -83,7 +84,7 @@ func (s *Store) Streams(ctx context.Context, matchers []tallyman.Matcher, start,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []*tallyman.Stream
-	s.index.selected(matchers, func(st *stream) {
+	s.index.selected(matchers, func(st *stream, _ []tallyman.Matcher) {
 		if st.touches(start, end) {
 			out = append(out, st.pub)
 		}
@@ -91,16 +92,61 @@ func (s *Store) Streams(ctx context.Context, matchers []tallyman.Matcher, start,
 	return out, nil
 }
 
-// Volume implements tallyman.RecordStore. It reads no file.
+// Volume implements tallyman.RecordStore. It reads no file, except of streams that
+// others fell into, where matchers select some of their records.
 func (s *Store) Volume(ctx context.Context, matchers []tallyman.Matcher, start, end int64) ([]tallyman.StreamVolume, error) {
-	if err := ctx.Err(); err != nil {
+	out, mixed, err := s.volume(ctx, matchers, start, end)
+	if err == nil && mixed {
+		out, err = s.readVolume(ctx, out, tallyman.RecordQuery{Matchers: matchers, Start: start, End: end, NoLines: true, NoMeta: true})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("volume: %w", err)
+	}
+	return out, nil
+}
+
+// readVolume adds what is selected of streams that others fell into.
+func (s *Store) readVolume(ctx context.Context, out []tallyman.StreamVolume, q tallyman.RecordQuery) ([]tallyman.StreamVolume, error) {
+	cursors, err := s.SelectRecords(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, some := range cursors {
+		c := some.(*cursor)
+		v := tallyman.StreamVolume{Stream: c.stream, Blocks: int64(len(c.todo))}
+		for len(c.rest) > 0 && err == nil {
+			var records []tallyman.Record
+			records, err = c.Next()
+			for i := range records {
+				v.Records++
+				v.Bytes += int64(len(records[i].Line))
+			}
+		}
+		c.Close()
+		if v.Records > 0 {
+			out = append(out, v)
+		}
+		if err == io.EOF {
+			err = nil
+		}
+	}
+	return out, err
+}
+
+// volume is what the index tells; mixed says that there are streams that others
+// fell into, of whose records some may be selected.
+func (s *Store) volume(ctx context.Context, matchers []tallyman.Matcher, start, end int64) (out []tallyman.StreamVolume, mixed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []tallyman.StreamVolume
-	s.index.selected(matchers, func(st *stream) {
+	s.index.selected(matchers, func(st *stream, rest []tallyman.Matcher) {
 		if !st.touches(start, end) {
+			return
+		}
+		if len(rest) > 0 {
+			mixed = true
 			return
 		}
 		v := tallyman.StreamVolume{Stream: st.pub}
@@ -123,7 +169,7 @@ func (s *Store) Volume(ctx context.Context, matchers []tallyman.Matcher, start, 
 		}
 		out = append(out, v)
 	})
-	return out, nil
+	return out, mixed, nil
 }
 
 // share is how much of a chunk lies in [start, end), as if its records were

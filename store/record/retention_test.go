@@ -220,48 +220,61 @@ func TestRetentionDuringQuery(t *testing.T) {
 	}
 }
 
+// What is too large is left out, and takes nothing along.
 func TestLimits(t *testing.T) {
-	s := mustOpen(t, Options{Dir: t.TempDir(), MaxStreams: 2, MaxLine: 1000, MaxBatch: 50_000})
 	label := func(value string) *tallyman.Stream {
 		return &tallyman.Stream{Labels: []tallyman.Label{{Name: "n", Value: value}}}
 	}
-	one := func(st *tallyman.Stream, r ...tallyman.Record) *tallyman.RecordBatch {
-		return &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: r}}}
-	}
 	line := tallyman.Record{Time: 1, Line: []byte("x")}
-	many := &tallyman.RecordBatch{}
-	for i := range 3 {
-		many.Streams = append(many.Streams, one(label(fmt.Sprint(i)), line).Streams...)
-	}
 	for _, c := range []struct {
-		what string
-		b    *tallyman.RecordBatch
+		what     string
+		bad      []tallyman.StreamRecords
+		position string
+		records  int // refused
 	}{
-		{"streams", many},
-		{"line", one(label("a"), tallyman.Record{Line: make([]byte, 1001)})},
-		{"batch", one(label("a"), make([]tallyman.Record, 20_000)...)},
-		{"value of the label n", one(label(strings.Repeat("x", maxLabelValue+1)), line)},
-		{"metadata of a line", one(label("a"), tallyman.Record{Meta: []tallyman.Label{{Name: "m", Value: strings.Repeat("x", maxMeta)}}})},
-		{"position", &tallyman.RecordBatch{Positions: []tallyman.Position{{Key: strings.Repeat("k", maxPosition+1), Value: "v"}}}},
+		{what: "line", bad: []tallyman.StreamRecords{{Stream: label("good"), Records: []tallyman.Record{{Line: make([]byte, 1001)}}}}, records: 1},
+		{what: "value of the label n", bad: []tallyman.StreamRecords{{Stream: label(strings.Repeat("x", maxLabelValue+1)), Records: []tallyman.Record{line, line}}}, records: 2},
+		{what: "metadata of a line", bad: []tallyman.StreamRecords{{Stream: label("good"), Records: []tallyman.Record{{Meta: []tallyman.Label{{Name: "m", Value: strings.Repeat("x", maxMeta)}}}}}}, records: 1},
+		{what: "position", position: strings.Repeat("k", maxPosition+1)},
 	} {
-		err := s.AppendRecords(c.b)
+		s := mustOpen(t, Options{Dir: t.TempDir(), MaxLine: 1000})
+		b := &tallyman.RecordBatch{Positions: []tallyman.Position{{Key: "before", Value: "1"}}}
+		b.Streams = append(b.Streams, tallyman.StreamRecords{Stream: label("good"), Records: []tallyman.Record{line}})
+		b.Streams = append(b.Streams, c.bad...)
+		b.Streams = append(b.Streams, tallyman.StreamRecords{Stream: label("good"), Records: []tallyman.Record{line, line}})
+		if c.position != "" {
+			b.Positions = append(b.Positions, tallyman.Position{Key: c.position, Value: "1"})
+		}
+		b.Positions = append(b.Positions, tallyman.Position{Key: "behind", Value: "2"})
+		err := s.AppendRecords(b)
+		refused, _ := errors.AsType[*tallyman.RefusedError](err)
 		limit, ok := errors.AsType[*LimitError](err)
-		if !ok || limit.What != c.what || !errors.Is(err, tallyman.ErrLimit) || limit.Got <= limit.Limit {
+		if !ok || refused == nil || refused.Records != c.records || limit.What != c.what || !errors.Is(err, tallyman.ErrLimit) || limit.Got <= limit.Limit {
 			t.Errorf("%s: got error %v", c.what, err)
 		}
-		if own(s, "streams", "") != 0 || len(storetest.Select(t, s, storetest.All())) != 0 {
-			t.Errorf("%s: something of the batch was stored", c.what)
+		got := storetest.Select(t, s, storetest.All())
+		if len(got) != 1 || len(s.Positions("")) != 2 {
+			t.Errorf("%s: got %v and %v", c.what, got, s.Positions(""))
+		}
+		for _, records := range got {
+			if len(records) != 3 {
+				t.Errorf("%s: %d records, want 3", c.what, len(records))
+			}
+		}
+		if n := own(s, "refused_total", ""); n != float64(c.records) {
+			t.Errorf("%s: %v counted as refused, want %d", c.what, n, c.records)
 		}
 	}
-	many.Streams = many.Streams[:2]
-	if err := s.AppendRecords(many); err != nil {
-		t.Error(err)
+
+	s := mustOpen(t, Options{Dir: t.TempDir(), MaxBatch: 50_000})
+	b := &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: label("a"), Records: make([]tallyman.Record, 20_000)}},
+		Positions: []tallyman.Position{{Key: "k", Value: "v"}}}
+	refused, _ := errors.AsType[*tallyman.RefusedError](s.AppendRecords(b))
+	if refused == nil || refused.Records != 20_000 {
+		t.Errorf("a batch that is too large: got %v", refused)
 	}
-	if err := s.AppendRecords(one(label("new"), line)); !errors.Is(err, tallyman.ErrLimit) {
-		t.Errorf("a third stream: got error %v", err)
-	}
-	if err := s.AppendRecords(one(label("1"), line)); err != nil {
-		t.Errorf("a known stream: %v", err)
+	if v, _ := s.Position("k"); v != "v" || len(storetest.Select(t, s, storetest.All())) != 0 {
+		t.Errorf("a batch that is too large: position %q", v)
 	}
 }
 

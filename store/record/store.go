@@ -26,6 +26,7 @@ type Store struct {
 	mu      sync.Mutex
 	index   index
 	classes []*class
+	shares  []*share
 	wal     []*walFile // oldest first; the last is written to
 	// seq is the number of the last record; each has one, in the order of
 	// appending.
@@ -33,7 +34,6 @@ type Store struct {
 	walIDs    uint64
 	logLeft   bool // the last file of the log is not to be written to any more
 	positions map[string]string
-	posBytes  int
 	tails     map[*tail]struct{}
 
 	opening     bool // limits are not asked
@@ -46,8 +46,10 @@ type Store struct {
 	wasted      []*head
 
 	maker    blockMaker
-	buf      []byte    // the record of the log in the making
-	resolved []*stream // of the batch
+	buf      []byte                   // the record of the log in the making
+	groups   []tallyman.StreamRecords // of the batch, as they are stored,
+	resolved []*stream                // and their streams
+	spilled  []tallyman.Record        // what of them fell into another stream
 }
 
 var (
@@ -87,6 +89,7 @@ func open(o Options) (*Store, error) {
 	for _, c := range o.Classes {
 		s.classes = append(s.classes, newClass(c, o.segment))
 	}
+	s.shares = newShares(&o)
 	pack, err := newPacker(func(cause any) {
 		s.count.packFailures.Add(1)
 		s.opt.Log.Error("a chunk could not be compressed and is stored plain", "err", cause)
@@ -119,22 +122,16 @@ func open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// AppendRecords implements tallyman.RecordStore. An error means that nothing of
-// the batch was stored: a *LimitError that it never will be, others that it may
-// be given again.
+// AppendRecords implements tallyman.RecordStore. Why something was refused is
+// mostly a *LimitError.
 func (s *Store) AppendRecords(b *tallyman.RecordBatch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return fmt.Errorf("append records: %w", errClosed)
 	}
-	err := s.append(b)
-	limit, refused := errors.AsType[*LimitError](err)
-	switch {
-	case refused:
-		s.count.refused.Add(1)
-		return fmt.Errorf("append records: %w", limit)
-	case err != nil:
+	refused, err := s.append(b)
+	if err != nil {
 		s.count.writeErrors.Add(1)
 	}
 	if (err != nil) != s.failing {
@@ -148,44 +145,40 @@ func (s *Store) AppendRecords(b *tallyman.RecordBatch) error {
 	if err != nil {
 		return fmt.Errorf("append records: %w", err)
 	}
+	if refused != nil {
+		s.count.refused.Add(uint64(refused.Records))
+		return refused
+	}
 	return nil
 }
 
-func (s *Store) append(b *tallyman.RecordBatch) error {
-	if len(b.Streams) == 0 && len(b.Positions) == 0 {
-		return nil
-	}
-	if err := s.check(b); err != nil {
-		return err
+func (s *Store) append(given *tallyman.RecordBatch) (*tallyman.RefusedError, error) {
+	if len(given.Streams) == 0 && len(given.Positions) == 0 {
+		return nil, nil
 	}
 	if err := s.room(); err != nil {
-		return err
+		return nil, err
 	}
 	w, err := s.writableLog()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = s.resolve(b)
-	defer func() {
-		for _, st := range s.resolved {
-			s.forget(st) // one that is new and has nothing since the batch failed
-		}
-	}()
-	if err != nil {
-		return err
-	}
+	defer s.release()
+	b, refused := s.settle(given)
 	s.buf = s.appendBatch(beginWALRecord(s.buf[:0]), b, s.resolved, w)
-	defer func() {
-		if cap(s.buf) > 4<<20 {
-			s.buf = nil
+	if n := len(s.buf); n > s.opt.MaxBatch {
+		// What comes with it goes on: the positions.
+		refused = &tallyman.RefusedError{Err: &LimitError{"batch", s.opt.MaxBatch, n}}
+		for i := range given.Streams {
+			refused.Records += len(given.Streams[i].Records)
 		}
-	}()
-	if len(s.buf) > s.opt.MaxBatch {
-		return &LimitError{"batch", s.opt.MaxBatch, len(s.buf)}
+		s.release()
+		b.Streams = nil
+		s.buf = s.appendBatch(beginWALRecord(s.buf[:0]), b, nil, w)
 	}
 	endWALRecord(s.buf)
 	if err := s.appendLog(w, s.buf); err != nil {
-		return err
+		return nil, err
 	}
 	seq := s.seq + 1
 	for i, st := range s.resolved {
@@ -197,37 +190,111 @@ func (s *Store) append(b *tallyman.RecordBatch) error {
 	s.seq = seq - 1
 	s.commit(b.Positions)
 	s.feed(b)
-	return nil
+	return refused, nil
 }
 
-// check holds a batch to the limits that need no more than itself.
-func (s *Store) check(b *tallyman.RecordBatch) error {
-	for i := range b.Streams {
-		for j := range b.Streams[i].Records {
-			r := &b.Streams[i].Records[j]
-			if len(r.Line) > s.opt.MaxLine {
-				return &LimitError{"line", s.opt.MaxLine, len(r.Line)}
-			}
-			n := 0
-			for _, l := range r.Meta {
-				n += len(l.Name) + len(l.Value) + 2
-			}
-			if n > maxMeta {
-				return &LimitError{"metadata of a line", maxMeta, n}
-			}
+// settle makes the batch that is stored of the one that came: records of new
+// streams for which there is no room fall into shared ones, and what can never be
+// stored is left out, so that it takes nothing else along. The result is valid
+// until release.
+func (s *Store) settle(given *tallyman.RecordBatch) (_ *tallyman.RecordBatch, refused *tallyman.RefusedError) {
+	refuse := func(records int, err error) {
+		if refused == nil {
+			refused = &tallyman.RefusedError{Err: err}
 		}
+		refused.Records += records
 	}
-	fresh := 0
-	for _, p := range b.Positions {
-		if len(p.Key) > maxPosition || len(p.Value) > maxPosition {
-			return &LimitError{"position", maxPosition, max(len(p.Key), len(p.Value))}
+	for i := range given.Streams {
+		g := given.Streams[i]
+		if g.Stream == nil {
+			refuse(len(g.Records), errNoLabels)
+			continue
 		}
-		if _, ok := s.positions[p.Key]; !ok && p.Value != "" {
-			fresh++
+		if slices.ContainsFunc(g.Records, s.unfit) {
+			good := make([]tallyman.Record, 0, len(g.Records))
+			for _, r := range g.Records {
+				if err := s.check(&r); err != nil {
+					refuse(1, err)
+				} else {
+					good = append(good, r)
+				}
+			}
+			g.Records = good
 		}
+		st, err := s.stream(g.Stream.Labels)
+		if err != nil {
+			refuse(len(g.Records), err)
+			continue
+		}
+		if st.overflow && !slices.Equal(st.pub.Labels, g.Stream.Labels) {
+			s.overflowed(s.shareOf(g.Stream.Labels), len(g.Records))
+			g.Records = s.spill(g.Records, g.Stream.Labels, st.pub.Labels)
+		}
+		g.Stream = st.pub
+		s.groups = append(s.groups, g)
+		s.resolved = append(s.resolved, st)
 	}
-	if n := len(s.positions) + fresh; fresh > 0 && n > maxPositions {
-		return &LimitError{"positions", maxPositions, n}
+	positions := s.within(given.Positions, func(err error) { refuse(0, err) })
+	return &tallyman.RecordBatch{Streams: s.groups, Positions: positions}, refused
+}
+
+// within are the positions that can be kept.
+func (s *Store) within(positions []tallyman.Position, refuse func(error)) []tallyman.Position {
+	known := len(s.positions)
+	tooMuch := func(p tallyman.Position) bool {
+		if n := max(len(p.Key), len(p.Value)); n > maxPosition {
+			refuse(&LimitError{"position", maxPosition, n})
+			return true
+		}
+		if _, ok := s.positions[p.Key]; ok || p.Value == "" {
+			return false
+		}
+		if known == maxPositions {
+			refuse(&LimitError{"positions", maxPositions, known + 1})
+			return true
+		}
+		known++
+		return false
+	}
+	if !slices.ContainsFunc(positions, tooMuch) {
+		return positions
+	}
+	known = len(s.positions)
+	return slices.DeleteFunc(slices.Clone(positions), tooMuch)
+}
+
+// release lets go of what belongs to a batch, and of streams that have nothing
+// since it failed.
+func (s *Store) release() {
+	for _, st := range s.resolved {
+		s.forget(st)
+	}
+	clear(s.groups)
+	clear(s.resolved)
+	clear(s.spilled)
+	s.groups, s.resolved, s.spilled = s.groups[:0], s.resolved[:0], s.spilled[:0]
+	if cap(s.spilled) > 16<<10 {
+		s.spilled = nil
+	}
+	if cap(s.buf) > 4<<20 {
+		s.buf = nil
+	}
+}
+
+// unfit reports whether a record can never be stored.
+func (s *Store) unfit(r tallyman.Record) bool { return s.check(&r) != nil }
+
+// check says why a record can never be stored, if so.
+func (s *Store) check(r *tallyman.Record) error {
+	if len(r.Line) > s.opt.MaxLine {
+		return &LimitError{"line", s.opt.MaxLine, len(r.Line)}
+	}
+	n := 0
+	for i := range r.Meta {
+		n += len(r.Meta[i].Name) + len(r.Meta[i].Value) + 2
+	}
+	if n > maxMeta {
+		return &LimitError{"metadata of a line", maxMeta, n}
 	}
 	return nil
 }
@@ -250,30 +317,13 @@ func (s *Store) room() error {
 	return nil
 }
 
-// resolve finds the streams of a batch.
-func (s *Store) resolve(b *tallyman.RecordBatch) error {
-	s.resolved = s.resolved[:0]
-	for i := range b.Streams {
-		if b.Streams[i].Stream == nil {
-			return errNoLabels
-		}
-		st, err := s.stream(b.Streams[i].Stream.Labels)
-		if err != nil {
-			return err
-		}
-		s.resolved = append(s.resolved, st)
-	}
-	return nil
-}
-
 // apply puts records that the log has into the head; the first has the number seq.
 func (s *Store) apply(st *stream, records []tallyman.Record, seq uint64, w *walFile) {
 	if len(records) == 0 {
 		return
 	}
 	if st.gone { // the retention took its last chunk while the batch was applied
-		st.gone = false
-		s.index.add(st)
+		s.enter(st)
 	}
 	now := s.opt.now().UnixNano()
 	bytes := 0

@@ -21,16 +21,23 @@ type tail struct {
 	matchers []tallyman.Matcher
 	wake     chan struct{} // has one when there is something new
 
-	known   map[*stream]bool // whether it is selected
+	known   map[*stream]want
 	waiting []tallyman.StreamRecords
 	bytes   int
 	dropped int
 	ended   bool
 }
 
+// want is whether a stream is selected, and what its records' metadata has to
+// fit.
+type want struct {
+	is   bool
+	rest []tallyman.Matcher
+}
+
 // TailRecords implements tallyman.RecordTailer.
 func (s *Store) TailRecords(matchers []tallyman.Matcher) tallyman.RecordTail {
-	t := &tail{s: s, matchers: slices.Clone(matchers), wake: make(chan struct{}, 1), known: map[*stream]bool{}}
+	t := &tail{s: s, matchers: slices.Clone(matchers), wake: make(chan struct{}, 1), known: map[*stream]want{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -45,16 +52,20 @@ func (s *Store) TailRecords(matchers []tallyman.Matcher) tallyman.RecordTail {
 func (s *Store) feed(b *tallyman.RecordBatch) {
 	for t := range s.tails {
 		for i, st := range s.resolved {
-			want, ok := t.known[st]
+			w, ok := t.known[st]
 			if !ok {
-				if len(t.known) > 2*s.opt.MaxStreams { // those that are gone
+				if len(t.known) > 2*s.index.n+1024 { // those that are gone
 					clear(t.known)
 				}
-				want = st.pub.Matches(t.matchers)
-				t.known[st] = want
+				w.rest, w.is = st.selected(t.matchers)
+				t.known[st] = w
 			}
-			if want && len(b.Streams[i].Records) > 0 {
-				t.add(st.pub, b.Streams[i].Records)
+			records := b.Streams[i].Records
+			if w.is && len(w.rest) > 0 {
+				records = slices.DeleteFunc(slices.Clone(records), func(r tallyman.Record) bool { return !fits(r.Meta, w.rest) })
+			}
+			if w.is && len(records) > 0 {
+				t.add(st.pub, records)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"tallyman"
 )
@@ -32,6 +33,10 @@ const (
 	walBatch      = 1
 	walCheckpoint = 2 // its positions are all there are
 )
+
+// sameMeta in place of a count says that a record has the metadata of the one
+// before. So many labels are over maxMeta.
+const sameMeta = 0xffff
 
 // walRecordHeader: magic 4, length of the payload 4, CRC 4 of length and payload.
 const walRecordHeader = 12
@@ -102,7 +107,11 @@ func (s *Store) appendBatch(dst []byte, b *tallyman.RecordBatch, streams []*stre
 			dst = binary.AppendVarint(dst, r.Time-prev)
 			prev = r.Time
 			dst = appendText(dst, r.Line)
-			dst = appendLabels(dst, r.Meta)
+			if j > 0 && len(r.Meta) > 0 && slices.Equal(r.Meta, records[j-1].Meta) {
+				dst = binary.AppendUvarint(dst, sameMeta)
+			} else {
+				dst = appendLabels(dst, r.Meta)
+			}
 		}
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(b.Positions)))
@@ -158,7 +167,13 @@ func parseWALPayload(payload []byte, names walStreams) (p walPayload, err error)
 		t := int64(0)
 		for i := range g.Records {
 			t += r.varint()
-			g.Records[i] = tallyman.Record{Time: t, Line: r.bytes(), Meta: r.labels()}
+			g.Records[i] = tallyman.Record{Time: t, Line: r.bytes()}
+			if same := r; i > 0 && same.uvarint() == sameMeta {
+				r = same
+				g.Records[i].Meta = g.Records[i-1].Meta
+			} else {
+				g.Records[i].Meta = r.labels()
+			}
 		}
 		p.batch.Streams = append(p.batch.Streams, g)
 	}

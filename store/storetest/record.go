@@ -486,23 +486,26 @@ func testRecordVolume(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-// testRecordRefused gives a good group and a position with one that cannot be
-// stored.
+// testRecordRefused gives good groups and a position with one that cannot be
+// stored: it takes nothing along.
 func testRecordRefused(t *testing.T, s tallyman.RecordStore) {
 	mustAppendRecords(t, s, batch(numberedRecords(0, 3)))
+	n := 3
 	for _, bad := range []*tallyman.Stream{{}, stream("b", "1", "a", "2"), stream("a", "1", "a", "2"), stream("", "x")} {
-		b := batch(numberedRecords(3, 6), tallyman.StreamRecords{Stream: bad, Records: []tallyman.Record{numberedRecord(1)}})
-		b.Positions = []tallyman.Position{{Key: "k", Value: "v"}}
-		if err := s.AppendRecords(b); err == nil {
-			t.Errorf("%v: got no error", bad.Labels)
+		b := batch(numberedRecords(n, n+3), tallyman.StreamRecords{Stream: bad, Records: []tallyman.Record{numberedRecord(1)}}, numberedRecords(n+3, n+5))
+		n += 5
+		b.Positions = []tallyman.Position{{Key: "k", Value: fmt.Sprint(n)}}
+		refused, ok := errors.AsType[*tallyman.RefusedError](s.AppendRecords(b))
+		if !ok || refused.Records != 1 || refused.Err == nil {
+			t.Errorf("%v: got %v, want one record refused", bad.Labels, refused)
 		}
-		wantNumbered(t, s, 3)
-		if _, ok := s.Position("k"); ok {
-			t.Errorf("%v: the position was stored without the records", bad.Labels)
+		wantNumbered(t, s, n)
+		if v, _ := s.Position("k"); v != fmt.Sprint(n) {
+			t.Errorf("%v: the position was not stored: %q", bad.Labels, v)
 		}
 	}
-	mustAppendRecords(t, s, batch(numberedRecords(3, 6)))
-	wantNumbered(t, s, 6)
+	mustAppendRecords(t, s, batch(numberedRecords(n, n+3)))
+	wantNumbered(t, s, n+3)
 }
 
 func testRecordConcurrent(t *testing.T, s tallyman.RecordStore) {
