@@ -129,13 +129,33 @@ type Logs struct {
 	Journal Journal   `yaml:"journal"`
 }
 
-// Bounds are how many series there may be at a time. New ones are refused and
-// counted at the limit; those that are known stay.
+// Bounds are how many series and streams there may be at a time. New series are
+// refused and counted at the limit; those that are known stay.
 type Bounds struct {
 	// Series in all; 0 for no limit. Default 50000.
 	Series int `yaml:"series"`
 	// Series of one container, host or service; 0 for no limit. Default 10000.
 	SeriesPerTarget int `yaml:"series_per_target"`
+
+	Streams Streams `yaml:"streams"`
+}
+
+// Streams are how many streams of records there may be at a time. At the limit no
+// line is lost: lines of new streams are kept together, one stream for each source
+// and level, and found by the same labels.
+type Streams struct {
+	// Memory that all streams may take, at least 1MiB; it is divided as the
+	// numbers below are. Default 64MiB, and at most a quarter of tallyman's own
+	// memory limit.
+	Memory Bytes `yaml:"memory"`
+	// Streams of the logs of containers; 0 for as many as the memory allows. Default 20000.
+	Containers int `yaml:"containers"`
+	// Streams of events and configurations; 0 for as many as the memory allows. Default 10000.
+	Events int `yaml:"events"`
+	// Streams of files and the journal; 0 for as many as the memory allows. Default 4000.
+	Files int `yaml:"files"`
+	// Streams that others push; 0 for as many as the memory allows. Default 4000.
+	Pushes int `yaml:"pushes"`
 }
 
 // Labels says which container labels become labels of series.
@@ -158,8 +178,9 @@ func Default() Config {
 		Engines:      []Engine{},
 		Include:      []string{},
 		Exclude:      []string{},
-		Limits:       Bounds{Series: 50_000, SeriesPerTarget: 10_000},
-		Keep:         Keep{Metrics: true, Logs: true},
+		Limits: Bounds{Series: 50_000, SeriesPerTarget: 10_000,
+			Streams: Streams{Memory: 64 << 20, Containers: 20_000, Events: 10_000, Files: 4_000, Pushes: 4_000}},
+		Keep: Keep{Metrics: true, Logs: true},
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		DiskUsage: Duration(time.Hour),
@@ -312,10 +333,8 @@ func (c *Config) check() error {
 	if err := c.checkLogs(); err != nil {
 		return err
 	}
-	for key, n := range map[string]int{"limits.series": c.Limits.Series, "limits.series_per_target": c.Limits.SeriesPerTarget} {
-		if n < 0 {
-			return fmt.Errorf("%s: %d is not possible; write a number such as 50000, or 0 for no limit", key, n)
-		}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	for key, l := range map[string]Limits{"retention.metrics": c.Retention.Metrics, "retention.events": c.Retention.Events} {
 		if l.Time < 0 || l.Time > 0 && time.Duration(l.Time) < time.Hour {
@@ -324,6 +343,21 @@ func (c *Config) check() error {
 		if l.Size < 0 || l.Size > 0 && l.Size < 16<<20 {
 			return fmt.Errorf("%s.size: %d bytes is too small; write at least 16MiB, or 0 for no limit", key, l.Size)
 		}
+	}
+	return nil
+}
+
+// check finds limits that cannot work.
+func (b *Bounds) check() error {
+	st := &b.Streams
+	for key, n := range map[string]int{"limits.series": b.Series, "limits.series_per_target": b.SeriesPerTarget,
+		"limits.streams.containers": st.Containers, "limits.streams.events": st.Events, "limits.streams.files": st.Files, "limits.streams.pushes": st.Pushes} {
+		if n < 0 {
+			return fmt.Errorf("%s: %d is not possible; write a number such as 50000, or 0 for no limit", key, n)
+		}
+	}
+	if st.Memory < 1<<20 {
+		return fmt.Errorf("limits.streams.memory: %d bytes is too small; write at least 1MiB", st.Memory)
 	}
 	return nil
 }

@@ -80,6 +80,9 @@ func TestBadInputSaysWhatToDo(t *testing.T) {
 	f("disk_usage: 1s", nil, nil, "disk_usage", "at least 10s")
 	f("limits: {series: -1}", nil, nil, "limits.series", "50000")
 	f("", nil, map[string]string{"limits.series": "many"}, "limits.series", "no whole number")
+	f("limits: {streams: {pushes: -1}}", nil, nil, "limits.streams.pushes", "50000")
+	f("limits: {streams: {memory: 1KiB}}", nil, nil, "limits.streams.memory", "1MiB")
+	f("limits: {streams: 5}", nil, nil, "limits")
 	f("limits: {serie: 1}", nil, nil, `"limits.serie"`, `"limits.series"`)
 	if _, err := Load(Input{File: "/does/not/exist", Hostname: "h"}); err == nil || !strings.Contains(err.Error(), "/does/not/exist") {
 		t.Errorf("a named file that is missing: %v, want an error with its name", err)

@@ -37,6 +37,9 @@ type Options struct {
 	// Try tries what may be done to the process pid of a container; nil leaves
 	// the table of rights out.
 	Try func(pid int) map[nsx.Right]error
+	// Shares are how many streams of records there are, by kind of source; nil
+	// leaves them out.
+	Shares func() []Share
 	// Pid is tallyman's own, on which nothing is tried.
 	Pid    int
 	Stores []Keeper
@@ -58,6 +61,18 @@ type Keeper struct {
 	Oldest    func() time.Time
 	Newest    func() time.Time
 	Series    func() uint64 // nil for a store without series
+}
+
+// Share is how many streams of records a kind of source has, of how many it may;
+// a Limit of 0 is none. Lines of new streams fall together since Since, if it is not
+// zero; Overflowed counts them.
+type Share struct {
+	Name                string
+	Streams, Limit      int
+	Memory, MemoryLimit int64 // bytes
+	Overflowed          uint64
+	Since               time.Time
+	Setting             string // of Limit
 }
 
 // Doctor reports.
@@ -359,7 +374,41 @@ func (d *Doctor) storage(r *Report) (out []Feature) {
 		out = append(out, Feature{ID: "storage/" + k.Name, Group: Storage, Name: "History of " + k.Name, State: s.State, Reason: s.Reason,
 			Detail: fmt.Sprintf("%d MiB of at most %d MiB, at most %s", s.Bytes>>20, s.Limit>>20, age(k.Retention))})
 	}
+	if d.o.Shares != nil {
+		out = append(out, streams(d.o.Shares()))
+	}
 	return out
+}
+
+// streams tells whether there is room for the streams of records.
+func streams(shares []Share) Feature {
+	f := Feature{ID: "storage/streams", Group: Storage, Name: "Streams of logs and events", State: Works}
+	n, memory, overflowed := 0, int64(0), uint64(0)
+	var reasons []string
+	for _, s := range shares {
+		n += s.Streams
+		memory += s.Memory
+		overflowed += s.Overflowed
+		if s.Since.IsZero() {
+			continue
+		}
+		f.State = Partly
+		limit := fmt.Sprintf("the limit of %d streams", s.Limit)
+		if s.Limit == 0 || s.Streams < s.Limit {
+			limit = fmt.Sprintf("the limit of %d MiB for streams", s.MemoryLimit>>20)
+			f.Unlock = cmp.Or(f.Unlock, "limits.streams.memory: 256MiB")
+		} else {
+			f.Unlock = cmp.Or(f.Unlock, fmt.Sprintf("%s: %d", s.Setting, 4*s.Limit))
+		}
+		reasons = append(reasons, fmt.Sprintf("Since %s %s of %s is reached: lines of new ones are kept together, in one stream for each level, and are found by the same labels.",
+			s.Since.UTC().Format("2006-01-02 15:04:05 MST"), limit, s.Name))
+	}
+	f.Detail = fmt.Sprintf("%d streams in %d MiB of memory", n, memory>>20)
+	if overflowed > 0 {
+		f.Detail += fmt.Sprintf("; %d lines of more streams are kept together", overflowed)
+	}
+	f.Reason = strings.Join(reasons, " ")
+	return f
 }
 
 func age(d time.Duration) string {

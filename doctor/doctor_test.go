@@ -170,3 +170,34 @@ func TestCostAndDrops(t *testing.T) {
 		t.Errorf("cost %+v", r.Cost)
 	}
 }
+
+// Streams that share one are said, with the setting that helps.
+func TestStreams(t *testing.T) {
+	since := time.Date(2026, 3, 1, 8, 15, 0, 0, time.UTC)
+	f := func(want Feature, shares ...Share) {
+		t.Helper()
+		d := (&fake{}).doctor(t, func(o *Options) { o.Shares = func() []Share { return shares } })
+		want.ID, want.Group, want.Name = "storage/streams", Storage, "Streams of logs and events"
+		for _, got := range d.Report().Features {
+			if got.ID == want.ID {
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				return
+			}
+		}
+		t.Errorf("no %s", want.ID)
+	}
+	containers := Share{Name: "containers", Streams: 20, Limit: 100, Memory: 1 << 20, MemoryLimit: 4 << 20, Setting: "limits.streams.containers"}
+	pushes := Share{Name: "pushes", Streams: 50, Limit: 50, Memory: 2 << 20, MemoryLimit: 4 << 20, Setting: "limits.streams.pushes", Overflowed: 7}
+	f(Feature{State: Works, Detail: "20 streams in 1 MiB of memory"}, containers)
+	f(Feature{State: Works, Detail: "70 streams in 3 MiB of memory; 7 lines of more streams are kept together"}, containers, pushes)
+	pushes.Since = since
+	f(Feature{State: Partly, Detail: "70 streams in 3 MiB of memory; 7 lines of more streams are kept together",
+		Reason: "Since 2026-03-01 08:15:00 UTC the limit of 50 streams of pushes is reached: lines of new ones are kept together, in one stream for each level, and are found by the same labels.",
+		Unlock: "limits.streams.pushes: 200"}, containers, pushes)
+	containers.Since, containers.Overflowed = since, 3
+	f(Feature{State: Partly, Detail: "20 streams in 1 MiB of memory; 3 lines of more streams are kept together",
+		Reason: "Since 2026-03-01 08:15:00 UTC the limit of 4 MiB for streams of containers is reached: lines of new ones are kept together, in one stream for each level, and are found by the same labels.",
+		Unlock: "limits.streams.memory: 256MiB"}, containers)
+}

@@ -40,7 +40,8 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 	events.Match, events.Precious = record.MatchSource(precious...), true
 	a.records, err = record.Open(record.Options{
 		Dir: filepath.Join(a.cfg.Data, "records"), Space: space, Log: log,
-		Classes: []record.Class{events, class("log", a.cfg.Retention.Logs)},
+		Classes: []record.Class{events, class("log", a.cfg.Retention.Logs)}, Shares: shares(a.cfg.Limits.Streams),
+		StreamMemory: streamMemory(a.cfg.Limits.Streams, a.place.Limit),
 	})
 	if err != nil {
 		return err
@@ -59,6 +60,34 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 	a.logs = containerlog.New(containerlog.Options{Store: a.records, Path: a.place.path, Backlog: int64(a.cfg.Logs.Backlog), Rules: a.rules.Container,
 		Log: a.log.With("source", "containerlog")})
 	return nil
+}
+
+// shares are how many streams each kind of source may have, and the settings that
+// say so.
+func shares(limits config.Streams) []record.Share {
+	return []record.Share{
+		{Name: "containers", Sources: []string{"container"}, Streams: limits.Containers},
+		{Name: "events", Sources: precious, Streams: limits.Events},
+		{Name: "files", Sources: []string{"file", "journal"}, Streams: limits.Files},
+		{Name: "pushes", Streams: limits.Pushes},
+	}
+}
+
+// streamMemory is what streams may take: of little memory no more than a quarter.
+func streamMemory(limits config.Streams, own uint64) int64 {
+	if own > 0 {
+		return min(int64(limits.Memory), int64(own/4))
+	}
+	return int64(limits.Memory)
+}
+
+// streamShares tell the doctor how full the shares of streams are.
+func (a *app) streamShares() (out []doctor.Share) {
+	for _, s := range a.records.Shares() {
+		out = append(out, doctor.Share{Name: s.Name, Streams: s.Streams, Limit: s.Limit, Memory: s.Memory, MemoryLimit: s.MemoryLimit,
+			Overflowed: s.Overflowed, Since: s.Since, Setting: "limits.streams." + s.Name})
+	}
+	return out
 }
 
 // openFileLogs makes what reads plain files: those of the host, and those inside

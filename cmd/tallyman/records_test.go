@@ -3,14 +3,20 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"tallyman"
 	"tallyman/config"
+	"tallyman/doctor"
+	"tallyman/internal/logstream"
+	"tallyman/internal/logtail"
 )
 
 // Without logs there are events all the same, and LogQL finds them.
@@ -56,4 +62,102 @@ func TestPushedRecordsAreNoEvents(t *testing.T) {
 	if w := ask(a, "GET", "/loki/api/v1/query_range?query=%7Bexported_source%3D%22event%22%7D", bearer(t, a), ""); !strings.Contains(w.Body.String(), "forged") {
 		t.Errorf("the pushed line is not there: %s", w.Body)
 	}
+}
+
+// More streams than there is room for, pushed and of short-lived containers, with
+// the limits that nobody has set: no line and no event is lost, all are found by
+// their labels, and the doctor says what happened.
+func TestStreamLimit(t *testing.T) {
+	a := testApp(t, func(c *config.Config) { c.Logs.Push = true })
+	h := bearer(t, a)
+	h["Content-Type"] = "application/json"
+	const n, each = 21_000, 500
+	now := time.Now()
+	ns := fmt.Sprint(now.UnixNano())
+	for at := 0; at < n; at += each {
+		var streams []string
+		for i := at; i < at+each; i++ {
+			streams = append(streams, fmt.Sprintf(`{"stream":{"app":"app-%d","level":"info"},"values":[["%s","pushed %d"]]}`, i, ns, i))
+		}
+		if w := ask(a, "POST", "/loki/api/v1/push", h, `{"streams":[`+strings.Join(streams, ",")+`]}`); w.Code != http.StatusNoContent {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	container := func(i int) *tallyman.Container {
+		name := fmt.Sprint("runner-", i)
+		return &tallyman.Container{ID: fmt.Sprintf("%064d", i), Host: "harbor", Name: name, Image: "ci:1", Workload: tallyman.Workload{Key: name}}
+	}
+	write := func(i int, line string) {
+		c := container(i)
+		set := logstream.For(c)
+		b := logtail.NewBatch(a.records, a.log)
+		b.Add(set.Of(false, []byte(line)), now.UnixNano(), []byte(line), set.Meta)
+		b.Lines++
+		b.Commit(t.Context())
+		if b.Refused.Load() != 0 || b.Stored.Load() != 1 {
+			t.Fatalf("container %d: %d lines stored, %d refused", i, b.Stored.Load(), b.Refused.Load())
+		}
+		e := tallyman.Event{ID: fmt.Sprint("e", i, line), Time: now, Host: "harbor", Type: "container", Action: "die", Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Name}
+		if err := a.eventStore.AppendEvents([]tallyman.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		write(i, "first")
+	}
+	write(0, "known")
+	write(n, "new")
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	t.Logf("%d streams of containers and of events take %d MiB of heap", 2*n, (int64(after.HeapAlloc)-int64(before.HeapAlloc))>>20)
+	if took := int64(after.HeapAlloc) - int64(before.HeapAlloc); took > 160<<20 {
+		t.Errorf("%d MiB of heap for the streams of %d containers", took>>20, n)
+	}
+
+	lines := func(query string) string {
+		t.Helper()
+		p := url.Values{"query": {query}, "time": {fmt.Sprint(time.Now().UnixNano())}}
+		w := ask(a, "GET", "/loki/api/v1/query?"+p.Encode(), h, "")
+		var answer struct {
+			Data struct{ Result []struct{ Value [2]any } }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+		}
+		if len(answer.Data.Result) == 0 {
+			return "0"
+		}
+		return fmt.Sprint(answer.Data.Result[0].Value[1])
+	}
+	for query, want := range map[string]string{
+		`{app=~".+"}`: "21000", `{app="app-20999"}`: "1", `{overflow="streams"} | app="app-20999"`: "1",
+		`{source="container"}`: "21002", `{name="runner-0", source="container"}`: "2", `{name="runner-20999", source="container"}`: "1",
+		`{name="runner-21000", source="container"} |= "new"`: "1", `{source="container"} | name="runner-21000"`: "1", `{source="event", name="runner-20999"}`: "1",
+	} {
+		if got := lines("sum(count_over_time(" + query + "[1h]))"); got != want {
+			t.Errorf("%s: %s lines, want %s", query, got, want)
+		}
+	}
+	if got := lines(`count(sum by (name) (count_over_time({source="container", name=~"runner-20.*"}[1h])))`); got != "1111" {
+		t.Errorf("%s names, want 1111", got)
+	}
+	for _, q := range []tallyman.EventQuery{{Workload: "runner-20999"}, {Workload: "runner-5"}, {Container: container(n).ID}} {
+		if events, _, err := a.eventStore.Events(t.Context(), q); err != nil || len(events) != 1 {
+			t.Errorf("%+v: %v %v, want one event", q, events, err)
+		}
+	}
+	for _, f := range a.doctor.Report().Features {
+		if f.ID != "storage/streams" {
+			continue
+		}
+		if f.State != doctor.Partly || !strings.Contains(f.Reason, "4000 streams of pushes") || !strings.Contains(f.Reason, "20000 streams of containers") ||
+			f.Unlock != "limits.streams.containers: 80000" {
+			t.Errorf("the doctor says %+v", f)
+		}
+		return
+	}
+	t.Error("the doctor says nothing of streams")
 }

@@ -201,7 +201,7 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 		Absences: a.absences, Instead: a.instead, Space: space,
 		Try: func(pid int) map[nsx.Right]error { return nsx.Try(place.Proc, pid) }, Pid: os.Getpid(), Data: cfg.Data,
 		MemoryLimit: place.Limit, FilesLimit: filesLimit(), NoAuth: cfg.NoAuth, Logs: cfg.Keep.Logs,
-		Stores: slices.Concat(a.samplesKeeper(), a.recordsKeeper()),
+		Stores: slices.Concat(a.samplesKeeper(), a.recordsKeeper()), Shares: a.streamShares,
 	})
 	service, err := rest.New(ctx, rest.Options{
 		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Absences: a.absences,

@@ -36,10 +36,10 @@ type Share struct {
 // push, which is the one that strangers can fill.
 func DefaultShares() []Share {
 	return []Share{
-		{Name: "container", Sources: []string{"container"}, Streams: 20_000},
-		{Name: "event", Sources: []string{"event", "snapshot", "alarm", "audit"}, Streams: 10_000},
-		{Name: "file", Sources: []string{"file", "journal"}, Streams: 4_000},
-		{Name: "push", Streams: 4_000},
+		{Name: "containers", Sources: []string{"container"}, Streams: 20_000},
+		{Name: "events", Sources: []string{"event", "snapshot", "alarm", "audit"}, Streams: 10_000},
+		{Name: "files", Sources: []string{"file", "journal"}, Streams: 4_000},
+		{Name: "pushes", Streams: 4_000},
 	}
 }
 
