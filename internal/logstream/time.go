@@ -2,7 +2,26 @@
 
 package logstream
 
-import "time"
+import (
+	"math"
+	"time"
+)
+
+// Nanos is a time as records have it, nanoseconds since the epoch. A time that is
+// too early or too late for that (before 1677, after 2262) is the first or the
+// last that can be told.
+func Nanos(t time.Time) int64 { return nanos(t.Unix(), int64(t.Nanosecond())) }
+
+func nanos(seconds, rest int64) int64 {
+	const most = math.MaxInt64 / 1_000_000_000
+	switch {
+	case seconds >= most:
+		return math.MaxInt64 - 1 // a query's end is not part of it
+	case seconds <= -most:
+		return math.MinInt64
+	}
+	return seconds*1_000_000_000 + rest
+}
 
 // ParseTime reads RFC 3339 with up to nine digits of a fraction, in UTC as
 // engines write it; other zones by the slow way. ok is false for anything else.
@@ -12,7 +31,7 @@ func ParseTime(b []byte) (ns int64, ok bool) {
 	}
 	if b[len(b)-1] != 'Z' {
 		t, err := time.Parse(time.RFC3339Nano, string(b))
-		return t.UnixNano(), err == nil
+		return Nanos(t), err == nil
 	}
 	number := func(from, to int) int {
 		n := 0
@@ -40,7 +59,7 @@ func ParseTime(b []byte) (ns int64, ok bool) {
 	if !ok || m < 1 || m > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 60 {
 		return 0, false
 	}
-	return (days(y, m, d)*86400+int64(h*3600+mi*60+s))*1e9 + int64(frac), true
+	return nanos(days(y, m, d)*86400+int64(h*3600+mi*60+s), int64(frac)), true
 }
 
 // days since 1 January 1970 of a day in the Gregorian calendar, by counting from

@@ -22,7 +22,9 @@
 // A line is what ends with a line feed. dockerd cuts longer ones into pieces of
 // 16 KiB, which are put together again, up to 256 KiB; what is beyond is left
 // out and counted in the line's metadata. Everything else stays as dockerd has
-// written it: colours, binary, carriage returns.
+// written it: colours, binary, carriage returns but for the one that a terminal
+// puts before each line feed. Of a damaged file every entry that is whole is read,
+// and a line says at that place that something is damaged.
 //
 // # Records
 //
@@ -448,6 +450,7 @@ func (t *Tailer) serve(ctx context.Context, c *follower, now time.Time) bool {
 		return true
 	}
 	took := c.turn()
+	c.tellDamage()
 	c.tellGaps()
 	switch {
 	case took > 0:

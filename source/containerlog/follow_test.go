@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,9 +14,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"tallyman"
 	"tallyman/internal/logrule"
@@ -291,13 +295,18 @@ func TestRestartWithinALine(t *testing.T) {
 	store := recordtest.New()
 	tailer := d.tail(store)
 	d.write("first", false)
-	d.piece(strings.Repeat("a", 16384), false, false)
-	d.clock += 5
+	began := d.clock + 1
+	piece := func(text string, end bool) { // all of a line have the time of the first
+		now := d.clock
+		d.clock = began
+		d.piece(text, false, end)
+		d.clock = now + 5
+	}
+	piece(strings.Repeat("a", 16384), false)
 	d.write("other 1", true)
 	look(tailer)
 	d.rotate()
-	d.piece(strings.Repeat("b", 16384), false, false)
-	d.clock += 5
+	piece(strings.Repeat("b", 16384), false)
 	d.write("other 2", true)
 	look(tailer)
 	for range 3 {
@@ -305,8 +314,7 @@ func TestRestartWithinALine(t *testing.T) {
 		tailer = d.tail(store)
 		look(tailer)
 	}
-	d.piece("c", false, true)
-	d.clock += 5
+	piece("c", true)
 	d.write("last", false)
 	look(tailer)
 	end(tailer)
@@ -498,4 +506,186 @@ func TestPosition(t *testing.T) {
 			t.Errorf("%q is a position", bad)
 		}
 	}
+}
+
+// A run that ends within a line, full piece or not, is not joined to the next run.
+func TestRunsAreNotJoined(t *testing.T) {
+	for _, form := range []string{"json", "local"} {
+		for _, last := range []string{"unfinished", strings.Repeat("f", 16384), strings.Repeat("g", 16384+5)} {
+			d := newDocker(t, form, 2, false)
+			store := recordtest.New()
+			tailer := d.tail(store)
+			d.write("one", false)
+			d.clock += 1000
+			for text := last; text != ""; text = text[min(len(text), 16384):] {
+				d.piece(text[:min(len(text), 16384)], false, false)
+			}
+			d.clock += 1_000_000
+			d.write("next run", false)
+			look(tailer)
+			end(tailer)
+			equal(t, form, stored(store, "stdout"), []string{"one", last, "next run"})
+		}
+	}
+}
+
+// Pieces of two lines that were written at one time stay apart by their ids.
+func TestPartsHaveIDs(t *testing.T) {
+	d := newDocker(t, "local", 2, false)
+	store := recordtest.New()
+	tailer := d.tail(store)
+	part := func(id string, text string, last bool) {
+		m := protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), id)
+		if last {
+			m = append(protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 1), m...)
+		}
+		b := localEntry(entry{time: d.clock, text: []byte(text), partial: true})
+		b = b[4 : len(b)-4]
+		b = protowire.AppendBytes(protowire.AppendTag(b, 5, protowire.BytesType), m)
+		size := binary.BigEndian.AppendUint32(nil, uint32(len(b)))
+		_, err := d.f.Write(slices.Concat(size, b, size))
+		d.must(err)
+	}
+	part("a", "first half, ", false)
+	part("b", "another line, ", false)
+	part("b", "its end", true)
+	part("c", "third", true)
+	look(tailer)
+	end(tailer)
+	equal(t, "stdout", stored(store, "stdout"), []string{"first half, ", "another line, its end", "third"})
+}
+
+// Behind damage, whatever it is, each entry that is whole is read, and a line says
+// that something was there.
+func TestEntriesBehindDamage(t *testing.T) {
+	entryOf := func(text, attributes string) string {
+		return `{"log":"` + text + `\n","stream":"stdout",` + attributes + `"time":"2026-03-01T08:15:30.000000001Z"}`
+	}
+	const attributes = `"attrs":{"log":"x","team":"a"},`
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"NUL bytes":                    {strings.Repeat("\x00", 5000) + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"more NUL bytes than a buffer": {strings.Repeat("\x00", bufferSize+100) + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"NUL bytes before attributes":  {strings.Repeat("\x00", 50) + entryOf("two", attributes) + "\n", []string{"one", "two", "three"}},
+		"torn within the text":         {`{"log":"to` + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"torn, with attributes":        {`{"log":"to` + entryOf("two", attributes) + "\n", []string{"one", "two", "three"}},
+		"torn within attributes":       {`{"log":"torn\n","stream":"stdout","attrs":{"team":"b` + entryOf("two", attributes) + "\n", []string{"one", "two", "three"}},
+		"torn within the time":         {`{"log":"torn\n","stream":"stdout","time":"2026-03-0` + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"torn at its very beginning":   {`{"lo` + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"torn twice":                   {`{"log":"a{"log":"b` + entryOf("two", "") + "\n", []string{"one", "two", "three"}},
+		"two whole ones in a line":     {entryOf("two", "") + entryOf("and", "") + "\n", []string{"one", "and", "three"}},
+		"no entry":                     {"garbage\n", []string{"one", "three"}},
+	} {
+		d := newDocker(t, "json", 2, false)
+		store := recordtest.New()
+		tailer := d.tail(store)
+		_, err := d.f.WriteString(entryOf("one", "") + "\n" + c.text + entryOf("three", attributes) + "\n")
+		d.must(err)
+		look(tailer)
+		end(tailer)
+		equal(t, name, stored(store, "stdout"), c.want)
+		gaps := stored(store, "stderr")
+		if len(gaps) == 0 || !strings.Contains(gaps[0], "damaged") {
+			t.Errorf("%s: no line says so: %q", name, gaps)
+		}
+	}
+}
+
+// An entry at the end of a file that lacks nothing but its line feed.
+func TestLastLineFeed(t *testing.T) {
+	d := newDocker(t, "json", 3, false)
+	store := recordtest.New()
+	tailer := d.tail(store)
+	d.write("one", false)
+	d.write("two", false)
+	d.must(d.f.Truncate(d.size() - 1))
+	look(tailer)
+	d.rotate()
+	d.write("three", false)
+	look(tailer)
+	end(tailer)
+	equal(t, "stdout", stored(store, "stdout"), []string{"one", "two", "three"})
+}
+
+// copytruncate, as logrotate does it: the log is copied and emptied in place, and
+// the copies are shifted; what was not read yet is read from them.
+func TestCopyTruncate(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		d := newDocker(t, "json", 2, false)
+		store := recordtest.New()
+		tailer := d.tail(store)
+		var want []string
+		write := func() {
+			text := fmt.Sprint("line ", len(want))
+			want = append(want, text)
+			d.write(text, false)
+		}
+		path := filepath.Join(d.dir, d.base)
+		rotate := func() {
+			end := map[bool]string{true: ".gz"}[compress]
+			for n := 4; n > 0; n-- {
+				_ = os.Rename(fmt.Sprintf("%s.%d%s", path, n, end), fmt.Sprintf("%s.%d%s", path, n+1, end))
+			}
+			text, err := os.ReadFile(path)
+			d.must(err)
+			if compress {
+				var b bytes.Buffer
+				w := gzip.NewWriter(&b)
+				_, err = w.Write(text)
+				d.must(errors.Join(err, w.Close()))
+				text = b.Bytes()
+			}
+			d.must(os.WriteFile(path+".1"+end, text, 0o600))
+			d.must(os.Truncate(path, 0))
+		}
+		for i := range 12 {
+			for range 5 {
+				write()
+			}
+			switch i % 4 {
+			case 0: // all of it was read
+				look(tailer)
+				rotate()
+			case 1: // some of it was
+				look(tailer)
+				write()
+				rotate()
+			case 2: // it is emptied again before anybody looks
+				rotate()
+				write()
+				rotate()
+				write()
+			default:
+				rotate()
+				write()
+				look(tailer)
+				if i == 7 {
+					end(tailer)
+					tailer = d.tail(store)
+				}
+			}
+		}
+		look(tailer)
+		end(tailer)
+		equal(t, fmt.Sprint("compressed: ", compress), stored(store, "stdout"), want)
+		if gaps := stored(store, "stderr"); len(gaps) > 0 {
+			t.Errorf("compressed %v: it says that lines are missing: %q", compress, gaps)
+		}
+	}
+}
+
+// A time that nanoseconds cannot tell does not wrap round.
+func TestTimesOutOfRange(t *testing.T) {
+	d := newDocker(t, "json", 2, false)
+	store := recordtest.New()
+	tailer := d.tail(store)
+	for _, year := range []string{"0001", "2026", "9999"} {
+		_, err := fmt.Fprintf(d.f, `{"log":"%s\n","stream":"stdout","time":"%s-03-01T00:00:00Z"}`+"\n", year, year)
+		d.must(err)
+	}
+	look(tailer)
+	end(tailer)
+	equal(t, "stdout", stored(store, "stdout"), []string{"0001", "2026", "9999"})
 }

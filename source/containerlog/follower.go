@@ -3,6 +3,7 @@
 package containerlog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -49,14 +50,15 @@ type follower struct {
 	due                 time.Time
 	idle                int // turns without anything new
 	gaps                []logtail.Gap
+	damaged             int64 // bytes of this turn that are no entries
 }
 
 // part is a line of which the end has not come yet.
 type part struct {
 	open  bool
 	text  []byte
-	lost  int // bytes beyond the longest line
-	time  int64
+	lost  int   // bytes beyond the longest line
+	first entry // without its text
 	start place
 }
 
@@ -383,9 +385,8 @@ func (c *follower) turn() (took int) {
 		size, _, err := f.Size()
 		if err == nil && last && !f.Packed() {
 			if f.cutShort(size) {
-				c.missing("the log was emptied in place; lines that were not read before that are missing here", 0)
-				f.again()
-				f.identify(c.form, c.t.buf)
+				c.emptied(f)
+				continue
 			}
 			if size == f.Off || size == f.torn {
 				c.passed = c.passed || f.mark == c.resume.mark && f.Off >= c.resume.off
@@ -424,6 +425,50 @@ func (c *follower) turn() (took int) {
 	return 0
 }
 
+// emptied goes on after a file was emptied in place. Where copies of it were made
+// before, as logrotate does with copytruncate, what was not read yet is read from
+// them.
+func (c *follower) emptied(f *file) {
+	there, err := c.look()
+	if err != nil && !gone(err) {
+		c.t.bad(c, err)
+	}
+	var copies []*file
+	found := false
+	for _, o := range there { // oldest first
+		size, _, _ := o.Size()
+		switch {
+		case o.Ino == f.Ino, o.mark == 0, c.isDone(o), o.mark == f.mark && (found || !o.Packed() && size < f.Off):
+			o.Close()
+		case o.mark == f.mark: // those before are older
+			for _, older := range copies {
+				older.Close()
+			}
+			copies, found = []*file{o}, true
+			o.Off = f.Off
+		default:
+			copies = append(copies, o)
+		}
+	}
+	if !found {
+		c.missing("the log was emptied in place; lines that were not read before that are missing here", 0)
+		if f.mark != 0 {
+			c.done = append(c.done, place{f.mark, f.Off})
+		}
+	}
+	f.again()
+	f.identify(c.form, c.t.buf)
+	c.files = append(copies, f)
+}
+
+// tellDamage says that a part of the log could not be read.
+func (c *follower) tellDamage() {
+	if c.damaged > 0 && c.passed {
+		c.missing("a part of the log is damaged; lines may be missing here", c.damaged)
+	}
+	c.damaged = 0
+}
+
 // decode takes the entries out of b, which lies at f.Off, and moves that on. What
 // is not complete stays if more may come.
 func (c *follower) decode(f *file, b []byte, more bool) (took int) {
@@ -435,16 +480,20 @@ func (c *follower) decode(f *file, b []byte, more bool) (took int) {
 				if more || !f.Packed() && grown(f, f.Off+int64(len(b)-took)) {
 					break
 				}
-				// The file ends within an entry.
+				// The file ends within an entry, or just before its line feed.
 				n, err = len(b)-took, errBad
+				if c.form.last != nil && c.form.last(b[took:], &c.t.scratch, &e) {
+					err = nil
+				}
 			} else if took > 0 {
 				break // it is complete in the next buffer
 			} else {
-				n, err = len(b), errBad
+				n, err = c.form.resync(b), errBad
 			}
 		}
 		if err != nil {
 			c.t.counts.bad.Add(1)
+			c.damaged += int64(n)
 		} else {
 			c.take(&e, place{f.mark, f.Off})
 		}
@@ -476,17 +525,21 @@ func (c *follower) take(e *entry, at place) {
 		}
 		c.again[i] = true
 	}
-	if !p.open && !e.partial {
+	if p.open && !p.first.continued(e) {
+		c.complete(i) // its end never came: the container has stopped, and runs again
+	}
+	if !p.open && !e.open() {
 		c.line(i, e.time, e.text[:min(len(e.text), maxLine)], len(e.text)-maxLine, at)
 		return
 	}
 	if !p.open {
-		p.open, p.text, p.lost, p.time, p.start = true, p.text[:0], 0, e.time, at
+		p.open, p.text, p.lost, p.first, p.start = true, p.text[:0], 0, *e, at
+		p.first.text = nil
 	}
 	room := min(len(e.text), maxLine-len(p.text))
 	p.text = append(p.text, e.text[:room]...)
 	p.lost += len(e.text) - room
-	if !e.partial {
+	if !e.open() {
 		c.complete(i)
 	}
 }
@@ -495,7 +548,7 @@ func (c *follower) take(e *entry, at place) {
 func (c *follower) complete(i int) {
 	p := &c.parts[i]
 	p.open = false
-	c.line(i, p.time, p.text, p.lost, p.start)
+	c.line(i, p.first.time, p.text, p.lost, p.start)
 	if cap(p.text) > 64<<10 {
 		p.text = nil
 	}
@@ -515,6 +568,9 @@ func (c *follower) flushParts() {
 // line takes one whole line of an output, which lies at a place; lost is by how
 // many bytes it was too long. The text is copied.
 func (c *follower) line(i int, time int64, text []byte, lost int, at place) {
+	if c.container.Tty { // its line discipline has put it there
+		text = bytes.TrimSuffix(text, []byte{'\r'})
+	}
 	switch {
 	case c.rule == nil:
 		text = c.t.batch.Copy(text)

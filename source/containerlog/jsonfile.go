@@ -19,7 +19,7 @@ import (
 // with an optional "attrs" between. A text without its line feed goes on in the
 // next entry: dockerd cuts lines into pieces of 16 KiB, all with one time. What
 // is written in another order is read by the slow way.
-var jsonFile = format{next: nextJSON, limit: 256 << 10}
+var jsonFile = format{next: nextJSON, resync: resyncJSON, last: anyJSON, limit: 256 << 10}
 
 var (
 	jsonLog    = []byte(`{"log":"`)
@@ -27,6 +27,8 @@ var (
 	jsonStderr = []byte(`","stream":"stderr",`)
 	jsonTime   = []byte(`"time":"`)
 	jsonEnd    = []byte(`"}`)
+
+	jsonAttributes = []byte(`"attrs":`)
 )
 
 func nextJSON(b []byte, s *scratch, e *entry) (n int, err error) {
@@ -35,10 +37,42 @@ func nextJSON(b []byte, s *scratch, e *entry) (n int, err error) {
 		return 0, errMore
 	}
 	line := b[:end]
-	if fastJSON(line, s, e) || slowJSON(line, s, e) {
+	if anyJSON(line, s, e) {
 		return end + 1, nil
 	}
-	return end + 1, errBad
+	// An entry may stand behind what is damaged: behind the NUL bytes of a power
+	// cut, or behind an entry of which a kill left the beginning. In a text its
+	// beginning cannot stand, since quotes are escaped there.
+	for at := 1; ; at++ {
+		i := bytes.Index(line[min(at, end):], jsonLog)
+		if i < 0 {
+			return end + 1, errBad
+		}
+		at += i
+		if anyJSON(line[at:], s, e) {
+			return at, errBad
+		}
+	}
+}
+
+// anyJSON reads a line, whatever the order of its members.
+func anyJSON(line []byte, s *scratch, e *entry) bool {
+	*e = entry{}
+	return fastJSON(line, s, e) || slowJSON(line, s, e)
+}
+
+// resyncJSON leaves what begins like an entry.
+func resyncJSON(b []byte) int {
+	if i := bytes.LastIndex(b[1:], jsonLog); i >= 0 {
+		return i + 1
+	}
+	// The beginning may be cut, too.
+	for n := min(len(jsonLog), len(b)) - 1; n > 0; n-- {
+		if bytes.HasSuffix(b, jsonLog[:n]) {
+			return len(b) - n
+		}
+	}
+	return len(b)
 }
 
 // fastJSON reads a line in the order in which dockerd writes it. It begins at
@@ -105,8 +139,15 @@ func beforeAttributes(rest []byte, e *entry) (text []byte, ok bool) {
 			break
 		}
 	}
-	e.stderr = bytes.HasPrefix(rest, jsonStderr)
-	return text, e.stderr || bytes.HasPrefix(rest, jsonStdout)
+	attributes, isStdout := bytes.CutPrefix(rest, jsonStdout)
+	isStderr := false
+	if e.stderr = !isStdout; e.stderr {
+		attributes, isStderr = bytes.CutPrefix(rest, jsonStderr)
+	}
+	// They are looked at, since of two entries in one line only the second is whole.
+	attributes, ok = bytes.CutPrefix(attributes, jsonAttributes)
+	attributes, comma := bytes.CutSuffix(attributes, []byte{','})
+	return text, ok && comma && (isStdout || isStderr) && json.Valid(attributes)
 }
 
 // unescape undoes the escapes of a JSON string. A quote without one is an error.

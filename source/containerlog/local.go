@@ -4,6 +4,7 @@ package containerlog
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -17,7 +18,7 @@ import (
 //	line feed · 4 partial, bool · 5 more about parts, a message
 //
 // (moby/moby, api/types/plugins/logdriver/entry.proto)
-var local = format{next: nextLocal, limit: maxLocal}
+var local = format{next: nextLocal, resync: resync, limit: maxLocal}
 
 // maxLocal is the largest entry; dockerd cuts lines into pieces of 16 KiB.
 const maxLocal = 64 << 10
@@ -63,7 +64,9 @@ func nextLocal(b []byte, _ *scratch, e *entry) (n int, err error) {
 		case number == 5 && typ == protowire.BytesType:
 			// The last part of a line has the mark and says that it is the last.
 			v, _ := protowire.ConsumeBytes(m)
-			e.partial = e.partial && !lastPart(v)
+			var last bool
+			last, e.part = partOf(v)
+			e.partial = e.partial && !last
 		}
 		m = m[w:]
 	}
@@ -86,23 +89,28 @@ func resync(b []byte) int {
 	return max(len(b)-8, 1)
 }
 
-// lastPart reports whether a message about a part says that it is the last:
-// field 1.
-func lastPart(m []byte) bool {
+// partOf reads the message about a part: field 1 says that it is the last of its
+// line, field 2 is the id that all parts of the line have.
+func partOf(m []byte) (last bool, id uint32) {
 	for len(m) > 0 {
 		number, typ, w := protowire.ConsumeTag(m)
 		if w < 0 {
-			return false
+			return last, id
 		}
 		m = m[w:]
-		if number == 1 && typ == protowire.VarintType {
+		switch {
+		case number == 1 && typ == protowire.VarintType:
 			v, _ := protowire.ConsumeVarint(m)
-			return v != 0
+			last = v != 0
+		case number == 2 && typ == protowire.BytesType:
+			if v, _ := protowire.ConsumeBytes(m); len(v) > 0 {
+				id = max(crc32.Checksum(v, castagnoli), 1)
+			}
 		}
 		if w = protowire.ConsumeFieldValue(number, typ, m); w < 0 {
-			return false
+			return last, id
 		}
 		m = m[w:]
 	}
-	return false
+	return last, id
 }

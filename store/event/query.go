@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"tallyman"
+	"tallyman/internal/logstream"
 )
 
 const (
@@ -160,10 +161,10 @@ func (m *matcher) records() tallyman.RecordQuery {
 	q := &m.q
 	r := tallyman.RecordQuery{Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true}
 	if !q.Start.IsZero() {
-		r.Start = nanos(q.Start)
+		r.Start = logstream.Nanos(q.Start)
 	}
 	if !q.End.IsZero() {
-		r.End = nanos(q.End)
+		r.End = logstream.Nanos(q.End)
 	}
 	if m.beforeTime < math.MaxInt64 {
 		r.End = min(r.End, m.beforeTime+1)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/logstream"
 )
 
 // maxStreams is how many streams are remembered, which saves making their labels.
@@ -180,7 +181,7 @@ func (s *Store) append(events []tallyman.Event, position *tallyman.Position) (n 
 		}
 		inBatch[e.ID] = true
 		size += len(line)
-		fresh = append(fresh, entry{e, nanos(e.Time), line})
+		fresh = append(fresh, entry{e, logstream.Nanos(e.Time), line})
 	}
 	if n < len(events) {
 		position = nil
@@ -256,17 +257,6 @@ func (s *Store) stream(e *tallyman.Event) *tallyman.Stream {
 	}
 	s.streams[k] = st
 	return st
-}
-
-// nanos is a time as records have it; what cannot be told is as far as it goes.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.Before(time.Unix(0, math.MinInt64)):
-		return math.MinInt64
-	case t.After(time.Unix(0, math.MaxInt64-1)):
-		return math.MaxInt64 - 1
-	}
-	return t.UnixNano()
 }
 
 // encode is the line of an event, without an end.

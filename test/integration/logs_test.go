@@ -177,7 +177,7 @@ func TestLinesAsTheyWereWritten(t *testing.T) {
 	f("exactly one piece", nil, "head -c 16384 /dev/zero | tr '\\0' y; echo; echo after; sleep 600", "", strings.Repeat("y", 16384), "after")
 	f("local, long", []string{"--log-driver", "local"}, "head -c 40000 /dev/zero | tr '\\0' x; echo; echo after; sleep 600", "", strings.Repeat("x", 40000), "after")
 	f("no end", nil, "echo one; printf two", "", "one", "two")
-	f("terminal", []string{"-t"}, "echo one; sleep 600", "", "one\r")
+	f("terminal", []string{"-t"}, "echo one; sleep 600", "", "one")
 	f("colours", nil, `printf '\033[31mred\033[0m\n'; sleep 600`, "", "\x1b[31mred\x1b[0m")
 	f("empty lines", nil, `echo; echo; echo x; sleep 600`, "", "", "", "x")
 	f("stderr", nil, `echo out; echo err >&2; sleep 600`, ` | stream="stderr"`, "err")
@@ -254,7 +254,7 @@ func TestLogsThroughTheEngine(t *testing.T) {
 	if got := agent.Lines(selector(long) + ` | stream="stdout"`); len(got) != 1 || got[0] != strings.Repeat("x", 40000) {
 		t.Errorf("a long line: %d lines", len(got))
 	}
-	if got := agent.Lines(selector(tty)); !slices.Equal(got, []string{"one\r", "two\r"}) {
+	if got := agent.Lines(selector(tty)); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("with a terminal: %q", got)
 	}
 	if a := absencesOf(&agent.Client, while)["log"]; !strings.Contains(a.Reason, "best effort") || !strings.Contains(a.Unlock, "/var/lib/docker/containers") {
