@@ -5,6 +5,7 @@
 package logstream
 
 import (
+	"bytes"
 	"slices"
 
 	"tallyman"
@@ -33,6 +34,15 @@ func For(c *tallyman.Container) *Set {
 	s := From(c, c.Host, "container")
 	s.outputs = true
 	return s
+}
+
+// Text is a line of a container without the carriage return that its terminal, if
+// it has one, puts before each line feed.
+func Text(c *tallyman.Container, line []byte) []byte {
+	if c.Tty {
+		return bytes.TrimSuffix(line, []byte{'\r'})
+	}
+	return line
 }
 
 // From are the streams of another log of a host, or of a container when c is not

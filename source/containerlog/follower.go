@@ -3,7 +3,6 @@
 package containerlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -568,9 +567,7 @@ func (c *follower) flushParts() {
 // line takes one whole line of an output, which lies at a place; lost is by how
 // many bytes it was too long. The text is copied.
 func (c *follower) line(i int, time int64, text []byte, lost int, at place) {
-	if c.container.Tty { // its line discipline has put it there
-		text = bytes.TrimSuffix(text, []byte{'\r'})
-	}
+	text = logstream.Text(c.container, text)
 	switch {
 	case c.rule == nil:
 		text = c.t.batch.Copy(text)

@@ -36,6 +36,7 @@ const (
 	containerName
 	imageName
 	partial
+	partialID
 	systemdUnit
 	unit
 	transport
@@ -48,7 +49,7 @@ const (
 
 // names are those of the fields.
 var names = [fields]string{"__CURSOR", "__REALTIME_TIMESTAMP", "MESSAGE", "PRIORITY", "CONTAINER_ID_FULL", "CONTAINER_NAME", "IMAGE_NAME",
-	"CONTAINER_PARTIAL_MESSAGE", "_SYSTEMD_UNIT", "UNIT", "_TRANSPORT", "_COMM", "_UID", "_PID", "SYSLOG_IDENTIFIER"}
+	"CONTAINER_PARTIAL_MESSAGE", "CONTAINER_PARTIAL_ID", "_SYSTEMD_UNIT", "UNIT", "_TRANSPORT", "_COMM", "_UID", "_PID", "SYSLOG_IDENTIFIER"}
 
 func fieldOf(name []byte) field {
 	for i, n := range names {

@@ -333,3 +333,27 @@ func FuzzPosition(f *testing.F) {
 		s.state.Position()
 	})
 }
+
+// A run that ends within a line is not joined to the next run: the pieces of each
+// have an id.
+func TestPiecesHaveIDs(t *testing.T) {
+	j := &journal{}
+	piece := func(text, id string, more bool) {
+		fields := []string{"PRIORITY=6", "CONTAINER_ID_FULL=" + id1, "CONTAINER_NAME=n1", "_COMM=dockerd", "_UID=0", "CONTAINER_PARTIAL_ID=" + id}
+		if more {
+			fields = append(fields, "CONTAINER_PARTIAL_MESSAGE=true")
+		}
+		j.add(text, fields...)
+	}
+	piece("unfinished", "a", true)
+	piece("two ", "b", true)
+	piece("pieces", "b", false)
+	store := recordtest.New()
+	s := testSource(store, nil)
+	feed(t, s, j, j.n)
+	s.batch.Commit(t.Context())
+	want := []string{"stdoutunknown unfinished", "stdoutunknown two pieces"}
+	if got := stored(store, "name", "n1"); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -62,6 +62,9 @@ type log struct {
 	when  time.Time // when the last piece came
 	entry logrule.Entry
 	piece string // cursor where the open line begins
+	// pieceID is what all pieces of the open line have, empty where the engine does
+	// not say.
+	pieceID string
 	began string // cursor where the entry begins
 	level string // of the present line, empty to look for it
 	first string // level of the entry's first line
@@ -277,12 +280,15 @@ func (st *state) remember(k string) *log {
 func (st *state) line(l *log, e *entry, at string) {
 	more := bytes.Equal(e.values[partial], []byte("true"))
 	text, lost, time := e.values[message], e.lost, e.time()
+	if l.open && l.pieceID != e.text(partialID) {
+		st.complete(l) // its end never came: the container has stopped, and runs again
+	}
 	if !l.open && !more {
 		st.whole(l, text, lost, time, at)
 		return
 	}
 	if !l.open {
-		l.open, l.part, l.lost, l.time, l.piece = true, l.part[:0], 0, time, at
+		l.open, l.part, l.lost, l.time, l.piece, l.pieceID = true, l.part[:0], 0, time, at, e.text(partialID)
 		st.wait(l)
 	}
 	room := min(len(text), maxLine-len(l.part))
@@ -306,6 +312,9 @@ func (st *state) complete(l *log) {
 
 // whole takes one whole line.
 func (st *state) whole(l *log, text []byte, lost int, time int64, at string) {
+	if l.c != nil {
+		text = logstream.Text(l.c, text)
+	}
 	if !l.rule.Joins() {
 		st.store(l, text, lost, time, l.level)
 		return
