@@ -222,8 +222,10 @@ func (a *app) openEngineLogs() {
 	}
 	a.engineLogs = enginelog.New(enginelog.Options{
 		Store: a.records, Open: a.discovery.EngineLogs, Rules: a.rules.Container, Log: a.log.With("source", "enginelog"),
-		Wants: func(c *tallyman.Container) bool {
-			return !a.byJournal(c.ID) && slices.ContainsFunc(a.logs.Absences(c.ID), func(x tallyman.Absence) bool { return x.Unlock != "" })
+		Wants: func(c *tallyman.Container) (wants, known bool) {
+			wants = !a.byJournal(c.ID) && slices.ContainsFunc(a.logs.Absences(c.ID), func(x tallyman.Absence) bool { return x.Unlock != "" })
+			_, known = a.logs.Reads(c.ID)
+			return wants, known
 		},
 	})
 }

@@ -24,6 +24,11 @@ type Set struct {
 	Meta []tallyman.Label
 }
 
+// PieceSize is how long engines let a piece of a line become before they begin the
+// next one, in bytes. A shorter piece without a line feed was the last that its
+// output had. All pieces of a line have the time of the first.
+const PieceSize = 16 << 10
+
 type key struct {
 	stderr bool
 	level  string

@@ -2,7 +2,11 @@
 
 package containerlog
 
-import "errors"
+import (
+	"errors"
+
+	"tallyman/internal/logstream"
+)
 
 // entry is one entry of a log file: what the container wrote in one piece.
 // Text is valid until the buffers it came from are used again.
@@ -16,11 +20,6 @@ type entry struct {
 	part uint32
 }
 
-// pieceSize is how long dockerd lets a piece of a line become before it begins the
-// next one, in bytes. A shorter one that has no line feed was the last that its
-// output had.
-const pieceSize = 16 << 10
-
 // continued reports whether next goes on with the line of e: all entries of a line
 // have one time, and all but the last are full.
 func (e *entry) continued(next *entry) bool {
@@ -31,7 +30,7 @@ func (e *entry) continued(next *entry) bool {
 }
 
 // open reports whether the line goes on behind this entry.
-func (e *entry) open() bool { return e.partial && (e.part != 0 || len(e.text) >= pieceSize) }
+func (e *entry) open() bool { return e.partial && (e.part != 0 || len(e.text) >= logstream.PieceSize) }
 
 // A format takes entries out of a file. next gives the entry at the start of b
 // and how many bytes it has; errMore says that b ends within it, any other

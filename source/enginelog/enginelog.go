@@ -4,20 +4,23 @@
 // where their files cannot be reached: on another machine, or without the mount
 // of the folder that they lie in. It is best effort: an engine that rotates a
 // log while it is followed loses lines and repeats some, and each line costs it
-// about a hundred times as much as reading the file does.
+// about a hundred times as much as reading the file does. Of a container that the
+// engine removes as soon as it ends, what was not asked for by then is lost; those
+// of which nothing came are counted.
 //
 // A position is the time of the newest line and how many lines had that time:
 // the log is asked for again from that time on, and as many lines left out. It
 // commits with the lines. Records are those of source/containerlog.
 //
 // Each container that is followed has a goroutine and a connection, at most
-// [Options.Most]; a container beyond that is absent with its reason.
+// [Options.Most]. The log of a container that has stopped is read to its end, and
+// then its place is free. Containers that run wait for a place before those that
+// have stopped, and are absent with the reason until they have one. So is a log
+// that the engine stops giving.
 package enginelog
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +30,6 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logrule"
-	"tallyman/internal/logstream"
 )
 
 // Options of a follower. All fields but Most and Rules are needed.
@@ -35,66 +37,74 @@ type Options struct {
 	Store tallyman.RecordStore
 	// Open follows a container's log from a time on.
 	Open func(ctx context.Context, engine, id string, since time.Time) (io.ReadCloser, error)
-	// Wants reports whether a container's log is to be had in no better way.
-	Wants func(c *tallyman.Container) bool
+	// Wants reports whether a container's log is to be had in no better way; known
+	// is false as long as that is not found out.
+	Wants func(c *tallyman.Container) (wants, known bool)
 	// Most is how many are followed at once, 0 for 200.
 	Most int
 	// Rules say what is asked for the lines of a container, nil for nothing;
 	// with logrule.ErrRedact its log is not followed.
 	Rules func(c *tallyman.Container) (*logrule.Rule, error)
 	Log   *slog.Logger
+
+	timing timing // for tests
+}
+
+// timing is how long what is waited for.
+type timing struct {
+	// known is how long at most it is waited until it is known whether there is a
+	// better way, look how often that is asked.
+	known, look time.Duration
+	// gather is how long lines wait for others before they are stored.
+	gather time.Duration
+	// retryMin and retryMax are between two attempts to follow.
+	retryMin, retryMax time.Duration
+	// healthy is after how long an answer without lines is a quiet log.
+	healthy time.Duration
 }
 
 const (
 	keyPrefix = "enginelog/"
-	// graceful is how long a container may be found in a better way.
-	graceful = 3 * time.Second
-	// gather is how long lines wait for others before they are stored.
-	gather = 250 * time.Millisecond
 	// commitAt is how many bytes of lines are stored together at most.
 	commitAt = 256 << 10
-	// retryMin and retryMax are between two attempts to follow.
-	retryMin = time.Second
-	retryMax = 30 * time.Second
+	// suspicious is how often in a row an engine may give nothing of a container
+	// that runs before that is said.
+	suspicious = 3
 )
 
 // Follower implements tallyman.Observer.
 type Follower struct {
-	o       Options
-	lines   atomic.Uint64 // stored
-	refused atomic.Uint64 // by the store
-	fails   atomic.Uint64
+	o     Options
+	count counts
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run, nil before
 	wg      sync.WaitGroup
 	known   map[string]*tallyman.Container
 	running map[string]*follow
+	waiting []*tallyman.Container // for a place, the longest first
+	read    map[string]time.Time  // the start up to which a log was read to its end
 	absent  map[string]tallyman.Absence
 }
 
+// counts are the numbers of a follower. All only grow.
+type counts struct {
+	lines, refused, cut, fails, missed atomic.Uint64
+}
+
 var _ tallyman.Observer = (*Follower)(nil)
-
-// follow is one container that is followed.
-type follow struct {
-	stop  context.CancelFunc
-	reads atomic.Bool // it is to be had in no better way
-	mu    sync.Mutex
-	c     *tallyman.Container
-}
-
-func (f *follow) container() *tallyman.Container {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.c
-}
 
 // New makes a follower; nothing is followed before Run.
 func New(o Options) *Follower {
 	if o.Most <= 0 {
 		o.Most = 200
 	}
-	return &Follower{o: o, known: map[string]*tallyman.Container{}, running: map[string]*follow{}, absent: map[string]tallyman.Absence{}}
+	if o.timing == (timing{}) {
+		o.timing = timing{known: 3 * time.Second, look: 20 * time.Millisecond, gather: 250 * time.Millisecond,
+			retryMin: time.Second, retryMax: 30 * time.Second, healthy: 10 * time.Second}
+	}
+	return &Follower{o: o, known: map[string]*tallyman.Container{}, running: map[string]*follow{},
+		read: map[string]time.Time{}, absent: map[string]tallyman.Absence{}}
 }
 
 // Run follows until ctx ends.
@@ -118,7 +128,7 @@ func (f *Follower) ObserveEngine(tallyman.EngineStatus) {}
 // ObserveEvent does nothing.
 func (f *Follower) ObserveEvent(tallyman.Event) {}
 
-// ObserveContainer begins to follow a container that runs, and ends when it goes.
+// ObserveContainer begins to follow a container, and ends when it goes.
 func (f *Follower) ObserveContainer(c *tallyman.Container) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,23 +140,89 @@ func (f *Follower) ObserveContainer(c *tallyman.Container) {
 	switch {
 	case c.Disabled || c.State == tallyman.Gone:
 		if r != nil {
-			r.stop()
+			r.end(c.Disabled)
 		}
-		delete(f.running, c.ID)
-		delete(f.absent, c.ID)
+		f.forget(c.ID)
 	case r != nil:
 		r.mu.Lock()
 		r.c = c
 		r.mu.Unlock()
-	case c.LogDriver == "none" || f.ctx.Err() != nil:
-	case len(f.running) >= f.o.Most:
-		f.absent[c.ID] = tallyman.Absence{What: "log", Reason: fmt.Sprintf("%d logs are followed through the engine's API already, which is the most.", f.o.Most)}
+	case c.LogDriver == "none" || f.ctx.Err() != nil || f.isRead(c):
 	default:
-		ctx, stop := context.WithCancel(f.ctx)
-		r := &follow{stop: stop, c: c}
-		f.running[c.ID] = r
-		f.wg.Go(func() { f.follow(ctx, r) })
+		f.wait(c)
+		f.place()
 	}
+}
+
+// isRead reports whether there is nothing more to come of a log than was read.
+func (f *Follower) isRead(c *tallyman.Container) bool {
+	started, ok := f.read[c.ID]
+	return ok && !c.Alive() && started.Equal(c.Started)
+}
+
+// forget ends what is done for a container that is gone.
+func (f *Follower) forget(id string) {
+	f.unwait(id)
+	delete(f.running, id)
+	delete(f.absent, id)
+	delete(f.read, id)
+	f.place()
+}
+
+// wait puts a container where it waits for a place: what runs before what has
+// stopped.
+func (f *Follower) wait(c *tallyman.Container) {
+	f.unwait(c.ID)
+	at := len(f.waiting)
+	for c.Alive() && at > 0 && !f.waiting[at-1].Alive() {
+		at--
+	}
+	f.waiting = append(f.waiting, nil)
+	copy(f.waiting[at+1:], f.waiting[at:])
+	f.waiting[at] = c
+	f.absent[c.ID] = tallyman.Absence{What: "log", Reason: fmt.Sprintf("%d logs are followed through the engine's API already, which is the most.", f.o.Most)}
+}
+
+func (f *Follower) unwait(id string) {
+	for i, c := range f.waiting {
+		if c.ID == id {
+			f.waiting = append(f.waiting[:i], f.waiting[i+1:]...)
+			delete(f.absent, id)
+			return
+		}
+	}
+}
+
+// place gives free places to those who wait.
+func (f *Follower) place() {
+	for len(f.running) < f.o.Most && len(f.waiting) > 0 && f.ctx.Err() == nil {
+		c := f.waiting[0]
+		f.unwait(c.ID)
+		ctx, stop := context.WithCancel(f.ctx)
+		r := &follow{f: f, stop: stop, c: c}
+		f.running[c.ID] = r
+		f.wg.Go(func() { r.run(ctx) })
+	}
+}
+
+// leave gives a place back, unless there is something to read again. started is
+// the start up to which all was read, zero for a log that is read in a better way.
+func (f *Follower) leave(r *follow, started time.Time) (left bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := r.container()
+	if f.running[c.ID] != r {
+		return true // it is gone
+	}
+	if !started.IsZero() {
+		f.read[c.ID] = started
+		if !f.isRead(c) {
+			return false // it runs again
+		}
+	}
+	delete(f.running, c.ID)
+	f.place()
+	return true
 }
 
 // Absences say why a log is not followed.
@@ -159,11 +235,27 @@ func (f *Follower) Absences(id string) []tallyman.Absence {
 	return nil
 }
 
+// sick notes why a log is not given, healthy that it is.
+func (f *Follower) sick(id, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.running[id] != nil {
+		f.absent[id] = tallyman.Absence{What: "log", Reason: reason}
+	}
+}
+
+func (f *Follower) healthy(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.absent, id)
+}
+
 // Follows reports whether the log of a container comes this way.
 func (f *Follower) Follows(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.running[id] != nil
+	_, read := f.read[id]
+	return f.running[id] != nil || read
 }
 
 // Reads reports whether the log of a container was found to be had in no better
@@ -171,303 +263,38 @@ func (f *Follower) Follows(id string) bool {
 func (f *Follower) Reads(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.running[id] != nil && f.running[id].reads.Load()
-}
-
-// leave ends the following of a container that is read in a better way.
-func (f *Follower) leave(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.running, id)
-}
-
-// follow asks again and again until the container has gone. A container that
-// has stopped is asked again when it runs.
-func (f *Follower) follow(ctx context.Context, r *follow) {
-	sleep := func(d time.Duration) bool {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(d):
-			return true
-		}
-	}
-	if !sleep(graceful) {
-		return
-	}
-	id := r.container().ID
-	if !f.o.Wants(r.container()) {
-		f.leave(id)
-		return
-	}
-	r.reads.Store(true)
-	retry := retryMin
-	var seen time.Time // the start up to which the log was read
-	for ctx.Err() == nil {
-		c := r.container()
-		if !c.Alive() && seen.Equal(c.Started) {
-			if !sleep(retryMin) {
-				return
-			}
-			continue
-		}
-		err := f.once(ctx, c)
-		if err == nil || errors.Is(err, io.EOF) {
-			seen, retry = c.Started, retryMin // it has stopped, or the engine has ended the answer
-		} else if ctx.Err() == nil {
-			f.fails.Add(1)
-			f.o.Log.Debug("the engine gives no log", "container", c.Name, "err", err)
-			retry = min(2*retry, retryMax)
-		}
-		if !sleep(retry) {
-			return
-		}
-	}
-}
-
-// position is the newest line that was stored: its time, and how many there were
-// at that time.
-type position struct {
-	time  int64
-	count int
-}
-
-func (p position) String() string { return fmt.Sprintf("1 %d %d", p.time, p.count) }
-
-func parsePosition(text string) (p position) {
-	var version int
-	if n, err := fmt.Sscanf(text, "%d %d %d", &version, &p.time, &p.count); n != 3 || err != nil || version != 1 || p.count < 0 {
-		return position{}
-	}
-	return p
-}
-
-// once follows one answer to its end.
-func (f *Follower) once(ctx context.Context, c *tallyman.Container) error {
-	key := keyPrefix + c.ID
-	var rule *logrule.Rule
-	if f.o.Rules != nil {
-		r, err := f.o.Rules(c)
-		if errors.Is(err, logrule.ErrRedact) {
-			return err
-		}
-		if r.Lines() {
-			rule = r
-		}
-	}
-	text, _ := f.o.Store.Position(key)
-	at := parsePosition(text)
-	var since time.Time
-	if at.time > 0 {
-		since = time.Unix(0, at.time)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	body, err := f.o.Open(ctx, c.Engine, c.ID, since)
-	if err != nil {
-		return err
-	}
-	b := &buffer{key: key, at: at, ahead: at, skip: at, streams: logstream.For(c), rule: rule}
-	// Lines wait a moment for others; the reading goes on meanwhile.
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(gather)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				b.endOld(time.Now())
-				if err := f.commit(b); err != nil {
-					cancel() // it is read once more
-					return
-				}
-			}
-		}
-	})
-	err = f.read(&reader{in: bufio.NewReaderSize(body, 64<<10), tty: c.Tty}, b)
-	close(done)
-	wg.Wait()
-	_ = body.Close()
-	b.flush()
-	return errors.Join(err, f.commit(b))
-}
-
-// read takes lines until the answer ends.
-func (f *Follower) read(r *reader, b *buffer) error {
-	var p piece
-	for {
-		if err := r.next(&p); err != nil {
-			return err
-		}
-		if b.take(&p) >= commitAt {
-			if err := f.commit(b); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// commit stores what has come, with the position.
-func (f *Follower) commit(b *buffer) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.lines == 0 {
-		return nil
-	}
-	b.batch.Positions = append(b.batch.Positions[:0], tallyman.Position{Key: b.key, Value: b.at.String()})
-	err := f.o.Store.AppendRecords(&b.batch)
-	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
-		n := min(refused.Records, b.lines)
-		f.refused.Add(uint64(n))
-		b.lines -= n
-		f.o.Log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
-	} else if err != nil {
-		return fmt.Errorf("store the log: %w", err)
-	}
-	f.lines.Add(uint64(b.lines))
-	b.batch.Streams, b.lines, b.bytes = nil, 0, 0
-	b.index = nil
-	return nil
-}
-
-// buffer puts pieces together to lines and lines to a batch.
-type buffer struct {
-	mu      sync.Mutex
-	key     string
-	streams *logstream.Set
-	at      position // of the newest line in the batch
-	ahead   position // of the newest line that came; an entry may wait
-	skip    position // lines up to here were stored before
-	passed  int      // lines seen at the time of skip
-	open    [2]struct {
-		on   bool
-		time int64
-		text []byte
-	}
-	rule  *logrule.Rule // what is asked for the lines; nil for nothing
-	entry logrule.Entry // that waits for more lines, of the output below
-	of    int
-	batch tallyman.RecordBatch
-	index map[*tallyman.Stream]int
-	lines int
-	bytes int
-}
-
-// take takes one piece and gives how many bytes wait.
-func (b *buffer) take(p *piece) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := 0
-	if p.stderr {
-		i = 1
-	}
-	o := &b.open[i]
-	if !o.on {
-		o.on, o.time, o.text = true, p.time, o.text[:0]
-	}
-	o.text = append(o.text, p.text[:min(len(p.text), maxLine-len(o.text))]...)
-	if p.end {
-		b.line(i)
-	}
-	return b.bytes
-}
-
-// flush ends lines that have no end.
-func (b *buffer) flush() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := range b.open {
-		if b.open[i].on {
-			b.line(i)
-		}
-	}
-	b.endEntry()
-}
-
-// endOld ends an entry that has waited long enough.
-func (b *buffer) endOld(now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.entry.Old(now) {
-		b.endEntry()
-	}
-}
-
-// endEntry gives out the entry that waits. There is one at most: a line of the
-// other output ends it, so that a position is between lines that came and lines
-// that did not.
-func (b *buffer) endEntry() {
-	if b.entry.Open {
-		b.store(b.of, b.entry.Time, b.entry.Take())
-	}
-}
-
-func (b *buffer) line(i int) {
-	o := &b.open[i]
-	o.on = false
-	if o.time < b.skip.time {
-		return
-	}
-	if o.time == b.skip.time {
-		if b.passed++; b.passed <= b.skip.count {
-			return
-		}
-	}
-	if !b.rule.Joins() || b.of != i || b.rule.Ends(&b.entry, o.text) {
-		b.endEntry()
-	}
-	if o.time == b.ahead.time {
-		b.ahead.count++
-	} else if o.time > b.ahead.time {
-		b.ahead = position{o.time, 1}
-	}
-	if !b.rule.Joins() {
-		b.store(i, o.time, o.text)
-		return
-	}
-	b.of = i
-	b.rule.Add(&b.entry, o.time, o.text, 0, time.Now())
-}
-
-// store adds one text to the batch, which then has all that came so far.
-func (b *buffer) store(i int, at int64, text []byte) {
-	text = append([]byte(nil), b.rule.Redact(text)...)
-	s := b.streams.At(i == 1, b.rule.Level(text))
-	n, ok := b.index[s]
-	if !ok {
-		if b.index == nil {
-			b.index = map[*tallyman.Stream]int{}
-		}
-		n = len(b.batch.Streams)
-		b.index[s] = n
-		b.batch.Streams = append(b.batch.Streams, tallyman.StreamRecords{Stream: s})
-	}
-	b.batch.Streams[n].Records = append(b.batch.Streams[n].Records, tallyman.Record{Time: at, Line: text, Meta: b.streams.Meta})
-	b.at = b.ahead
-	b.lines++
-	b.bytes += len(text)
+	_, read := f.read[id]
+	return read || f.running[id] != nil && f.running[id].reads.Load()
 }
 
 // Own are the follower's own numbers.
 func (f *Follower) Own() []tallyman.OwnMetric {
+	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	return []tallyman.OwnMetric{
-		{Desc: stored, Read: func() float64 { return float64(f.lines.Load()) }},
-		{Desc: dropped, Labels: []tallyman.Label{{Name: "reason", Value: "limit"}}, Read: func() float64 { return float64(f.refused.Load()) }},
-		{Desc: failed, Read: func() float64 { return float64(f.fails.Load()) }},
+		{Desc: stored, Read: read(&f.count.lines)},
+		{Desc: dropped, Labels: []tallyman.Label{{Name: "reason", Value: "limit"}}, Read: read(&f.count.refused)},
+		{Desc: cut, Read: read(&f.count.cut)},
+		{Desc: failed, Read: read(&f.count.fails)},
+		{Desc: missed, Read: read(&f.count.missed)},
 		{Desc: followed, Read: func() float64 {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return float64(len(f.running))
 		}},
+		{Desc: queued, Read: func() float64 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return float64(len(f.waiting))
+		}},
 	}
 }
 
 var (
-	dropped  = &tallyman.Desc{Name: "tallyman_engine_log_lines_dropped_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were not stored, by reason"}
 	stored   = &tallyman.Desc{Name: "tallyman_engine_log_lines_stored_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were stored"}
+	dropped  = &tallyman.Desc{Name: "tallyman_engine_log_lines_dropped_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were not stored, by reason"}
+	cut      = &tallyman.Desc{Name: "tallyman_engine_log_cut_lines_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were longer than 256 KiB, of which the rest was left out"}
 	failed   = &tallyman.Desc{Name: "tallyman_engine_log_failures_total", Type: tallyman.Counter, Help: "Attempts to follow a log through the engine's API that failed"}
+	missed   = &tallyman.Desc{Name: "tallyman_engine_logs_missed_total", Type: tallyman.Counter, Help: "Containers that were gone before anything of their log came through the engine's API"}
 	followed = &tallyman.Desc{Name: "tallyman_engine_logs_followed", Type: tallyman.Gauge, Help: "Logs that are followed through the engine's API"}
+	queued   = &tallyman.Desc{Name: "tallyman_engine_logs_waiting", Type: tallyman.Gauge, Help: "Logs that wait for a place to be followed through the engine's API"}
 )

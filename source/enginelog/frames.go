@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"tallyman/internal/logstream"
 )
@@ -26,16 +27,25 @@ type piece struct {
 	stderr bool
 	text   []byte // valid until the next one is read
 	end    bool   // the line ends with it
+	lost   int    // bytes that were left out before that
 }
 
 // reader takes the pieces out of an answer.
 type reader struct {
-	in  *bufio.Reader
-	tty bool
-	buf []byte
+	in      *bufio.Reader
+	tty     bool
+	started int64 // of the container, 0 when it is not known
+	buf     []byte
+	rest    []byte // of buf, the beginning of another run's line
 }
 
 var errFrame = errors.New("the answer is no log in frames")
+
+// The outputs of a frame.
+const (
+	stderrFrame = 2
+	systemFrame = 3 // of the engine itself
+)
 
 // next reads one piece; io.EOF at the end of the answer.
 //
@@ -45,27 +55,16 @@ var errFrame = errors.New("the answer is no log in frames")
 //
 // with one it is the lines, all of standard output.
 func (r *reader) next(p *piece) error {
+	*p = piece{}
 	if r.tty {
-		line, err := r.in.ReadSlice('\n')
-		p.end = err == nil
-		if err != nil && (!errors.Is(err, bufio.ErrBufferFull) || len(line) == 0) {
-			if len(line) == 0 || !errors.Is(err, io.EOF) {
-				return err
-			}
-		}
-		p.stderr = false
-		line = bytes.TrimSuffix(line, []byte{'\n'})
-		if p.take(line) != nil {
-			p.text = line // a line longer than the buffer goes on, with the time of its beginning
-		}
-		return nil
+		return r.terminal(p)
 	}
 	var head [8]byte
 	if _, err := io.ReadFull(r.in, head[:]); err != nil {
 		return err
 	}
 	size := int(binary.BigEndian.Uint32(head[4:]))
-	if head[0] > 2 || head[1]|head[2]|head[3] != 0 || size > maxFrame {
+	if head[0] > systemFrame || head[1]|head[2]|head[3] != 0 || size > maxFrame {
 		return errFrame
 	}
 	if cap(r.buf) < size {
@@ -75,10 +74,97 @@ func (r *reader) next(p *piece) error {
 	if _, err := io.ReadFull(r.in, r.buf); err != nil {
 		return err
 	}
-	p.stderr = head[0] == 2
+	if head[0] == systemFrame {
+		return fmt.Errorf("the engine says %.200q", bytes.TrimSpace(r.buf))
+	}
+	p.stderr = head[0] == stderrFrame
 	text, end := bytes.CutSuffix(r.buf, []byte{'\n'})
 	p.end = end
 	return p.take(text)
+}
+
+// mostRaw is how much of a line of a terminal is read: the longest line, and the
+// time before each of its pieces.
+const mostRaw = maxLine + maxLine/logstream.PieceSize*64
+
+// terminal reads one line of a terminal. Its pieces stand one behind the other,
+// each with the same time before it, which belongs to the engine; and where the
+// run before has ended within a line, that of the next begins behind it.
+func (r *reader) terminal(p *piece) error {
+	if len(r.rest) > 0 {
+		r.buf = append(r.buf[:0], r.rest...)
+		r.rest, p.end = nil, true
+	} else {
+		r.buf = r.buf[:0]
+		for {
+			some, err := r.in.ReadSlice('\n')
+			room := min(len(some), mostRaw-len(r.buf))
+			r.buf = append(r.buf, some[:room]...)
+			p.lost += len(some) - room
+			if err == nil {
+				p.end = true
+				break
+			}
+			if errors.Is(err, io.EOF) && len(r.buf) > 0 {
+				break
+			}
+			if !errors.Is(err, bufio.ErrBufferFull) {
+				return err
+			}
+		}
+	}
+	line := bytes.TrimSuffix(r.buf, []byte{'\n'})
+	stamp := line[:bytes.IndexByte(line, ' ')+1]
+	if err := p.take(line); err != nil {
+		if text, ok := bytes.CutPrefix(line, []byte("Error grabbing logs")); ok {
+			return fmt.Errorf("the engine says %.200q", "Error grabbing logs"+string(text))
+		}
+		return err
+	}
+	for from := logstream.PieceSize; from < len(p.text); from += logstream.PieceSize {
+		i := bytes.Index(p.text[from:], stamp)
+		if i < 0 {
+			break
+		}
+		from += i
+		p.text = append(p.text[:from], p.text[from+len(stamp):]...)
+	}
+	if at := r.nextRun(p); at > 0 {
+		r.rest = append([]byte(nil), p.text[at:]...)
+		p.text, p.end = p.text[:at], false
+	}
+	return nil
+}
+
+// timeSize is how long the time before a line is: always with nine digits of a
+// fraction.
+const timeSize = len("2026-03-01T08:15:30.000000000Z")
+
+// startedLate is by how much later than its first line an engine may note that a
+// container was started.
+const startedLate = int64(time.Second)
+
+// nextRun is where in a line that was written before the container was started the
+// first line of that start begins, 0 where it does not: at a time that the line
+// itself could not know.
+func (r *reader) nextRun(p *piece) int {
+	if p.time >= r.started {
+		return 0
+	}
+	for at := 1; at+timeSize < len(p.text); at++ {
+		i := bytes.IndexByte(p.text[at:], 'Z')
+		if i < 0 {
+			break
+		}
+		end := at + i + 1
+		if start := end - timeSize; start > 0 && end < len(p.text) && p.text[end] == ' ' {
+			if t, ok := logstream.ParseTime(p.text[start:end]); ok && t > p.time && t >= r.started-startedLate {
+				return start
+			}
+		}
+		at = end - 1
+	}
+	return 0
 }
 
 // take splits the time off.

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +29,8 @@ const at1, at2 = "1970-01-01T00:00:00.000000001Z", "1970-01-01T00:00:00.00000000
 // lines are the lines of an answer beyond a position.
 func lines(t *testing.T, in []byte, tty bool, skip position) (got []string, at position) {
 	t.Helper()
-	b := &buffer{at: skip, skip: skip, streams: logstream.For(&tallyman.Container{ID: "x", Name: "n"})}
+	c := &tallyman.Container{ID: "x", Name: "n", Tty: tty}
+	b := &buffer{at: skip, skip: skip, c: c, streams: logstream.For(c)}
 	r := &reader{in: bufio.NewReader(bytes.NewReader(in)), tty: tty}
 	var p piece
 	for {
@@ -50,11 +53,12 @@ func lines(t *testing.T, in []byte, tty bool, skip position) (got []string, at p
 }
 
 func TestLines(t *testing.T) {
+	long := strings.Repeat("a", logstream.PieceSize)
 	in := bytes.Join([][]byte{
-		frame(1, at1+" one\n"), frame(2, at1+" oops\n"), frame(1, at1+" "+strings.Repeat("a", 5)), frame(2, at2+" between\n"), frame(1, at1+" end\n"), frame(1, at2+" without end"),
+		frame(1, at1+" one\n"), frame(2, at1+" oops\n"), frame(1, at1+" "+long), frame(2, at2+" between\n"), frame(1, at1+" end\n"), frame(1, at2+" without end"),
 	}, nil)
 	got, at := lines(t, in, false, position{})
-	if d := cmp.Diff([]string{"stdout one", "stdout aaaaaend", "stdout without end", "stderr oops", "stderr between"}, got); d != "" {
+	if d := cmp.Diff([]string{"stdout one", "stdout " + long + "end", "stdout without end", "stderr oops", "stderr between"}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	if at != (position{2, 2}) {
@@ -62,11 +66,11 @@ func TestLines(t *testing.T) {
 	}
 	// The same again from the position that two lines of the first time make.
 	got, _ = lines(t, in, false, position{1, 2})
-	if d := cmp.Diff([]string{"stderr between", "stdout aaaaaend", "stdout without end"}, got); d != "" {
+	if d := cmp.Diff([]string{"stderr between", "stdout " + long + "end", "stdout without end"}, got); d != "" {
 		t.Errorf("from a position (-want +got):\n%s", d)
 	}
 	got, _ = lines(t, []byte(at1+" one\r\n"+at2+" two"), true, position{})
-	if d := cmp.Diff([]string{"stdout one\r", "stdout two"}, got); d != "" {
+	if d := cmp.Diff([]string{"stdout one", "stdout two"}, got); d != "" {
 		t.Errorf("with a terminal (-want +got):\n%s", d)
 	}
 }
@@ -98,4 +102,74 @@ func FuzzFrames(f *testing.F) {
 		}
 		t.Fatal("it does not end")
 	})
+}
+
+// The last line of a run that has no end is not joined to the next run, and the
+// cut of a long line is told.
+func TestRuns(t *testing.T) {
+	full := strings.Repeat("f", logstream.PieceSize)
+	for _, last := range []string{"unfinished", full, full + "and more"} {
+		var in []byte
+		for text := last; text != ""; text = text[min(len(text), logstream.PieceSize):] {
+			in = append(in, frame(1, at1+" "+text[:min(len(text), logstream.PieceSize)])...)
+		}
+		in = append(in, frame(1, at2+" first of the next\n")...)
+		got, _ := lines(t, in, false, position{})
+		if d := cmp.Diff([]string{"stdout " + last, "stdout first of the next"}, got); d != "" {
+			t.Errorf("(-want +got):\n%.200s", d)
+		}
+	}
+	b := &buffer{c: &tallyman.Container{}, streams: logstream.For(&tallyman.Container{ID: "x", Name: "n"})}
+	for range maxLine/logstream.PieceSize + 2 {
+		b.take(&piece{time: 1, text: []byte(full)})
+	}
+	b.flush()
+	r := b.batch.Streams[0].Records[0]
+	if len(r.Line) != maxLine || b.cut != 1 || !slices.Contains(r.Meta, tallyman.Label{Name: "tallyman_cut_bytes", Value: fmt.Sprint(2 * logstream.PieceSize)}) {
+		t.Errorf("a line of %d bytes with %v, %d cut", len(r.Line), r.Meta, b.cut)
+	}
+}
+
+// A terminal's answer has the engine's time before each piece of a long line, and
+// the next run behind a line without an end.
+func TestTerminal(t *testing.T) {
+	const before, begun = "2026-03-01T08:15:30.000000001Z", "2026-03-01T09:00:00.000000002Z"
+	long := strings.Repeat("x", 2*logstream.PieceSize) + "end"
+	pieces := func(stamp, text string) (out string) {
+		for ; len(text) > logstream.PieceSize; text = text[logstream.PieceSize:] {
+			out += stamp + " " + text[:logstream.PieceSize]
+		}
+		return out + stamp + " " + text
+	}
+	started, _ := logstream.ParseTime([]byte("2026-03-01T09:00:00.000000000Z"))
+	f := func(in string, want ...string) {
+		t.Helper()
+		c := &tallyman.Container{ID: "x", Name: "n", Tty: true}
+		b := &buffer{c: c, streams: logstream.For(c)}
+		r := &reader{in: bufio.NewReader(strings.NewReader(in)), tty: true, started: started}
+		var p piece
+		for {
+			if err := r.next(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			b.take(&p)
+		}
+		b.flush()
+		var got []string
+		for _, s := range b.batch.Streams {
+			for _, rec := range s.Records {
+				got = append(got, string(rec.Line))
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%.300s", d)
+		}
+	}
+	f(pieces(before, long+"\r\n")+begun+" two\r\n", long, "two")
+	f(before+" prompt> "+begun+" first of the next\r\n"+begun+" second\r\n", "prompt> ", "first of the next", "second")
+	f(before+" it says "+before+" itself\r\n", "it says "+before+" itself")
+	f(begun+" later "+begun+" is text\r\n", "later "+begun+" is text")
+	f(before+" no end", "no end")
 }

@@ -65,9 +65,9 @@ type log struct {
 	// pieceID is what all pieces of the open line have, empty where the engine does
 	// not say.
 	pieceID string
-	began string // cursor where the entry begins
-	level string // of the present line, empty to look for it
-	first string // level of the entry's first line
+	began   string // cursor where the entry begins
+	level   string // of the present line, empty to look for it
+	first   string // level of the entry's first line
 }
 
 // Position is the last cursor, the selection, and where what is incomplete begins.

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -260,4 +261,57 @@ func TestLogsThroughTheEngine(t *testing.T) {
 	if a := absencesOf(&agent.Client, while)["log"]; !strings.Contains(a.Reason, "best effort") || !strings.Contains(a.Unlock, "/var/lib/docker/containers") {
 		t.Errorf("what is said of it: %+v", a)
 	}
+}
+
+// Through the engine: runs that end within a line, long lines of a terminal, and a
+// log that the engine stops giving.
+func TestRunsAndDamageThroughTheEngine(t *testing.T) {
+	d := testkit.NewDocker(t)
+	d.BuildAgent("../../deploy/Dockerfile")
+	agent := d.StartAgent([]string{"-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "--cap-drop", "ALL", "--read-only"})
+	runs := func(options ...string) string {
+		id := d.Start(options, "sh", "-c", "echo first; printf unfinished; sleep 1; exit 0")
+		d.Cmd("wait", id)
+		d.Cmd("restart", id)
+		d.Cmd("wait", id)
+		return id
+	}
+	want := []string{"first", "unfinished", "first", "unfinished"}
+	for _, id := range []string{runs("--name", d.Name("runs")), runs("--name", d.Name("runs-tty"), "-t")} {
+		testkit.Eventually(t, 40*time.Second, "both runs are stored", func() error {
+			if got := agent.Lines(selector(id)); !slices.Equal(got, want) {
+				return fmt.Errorf("%q", got)
+			}
+			return nil
+		})
+	}
+	long := d.Start([]string{"--name", d.Name("long-tty"), "-t"}, "sh", "-c", "head -c 40000 /dev/zero | tr '\\0' x; echo; echo end; sleep 600")
+	testkit.Eventually(t, 40*time.Second, "a long line of a terminal", func() error {
+		if got := agent.Lines(selector(long)); len(got) != 2 || got[0] != strings.Repeat("x", 40000) || got[1] != "end" {
+			return fmt.Errorf("%d lines", len(got))
+		}
+		return nil
+	})
+	broken := d.Start([]string{"--name", d.Name("broken"), "--log-driver", "local"}, "sh", "-c", "echo before; sleep 600")
+	testkit.Eventually(t, 40*time.Second, "a line is stored", func() error {
+		if got := agent.Count(selector(broken)); got != 1 {
+			return fmt.Errorf("%d lines", got)
+		}
+		return nil
+	})
+	name := d.Cmd("info", "-f", "{{.DockerRootDir}}") + "/containers/" + broken + "/local-logs/container.log"
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = f.WriteString("\xff\xff\xff\xffno entry"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	testkit.Eventually(t, 90*time.Second, "it is said that the engine does not give the log", func() error {
+		if a := absencesOf(&agent.Client, broken)["log"]; !strings.Contains(a.Reason, "does not give this log") {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
 }

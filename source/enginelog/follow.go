@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enginelog
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/logrule"
+	"tallyman/internal/logstream"
+)
+
+// follow is one container that is followed.
+type follow struct {
+	f     *Follower
+	stop  context.CancelFunc
+	reads atomic.Bool // it is to be had in no better way
+	mu    sync.Mutex
+	c     *tallyman.Container
+
+	gone    atomic.Bool // what is under way is read to its end, and no more
+	nothing int         // attempts in a row that gave nothing
+	opened  bool        // the engine gave its log once
+}
+
+func (r *follow) container() *tallyman.Container {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.c
+}
+
+// end ends it: at once, or when what the engine has sent was read.
+func (r *follow) end(atOnce bool) {
+	const patience = 2 * time.Second
+	r.gone.Store(!atOnce)
+	if atOnce {
+		r.stop()
+	} else {
+		time.AfterFunc(patience, r.stop)
+	}
+}
+
+// sleep waits; false says that ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// wanted waits until it is known whether the log is to be had in a better way.
+func (r *follow) wanted(ctx context.Context) bool {
+	patience := r.f.o.timing.known
+	for {
+		wants, known := r.f.o.Wants(r.container())
+		if known || patience <= 0 {
+			return wants
+		}
+		if !sleep(ctx, r.f.o.timing.look) {
+			return wants
+		}
+		patience -= r.f.o.timing.look
+	}
+}
+
+// run asks again and again until the container has gone, or has stopped and was
+// read to its end.
+func (r *follow) run(ctx context.Context) {
+	f, timing := r.f, &r.f.o.timing
+	defer r.stop()
+	if !r.wanted(ctx) {
+		f.leave(r, time.Time{})
+		return
+	}
+	r.reads.Store(true)
+	defer func() {
+		if !r.opened && r.gone.Load() {
+			f.count.missed.Add(1)
+		}
+	}()
+	retry := timing.retryMin
+	for {
+		c := r.container()
+		n, err := r.once(ctx, c)
+		r.judge(c, n, err)
+		switch {
+		case ctx.Err() != nil || r.gone.Load():
+			return
+		case !c.Alive() && (err == nil || r.nothing >= suspicious):
+			if f.leave(r, c.Started) {
+				return
+			}
+			continue
+		case err == nil && n > 0:
+			retry = timing.retryMin
+		case err != nil:
+			f.count.fails.Add(1)
+			f.o.Log.Debug("the engine gives no log", "container", c.Name, "err", err)
+			retry = min(2*retry, timing.retryMax)
+		}
+		if !sleep(ctx, retry) {
+			return
+		}
+	}
+}
+
+// judge notes whether the engine gives the log: all of one that has stopped, and
+// of one that runs an answer that does not end.
+func (r *follow) judge(c *tallyman.Container, lines int, err error) {
+	now := r.container()
+	if lines > 0 || !now.Started.Equal(c.Started) || err == nil && !now.Alive() {
+		r.nothing = 0
+		r.f.healthy(c.ID)
+		return
+	}
+	if r.nothing++; r.nothing < suspicious {
+		return
+	}
+	cause := "it ends the answer although the container runs"
+	if err != nil {
+		cause = strings.TrimSuffix(err.Error(), ".")
+	}
+	r.f.sick(c.ID, fmt.Sprintf("The engine does not give this log any more: %s. Its file may be damaged; docker logs shows the same. It is asked again.", cause))
+}
+
+// position is the newest line that was stored: its time, and how many there were
+// at that time.
+type position struct {
+	time  int64
+	count int
+}
+
+func (p position) String() string { return fmt.Sprintf("1 %d %d", p.time, p.count) }
+
+func parsePosition(text string) (p position) {
+	var version int
+	if n, err := fmt.Sscanf(text, "%d %d %d", &version, &p.time, &p.count); n != 3 || err != nil || version != 1 || p.count < 0 {
+		return position{}
+	}
+	return p
+}
+
+// once follows one answer to its end, and gives how many lines were new.
+func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, err error) {
+	f := r.f
+	key := keyPrefix + c.ID
+	var rule *logrule.Rule
+	if f.o.Rules != nil {
+		r, err := f.o.Rules(c)
+		if errors.Is(err, logrule.ErrRedact) {
+			return 0, err
+		}
+		if r.Lines() {
+			rule = r
+		}
+	}
+	text, _ := f.o.Store.Position(key)
+	at := parsePosition(text)
+	var since time.Time
+	if at.time > 0 {
+		since = time.Unix(0, at.time)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	body, err := f.o.Open(ctx, c.Engine, c.ID, since)
+	if err != nil {
+		return 0, err
+	}
+	r.opened = true
+	b := &buffer{key: key, at: at, ahead: at, skip: at, c: c, streams: logstream.For(c), rule: rule}
+	// Lines wait a moment for others; the reading goes on meanwhile.
+	done := make(chan struct{})
+	began := time.Now()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(f.o.timing.gather)
+		defer tick.Stop()
+		for quiet := true; ; {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				b.endOld(time.Now())
+				if err := f.commit(b); err != nil {
+					cancel() // it is read once more
+					return
+				}
+				if quiet && time.Since(began) > f.o.timing.healthy {
+					quiet = false
+					f.healthy(c.ID)
+				}
+			}
+		}
+	})
+	err = f.consume(newReader(body, c), b)
+	close(done)
+	wg.Wait()
+	_ = body.Close()
+	b.flush()
+	err = errors.Join(err, f.commit(b))
+	return b.stored, err
+}
+
+// newReader reads an answer about a container.
+func newReader(body io.Reader, c *tallyman.Container) *reader {
+	r := &reader{in: bufio.NewReaderSize(body, 64<<10), tty: c.Tty}
+	if !c.Started.IsZero() {
+		r.started = logstream.Nanos(c.Started)
+	}
+	return r
+}
+
+// consume takes lines until the answer ends.
+func (f *Follower) consume(r *reader, b *buffer) error {
+	var p piece
+	for {
+		if err := r.next(&p); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if b.take(&p) >= commitAt {
+			if err := f.commit(b); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// commit stores what has come, with the position.
+func (f *Follower) commit(b *buffer) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lines == 0 {
+		return nil
+	}
+	b.batch.Positions = append(b.batch.Positions[:0], tallyman.Position{Key: b.key, Value: b.at.String()})
+	err := f.o.Store.AppendRecords(&b.batch)
+	b.stored += b.lines
+	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
+		n := min(refused.Records, b.lines)
+		f.count.refused.Add(uint64(n))
+		b.lines -= n
+		f.o.Log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
+	} else if err != nil {
+		return fmt.Errorf("store the log: %w", err)
+	}
+	f.count.lines.Add(uint64(b.lines))
+	f.count.cut.Add(uint64(b.cut))
+	b.batch.Streams, b.lines, b.bytes, b.cut = nil, 0, 0, 0
+	b.index = nil
+	return nil
+}
