@@ -33,7 +33,6 @@ type Store struct {
 	walIDs    uint64
 	logLeft   bool // the last file of the log is not to be written to any more
 	positions map[string]string
-	posBytes  int
 	tails     map[*tail]struct{}
 
 	opening     bool // limits are not asked

@@ -14,9 +14,6 @@ import (
 // restless uses more or less of a core each second, a fifth on the average.
 var restless = []string{"sh", "-c", "while :; do n=$((RANDOM * 3)); while [ $n -gt 0 ]; do n=$((n-1)); done; sleep 0.3; done"}
 
-// burn keeps a core busy as far as its limit lets it.
-var burn = []string{"sh", "-c", "while :; do :; done"}
-
 // compose gives a container the labels and the name that Docker Compose would.
 func compose(project, service string, options ...string) []string {
 	return append([]string{
