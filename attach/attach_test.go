@@ -14,9 +14,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"tallyman"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var desc = &tallyman.Desc{Name: "m", Type: tallyman.Gauge}
 

@@ -14,9 +14,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"tallyman"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // store notes what it is told; while blocked is open it takes nothing.
 type store struct {

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enginelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman"
+	"tallyman/internal/logrule"
+	"tallyman/internal/recordtest"
+)
+
+// engine gives a log that the test writes, and notes when it was asked, and for
+// what is since when.
+type engine struct {
+	mu    sync.Mutex
+	asked []string
+	fail  error
+	out   *io.PipeWriter // of the newest answer
+}
+
+func (e *engine) open(ctx context.Context, name, id string, since time.Time) (io.ReadCloser, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	from := int64(0)
+	if !since.IsZero() {
+		from = since.UnixNano()
+	}
+	e.asked = append(e.asked, fmt.Sprintf("%s %s %d at %v", name, id, from, time.Since(start)))
+	if e.fail != nil {
+		return nil, e.fail
+	}
+	in, out := io.Pipe()
+	e.out = out
+	context.AfterFunc(ctx, func() { _ = out.CloseWithError(ctx.Err()) })
+	return in, nil
+}
+
+func (e *engine) setFail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail = err
+}
+
+// write adds frames to the answer.
+func (e *engine) write(t *testing.T, frames ...[]byte) {
+	t.Helper()
+	e.mu.Lock()
+	out := e.out
+	e.mu.Unlock()
+	for _, f := range frames {
+		if _, err := out.Write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// end ends the answer as an engine does when the container stops.
+func (e *engine) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = e.out.Close()
+}
+
+// wantAsked compares what the engine was asked since the last time.
+func (e *engine) wantAsked(t *testing.T, want ...string) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d := cmp.Diff(want, e.asked); d != "" {
+		t.Errorf("asked (-want +got):\n%s", d)
+	}
+	e.asked = nil
+}
+
+// start is when a bubble begins.
+var start = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// failing is a store that fails as told.
+type failing struct {
+	*recordtest.Store
+	mu  sync.Mutex
+	err error
+}
+
+func (s *failing) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *failing) AppendRecords(b *tallyman.RecordBatch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	return s.Store.AppendRecords(b)
+}
+
+func (s *failing) lines() (out []string) {
+	for _, f := range s.Find("source", "container") {
+		out = append(out, string(f.Line))
+	}
+	return out
+}
+
+// run runs a follower in a bubble.
+func run(t *testing.T, test func(t *testing.T, f *Follower, e *engine, s *failing), change func(*Options)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e, s := &engine{}, &failing{Store: recordtest.New()}
+		o := Options{Store: s, Open: e.open, Wants: func(*tallyman.Container) bool { return true }, Log: slog.New(slog.DiscardHandler)}
+		if change != nil {
+			change(&o)
+		}
+		f := New(o)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		// It is told of what is there before it runs.
+		f.ObserveContainer(container("a"))
+		go func() { done <- f.Run(ctx) }()
+		test(t, f, e, s)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		f.ObserveContainer(container("late")) // whoever tells does not know that it has ended
+		f.ObserveEvent(tallyman.Event{})
+		f.ObserveEngine(tallyman.EngineStatus{})
+		if f.Follows("late") {
+			t.Error("it follows after its end")
+		}
+	})
+}
+
+func container(id string) *tallyman.Container {
+	return &tallyman.Container{ID: id, Name: "n", Engine: "far", State: tallyman.Running, Pid: 1, Started: start}
+}
+
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func own(f *Follower) string {
+	var out []string
+	for _, m := range f.Own() {
+		out = append(out, fmt.Sprint(m.Read()))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestItGoesOnWhereItWas(t *testing.T) {
+	run(t, func(t *testing.T, f *Follower, e *engine, s *failing) {
+		after(graceful)
+		e.wantAsked(t, "far a 0 at 3s")
+		if !f.Follows("a") || !f.Reads("a") || f.Absences("a") != nil {
+			t.Errorf("Follows %v, Reads %v, Absences %v", f.Follows("a"), f.Reads("a"), f.Absences("a"))
+		}
+		e.write(t, frame(1, at1+" one\n"), frame(1, at2+" two\n"))
+		if synctest.Wait(); s.lines() != nil {
+			t.Errorf("stored at once: %q", s.lines())
+		}
+		after(2 * gather)
+		if d := cmp.Diff([]string{"one", "two"}, s.lines()); d != "" {
+			t.Errorf("after a moment (-want +got):\n%s", d)
+		}
+		e.write(t, frame(1, at2+" without"))
+		e.end()
+		after(retryMin) // the engine repeats what was at that time
+		e.wantAsked(t, "far a 2 at 4.5s")
+		e.write(t, frame(1, at2+" two\n"), frame(1, at2+" without\n"), frame(1, at2+" three\n"))
+		after(gather)
+		if d := cmp.Diff([]string{"one", "two", "without", "three"}, s.lines()); d != "" {
+			t.Errorf("after the second answer (-want +got):\n%s", d)
+		}
+		if got := own(f); got != "4 0 1" {
+			t.Errorf("stored, failed, followed: %s", got)
+		}
+		gone := container("a")
+		gone.State = tallyman.Gone
+		f.ObserveContainer(gone)
+		after(time.Minute)
+		e.wantAsked(t)
+		if f.Follows("a") || f.Reads("a") {
+			t.Error("it follows what has gone")
+		}
+	}, nil)
+}
+
+// A container that has stopped is asked for again when it runs again.
+func TestStoppedAndStarted(t *testing.T) {
+	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
+		after(graceful)
+		dead := container("a")
+		dead.State, dead.Pid = tallyman.Exited, 0
+		f.ObserveContainer(dead)
+		e.end()
+		after(time.Minute)
+		e.wantAsked(t, "far a 0 at 3s")
+		again := container("a")
+		again.Started = time.Now()
+		f.ObserveContainer(again)
+		after(retryMin)
+		e.wantAsked(t, "far a 0 at 1m4s")
+	}, nil)
+}
+
+// An engine that fails is asked less and less often.
+func TestFailures(t *testing.T) {
+	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
+		e.setFail(errors.New("down"))
+		after(2 * time.Minute)
+		e.wantAsked(t, "far a 0 at 3s", "far a 0 at 5s", "far a 0 at 9s", "far a 0 at 17s", "far a 0 at 33s", "far a 0 at 1m3s", "far a 0 at 1m33s")
+		if got := own(f); got != "0 7 1" {
+			t.Errorf("stored, failed, followed: %s", got)
+		}
+	}, nil)
+}
+
+// What cannot be stored is asked for once more.
+func TestAStoreThatFails(t *testing.T) {
+	run(t, func(t *testing.T, f *Follower, e *engine, s *failing) {
+		s.set(errors.New("disk full"))
+		after(graceful)
+		e.write(t, frame(2, at1+" one\n"))
+		after(gather)
+		s.set(nil)
+		after(2 * retryMin)
+		e.wantAsked(t, "far a 0 at 3s", "far a 0 at 5.25s")
+		e.write(t, frame(2, at1+" one\n"))
+		after(gather)
+		if d := cmp.Diff([]string{"one"}, s.lines()); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	}, nil)
+}
+
+func TestWhoIsNotFollowed(t *testing.T) {
+	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
+		silent, off := container("silent"), container("off")
+		silent.LogDriver, off.Disabled = "none", true
+		synctest.Wait()
+		for _, c := range []*tallyman.Container{silent, off, container("b")} {
+			f.ObserveContainer(c)
+		}
+		if f.Follows("silent") || f.Follows("off") || f.Follows("b") {
+			t.Error("it follows what has no log, what is not wanted, or too many")
+		}
+		if a := f.Absences("b"); len(a) != 1 || !strings.Contains(a[0].Reason, "1 logs are followed") {
+			t.Errorf("Absences = %+v", a)
+		}
+		gone := container("b")
+		gone.State = tallyman.Gone
+		f.ObserveContainer(gone)
+		if a := f.Absences("b"); a != nil {
+			t.Errorf("Absences of what has gone = %+v", a)
+		}
+	}, func(o *Options) { o.Most = 1 })
+	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
+		after(graceful)
+		if f.Follows("a") || f.Reads("a") {
+			t.Error("it follows what is read in a better way")
+		}
+		e.wantAsked(t)
+	}, func(o *Options) { o.Wants = func(*tallyman.Container) bool { return false } })
+	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
+		after(time.Minute)
+		e.wantAsked(t)
+	}, func(o *Options) {
+		o.Rules = func(*tallyman.Container) (*logrule.Rule, error) {
+			return nil, fmt.Errorf("the label: %w", logrule.ErrRedact)
+		}
+	})
+}
+
+// Lines that a rule joins wait for each other, not for ever.
+func TestRules(t *testing.T) {
+	rule, err := logrule.Compile(logrule.Text{Start: `^\S`, Redact: []string{`secret=(\w+)`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, func(t *testing.T, f *Follower, e *engine, s *failing) {
+		after(graceful)
+		e.write(t, frame(1, at1+" boom secret=abc\n"), frame(1, at1+"  at here\n"))
+		after(time.Minute)
+		if got := s.lines(); len(got) != 1 || !strings.Contains(got[0], "\n at here") || strings.Contains(got[0], "abc") {
+			t.Errorf("stored %q", got)
+		}
+	}, func(o *Options) {
+		o.Rules = func(*tallyman.Container) (*logrule.Rule, error) { return rule, nil }
+	})
+}
