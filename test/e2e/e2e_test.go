@@ -26,6 +26,7 @@ func compose(project, service string, options ...string) []string {
 
 func TestLogin(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("login")
 	d.Start([]string{"--name", name}, "sleep", "600")
@@ -36,6 +37,7 @@ func TestLogin(t *testing.T) {
 
 func TestServers(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
 	fresh := d.Name("fresh")
@@ -68,6 +70,7 @@ func TestServers(t *testing.T) {
 
 func TestDoctor(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("patient")
 	d.Start([]string{"--name", name}, restless...)
@@ -78,6 +81,7 @@ func TestDoctor(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
 	options := compose(project, "api", "--cpus", "0.4", "-m", "64m")
@@ -144,6 +148,7 @@ var (
 
 func TestHostileText(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	// The longest image name that Docker takes, of letters that it allows.
 	long := "tallyman-test/" + strings.Repeat("x", 200) + ":" + strings.Repeat("Y", 128)
@@ -188,6 +193,7 @@ func TestHostileText(t *testing.T) {
 
 func TestEngineAndProgramAway(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("away")
 	d.Start([]string{"--name", name}, "sh", "-c", "echo ready; "+restless[2])

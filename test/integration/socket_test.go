@@ -97,6 +97,7 @@ func inside(t *testing.T, d *testkit.Docker, id string) (p *nsx.Process, pid str
 }
 
 func TestTCPStatesEqualSS(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	idle := d.Start([]string{"--name", d.Name("idle")}, "sleep", "600")
 	id := d.Start([]string{"--name", d.Name("states")}, "httpd", "-f", "-p", "80")
@@ -165,6 +166,7 @@ func TestThousandsOfConnections(t *testing.T) {
 
 // Descriptors keep the network and the shared memory of a container alive.
 func TestNothingStaysOpenOfAContainerThatHasGone(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start([]string{"--name", d.Name("short")}, "sleep", "600")
 	pid := d.Cmd("inspect", "-f", "{{.State.Pid}}", id)
