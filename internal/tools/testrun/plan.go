@@ -78,7 +78,7 @@ func plan(root string) ([]job, error) {
 	}
 	binary := filepath.Join(root, "bin/tallyman")
 	for _, s := range []struct{ name, lane, parallel string }{
-		{"torture", "bad days", "3"}, {"e2e", "bad days", "3"}, {"integration", "engine", "3"}, {"bench", "engine", "1"},
+		{"torture", "engine", "3"}, {"integration", "engine", "3"}, {"bench", "engine", "1"}, {"e2e", "code", "2"},
 	} {
 		j := job{
 			name: s.name, lane: s.lane, dir: root, env: []string{"TEST_TALLYMAN_BINARY=" + binary, "TEST_UI=1"}, packages: []string{"./test/" + s.name},

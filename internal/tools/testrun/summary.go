@@ -16,6 +16,8 @@ import (
 const (
 	// lastLines of a failed test are shown at the end.
 	lastLines = 30
+	// longest is how many bytes of a line are shown there.
+	longest = 500
 	// mostFlaky tests may be in a good run.
 	mostFlaky = 3
 )
@@ -84,6 +86,11 @@ func (r *report) finish(took time.Duration, broken bool) summary {
 func tail(said []string) string {
 	lines := strings.Split(strings.TrimRight(strings.Join(said, ""), "\n"), "\n")
 	lines = lines[max(0, len(lines)-lastLines):]
+	for i, l := range lines {
+		if len(l) > longest {
+			lines[i] = l[:longest] + " …"
+		}
+	}
 	return "    " + strings.Join(lines, "\n    ") + "\n"
 }
 
