@@ -13,6 +13,7 @@ T       ?= 30s
 WEB     := $(shell find web/src web/public web/*.html web/*.ts web/*.json web/.npmrc -type f 2>/dev/null)
 
 UNIT     = $$($(GO) list ./... | grep -v /test/)
+TESTRUN  = bin/testrun
 
 .DEFAULT_GOAL := help
 
@@ -23,14 +24,9 @@ run: setup-run build ## build everything and start against the local Docker; pri
 	@mkdir -p $(DATA) && chmod 700 $(DATA)
 	exec $(BIN) run --data $(DATA) --listen $(LISTEN) $(ARGS)
 
-test: ## everything that CI runs: unit, guard, integration on a real engine, browser
-	@$(MAKE) --no-print-directory -j2 setup-test build
-	@status=0; \
-	$(MAKE) --no-print-directory web-test || status=1; \
-	{ $(GO) test -json $(UNIT); \
-	  TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -json -count=1 -p 1 -timeout 20m ./test/...; \
-	} | $(GO) run ./internal/tools/report || status=1; \
-	exit $$status
+test: ## everything that CI runs: lint, unit, guard, integration on a real engine, browser; the end is in bin/last-test
+	@$(MAKE) --no-print-directory -j2 setup-test build testrun
+	@exec $(TESTRUN)
 
 unit: ## fast tests: no Docker, no network
 	$(GO) test $(UNIT) ./test/guard/...
@@ -41,8 +37,8 @@ integration: setup-test ## tests on a real Docker engine
 e2e: setup-test web build ## the built program over HTTP and in a real browser
 	TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -count=1 -v ./test/e2e/...
 
-race: ## unit tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race $(UNIT)
+race: testrun ## unit tests under the race detector (needs a C compiler)
+	@exec $(TESTRUN) unit
 
 bench: setup-test ## on real containers: collection against the floor program, the whole program
 	$(GO) test -run '^$$' -bench . -benchtime 20000x -timeout 20m ./test/bench/...
@@ -58,9 +54,8 @@ fuzz: ## every fuzz target in turn, T=30s each
 	  for f in $$(grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' $$p | awk '{print $$2}'); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) $$p; done; done
 
-lint: ## gofmt and vet
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(GO) vet ./...
+lint: testrun ## gofmt, vet and staticcheck
+	@exec $(TESTRUN) gofmt vet staticcheck
 
 generate: ## rewrite generated files
 	$(GO) generate ./...
@@ -88,6 +83,9 @@ web-test: web/node_modules/.package-lock.json ## unit tests of the page
 test-cgroup2: build ## the same numbers on cgroup v2, in a virtual machine (needs qemu, mmdebstrap)
 	scripts/test-cgroup2.sh
 
+testrun:
+	@$(GO) -C internal/tools build -o $(CURDIR)/$(TESTRUN) ./testrun
+
 setup-run:
 	@scripts/setup.sh run
 
@@ -95,6 +93,6 @@ setup-test:
 	@scripts/setup.sh test
 
 clean: ## remove what was built; data in bin/data stays
-	rm -rf $(BIN) web/dist web/node_modules test/e2e/node_modules
+	rm -rf $(BIN) $(TESTRUN) web/dist web/node_modules test/e2e/node_modules
 
-.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image web web-test test-cgroup2 setup-run setup-test clean
+.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image web web-test test-cgroup2 testrun setup-run setup-test clean

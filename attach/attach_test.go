@@ -7,17 +7,26 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"tallyman"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 var desc = &tallyman.Desc{Name: "m", Type: tallyman.Gauge}
+
+// turn is taken by whoever looks at a fake or at a sink, or changes it: that the
+// bubble waits orders what the collector did before what a test does, not the
+// other way round.
+var turn sync.Mutex
 
 // fake is a source of one value per container.
 type fake struct {
@@ -36,6 +45,8 @@ func (f *fake) Absences(*tallyman.Target) []tallyman.Absence {
 }
 
 func (f *fake) Attach(t *tallyman.Target) error {
+	turn.Lock()
+	defer turn.Unlock()
 	if err := f.fail[t.ID]; err != nil {
 		return err
 	}
@@ -45,6 +56,8 @@ func (f *fake) Attach(t *tallyman.Target) error {
 }
 
 func (f *fake) Detach(t *tallyman.Target) {
+	turn.Lock()
+	defer turn.Unlock()
 	if f.targets[t.ID] != nil {
 		f.history = append(f.history, "detach "+t.ID)
 		delete(f.targets, t.ID)
@@ -52,6 +65,8 @@ func (f *fake) Detach(t *tallyman.Target) {
 }
 
 func (f *fake) Collect(b *tallyman.Batch) {
+	turn.Lock()
+	defer turn.Unlock()
 	for _, s := range f.targets {
 		b.Add(s, 1)
 	}
@@ -71,6 +86,8 @@ type sink struct {
 }
 
 func (s *sink) Publish(b *tallyman.Batch, keep bool) {
+	turn.Lock()
+	defer turn.Unlock()
 	s.times = append(s.times, b.Time)
 	s.kept = append(s.kept, keep)
 	s.sizes = append(s.sizes, len(b.Samples))
@@ -117,8 +134,13 @@ func running(id string, pid int) *tallyman.Container {
 		Workload: tallyman.Workload{Key: "w", Origin: "name"}, Labels: map[string]string{}}
 }
 
-// later lets time pass until the collector has done all it had to.
+// later gives the turn to the collector and lets time pass until it has done all
+// it had to.
 func later(d time.Duration) {
+	func() {
+		turn.Lock()
+		defer turn.Unlock()
+	}()
 	time.Sleep(d)
 	synctest.Wait()
 }

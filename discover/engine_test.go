@@ -166,8 +166,8 @@ func TestOverflow(t *testing.T) {
 	e.Put(d)
 	w := watch(t, e, "", func(o *Options) {
 		o.timing.reconcile = time.Hour
-		o.timing.call = 2 * time.Second
-		o.timing.pingDeadline = 2 * time.Second
+		o.timing.call = time.Minute // longer than it takes to send what overflows
+		o.timing.pingDeadline = time.Minute
 	})
 	w.first()
 	e.Hang(true) // inspections hang, the stream goes on

@@ -123,7 +123,7 @@ func (w *watcher) until(what string, cond func() bool) {
 		if time.Now().After(end) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.t.Fatalf("timed out waiting for %s; told: %q", what, w.log)
+			w.t.Fatalf("timed out waiting for %s; told last: %q", what, w.log[max(0, len(w.log)-60):])
 		}
 	}
 }

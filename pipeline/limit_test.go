@@ -127,19 +127,3 @@ func TestRefusedSamplesAreInTheLedger(t *testing.T) {
 		}
 	})
 }
-
-func TestPublishOverTheLimitAllocatesNothing(t *testing.T) {
-	p := New(Limits{Series: 50}, slog.New(slog.DiscardHandler))
-	a := seriesOf(container("a"), 100)
-	b := batchOf(a)
-	p.Publish(b, true)
-	if n := testing.AllocsPerRun(50, func() {
-		b.Reset(b.Time)
-		for _, s := range a {
-			b.Add(s, 1)
-		}
-		p.Publish(b, true)
-	}); n != 0 {
-		t.Errorf("Publish allocates %v times, want 0", n)
-	}
-}

@@ -8,14 +8,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"tallyman"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // store notes what it is told; while blocked is open it takes nothing.
 type store struct {
@@ -179,28 +183,15 @@ func TestLatestAndRates(t *testing.T) {
 	}
 }
 
-func TestPublishAllocatesNothing(t *testing.T) {
-	p := New(Limits{}, slog.New(slog.DiscardHandler))
-	b := &tallyman.Batch{}
-	b.Reset(time.Now())
-	for i := range 100 {
-		b.Add(series(fmt.Sprint(i)), 1)
-	}
-	p.Publish(b, true)
-	if n := testing.AllocsPerRun(50, func() { p.Publish(b, true) }); n != 0 {
-		t.Errorf("Publish allocates %v times, want 0", n)
-	}
-}
-
 // events is an event store that fails as told.
 type events struct {
 	got  []string
-	fail error
+	fail atomic.Pointer[error]
 }
 
 func (e *events) AppendEvents(list []tallyman.Event) error {
-	if e.fail != nil {
-		return e.fail
+	if err := e.fail.Load(); err != nil {
+		return *err
 	}
 	for _, one := range list {
 		e.got = append(e.got, one.ID)
@@ -215,7 +206,7 @@ func (e *events) Close() error { return nil }
 
 func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &events{}
+		s, full := &events{}, errors.New("disk full")
 		e := NewEvents(s, slog.New(slog.DiscardHandler))
 		for i := range maxEvents + 2 { // before it runs: the queue overflows by two
 			e.ObserveEvent(tallyman.Event{ID: fmt.Sprint(i)})
@@ -227,18 +218,18 @@ func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 		if len(s.got) != maxEvents || s.got[0] != "2" {
 			t.Errorf("%d stored, from %s; want %d, from 2", len(s.got), s.got[0], maxEvents)
 		}
-		s.fail = errors.New("disk full")
+		s.fail.Store(&full)
 		e.ObserveEvent(tallyman.Event{ID: "waits"})
 		time.Sleep(10 * time.Second)
 		e.ObserveEvent(tallyman.Event{ID: "too"})
 		time.Sleep(10 * time.Second)
-		s.fail = nil // by itself, after a while
+		s.fail.Store(nil) // by itself, after a while
 		time.Sleep(retryEvery)
 		synctest.Wait()
 		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" {
 			t.Errorf("after the disk has room again: %v", got)
 		}
-		s.fail = errors.New("disk full")
+		s.fail.Store(&full)
 		for i := range maxEvents + 5 {
 			e.ObserveEvent(tallyman.Event{ID: fmt.Sprint("late", i)})
 			if i == 0 {
@@ -249,7 +240,7 @@ func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 		if e.dropped != 2+5 {
 			t.Errorf("%d dropped, want 7", e.dropped)
 		}
-		s.fail = nil
+		s.fail.Store(nil)
 		e.ObserveEvent(tallyman.Event{ID: "last"})
 		cancel() // what is queued is stored all the same
 		if err := <-done; err != nil || s.got[len(s.got)-1] != "last" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -112,7 +113,7 @@ func (e *Engine) History(ctx context.Context, host, workload string, start, end 
 	for _, c := range columns {
 		names = append(names, c.metric)
 	}
-	match = append(match, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, strings.Join(names, "|")))
+	match = append(match, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, strings.Join(names, "|")))
 	if err := e.each(ctx, s.from(), h.End, match, s.add); err != nil {
 		return nil, fmt.Errorf("history of %s on %s: %w", workload, host, err)
 	}
@@ -137,7 +138,7 @@ func (e *Engine) maxGap() time.Duration { return max(5*time.Second, e.interval*7
 // first is the time of the workload's oldest sample, end without one.
 func (e *Engine) first(ctx context.Context, match []*labels.Matcher, end time.Time) (time.Time, error) {
 	first := end.Add(-time.Second)
-	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "container_last_seen"))
+	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "container_last_seen"))
 	err := e.each(ctx, time.Unix(0, 0), end, match, func(_ labels.Labels, it chunkenc.Iterator) error {
 		if it.Next() == chunkenc.ValFloat {
 			if t, _ := it.At(); t < first.UnixMilli() {
@@ -194,7 +195,7 @@ func newSpreader(h *History, n int, gap time.Duration) *spreader {
 func (s *spreader) from() time.Time { return time.UnixMilli(s.start - s.gap) }
 
 func (s *spreader) add(l labels.Labels, it chunkenc.Iterator) error {
-	name := l.Get(labels.MetricName)
+	name := l.Get(model.MetricNameLabel)
 	at := slices.IndexFunc(columns, func(c struct {
 		name, metric string
 		counter      bool

@@ -21,6 +21,8 @@ if [ "$what" = test ]; then
   need chromium chromium
   need podman podman
   need strace strace
+  need gcc gcc # the race detector is C
+  need /usr/include/stdlib.h libc6-dev
 fi
 if [ -n "$packages" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -23,6 +23,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/klauspost/compress/s2"
+	"go.uber.org/goleak"
 
 	"tallyman"
 	"tallyman/api"
@@ -31,6 +32,8 @@ import (
 	"tallyman/internal/recordtest"
 	"tallyman/query/logql"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start is the time of the first line.
 var start = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)

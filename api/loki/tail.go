@@ -64,7 +64,7 @@ func (a *API) tail(w http.ResponseWriter, r *http.Request) {
 	defer pings.Wait()
 	defer cancel()
 	pings.Go(func() { ping(ctx, cancel, c) })
-	if err := a.follow(ctx, c, t, p, wantsCategories(r)); err != nil && ctx.Err() == nil {
+	if err := a.follow(ctx, c, t, p, wantsCategories(r)); ctx.Err() == nil {
 		a.o.Log.Debug("a tail of logs ended", "err", err)
 		_ = c.Close(websocket.StatusInternalError, err.Error()[:min(len(err.Error()), 120)]) // it may be gone
 	}
@@ -108,7 +108,7 @@ func ping(ctx context.Context, cancel context.CancelFunc, c *websocket.Conn) {
 	}
 }
 
-// follow sends what is there and then what comes.
+// follow sends what is there and then what comes, until an error ends it.
 func (a *API) follow(ctx context.Context, c *websocket.Conn, t *logql.Tail, p logql.Params, categorize bool) error {
 	result, err := a.o.Engine.Query(ctx, p)
 	if err != nil {

@@ -56,7 +56,7 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), freshWithin)
 	defer cancel()
 	_ = a.o.Fresh(ctx) // else the latest round has to do
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	if format.FormatType() != expfmt.TypeOpenMetrics {
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)
 	}

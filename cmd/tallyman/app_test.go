@@ -15,9 +15,13 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"tallyman/config"
 	"tallyman/internal/httpx"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testApp is the whole program without an engine and without a port.
 func testApp(t *testing.T, change func(*config.Config)) *app {

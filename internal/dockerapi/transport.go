@@ -39,8 +39,6 @@ type trip struct {
 	status  int         // of the last answer
 	err     error       // of the last round trip or decoding
 	dialing atomic.Bool // no connection yet
-	version string
-	osType  string
 }
 
 type tripKey struct{}

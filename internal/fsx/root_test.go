@@ -12,7 +12,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // tree is a root with a file outside of it.
 func tree(t *testing.T) (dir string) {

@@ -29,7 +29,7 @@ var names = [26][]name{
 	'f' - 'a': {{"fatal", "fatal", true}},
 	'p' - 'a': {{"panic", "fatal", true}},
 	'c' - 'a': {{"critical", "critical", true}, {"crit", "critical", false}},
-	'a' - 'a': {{"alert", "critical", false}},
+	0:         {{"alert", "critical", false}},
 }
 
 // fields hold a level, as they stand in JSON and logfmt: what is before and

@@ -9,7 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A compressed file reads as what it was made of, from any place on.
 func TestPacked(t *testing.T) {

@@ -13,11 +13,14 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"tallyman"
 	"tallyman/internal/testkit"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // everything is an id that every cgroup has in its name.
 const everything = ":"

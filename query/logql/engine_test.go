@@ -12,10 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"tallyman"
 	"tallyman/internal/recordtest"
 	"tallyman/query/logql"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func queryLogs(t *testing.T, e *logql.Engine, p logql.Params) []logql.Entry {
 	t.Helper()

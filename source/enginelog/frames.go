@@ -169,7 +169,8 @@ func (r *reader) nextRun(p *piece) int {
 
 // take splits the time off.
 func (p *piece) take(b []byte) (err error) {
-	at, text, ok := bytes.Cut(b, []byte{' '})
+	at, text, _ := bytes.Cut(b, []byte{' '})
+	var ok bool
 	if p.time, ok = logstream.ParseTime(at); !ok {
 		return fmt.Errorf("%w: a line begins with %.40q, not with its time", errFrame, b)
 	}

@@ -14,10 +14,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"tallyman"
 	"tallyman/internal/logstream"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func frame(output byte, text string) []byte {
 	b := binary.BigEndian.AppendUint32([]byte{output, 0, 0, 0}, uint32(len(text)))

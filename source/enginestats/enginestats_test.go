@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -163,11 +164,14 @@ func TestMissingFieldsAreAbsentNotZero(t *testing.T) {
 // what it does not give for long is absent.
 func TestRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // over asked: that the bubble waits orders one way only
 		var asked []time.Time
 		var fail atomic.Bool
 		text := recording(t, "stats-20.10-cgroup1.json")
 		s := open(func(ctx context.Context, engine, id string, into any) error {
+			mu.Lock()
 			asked = append(asked, time.Now())
+			mu.Unlock()
 			if engine != "far" || id != "a" {
 				t.Errorf("asked %s for %s", engine, id)
 			}
@@ -198,9 +202,11 @@ func TestRounds(t *testing.T) {
 			t.Errorf("samples per round: %v", sizes)
 		}
 		var at []float64
+		mu.Lock()
 		for _, a := range asked {
 			at = append(at, a.Sub(begin).Seconds())
 		}
+		mu.Unlock()
 		if d := cmp.Diff([]float64{0, 10, 27.5, 37.5}, at); d != "" { // the first round knows no interval yet
 			t.Errorf("asked at (-want +got):\n%s", d)
 		}

@@ -14,12 +14,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/procfs"
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"tallyman"
 	"tallyman/internal/testkit"
 	"tallyman/source/sourcetest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, proc string) tallyman.Source {
 	t.Helper()

@@ -17,9 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"tallyman/internal/logrule"
 	"tallyman/internal/recordtest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // host is a folder of logs, and what tails it.
 type host struct {

@@ -20,10 +20,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"tallyman"
 	"tallyman/internal/logrule"
 	"tallyman/internal/recordtest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	id1 = "1111111111111111111111111111111111111111111111111111111111111111"

@@ -51,6 +51,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -230,7 +231,7 @@ func (s *Store) EndSeries(t time.Time, series []*tallyman.Series) error {
 // instance.
 func fullLabels(s *tallyman.Series) labels.Labels {
 	b := labels.NewScratchBuilder(len(s.Labels) + 3)
-	b.Add(labels.MetricName, s.Desc.Name)
+	b.Add(model.MetricNameLabel, s.Desc.Name)
 	b.Add("job", s.Target.Job)
 	b.Add("instance", s.Target.Instance)
 	for _, l := range s.Labels {

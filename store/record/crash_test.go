@@ -169,13 +169,18 @@ func appendUntilKilled(dir string) {
 	}
 }
 
+// faults are what fails, with what.
+type faults struct {
+	write, truncate, sync, open error
+	short                       int  // bytes of a failing write that come through
+	whole                       bool // the failing write comes through as a whole
+}
+
 // brokenDisk fails as told.
 type brokenDisk struct {
-	write, truncate, sync, open error
-	only                        string // what files are meant, by their extension
-	short                       int    // bytes of a failing write that come through
-	whole                       bool   // the failing write comes through as a whole
-	syncs                       atomic.Int64
+	only  string // what files are meant, by their extension
+	syncs atomic.Int64
+	told  atomic.Pointer[faults]
 }
 
 type brokenFile struct {
@@ -183,46 +188,52 @@ type brokenFile struct {
 	d *brokenDisk
 }
 
+func (d *brokenDisk) fail(f faults) { d.told.Store(&f) }
+
+func (d *brokenDisk) heal() { d.told.Store(nil) }
+
+// faults are those of a file.
+func (d *brokenDisk) faults(name string) faults {
+	if f := d.told.Load(); f != nil && (d.only == "" || filepath.Ext(name) == d.only) {
+		return *f
+	}
+	return faults{}
+}
+
 func (d *brokenDisk) openFile(name string, flag int, mode fs.FileMode) (file, error) {
-	if d.open != nil && d.meant(name) {
-		return nil, d.open
+	if err := d.faults(name).open; err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(name, flag, mode)
 	return &brokenFile{f, d}, err
 }
 
-func (d *brokenDisk) meant(name string) bool {
-	return d.only == "" || filepath.Ext(name) == d.only
-}
-
 func (f *brokenFile) Write(p []byte) (int, error) {
-	if f.d.write != nil && f.d.meant(f.Name()) {
-		n := min(f.d.short, len(p))
-		if f.d.whole {
+	if now := f.d.faults(f.Name()); now.write != nil {
+		n := min(now.short, len(p))
+		if now.whole {
 			n = len(p)
 		}
 		n, _ = f.File.Write(p[:n])
-		return n, f.d.write
+		return n, now.write
 	}
 	return f.File.Write(p)
 }
 
 func (f *brokenFile) Truncate(n int64) error {
-	if f.d.truncate != nil && f.d.meant(f.Name()) {
-		return f.d.truncate
+	if err := f.d.faults(f.Name()).truncate; err != nil {
+		return err
 	}
 	return f.File.Truncate(n)
 }
 
 func (f *brokenFile) Sync() error {
 	f.d.syncs.Add(1)
-	if f.d.sync != nil && f.d.meant(f.Name()) {
-		return f.d.sync
+	if err := f.d.faults(f.Name()).sync; err != nil {
+		return err
 	}
 	return f.File.Sync()
 }
-
-func (d *brokenDisk) heal() { d.write, d.truncate, d.sync, d.open = nil, nil, nil, nil }
 
 // strictDisk knows what a power cut leaves: of each file what was synced, and
 // of the rest as much as it likes.
@@ -347,12 +358,12 @@ func TestPowerCut(t *testing.T) {
 func TestLogWriteFails(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		disk *brokenDisk
+		disk faults
 	}{
-		{"full", &brokenDisk{write: syscall.ENOSPC}},
-		{"some bytes", &brokenDisk{write: syscall.ENOSPC, short: 30}},
-		{"torn for good", &brokenDisk{write: syscall.EIO, short: 30, truncate: syscall.EIO}},
-		{"all, and it stays", &brokenDisk{write: syscall.EIO, whole: true, truncate: syscall.EIO}},
+		{"full", faults{write: syscall.ENOSPC}},
+		{"some bytes", faults{write: syscall.ENOSPC, short: 30}},
+		{"torn for good", faults{write: syscall.EIO, short: 30, truncate: syscall.EIO}},
+		{"all, and it stays", faults{write: syscall.EIO, whole: true, truncate: syscall.EIO}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			disk := &brokenDisk{}
@@ -360,7 +371,7 @@ func TestLogWriteFails(t *testing.T) {
 			o.open = disk.openFile
 			s := mustOpen(t, o)
 			mustAppend(t, s, 0, 10)
-			disk.write, disk.truncate, disk.short, disk.whole = c.disk.write, c.disk.truncate, c.disk.short, c.disk.whole
+			disk.fail(c.disk)
 			for range 3 {
 				if err := s.AppendRecords(testBatch(10, 20)); !errors.Is(err, c.disk.write) {
 					t.Errorf("got error %v, want %v", err, c.disk.write)
@@ -383,7 +394,7 @@ func TestLogWriteFails(t *testing.T) {
 // When segments cannot be written nothing is lost: the log and the heads hold
 // what comes, until there is too much of it.
 func TestSegmentWriteFails(t *testing.T) {
-	for _, c := range []*brokenDisk{
+	for _, c := range []faults{
 		{write: syscall.ENOSPC}, {write: syscall.ENOSPC, short: 300}, {write: syscall.EIO, short: 300, truncate: syscall.EIO}, {open: syscall.EMFILE},
 	} {
 		disk := &brokenDisk{only: ".seg"}
@@ -406,7 +417,7 @@ func TestSegmentWriteFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.syncNow() // what was not removed yet counts as well
-		disk.write, disk.truncate, disk.open, disk.short = c.write, c.truncate, c.open, c.short
+		disk.fail(c)
 		err := more(1000)
 		if c.open == nil && !errors.Is(err, c.write) || c.open != nil && !errors.Is(err, c.open) {
 			t.Errorf("%+v: got error %v", c, err)
@@ -444,7 +455,7 @@ func TestSyncFails(t *testing.T) {
 			mustAppend(t, s, n, n+100)
 			n += 100
 		}
-		disk.sync = syscall.EIO
+		disk.fail(faults{sync: syscall.EIO})
 		if err := s.syncNow(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%q: got error %v, want EIO", only, err)
 		}

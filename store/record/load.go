@@ -130,7 +130,7 @@ func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
 			return nil
 		}
 	}
-	packed, rest, err := h.times.take(rest)
+	packed, _, err := h.times.take(rest)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,6 @@ type numberReader struct {
 	b     []byte // eight bytes longer than what is to be read
 	group []byte // of the group: also eight bytes longer
 	width int
-	next  int // in the group
 }
 
 // newNumberReader reads raw; it may write behind it.

@@ -108,6 +108,7 @@ func engineOf(p *testkit.Program) (up bool, text string) {
 // An engine that cannot be reached is said on the page, with the next step;
 // tallyman runs all the same.
 func TestEnginesThatCannotBeReached(t *testing.T) {
+	t.Parallel()
 	ca := testkit.NewAuthority(t, "engines")
 	client := ca.Issue(t, "")
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
@@ -169,6 +170,7 @@ func TestEnginesThatCannotBeReached(t *testing.T) {
 
 // Certificates that come after tallyman has started are taken up.
 func TestCertificatesThatComeLater(t *testing.T) {
+	t.Parallel()
 	e := testkit.NewEngine(t)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "tallyman.yaml")
@@ -197,6 +199,7 @@ func TestCertificatesThatComeLater(t *testing.T) {
 
 // Damaged files of the data directory are set aside or mended; tallyman starts.
 func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data, "--docker-host", "unix:///does/not/exist", "--interval", "1s")
 	time.Sleep(3 * time.Second)

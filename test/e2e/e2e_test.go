@@ -14,9 +14,6 @@ import (
 // restless uses more or less of a core each second, a fifth on the average.
 var restless = []string{"sh", "-c", "while :; do n=$((RANDOM * 3)); while [ $n -gt 0 ]; do n=$((n-1)); done; sleep 0.3; done"}
 
-// burn keeps a core busy as far as its limit lets it.
-var burn = []string{"sh", "-c", "while :; do :; done"}
-
 // compose gives a container the labels and the name that Docker Compose would.
 func compose(project, service string, options ...string) []string {
 	return append([]string{
@@ -29,6 +26,7 @@ func compose(project, service string, options ...string) []string {
 
 func TestLogin(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("login")
 	d.Start([]string{"--name", name}, "sleep", "600")
@@ -39,6 +37,7 @@ func TestLogin(t *testing.T) {
 
 func TestServers(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
 	fresh := d.Name("fresh")
@@ -71,6 +70,7 @@ func TestServers(t *testing.T) {
 
 func TestDoctor(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("patient")
 	d.Start([]string{"--name", name}, restless...)
@@ -81,6 +81,7 @@ func TestDoctor(t *testing.T) {
 
 func TestContainer(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
 	options := compose(project, "api", "--cpus", "0.4", "-m", "64m")
@@ -147,6 +148,7 @@ var (
 
 func TestHostileText(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	// The longest image name that Docker takes, of letters that it allows.
 	long := "tallyman-test/" + strings.Repeat("x", 200) + ":" + strings.Repeat("Y", 128)
@@ -191,6 +193,7 @@ func TestHostileText(t *testing.T) {
 
 func TestEngineAndProgramAway(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	name := d.Name("away")
 	d.Start([]string{"--name", name}, "sh", "-c", "echo ready; "+restless[2])

@@ -16,6 +16,7 @@ import (
 // those of containers. Units are pushed: not every machine has a journal.
 func TestLogFiles(t *testing.T) {
 	needBrowser(t)
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
 	logged := func(service, name, script string) {

@@ -21,7 +21,7 @@ import (
 )
 
 // Longer than any walk may take.
-const walkMost = 3 * time.Minute
+const walkMost = 5 * time.Minute
 
 // ready says why no walk can be done here.
 var ready = sync.OnceValue(func() string {

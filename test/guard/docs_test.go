@@ -318,3 +318,28 @@ func TestOpenAPIIsThere(t *testing.T) {
 		t.Errorf("docs/reference/openapi.json: %v, %d paths", err, len(d.Paths))
 	}
 }
+
+// A test that was flaky twice is to be mended, not written down once more.
+func TestNoTestIsFlakyTwice(t *testing.T) {
+	_, table, ok := strings.Cut(read(t, "docs/testing.md"), "\n| test | date | what was found |\n")
+	if !ok {
+		t.Fatal("docs/testing.md has no table of flaky tests")
+	}
+	row := regexp.MustCompile("^\\| `((?:Test|Fuzz|Example)\\w+)` \\| \\d{4}-\\d\\d-\\d\\d \\| .+ \\|\n$")
+	seen := map[string]bool{}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		m := row.FindStringSubmatch(line)
+		switch {
+		case strings.HasPrefix(line, "|---"):
+		case m == nil:
+			t.Errorf("%q is not test, date and what was found", line)
+		case seen[m[1]]:
+			t.Errorf("%s was flaky twice; mend it", m[1])
+		default:
+			seen[m[1]] = true
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -63,7 +64,7 @@ var only = map[string][]string{
 	"github.com/coder/websocket":                  {"tallyman/api/loki", "tallyman/cmd/tallyman"},
 	"github.com/goccy/go-yaml":                    {"tallyman/config"},
 	"github.com/alecthomas/kong":                  {"tallyman/cmd/tallyman"},
-	"os/exec":                                     {"tallyman/internal/testkit", "tallyman/internal/tools/report", "tallyman/source/journald"}, // journalctl
+	"os/exec":                                     {"tallyman/internal/testkit", "tallyman/source/journald"}, // journalctl
 }
 
 type pkg struct {
@@ -355,5 +356,46 @@ func TestREADMECommands(t *testing.T) {
 		if !bytes.Contains(makefile, []byte("\n"+string(m[1])+":")) {
 			t.Errorf("the README names make %s, which is no target", m[1])
 		}
+	}
+}
+
+// Whoever starts a goroutine waits for it; a package that starts some looks, at
+// the end of its tests, whether any is left.
+func TestPackagesThatStartGoroutinesLookForThem(t *testing.T) {
+	starts, looks := map[string]bool{}, map[string]bool{}
+	for _, f := range tracked(t) {
+		dir := path.Dir(f)
+		if path.Ext(f) != ".go" || strings.HasPrefix(f, "internal/tools/") || strings.HasSuffix(f, "_test.go") && strings.HasPrefix(f, "test/") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, f), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				starts[dir] = starts[dir] || !strings.HasSuffix(f, "_test.go")
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "Go" {
+					starts[dir] = starts[dir] || !strings.HasSuffix(f, "_test.go")
+				}
+				if n.Sel.Name == "VerifyTestMain" && strings.HasSuffix(f, "_test.go") {
+					looks[dir] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, helps := range []string{"internal/testkit", "internal/dockerapi/dockertest", "source/sourcetest", "store/storetest", "test/bench/floor"} {
+		delete(starts, helps) // those who call them look
+	}
+	for _, dir := range slices.Sorted(maps.Keys(starts)) {
+		if !looks[dir] {
+			t.Errorf("%s starts goroutines; its TestMain has to call goleak.VerifyTestMain", dir)
+		}
+	}
+	if len(starts) < 10 {
+		t.Errorf("%d packages start goroutines, want all", len(starts))
 	}
 }

@@ -188,6 +188,7 @@ func TestBlockIO(t *testing.T) {
 
 // The page's figures: bytes per second now, and the columns of a chart.
 func TestBlockIOOfThePage(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	number, _ := disk(t, d.Cmd("info", "-f", "{{.DockerRootDir}}"))
 	if !counted(t, number) {

@@ -145,6 +145,7 @@ func attribute(t *testing.T, e tallyman.Event, key, want string) {
 var lifeActions = []string{"create", "start", "die", "stop", "destroy"}
 
 func TestLife(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	id := d.Start([]string{"--name", d.Name("life"), "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=api",
@@ -200,6 +201,7 @@ func TestLife(t *testing.T) {
 }
 
 func TestRestartLoop(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	id := d.Start([]string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 0.2; exit 3")
@@ -214,6 +216,7 @@ func TestRestartLoop(t *testing.T) {
 }
 
 func TestOOM(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	id := d.Start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "exec tail /dev/zero")
@@ -229,6 +232,7 @@ func TestOOM(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	id := d.Start([]string{"--health-cmd", "test -e /bin/sh", "--health-interval", "300ms"}, "sleep", "1000")
@@ -264,6 +268,7 @@ func (w *watcher) counter(name, label string) float64 {
 }
 
 func TestShortLife(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	const n = 12
@@ -359,13 +364,15 @@ func TestWhileNotWatching(t *testing.T) {
 	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		t.Run(fmt.Sprintf("forgotten=%v", forget), func(t *testing.T) {
-			d := testkit.NewDocker(t)
+			engine := testkit.NewEngine(t) // which remembers what others do, too
+			d := engine.Docker
 			dir := testkit.DataDir(t)
 			exits := d.Start([]string{"--name", d.Name("exits")}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 42")
 			loops := d.Start([]string{"--name", d.Name("loops"), "--restart", "on-failure:3"}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 9")
 			restarts := d.Start([]string{"--name", d.Name("restarts")}, "sh", "-c", "while :; do sleep 0.1; done")
 			removed := d.Start([]string{"--name", d.Name("removed")}, "sleep", "1000")
-			w := watch(t, dir)
+			at := discover.EngineConfig{Address: engine.Socket}
+			w := watch(t, dir, at)
 			time.Sleep(3 * time.Second) // the first inventory settles
 			w.stop()
 			if n := len(w.of(exits)); n != 0 {
@@ -387,7 +394,7 @@ func TestWhileNotWatching(t *testing.T) {
 				}
 			}
 
-			w = watch(t, dir)
+			w = watch(t, dir, at)
 			w.wait(exits, "die", 1)
 			w.wait(loops, "die", 4)
 			w.wait(restarts, "start", 1)

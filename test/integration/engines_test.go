@@ -53,6 +53,7 @@ type servers struct {
 // Two engines are watched side by side; what happens to one is none of the
 // other's business.
 func TestTwoEnginesAndOneIsKilled(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	e := testkit.NewEngine(t)
 	here := d.Start([]string{"--name", d.Name("web")}, "sleep", "600")

@@ -38,6 +38,7 @@ func inOrder(t *testing.T, p *testkit.Client, selector string, want []string) {
 
 // Plain files of the host, over kills and rotations of both kinds.
 func TestFilesOfTheHost(t *testing.T) {
+	t.Parallel()
 	testkit.NewDocker(t)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "app.log")
@@ -112,6 +113,7 @@ func figure(t *testing.T, p *testkit.Client, name string) (v float64) {
 
 // Log files inside of a container, by its label: what it has there stays in it.
 func TestFilesInsideOfContainers(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	host := filepath.Join(t.TempDir(), "host.log")
 	if err := os.WriteFile(host, []byte("of the host\n"), 0o644); err != nil {
@@ -162,6 +164,7 @@ func TestFilesInsideOfContainers(t *testing.T) {
 // What is to be taken out of lines never reaches the disk, whichever way they
 // come.
 func TestRedaction(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	const secret = "hunter2hunter2"
@@ -210,6 +213,7 @@ func TestRedaction(t *testing.T) {
 
 // Lines of one entry are one record, over kills.
 func TestEntriesOfSeveralLines(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data)
@@ -231,6 +235,7 @@ func TestEntriesOfSeveralLines(t *testing.T) {
 // of the host that are mounted and files inside of other containers; without, it
 // says what is missing.
 func TestFilesFromTheAgent(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	d.BuildAgent("../../deploy/Dockerfile")
 	dir := t.TempDir()

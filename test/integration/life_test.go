@@ -225,6 +225,7 @@ func hostOf(p *testkit.Program) string {
 }
 
 func TestEveryTurnOfALifeAppearsRight(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t))
 
@@ -313,6 +314,7 @@ func TestEveryTurnOfALifeAppearsRight(t *testing.T) {
 // What a Compose file makes is grouped by its project, whoever else has such
 // names, and a re-created container goes on in the history of its workload.
 func TestWorkloadSurvivesReCreation(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	labels := []string{"--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=api", "--label", "com.docker.compose.container-number=1"}

@@ -49,6 +49,7 @@ func counting(n int) []string {
 // Every driver that leaves a file, with and without rotation; what was there
 // before and what comes while it runs.
 func TestLogsOfEveryDriver(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	const n = 40_000 // 5 MB: some rotations of 1 MB
 	options := map[string][]string{
@@ -128,6 +129,7 @@ func TestLogsThatRotateUnderLoad(t *testing.T) {
 
 // Containers that live for milliseconds.
 func TestLogsOfShortLives(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t))
 	const lives, lines = 60, 10
@@ -160,6 +162,7 @@ func TestLogsOfShortLives(t *testing.T) {
 // What a line looks like: pieces put together, a terminal, colours, binary,
 // the two streams, levels, a line that never ended.
 func TestLinesAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t))
 	f := func(name string, options []string, script, query string, want ...string) {
@@ -188,6 +191,7 @@ func TestLinesAsTheyWereWritten(t *testing.T) {
 
 // The shell asks the running tallyman.
 func TestLogsFromTheShell(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t))
 	name := d.Name("shell")
@@ -225,6 +229,7 @@ func TestLogsFromTheShell(t *testing.T) {
 // An agent that has the socket alone follows logs through the engine: at a calm
 // rate nothing is missing and nothing twice, over kills of the agent too.
 func TestLogsThroughTheEngine(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	d.BuildAgent("../../deploy/Dockerfile")
 	before := d.Start([]string{"--name", d.Name("before")}, counting(500)...)

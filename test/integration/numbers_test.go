@@ -251,6 +251,7 @@ func dockerStats(t *testing.T, id string) testkit.Point {
 }
 
 func TestCPUOfAContainerAtHalfACore(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start([]string{"--cpus", "0.5"}, "sh", "-c", "while :; do :; done")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
@@ -317,6 +318,7 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 }
 
 func TestMemoryOfAContainerThatTouches100MiB(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	// dd fills a block of 100 MiB and is then stuck in writing it.
 	id := d.Start([]string{"-m", "256m"}, "sh", "-c", "dd if=/dev/zero bs=104857600 count=1 | sleep 600")
@@ -346,6 +348,7 @@ func TestMemoryOfAContainerThatTouches100MiB(t *testing.T) {
 }
 
 func TestNetworkBytesAfterATransfer(t *testing.T) {
+	t.Parallel()
 	const payload = 20 << 20
 	d := testkit.NewDocker(t)
 	id := d.Start(nil, "sh", "-c", fmt.Sprintf("mkdir /www; dd if=/dev/zero of=/www/file bs=%d count=1; exec httpd -f -p 8080 -h /www", payload))
@@ -380,6 +383,7 @@ func TestNetworkBytesAfterATransfer(t *testing.T) {
 
 // A container without a network of its own has no network series and says why.
 func TestHostNetworkIsAbsentWithItsReason(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start([]string{"--network", "host"}, "sleep", "600")
 	p := testkit.StartProgram(t, testkit.DataDir(t))

@@ -62,6 +62,7 @@ func podman(t *testing.T) (socket string, run func(args ...string) string) {
 
 // Podman's engine: the same rows, from the same files.
 func TestPodman(t *testing.T) {
+	t.Parallel()
 	testkit.NewDocker(t) // the image
 	socket, run := podman(t)
 	id := run("run", "-d", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "-m", "64m", "--name", "pod-one", "localhost/"+testkit.Image,

@@ -95,6 +95,7 @@ func promtool(t *testing.T, p *testkit.Program, query string, rest ...string) st
 }
 
 func TestPromtoolQueries(t *testing.T) {
+	t.Parallel()
 	needPromtool(t)
 	p, name := measured(t)
 	selector := `container_cpu_usage_seconds_total{name="` + name + `"}`
@@ -168,6 +169,7 @@ var inherited = map[string]string{
 }
 
 func TestPromtoolChecksMetrics(t *testing.T) {
+	t.Parallel()
 	needPromtool(t)
 	p, _ := measured(t)
 	status, text := p.Get("/metrics")
@@ -237,6 +239,7 @@ func grafana(t *testing.T, p *testkit.Program, method, path string, params url.V
 }
 
 func TestGrafanaDataSource(t *testing.T) {
+	t.Parallel()
 	p, name := measured(t)
 	selector := `container_cpu_usage_seconds_total{name="` + name + `"}`
 	now := float64(time.Now().UnixMilli()) / 1000

@@ -66,6 +66,7 @@ func specByHand(t *testing.T, d *testkit.Docker, id string) map[string]float64 {
 
 // What the engine was told is what the rows say, after an update too.
 func TestLimitsBesideDockerInspect(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	limited := d.Start([]string{"--memory", "64m", "--memory-reservation", "32m", "--memory-swap", "96m", "--pids-limit", "77", "--cpus", "0.5", "--cpu-shares", "512",
@@ -141,6 +142,7 @@ func TestPressureBesideTheKernel(t *testing.T) {
 
 // What exclude names, and what include does not, is listed and nothing else.
 func TestIncludeAndExclude(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	seen := d.Start([]string{"--name", d.Name("seen")}, "sleep", "600")
 	byName := d.Start([]string{"--name", d.Name("noise-1")}, "sleep", "600")
@@ -170,6 +172,7 @@ func TestIncludeAndExclude(t *testing.T) {
 
 // Over a limit known series stay, new ones are refused, and that is told.
 func TestTheLimitOfSeries(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	old := d.Start(nil, "sleep", "600")
 	const limit = 12
@@ -211,6 +214,7 @@ func TestTheLimitOfSeries(t *testing.T) {
 // The size of the writable layer is what docker inspect -s says, without
 // volumes and asked for seldom.
 func TestSizeOfTheWritableLayer(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start([]string{"--tmpfs", "/away"}, "sh", "-c", "dd if=/dev/zero of=/f bs=1024 count=300; dd if=/dev/zero of=/away/f bs=1024 count=500; sleep 600")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "disk_usage=10s")

@@ -25,6 +25,7 @@ func shared(t *testing.T, p *testkit.Program, id string) map[string]float64 {
 }
 
 func TestSharedMemoryEqualsDf(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	write := "mkdir -p /tmp/bin; cp /bin/busybox /tmp/bin/df; dd if=/dev/zero of=/dev/shm/f bs=1000 count=3000 2>/dev/null; sleep 600"
 	private := d.Start([]string{"--name", d.Name("private"), "--ipc", "private", "--shm-size", "8m"}, "sh", "-c", write)

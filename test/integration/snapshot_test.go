@@ -23,6 +23,7 @@ import (
 
 // A real container's death is found by LogQL, with its exit code.
 func TestEventsByLogQL(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data)
@@ -58,6 +59,7 @@ func TestEventsByLogQL(t *testing.T) {
 
 // What an earlier version kept is there after the start of this one.
 func TestEventsOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
 	data := testkit.DataDir(t)
 	if err := os.MkdirAll(filepath.Join(data, "events"), 0o700); err != nil {
 		t.Fatal(err)
@@ -116,6 +118,7 @@ type change struct {
 }
 
 func TestSnapshotsOfAContainerMadeAnew(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data)
@@ -213,6 +216,7 @@ func TestSnapshotsOfAContainerMadeAnew(t *testing.T) {
 
 // No secret that a container carries is stored, answered or logged.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data, "--log-level", "debug")

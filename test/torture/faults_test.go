@@ -23,6 +23,15 @@ import (
 // long says whether there is time for all of it, as make torture says.
 func long() bool { return os.Getenv("TORTURE_KILLS") != "" }
 
+// times is how often something is done: few times in make test, and often enough
+// for a table in make torture. What is asserted is the same.
+func times(few, often int) int {
+	if long() {
+		return often
+	}
+	return few
+}
+
 // F2: killed as it enters a system call that changes a file, each kind of call
 // in turn: while it runs, and again while it mends what the kill before left
 // behind. strace counts the calls of each thread.
@@ -128,10 +137,7 @@ func TestLogsOverKillsOfDockerd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := testkit.NewEngine(t, args...)
 			d := e.Docker
-			n, kills := 6, 4
-			if long() {
-				n, kills = 20, times
-			}
+			n, kills := times(6, 20), times(3, 20)
 			var ids []string
 			for range n {
 				ids = append(ids, writer(d, []string{"--stop-signal", "9"}, 20, "0.1"))
@@ -201,6 +207,7 @@ func TestLogsOverKillsOfDockerd(t *testing.T) {
 // F15: what is no entry in the middle of a file, half an entry, binary and
 // colours. Reading goes on with the next line, and what was left out is counted.
 func TestBrokenEntries(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	p := testkit.StartProgram(t, testkit.DataDir(t))
 	id := d.Start(nil, "sh", "-c", `i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo "$i payload $((i*7)) end"; sleep 0.02; done; printf '\033[31mred\033[0m \000\001\377\376 bytes\n'; sleep 600`)
@@ -262,6 +269,7 @@ func TestBrokenEntries(t *testing.T) {
 // F22: one bit of one file is another. It starts each time, what it serves is
 // what was written, and what it left out is counted.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start(nil, "sh", "-c", `i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo "$i payload $((i*7)) end"; done; sleep 3600`)
 	data := testkit.DataDir(t)
@@ -286,10 +294,7 @@ func TestFlippedBits(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	flips := 20
-	if long() {
-		flips = 1000
-	}
+	flips := times(12, 1000)
 	started, whole, lines, silent := 0, 0, 0, 0
 	for i := range flips {
 		name := files[i%len(files)]
@@ -352,10 +357,7 @@ func TestTermUnderAFlood(t *testing.T) {
 	flood := d.Start(nil, "sh", "-c", `while [ ! -e /stop ]; do i=$((i+1)); echo "$i payload $((i*7)) end"; done; echo "$i" >/last; sleep 3600`)
 	beside := writer(d, nil, 50, "0.05")
 	data := testkit.DataDir(t)
-	n := 5
-	if long() {
-		n = 20
-	}
+	n := times(4, 20)
 	worst := time.Duration(0)
 	p := testkit.StartProgram(t, data)
 	for range n {

@@ -19,9 +19,6 @@ import (
 	"tallyman/internal/testkit"
 )
 
-// times is how often each kill is repeated.
-const times = 20
-
 // event is an event as the API gives it.
 type event struct {
 	ID, Action, Actor string
@@ -193,6 +190,7 @@ func stored(p *testkit.Program, selector string) []int64 {
 // kill -9 of tallyman while containers churn: the inventory is right, each
 // death is recorded once, and no sample that was seen is missing.
 func TestKillTallyman(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	steady := d.Start([]string{"--name", d.Name("steady")}, "sleep", "3600")
 	looping := d.Start([]string{"--name", d.Name("looping"), "--restart", "always"}, "sh", "-c", "sleep 0.7; exit 3")
@@ -203,7 +201,7 @@ func TestKillTallyman(t *testing.T) {
 	// What the witness has not seen is none of this test's business.
 	before := w.deaths()[looping] - len(deaths(t, p, looping))
 	stop := churn(d)
-	seen := map[int64]bool{}
+	seen, times := map[int64]bool{}, times(5, 20)
 	selector := fmt.Sprintf("container_memory_usage_bytes{id=%q}", "/docker/"+steady)
 	for range times {
 		time.Sleep(time.Duration(300+rand.IntN(1700)) * time.Millisecond)
@@ -274,8 +272,9 @@ func TestKillDockerd(t *testing.T) {
 	}
 	always := d.Start([]string{"--name", d.Name("always"), "--restart", "always", "--stop-signal", "9"}, "sleep", "3600")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
-	time.Sleep(3 * time.Second)
+	sameInventory(t, d, p)
 	stop := churn(d)
+	times := times(5, 20)
 	for range times {
 		time.Sleep(time.Duration(300+rand.IntN(1200)) * time.Millisecond)
 		e.Kill()
@@ -328,10 +327,12 @@ func TestRestartsWhileNobodyWatches(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	data := testkit.DataDir(t)
-	id := d.Start([]string{"--name", d.Name("crash"), "--restart", "on-failure:5"}, "sh", "-c", "sleep 6; exit 9")
+	// It runs until it is told to go, then it goes soon each time.
+	id := d.Start([]string{"--name", d.Name("crash"), "--restart", "on-failure:5"}, "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; sleep 0.2; exit 9")
 	p := testkit.StartProgram(t, data)
 	time.Sleep(4500 * time.Millisecond) // until the first inventory ever is the ground on the disk
 	p.Kill()
+	d.Cmd("exec", id, "sh", "-c", ": >/go")
 	testkit.Eventually(t, 100*time.Second, "it has died six times", func() error {
 		if s := d.Cmd("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", id); s != "5 exited" {
 			return fmt.Errorf("%s", s)
@@ -339,9 +340,7 @@ func TestRestartsWhileNobodyWatches(t *testing.T) {
 		return nil
 	})
 	// The engine has forgotten what happened: it remembers 256 events.
-	for range 90 {
-		d.Cmd("run", "--rm", "--label", d.Label, "--network", "none", testkit.Image, "true")
-	}
+	cycles(t, d, 150)
 	p = testkit.StartProgram(t, data)
 	testkit.Eventually(t, 30*time.Second, "six deaths are recorded", func() error {
 		got := deaths(t, p, id)

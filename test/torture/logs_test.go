@@ -21,7 +21,7 @@ func kills(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("TORTURE_KILLS"))
 	if os.Getenv("TORTURE_KILLS") == "" {
-		return 12
+		return 6
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +108,7 @@ func complete(t *testing.T, p *testkit.Program, id string, last int) ledger {
 
 // F1: kill -9 while ten containers write a thousand lines a second each.
 func TestKillWhileItReadsLogs(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	var ids []string
 	for i := range 10 {
@@ -144,6 +145,7 @@ func TestKillWhileItReadsLogs(t *testing.T) {
 // F4: logs that go on while tallyman is down, within reach of rotation and
 // beyond it.
 func TestLogsWhileItIsDown(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	within := writer(d, []string{"--log-opt", "max-size=100k", "--log-opt", "max-file=60"}, 200, "0.1")
 	beyond := writer(d, []string{"--log-opt", "max-size=100k", "--log-opt", "max-file=2"}, 200, "0.1")
@@ -178,6 +180,7 @@ func TestLogsWhileItIsDown(t *testing.T) {
 
 // F12: somebody empties the log in place, as logrotate's copytruncate does.
 func TestLogEmptiedInPlace(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := writer(d, nil, 50, "0.05")
 	p := testkit.StartProgram(t, testkit.DataDir(t))
@@ -258,6 +261,7 @@ func TestFloodAndEndlessLine(t *testing.T) {
 
 // F16: a full disk. Logs wait in their files and none is missing afterwards.
 func TestLogsOverAFullDisk(t *testing.T) {
+	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := writer(d, nil, 20, "0.05")
 	disk := smallDisk(t, 64)

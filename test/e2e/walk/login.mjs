@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { check, finish, given, reader, row, tall, within } from "./browser.mjs";
 
-const refused = [/status of 401/];
+const refused = [/status of 401/, /WebSocket.*HTTP Authentication failed/]; // of what a page had open when its session ended
 
 const first = await reader({ height: tall, login: false, allow: refused });
 await check("the printed link logs in", async () => {
