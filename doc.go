@@ -10,7 +10,7 @@
 //   - a record is a line at a time ([Record], in a [Stream] of labels);
 //   - an event is something that happened ([Event]);
 //   - a target is what is watched ([Target]): a host, an engine, a container, tallyman itself;
-//   - a source produces samples ([Source]), a store keeps them ([SampleStore], [RecordStore], [EventStore]);
+//   - a source produces samples ([Source]), a store keeps them ([SampleStore], [RecordSink], [EventStore]);
 //   - a workload is the identity that survives re-creation ([Workload]);
 //   - an absence says why a value cannot be known here ([Absence]); it is never a zero.
 //

@@ -39,6 +39,19 @@ func (s *Stream) Label(name string) string {
 	return ""
 }
 
+// LabelOf is a label of the stream of a record with this metadata, also where the
+// store keeps records of many streams in one, see RecordQuery.Matchers.
+func LabelOf(s *Stream, meta []Label, name string) string {
+	for _, labels := range [...][]Label{s.Labels, meta} {
+		for _, l := range labels {
+			if l.Name == name {
+				return l.Value
+			}
+		}
+	}
+	return ""
+}
+
 // Position is how far a source has read something. It commits in the same
 // write as the records that were read up to there, so that the two always
 // agree: after a crash nothing is missing and nothing is there twice.
@@ -154,18 +167,37 @@ type RecordCursor interface {
 	Close()
 }
 
-// RecordStore keeps records and finds them again. Calls may run concurrently.
-type RecordStore interface {
+// RecordSink keeps records. Calls may run concurrently.
+type RecordSink interface {
 	// AppendRecords stores the whole batch, its positions with it. When it
 	// returns it survives a kill of the process, and a second later a power cut.
 	// Records of one stream need not be in order of time. A *RefusedError says
 	// that some records can never be stored and that everything else is; any
 	// other error that nothing is, and that the batch may be given again.
 	AppendRecords(b *RecordBatch) error
+	Positioner
+}
+
+// Positioner knows how far sources have read.
+type Positioner interface {
 	// Position is the value that was last committed under key; ok is false
 	// when there is none. Positions are all whose key starts with prefix.
 	Position(key string) (value string, ok bool)
 	Positions(prefix string) []Position
+}
+
+// RecordIntake is where a source gives its records. Calls may run concurrently.
+type RecordIntake interface {
+	// TakeRecords stores a batch as RecordSink does. While the store takes nothing
+	// it waits, until ctx ends: then nothing is stored, and what is in the batch is
+	// read again from the positions that were. A *RefusedError is for information:
+	// it is counted already.
+	TakeRecords(ctx context.Context, b *RecordBatch) error
+	Positioner
+}
+
+// RecordReader finds records. Calls may run concurrently.
+type RecordReader interface {
 	// SelectRecords opens a cursor for every stream that may hold records of
 	// q; each is to be closed. What was appended before the call is seen.
 	SelectRecords(ctx context.Context, q RecordQuery) ([]RecordCursor, error)
@@ -175,7 +207,6 @@ type RecordStore interface {
 	// Volume is how much the streams hold in [start, end): exact where blocks
 	// lie inside, estimated at the two ends. The order is that of Streams.
 	Volume(ctx context.Context, matchers []Matcher, start, end int64) ([]StreamVolume, error)
-	Close() error
 }
 
 // StreamVolume is how much one stream holds.

@@ -36,7 +36,7 @@ const lokiVersion = "3.7.8"
 
 // Options are what the API answers from. Store, Engine and Log are needed.
 type Options struct {
-	Store  tallyman.RecordStore
+	Store  tallyman.RecordReader
 	Engine *logql.Engine
 	// Tailer is for the live tail; without it there is none.
 	Tailer tallyman.RecordTailer

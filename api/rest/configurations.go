@@ -74,7 +74,7 @@ type place struct{ host, workload string }
 
 func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
 	found, err := s.readSnapshots(r.Context(), all, func(n *snapshot) bool {
-		return n.label("container_id") != "" && n.stream.Label("workload") != ""
+		return n.label("container_id") != "" && n.label("workload") != ""
 	})
 	if err != nil {
 		return err

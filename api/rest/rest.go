@@ -27,7 +27,7 @@ type Options struct {
 	Inventory tallyman.Inventory
 	Events    tallyman.EventStore
 	// Records has the snapshots of configurations.
-	Records tallyman.RecordStore
+	Records tallyman.RecordReader
 	Current *query.Current
 	Query   *query.Engine
 	// Absences say what cannot be known of a container.

@@ -62,19 +62,12 @@ type snapshot struct {
 	line   []byte
 }
 
-func (n *snapshot) label(name string) string {
-	for _, l := range n.meta {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
-}
+// label is a label of its stream, or its metadata.
+func (n *snapshot) label(name string) string { return tallyman.LabelOf(n.stream, n.meta, name) }
 
 func (n *snapshot) view() Snapshot {
-	st := n.stream
-	v := Snapshot{Hash: n.label("hash"), Time: n.at / 1e6, Kind: "container", Host: st.Label("host"), ID: n.label("container_id"),
-		Name: st.Label("name"), Workload: st.Label("workload"), Image: st.Label("image")}
+	v := Snapshot{Hash: n.label("hash"), Time: n.at / 1e6, Kind: "container", Host: n.label("host"), ID: n.label("container_id"),
+		Name: n.label("name"), Workload: n.label("workload"), Image: n.label("image")}
 	if id := n.label("image_id"); id != "" {
 		v.Kind, v.ID = "image", id
 	}
@@ -187,7 +180,7 @@ func (s *Service) snapshots(w http.ResponseWriter, r *http.Request) error {
 	// With those of other containers of the workload, to tell what changed.
 	found, err := s.readSnapshots(r.Context(), q, func(n *snapshot) bool {
 		if image != "" {
-			return n.label("image_id") != "" && (n.label("image_id") == image || n.stream.Label("image") == image)
+			return n.label("image_id") != "" && (n.label("image_id") == image || n.label("image") == image)
 		}
 		return n.label("container_id") != ""
 	})
@@ -223,7 +216,7 @@ func (s *Service) snapshots(w http.ResponseWriter, r *http.Request) error {
 		}
 		for j := i + 1; j < len(found) && image == ""; j++ {
 			before := &found[j]
-			if before.stream.Label("host") != v.Host || before.stream.Label("workload") != v.Workload {
+			if before.label("host") != v.Host || before.label("workload") != v.Workload {
 				continue
 			}
 			a, err := line(before)

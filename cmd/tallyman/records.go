@@ -17,6 +17,7 @@ import (
 	"tallyman/internal/fsx"
 	"tallyman/internal/httpx"
 	"tallyman/internal/logrule"
+	"tallyman/pipeline"
 	"tallyman/query/logql"
 	"tallyman/source/containerlog"
 	"tallyman/source/enginelog"
@@ -46,7 +47,9 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.eventStore, err = event.Open(event.Options{Records: a.records, Old: filepath.Join(a.cfg.Data, "events"), Log: a.log}); err != nil {
+	a.intake = pipeline.NewRecords(a.records, a.log)
+	a.pushes = a.intake.Intake("push")
+	if a.eventStore, err = event.Open(event.Options{Records: eventRecords{a.intake.Intake("event"), a.records}, Old: filepath.Join(a.cfg.Data, "events"), Log: a.log}); err != nil {
 		return err
 	}
 	if !a.cfg.Keep.Logs {
@@ -57,7 +60,7 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 		return err
 	}
 	a.rules = logrule.NewBook(rules)
-	a.logs = containerlog.New(containerlog.Options{Store: a.records, Path: a.place.path, Backlog: int64(a.cfg.Logs.Backlog), Rules: a.rules.Container,
+	a.logs = containerlog.New(containerlog.Options{Records: a.intake.Intake("containerlog"), Path: a.place.path, Backlog: int64(a.cfg.Logs.Backlog), Rules: a.rules.Container,
 		Log: a.log.With("source", "containerlog")})
 	return nil
 }
@@ -90,6 +93,12 @@ func (a *app) streamShares() (out []doctor.Share) {
 	return out
 }
 
+// eventRecords is the way of events into the record store, and back.
+type eventRecords struct {
+	*pipeline.Intake
+	tallyman.RecordReader
+}
+
 // openFileLogs makes what reads plain files: those of the host, and those inside
 // of the containers of engines on this machine.
 func (a *app) openFileLogs(endpoints []config.Endpoint) error {
@@ -100,7 +109,7 @@ func (a *app) openFileLogs(endpoints []config.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	o := hostlog.Options{Store: a.records, Host: a.cfg.Host, Root: a.place.below, Proc: a.place.Proc, Rules: a.rules.Container,
+	o := hostlog.Options{Records: a.intake.Intake("hostlog"), Host: a.cfg.Host, Root: a.place.below, Proc: a.place.Proc, Rules: a.rules.Container,
 		Local: func(engine string) bool {
 			return slices.ContainsFunc(endpoints, func(e config.Endpoint) bool { return e.Name == engine && !strings.HasPrefix(e.Address, "tcp://") })
 		},
@@ -119,7 +128,7 @@ func (a *app) newSnapshots() (*snapshot.Source, error) {
 		a.log.Warn("values of variables may look changed once", "err", err)
 	}
 	return snapshot.New(snapshot.Options{
-		Records: a.records, Container: a.discovery.EngineDocument, Image: a.discovery.EngineImage, Key: key, Log: a.log,
+		Records: a.intake.Intake("snapshot"), Stored: a.records, Container: a.discovery.EngineDocument, Image: a.discovery.EngineImage, Key: key, Log: a.log,
 		Emit: func(e tallyman.Event) {
 			for _, o := range a.told {
 				o.ObserveEvent(e)
@@ -137,7 +146,7 @@ func unlimited(limit time.Duration) time.Duration {
 }
 
 func (a *app) recordsOwn() []tallyman.OwnMetric {
-	own := slices.Concat(a.records.Own(), a.eventStore.Own())
+	own := slices.Concat(a.records.Own(), a.intake.Own(), a.eventStore.Own())
 	if a.logs != nil {
 		own = append(append(own, a.logs.Own()...), a.rules.Metrics()...)
 	}
@@ -173,7 +182,7 @@ func (a *app) lokiRoutes() []httpx.Route {
 	if a.cfg.Logs.Push {
 		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error {
 			disown(b)
-			return a.records.AppendRecords(b)
+			return a.pushes.AppendRecords(b)
 		}
 	}
 	return loki.New(o).Routes()
@@ -192,7 +201,7 @@ func (a *app) openJournal() {
 		}
 	}
 	a.journal = journald.New(journald.Options{
-		Store: a.records, Host: a.cfg.Host, Units: a.cfg.Logs.Journal.Units, Directory: dir, Image: a.place.Container, Unit: a.rules.Unit, Rules: a.rules.Container,
+		Records: a.intake.Intake("journald"), Host: a.cfg.Host, Units: a.cfg.Logs.Journal.Units, Directory: dir, Image: a.place.Container, Unit: a.rules.Unit, Rules: a.rules.Container,
 		Log: a.log.With("source", "journald"),
 		Container: func(id string) (c *tallyman.Container, elsewhere, known bool) {
 			c, ok := a.discovery.Container(id)
@@ -221,7 +230,7 @@ func (a *app) openEngineLogs() {
 		return
 	}
 	a.engineLogs = enginelog.New(enginelog.Options{
-		Store: a.records, Open: a.discovery.EngineLogs, Rules: a.rules.Container, Log: a.log.With("source", "enginelog"),
+		Records: a.intake.Intake("enginelog"), Open: a.discovery.EngineLogs, Rules: a.rules.Container, Log: a.log.With("source", "enginelog"),
 		Wants: func(c *tallyman.Container) (wants, known bool) {
 			wants = !a.byJournal(c.ID) && slices.ContainsFunc(a.logs.Absences(c.ID), func(x tallyman.Absence) bool { return x.Unlock != "" })
 			_, known = a.logs.Reads(c.ID)

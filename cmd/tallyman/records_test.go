@@ -83,6 +83,7 @@ func TestStreamLimit(t *testing.T) {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
+	to := a.intake.Intake("test")
 	container := func(i int) *tallyman.Container {
 		name := fmt.Sprint("runner-", i)
 		return &tallyman.Container{ID: fmt.Sprintf("%064d", i), Host: "harbor", Name: name, Image: "ci:1", Workload: tallyman.Workload{Key: name}}
@@ -90,13 +91,9 @@ func TestStreamLimit(t *testing.T) {
 	write := func(i int, line string) {
 		c := container(i)
 		set := logstream.For(c)
-		b := logtail.NewBatch(a.records, a.log)
+		b := logtail.NewBatch(to)
 		b.Add(set.Of(false, []byte(line)), now.UnixNano(), []byte(line), set.Meta)
-		b.Lines++
 		b.Commit(t.Context())
-		if b.Refused.Load() != 0 || b.Stored.Load() != 1 {
-			t.Fatalf("container %d: %d lines stored, %d refused", i, b.Stored.Load(), b.Refused.Load())
-		}
 		e := tallyman.Event{ID: fmt.Sprint("e", i, line), Time: now, Host: "harbor", Type: "container", Action: "die", Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Name}
 		if err := a.eventStore.AppendEvents([]tallyman.Event{e}); err != nil {
 			t.Fatal(err)
@@ -160,4 +157,32 @@ func TestStreamLimit(t *testing.T) {
 		return
 	}
 	t.Error("the doctor says nothing of streams")
+}
+
+// Configurations of more workloads than there is room for are found by the
+// workload, and listed.
+func TestSnapshotsAtTheStreamLimit(t *testing.T) {
+	a := testApp(t, func(c *config.Config) { c.Limits.Streams.Events = 5 })
+	to := a.intake.Intake("test")
+	for i := range 12 {
+		name := fmt.Sprint("w", i)
+		st := &tallyman.Stream{Labels: []tallyman.Label{{Name: "host", Value: "harbor"}, {Name: "name", Value: name}, {Name: "source", Value: "snapshot"}, {Name: "workload", Value: name}}}
+		meta := []tallyman.Label{{Name: "container_id", Value: fmt.Sprintf("%064d", i)}, {Name: "hash", Value: fmt.Sprint("h", i)}}
+		b := &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: []tallyman.Record{{Time: time.Now().UnixNano(), Line: []byte(`{"Config":{}}`), Meta: meta}}}}}
+		if err := to.TakeRecords(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var one struct {
+		Snapshots []struct{ Name, Workload, Host string }
+	}
+	w := ask(a, "GET", "/api/tallyman/v1/snapshots?workload=w11", bearer(t, a), "")
+	if err := json.Unmarshal(w.Body.Bytes(), &one); err != nil || len(one.Snapshots) != 1 || one.Snapshots[0].Name != "w11" || one.Snapshots[0].Host != "harbor" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	var all struct{ Workloads []struct{ Workload string } }
+	w = ask(a, "GET", "/api/tallyman/v1/configurations", bearer(t, a), "")
+	if err := json.Unmarshal(w.Body.Bytes(), &all); err != nil || len(all.Workloads) != 12 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }

@@ -115,6 +115,8 @@ type app struct {
 	gate       *auth.Gate
 	samples    *metric.Store
 	records    *record.Store
+	intake     *pipeline.Records    // the way into records
+	pushes     *pipeline.Intake     // of it, for what others send
 	eventStore *event.Store         // keeps events in records
 	logs       *containerlog.Tailer // nil when logs are not kept
 	engineLogs *enginelog.Follower  // the same

@@ -4,19 +4,12 @@ package logtail
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"sync/atomic"
-	"time"
 
 	"tallyman"
 )
 
 // CommitAt is how many bytes of lines are stored together at most.
 const CommitAt = 1 << 20
-
-// retryEvery is how long a store that takes nothing is left alone.
-const retryEvery = time.Second
 
 // Reader is something whose position commits with the lines that were read up
 // to there.
@@ -31,13 +24,8 @@ type Reader interface {
 type Batch struct {
 	// Bytes are those of the lines that wait.
 	Bytes int
-	// Lines are how many of them were read, not made by tallyman.
-	Lines int
-	// Stored and Refused count lines since the start.
-	Stored, Refused atomic.Uint64
 
-	store   tallyman.RecordStore
-	log     *slog.Logger
+	to      tallyman.RecordIntake
 	records tallyman.RecordBatch
 	index   map[*tallyman.Stream]int
 	block   []byte
@@ -46,9 +34,9 @@ type Batch struct {
 
 const blockSize = 256 << 10
 
-// NewBatch makes an empty one.
-func NewBatch(store tallyman.RecordStore, log *slog.Logger) *Batch {
-	return &Batch{store: store, log: log, index: map[*tallyman.Stream]int{}, touched: map[Reader]bool{}}
+// NewBatch makes an empty one, which goes to an intake.
+func NewBatch(to tallyman.RecordIntake) *Batch {
+	return &Batch{to: to, index: map[*tallyman.Stream]int{}, touched: map[Reader]bool{}}
 }
 
 // Copy gives text a place that stays until the batch is stored.
@@ -90,9 +78,9 @@ func (b *Batch) Forget(key string) {
 	b.records.Positions = append(b.records.Positions, tallyman.Position{Key: key})
 }
 
-// Commit stores the batch with the positions that belong to it. It goes on
-// trying while the store takes nothing, until ctx ends: then the batch is
-// dropped, and read again from the positions that were stored.
+// Commit stores the batch with the positions that belong to it. It waits while the
+// store takes nothing, until ctx ends: then the batch is dropped, and read again
+// from the positions that were stored.
 func (b *Batch) Commit(ctx context.Context) {
 	if len(b.touched) == 0 && len(b.records.Positions) == 0 && len(b.records.Streams) == 0 {
 		return
@@ -103,33 +91,7 @@ func (b *Batch) Commit(ctx context.Context) {
 			b.records.Positions = append(b.records.Positions, p)
 		}
 	}
-	failing := false
-	for {
-		err := b.store.AppendRecords(&b.records)
-		if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
-			n := min(refused.Records, b.Lines)
-			b.Refused.Add(uint64(n))
-			b.Lines -= n
-			b.log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
-			err = nil
-		}
-		if err == nil {
-			b.Stored.Add(uint64(b.Lines))
-			break
-		}
-		if !failing {
-			failing = true
-			b.log.Error("the record store takes nothing; logs wait in their files", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retryEvery):
-		}
-	}
-	if failing {
-		b.log.Info("the record store takes logs again")
-	}
+	_ = b.to.TakeRecords(ctx, &b.records) // counted and said there
 }
 
 func (b *Batch) reset() {
@@ -140,5 +102,5 @@ func (b *Batch) reset() {
 	clear(b.index)
 	clear(b.touched)
 	b.block = b.block[:0]
-	b.Bytes, b.Lines = 0, 0
+	b.Bytes = 0
 }

@@ -24,14 +24,12 @@ func (n *Counts) Line(size, lost int) {
 }
 
 // Own are the numbers as metrics named prefix_…; logs says of what they are
-// ("the logs of containers"), and b is where the lines are stored.
-func (n *Counts) Own(prefix, logs string, b *Batch) []tallyman.OwnMetric {
-	limit := []tallyman.Label{{Name: "reason", Value: "limit"}}
+// ("the logs of containers"). What became of the lines is told by the way into the
+// store.
+func (n *Counts) Own(prefix, logs string) []tallyman.OwnMetric {
 	return []tallyman.OwnMetric{
 		Own(prefix+"_lines_read_total", "", "Lines read from "+logs, &n.Lines),
 		Own(prefix+"_bytes_read_total", "bytes", "Text of the lines read from "+logs, &n.Bytes),
-		Own(prefix+"_lines_stored_total", "", "Lines of "+logs+" that the record store took", &b.Stored),
-		Own(prefix+"_lines_dropped_total", "", "Lines that were read from "+logs+" and not stored, by reason", &b.Refused, limit...),
 		Own(prefix+"_cut_lines_total", "", "Lines of "+logs+" longer than 256 KiB, of which the rest was left out", &n.Cut),
 		Own(prefix+"_read_errors_total", "", "Failed attempts to read "+logs, &n.Errors),
 		Own(prefix+"_gaps_total", "", "Places in "+logs+" where lines are missing", &n.Gaps),

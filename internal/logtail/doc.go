@@ -5,7 +5,7 @@
 // read, a [File] that is held open over rotation and removal, and a [Watch] that
 // wakes a reader.
 //
-//	b := logtail.NewBatch(store, log)
+//	b := logtail.NewBatch(records)
 //	b.Add(stream, time, b.Copy(text), meta)
 //	b.Touch(follower)    // its Position goes with the lines
 //	b.Commit(ctx)        // waits while the store takes nothing

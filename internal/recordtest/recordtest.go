@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package recordtest is a [tallyman.RecordStore] in memory, for tests: of what
+// Package recordtest is a [tallyman.RecordSink] and [tallyman.RecordReader] in memory, for tests: of what
 // asks a store, and as the oracle of a real one. It keeps every record in a
 // slice, looks at all of them for every question, and is meant to be seen to be
 // right. It is also a [tallyman.RecordTailer].
@@ -15,10 +15,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"tallyman"
 )
@@ -43,7 +45,8 @@ type stream struct {
 }
 
 var (
-	_ tallyman.RecordStore  = (*Store)(nil)
+	_ tallyman.RecordSink   = (*Store)(nil)
+	_ tallyman.RecordReader = (*Store)(nil)
 	_ tallyman.RecordTailer = (*Store)(nil)
 )
 
@@ -87,6 +90,26 @@ func (s *Store) AppendRecords(b *tallyman.RecordBatch) error {
 		}
 	}
 	return nil
+}
+
+// Intake is the way into a sink that a source under test gets: it tries again, at
+// short intervals, as long as the sink takes nothing.
+func Intake(sink tallyman.RecordSink) tallyman.RecordIntake { return intake{sink} }
+
+type intake struct{ tallyman.RecordSink }
+
+func (in intake) TakeRecords(ctx context.Context, b *tallyman.RecordBatch) error {
+	for {
+		err := in.AppendRecords(b)
+		if _, refused := errors.AsType[*tallyman.RefusedError](err); err == nil || refused {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // stream is the one with these labels.

@@ -16,7 +16,7 @@ import (
 // repeated is a store of one stream that gives the same records again and
 // again, without any work of its own.
 type repeated struct {
-	tallyman.RecordStore
+	tallyman.RecordReader
 	stream  *tallyman.Stream
 	records []tallyman.Record
 	times   int

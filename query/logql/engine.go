@@ -49,13 +49,13 @@ func (o Options) withDefaults() Options {
 
 // Engine answers queries over one store. It may be used concurrently.
 type Engine struct {
-	store tallyman.RecordStore
+	store tallyman.RecordReader
 	o     Options
 	gate  chan struct{}
 }
 
 // New makes an engine.
-func New(store tallyman.RecordStore, o Options) *Engine {
+func New(store tallyman.RecordReader, o Options) *Engine {
 	o = o.withDefaults()
 	return &Engine{store: store, o: o, gate: make(chan struct{}, o.Concurrent)}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package logql answers Loki's query language over a [tallyman.RecordStore].
+// Package logql answers Loki's query language over a [tallyman.RecordReader].
 //
 //	e := logql.New(store, logql.Options{})
 //	r, err := e.Query(ctx, logql.Params{

@@ -62,7 +62,7 @@ import (
 
 // Options of a tailer. All fields but Backlog and Rules are needed.
 type Options struct {
-	Store tallyman.RecordStore
+	Records tallyman.RecordIntake
 	// Path is where a path of the host is found from here; empty when it is not.
 	Path func(path string) string
 	// Backlog is how many bytes of the log of a container are read that was
@@ -122,7 +122,7 @@ func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
 		o.Backlog = 64 << 20
 	}
-	return &Tailer{o: o, buf: make([]byte, bufferSize), batch: logtail.NewBatch(o.Store, o.Log), followers: map[string]*follower{}, watched: map[int32]*follower{}, catcher: catcher{logs: map[int32]*catch{}}, roots: map[string]root{},
+	return &Tailer{o: o, buf: make([]byte, bufferSize), batch: logtail.NewBatch(o.Records), followers: map[string]*follower{}, watched: map[int32]*follower{}, catcher: catcher{logs: map[int32]*catch{}}, roots: map[string]root{},
 		pending: map[string]*tallyman.Container{}, absent: map[string]tallyman.Absence{}, faults: map[string]tallyman.Absence{}, placed: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
@@ -250,7 +250,7 @@ func (t *Tailer) container(id string, k *tallyman.Container) {
 	}
 	if c == nil {
 		if k.State == tallyman.Gone {
-			if _, ok := t.o.Store.Position(keyPrefix + id); ok {
+			if _, ok := t.o.Records.Position(keyPrefix + id); ok {
 				t.batch.Forget(keyPrefix + id)
 			}
 			t.forgive(id)

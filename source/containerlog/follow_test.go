@@ -159,13 +159,13 @@ func (d *docker) rotate() {
 }
 
 // tail makes a tailer for the container, without inotify and without Run.
-func (d *docker) tail(store tallyman.RecordStore) *Tailer {
+func (d *docker) tail(store tallyman.RecordSink) *Tailer {
 	root := filepath.Dir(d.dir)
 	driver := "json-file"
 	if d.form == "local" {
 		root, driver = filepath.Dir(root), "local"
 	}
-	t := New(Options{Store: store, Path: func(string) string { return root },
+	t := New(Options{Records: recordtest.Intake(store), Path: func(string) string { return root },
 		Rules: func(*tallyman.Container) (*logrule.Rule, error) { return d.rule, nil }, Log: slog.New(slog.DiscardHandler)})
 	t.ObserveEngine(tallyman.EngineStatus{Name: "e", Root: "/r"})
 	t.ObserveContainer(&tallyman.Container{ID: testID, Name: "c", Host: "h", Engine: "e", State: tallyman.Running, Pid: 1, LogDriver: driver})

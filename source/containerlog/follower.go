@@ -220,7 +220,7 @@ func (c *follower) begin(there []*file) {
 	if len(there) == 0 {
 		return
 	}
-	text, stored := c.t.o.Store.Position(keyPrefix + c.id)
+	text, stored := c.t.o.Records.Position(keyPrefix + c.id)
 	at, ok := parsePosition(text)
 	stored = stored && ok && at.mark != 0
 	var total int64
@@ -617,7 +617,6 @@ func (c *follower) store(s *tallyman.Stream, time int64, text []byte, lost int) 
 	}
 	c.resume.time = max(c.resume.time, time)
 	c.t.batch.Add(s, time, text, meta)
-	c.t.batch.Lines++
 	c.t.counts.Line(len(text), lost)
 }
 

@@ -34,7 +34,7 @@ import (
 
 // Options of a follower. All fields but Most and Rules are needed.
 type Options struct {
-	Store tallyman.RecordStore
+	Records tallyman.RecordIntake
 	// Open follows a container's log from a time on.
 	Open func(ctx context.Context, engine, id string, since time.Time) (io.ReadCloser, error)
 	// Wants reports whether a container's log is to be had in no better way; known
@@ -89,7 +89,7 @@ type Follower struct {
 
 // counts are the numbers of a follower. All only grow.
 type counts struct {
-	lines, refused, cut, fails, missed atomic.Uint64
+	lines, cut, fails, missed atomic.Uint64
 }
 
 var _ tallyman.Observer = (*Follower)(nil)
@@ -271,8 +271,7 @@ func (f *Follower) Reads(id string) bool {
 func (f *Follower) Own() []tallyman.OwnMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	return []tallyman.OwnMetric{
-		{Desc: stored, Read: read(&f.count.lines)},
-		{Desc: dropped, Labels: []tallyman.Label{{Name: "reason", Value: "limit"}}, Read: read(&f.count.refused)},
+		{Desc: lines, Read: read(&f.count.lines)},
 		{Desc: cut, Read: read(&f.count.cut)},
 		{Desc: failed, Read: read(&f.count.fails)},
 		{Desc: missed, Read: read(&f.count.missed)},
@@ -290,8 +289,7 @@ func (f *Follower) Own() []tallyman.OwnMetric {
 }
 
 var (
-	stored   = &tallyman.Desc{Name: "tallyman_engine_log_lines_stored_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were stored"}
-	dropped  = &tallyman.Desc{Name: "tallyman_engine_log_lines_dropped_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were not stored, by reason"}
+	lines    = &tallyman.Desc{Name: "tallyman_engine_log_lines_read_total", Type: tallyman.Counter, Help: "Lines read through the engine's API"}
 	cut      = &tallyman.Desc{Name: "tallyman_engine_log_cut_lines_total", Type: tallyman.Counter, Help: "Lines that came through the engine's API and were longer than 256 KiB, of which the rest was left out"}
 	failed   = &tallyman.Desc{Name: "tallyman_engine_log_failures_total", Type: tallyman.Counter, Help: "Attempts to follow a log through the engine's API that failed"}
 	missed   = &tallyman.Desc{Name: "tallyman_engine_logs_missed_total", Type: tallyman.Counter, Help: "Containers that were gone before anything of their log came through the engine's API"}

@@ -164,7 +164,7 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 			rule = r
 		}
 	}
-	text, _ := f.o.Store.Position(key)
+	text, _ := f.o.Records.Position(key)
 	at := parsePosition(text)
 	var since time.Time
 	if at.time > 0 {
@@ -191,7 +191,7 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 				return
 			case <-tick.C:
 				b.endOld(time.Now())
-				if err := f.commit(b); err != nil {
+				if err := f.commit(ctx, b); err != nil {
 					cancel() // it is read once more
 					return
 				}
@@ -202,12 +202,12 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 			}
 		}
 	})
-	err = f.consume(newReader(body, c), b)
+	err = f.consume(ctx, newReader(body, c), b)
 	close(done)
 	wg.Wait()
 	_ = body.Close()
 	b.flush()
-	err = errors.Join(err, f.commit(b))
+	err = errors.Join(err, f.commit(ctx, b))
 	return b.stored, err
 }
 
@@ -221,7 +221,7 @@ func newReader(body io.Reader, c *tallyman.Container) *reader {
 }
 
 // consume takes lines until the answer ends.
-func (f *Follower) consume(r *reader, b *buffer) error {
+func (f *Follower) consume(ctx context.Context, r *reader, b *buffer) error {
 	var p piece
 	for {
 		if err := r.next(&p); errors.Is(err, io.EOF) {
@@ -230,7 +230,7 @@ func (f *Follower) consume(r *reader, b *buffer) error {
 			return err
 		}
 		if b.take(&p) >= commitAt {
-			if err := f.commit(b); err != nil {
+			if err := f.commit(ctx, b); err != nil {
 				return err
 			}
 		}
@@ -238,25 +238,20 @@ func (f *Follower) consume(r *reader, b *buffer) error {
 }
 
 // commit stores what has come, with the position.
-func (f *Follower) commit(b *buffer) error {
+func (f *Follower) commit(ctx context.Context, b *buffer) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.lines == 0 {
 		return nil
 	}
 	b.batch.Positions = append(b.batch.Positions[:0], tallyman.Position{Key: b.key, Value: b.at.String()})
-	err := f.o.Store.AppendRecords(&b.batch)
-	b.stored += b.lines
-	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
-		n := min(refused.Records, b.lines)
-		f.count.refused.Add(uint64(n))
-		b.lines -= n
-		f.o.Log.Error("log lines were refused by the store", "lines", n, "err", refused.Err)
-	} else if err != nil {
+	err := f.o.Records.TakeRecords(ctx, &b.batch)
+	if _, refused := errors.AsType[*tallyman.RefusedError](err); err != nil && !refused {
 		return fmt.Errorf("store the log: %w", err)
 	}
 	f.count.lines.Add(uint64(b.lines))
 	f.count.cut.Add(uint64(b.cut))
+	b.stored += b.lines
 	b.batch.Streams, b.lines, b.bytes, b.cut = nil, 0, 0, 0
 	b.index = nil
 	return nil

@@ -29,8 +29,8 @@ func frame(output byte, text string) []byte {
 
 const at1, at2 = "1970-01-01T00:00:00.000000001Z", "1970-01-01T00:00:00.000000002Z"
 
-// lines are the lines of an answer beyond a position.
-func lines(t *testing.T, in []byte, tty bool, skip position) (got []string, at position) {
+// linesOf are the lines of an answer beyond a position.
+func linesOf(t *testing.T, in []byte, tty bool, skip position) (got []string, at position) {
 	t.Helper()
 	c := &tallyman.Container{ID: "x", Name: "n", Tty: tty}
 	b := &buffer{at: skip, skip: skip, c: c, streams: logstream.For(c)}
@@ -60,7 +60,7 @@ func TestLines(t *testing.T) {
 	in := bytes.Join([][]byte{
 		frame(1, at1+" one\n"), frame(2, at1+" oops\n"), frame(1, at1+" "+long), frame(2, at2+" between\n"), frame(1, at1+" end\n"), frame(1, at2+" without end"),
 	}, nil)
-	got, at := lines(t, in, false, position{})
+	got, at := linesOf(t, in, false, position{})
 	if d := cmp.Diff([]string{"stdout one", "stdout " + long + "end", "stdout without end", "stderr oops", "stderr between"}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -68,11 +68,11 @@ func TestLines(t *testing.T) {
 		t.Errorf("the position is %v", at)
 	}
 	// The same again from the position that two lines of the first time make.
-	got, _ = lines(t, in, false, position{1, 2})
+	got, _ = linesOf(t, in, false, position{1, 2})
 	if d := cmp.Diff([]string{"stderr between", "stdout " + long + "end", "stdout without end"}, got); d != "" {
 		t.Errorf("from a position (-want +got):\n%s", d)
 	}
-	got, _ = lines(t, []byte(at1+" one\r\n"+at2+" two"), true, position{})
+	got, _ = linesOf(t, []byte(at1+" one\r\n"+at2+" two"), true, position{})
 	if d := cmp.Diff([]string{"stdout one", "stdout two"}, got); d != "" {
 		t.Errorf("with a terminal (-want +got):\n%s", d)
 	}
@@ -117,7 +117,7 @@ func TestRuns(t *testing.T) {
 			in = append(in, frame(1, at1+" "+text[:min(len(text), logstream.PieceSize)])...)
 		}
 		in = append(in, frame(1, at2+" first of the next\n")...)
-		got, _ := lines(t, in, false, position{})
+		got, _ := linesOf(t, in, false, position{})
 		if d := cmp.Diff([]string{"stdout " + last, "stdout first of the next"}, got); d != "" {
 			t.Errorf("(-want +got):\n%.200s", d)
 		}

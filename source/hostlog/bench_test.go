@@ -14,11 +14,11 @@ import (
 )
 
 // nowhere is a store that keeps nothing.
-type nowhere struct{ tallyman.RecordStore }
+type nowhere struct{}
 
-func (nowhere) AppendRecords(*tallyman.RecordBatch) error   { return nil }
-func (nowhere) Position(string) (value string, stored bool) { return "", false }
-func (nowhere) Positions(string) []tallyman.Position        { return nil }
+func (nowhere) TakeRecords(context.Context, *tallyman.RecordBatch) error { return nil }
+func (nowhere) Position(string) (value string, stored bool)              { return "", false }
+func (nowhere) Positions(string) []tallyman.Position                     { return nil }
 
 // BenchmarkRead reads lines of 115 bytes, with nothing asked for them, with a
 // redaction that seldom finds something, and with entries of four lines.
@@ -37,7 +37,7 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				t := New(Options{Store: nowhere{}, Host: "h", Files: []Files{{Pattern: "/a.log", Rule: r}}, Root: func(string) string { return root }, Backlog: 1 << 40})
+				t := New(Options{Records: nowhere{}, Host: "h", Files: []Files{{Pattern: "/a.log", Rule: r}}, Root: func(string) string { return root }, Backlog: 1 << 40})
 				for t.counts.Bytes.Load() < 6_000_000 {
 					for _, f := range t.followers {
 						f.due = t.now

@@ -91,7 +91,7 @@ func (f *follower) begin() error {
 		}
 		f.files = []*file{current}
 	}
-	text, stored := p.t.o.Store.Position(f.key)
+	text, stored := p.t.o.Records.Position(f.key)
 	at, ok := parseIdentity(text)
 	if stored && ok {
 		f.time = at.time
@@ -646,7 +646,6 @@ func (f *follower) store(text []byte, lost int, time int64) {
 		meta = f.streams.With("tallyman_cut_bytes", fmt.Sprint(lost))
 	}
 	t.batch.Add(f.streams.At(false, f.p.rule.Level(text)), time, text, meta)
-	t.batch.Lines++
 	t.counts.Line(len(text), lost)
 }
 

@@ -70,7 +70,7 @@ import (
 
 // Options of a tailer. All fields but Files, Rules and Backlog are needed.
 type Options struct {
-	Store tallyman.RecordStore
+	Records tallyman.RecordIntake
 	// Host is the name of this machine.
 	Host string
 	// Files are those of the host. A file that fits several patterns is read
@@ -142,7 +142,7 @@ func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
 		o.Backlog = 64 << 20
 	}
-	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Store, o.Log), inside: map[string]*place{},
+	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Records), inside: map[string]*place{},
 		followers: map[string]*follower{}, folders: map[int32]map[*place]bool{}, quiet: map[int32]*follower{}, pending: map[string]*tallyman.Container{}, absent: map[string][]tallyman.Absence{}, wake: make(chan struct{}, 1)}
 	for _, f := range o.Files {
 		t.places = append(t.places, &place{t: t, patterns: []string{path.Clean(f.Pattern)}, rule: f.Rule, files: map[string]*follower{}, watches: map[string]int32{}})
@@ -177,7 +177,7 @@ func (t *Tailer) Absences(id string) []tallyman.Absence {
 
 // Own are the tailer's own numbers.
 func (t *Tailer) Own() []tallyman.OwnMetric {
-	return t.counts.Own("tallyman_file_log", "plain files", t.batch)
+	return t.counts.Own("tallyman_file_log", "plain files")
 }
 
 // Run follows the files until ctx ends.
@@ -243,7 +243,7 @@ func (t *Tailer) container(c *tallyman.Container) {
 		p = nil
 	}
 	if c.State == tallyman.Gone {
-		for _, f := range t.o.Store.Positions(keyPrefix + c.ID + "/") {
+		for _, f := range t.o.Records.Positions(keyPrefix + c.ID + "/") {
 			t.batch.Forget(f.Key)
 		}
 		t.lack(c.ID)

@@ -63,7 +63,7 @@ func (h *host) tail(patterns ...string) *Tailer {
 	for _, p := range patterns {
 		files = append(files, Files{Pattern: "/var/log/" + p, Rule: h.rule})
 	}
-	t := New(Options{Store: h.store, Host: "h", Files: files, Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler)})
+	t := New(Options{Records: recordtest.Intake(h.store), Host: "h", Files: files, Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler)})
 	t.linger = -1 // time in a test is shorter
 	return t
 }
@@ -438,7 +438,7 @@ func TestFirstPatternWins(t *testing.T) {
 	}
 	for _, first := range []string{"/var/log/app/*.log", "/var/log/app/a.log", "/var/log/*/a.log"} {
 		h := newHost(t)
-		tail := New(Options{Store: h.store, Host: "h", Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler),
+		tail := New(Options{Records: recordtest.Intake(h.store), Host: "h", Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler),
 			Files: []Files{{Pattern: first, Rule: secret}, {Pattern: "/var/log/*/*.log"}, {Pattern: "/var/log/app/?.log"}}})
 		tail.round(context.Background()) // there is nothing yet
 		h.must(os.Mkdir(h.path("app"), 0o700))

@@ -166,7 +166,7 @@ func (p *place) find() (err error) {
 		// A file that only a position knows may have been rotated away.
 		if !p.seen {
 			before := p.key(strings.TrimSuffix(dir, "/")) + "/"
-			for _, at := range p.t.o.Store.Positions(before) {
+			for _, at := range p.t.o.Records.Positions(before) {
 				name := strings.TrimPrefix(at.Key, before)
 				if fit, _ := path.Match(rest, name); fit && !slices.Contains(names, name) {
 					names = append(names, name)
@@ -223,7 +223,7 @@ func (p *place) key(name string) string { return keyPrefix + p.owner() + name }
 
 // rank is 0 for a file that has a position.
 func (p *place) rank(name string) int {
-	if _, stored := p.t.o.Store.Position(p.key(name)); stored {
+	if _, stored := p.t.o.Records.Position(p.key(name)); stored {
 		return 0
 	}
 	return 1

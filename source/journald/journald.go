@@ -58,7 +58,7 @@ import (
 // Options of a source. All fields but Directory, Command, Image, Unit and Rules
 // are needed.
 type Options struct {
-	Store tallyman.RecordStore
+	Records tallyman.RecordIntake
 	// Host is the name of this machine.
 	Host string
 	// Units are those whose lines are kept, "kernel" for the kernel's; * for all.
@@ -113,7 +113,7 @@ type Source struct {
 
 // New makes a source; Run reads.
 func New(o Options) *Source {
-	s := &Source{o: o, batch: logtail.NewBatch(o.Store, o.Log)}
+	s := &Source{o: o, batch: logtail.NewBatch(o.Records)}
 	s.state = state{s: s, logs: map[string]*log{}}
 	s.lack("It was not looked at yet.", "")
 	return s
@@ -137,7 +137,7 @@ func (s *Source) Active() bool { return s.active.Load() }
 
 // Own are the source's own numbers.
 func (s *Source) Own() []tallyman.OwnMetric {
-	return append(s.counts.Own("tallyman_journal", "the journal", s.batch),
+	return append(s.counts.Own("tallyman_journal", "the journal"),
 		logtail.Own("tallyman_journal_starts_total", "", "Times that journalctl was run", &s.starts),
 		logtail.Own("tallyman_journal_ends_total", "", "Times that journalctl ended by itself", &s.ended))
 }

@@ -76,8 +76,8 @@ func (j *journal) from(cursor string, to int) string {
 	return strings.Join(j.entries[at:to], "")
 }
 
-func testSource(store tallyman.RecordStore, rule *logrule.Rule) *Source {
-	s := New(Options{Store: store, Host: "h", Units: []string{"docker.service", "kernel"}, Log: slog.New(slog.DiscardHandler),
+func testSource(store tallyman.RecordSink, rule *logrule.Rule) *Source {
+	s := New(Options{Records: recordtest.Intake(store), Host: "h", Units: []string{"docker.service", "kernel"}, Log: slog.New(slog.DiscardHandler),
 		Container: func(id string) (*tallyman.Container, bool, bool) {
 			return &tallyman.Container{ID: id, Host: "h", Name: "n" + id[:1]}, false, true
 		},

@@ -98,7 +98,7 @@ func (st *state) waiting() (keys []string) {
 // load takes the stored position, with nothing in memory.
 func (st *state) load() {
 	st.pending, st.logs = nil, map[string]*log{}
-	text, ok := st.s.o.Store.Position(key)
+	text, ok := st.s.o.Records.Position(key)
 	f := strings.Fields(text)
 	if !ok || len(f) < 3 || f[0] != "1" {
 		return
@@ -392,7 +392,6 @@ func (st *state) store(l *log, text []byte, lost int, time int64, level string) 
 		meta = l.streams.With("tallyman_cut_bytes", fmt.Sprint(lost))
 	}
 	b.Add(l.streams.At(l.stderr, level), time, text, meta)
-	b.Lines++
 	st.s.counts.Line(len(text), lost)
 }
 

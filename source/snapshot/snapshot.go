@@ -21,7 +21,9 @@ import (
 // Options is everything it may use. All but Log are needed.
 type Options struct {
 	// Records is where snapshots go.
-	Records tallyman.RecordStore
+	Records tallyman.RecordIntake
+	// Stored finds those that were kept before.
+	Stored tallyman.RecordReader
 	// Container and Image ask an engine for an inspection; they block.
 	Container func(ctx context.Context, engine, id string) (json.RawMessage, error)
 	Image     func(ctx context.Context, engine, id string) (json.RawMessage, error)
@@ -310,7 +312,7 @@ func (s *Source) keep(ctx context.Context, c *tallyman.Container, raw json.RawMe
 	if s.stored[c.ID] != hash {
 		now := time.Now()
 		meta := []tallyman.Label{{Name: "container_id", Value: c.ID}, {Name: "hash", Value: hash}}
-		if err := s.store(labels(c.Host, c.Name, c.Workload.Key, c.Image), tallyman.Record{Time: now.UnixNano(), Line: line, Meta: meta}); err != nil {
+		if err := s.store(ctx, labels(c.Host, c.Name, c.Workload.Key, c.Image), tallyman.Record{Time: now.UnixNano(), Line: line, Meta: meta}); err != nil {
 			return err
 		}
 		s.count.containers.Add(1)
@@ -348,7 +350,7 @@ func (s *Source) keepImage(ctx context.Context, c *tallyman.Container) error {
 	}
 	line := inspect.Encode(doc)
 	meta := []tallyman.Label{{Name: "hash", Value: inspect.Hash(line)}, {Name: "image_id", Value: c.ImageID}}
-	if err := s.store(labels(c.Host, "", "", c.Image), tallyman.Record{Time: time.Now().UnixNano(), Line: line, Meta: meta}); err != nil {
+	if err := s.store(ctx, labels(c.Host, "", "", c.Image), tallyman.Record{Time: time.Now().UnixNano(), Line: line, Meta: meta}); err != nil {
 		delete(s.images, key)
 		return err
 	}
@@ -357,9 +359,9 @@ func (s *Source) keepImage(ctx context.Context, c *tallyman.Container) error {
 }
 
 // store stores one record.
-func (s *Source) store(st *tallyman.Stream, r tallyman.Record) error {
+func (s *Source) store(ctx context.Context, st *tallyman.Stream, r tallyman.Record) error {
 	b := tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st, Records: []tallyman.Record{r}}}}
-	err := s.o.Records.AppendRecords(&b)
+	err := s.o.Records.TakeRecords(ctx, &b)
 	if refused, ok := errors.AsType[*tallyman.RefusedError](err); ok {
 		return fmt.Errorf("store a snapshot: %w: %w", errContent, refused)
 	}

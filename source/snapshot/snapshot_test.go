@@ -71,7 +71,7 @@ func (e *engine) put(id, host, config string) {
 // run starts a source over the engine.
 func (e *engine) run(t *testing.T) (s *Source, stop func()) {
 	t.Helper()
-	s, err := New(Options{Records: e.records, Container: e.container, Image: e.image, Emit: e.emit, Key: []byte("k"),
+	s, err := New(Options{Records: recordtest.Intake(e.records), Stored: e.records, Container: e.container, Image: e.image, Emit: e.emit, Key: []byte("k"),
 		timing: timing{gather: 5 * time.Millisecond, settle: 30 * time.Millisecond, settleIn: 200 * time.Millisecond, retry: 5 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)

@@ -16,11 +16,11 @@ import (
 func (s *Source) load(ctx context.Context) error {
 	newest := map[string]int64{}
 	q := tallyman.RecordQuery{Matchers: []tallyman.Matcher{{Name: "source", Value: "snapshot"}}, Start: math.MinInt64, End: math.MaxInt64, NoLines: true}
-	return each(ctx, s.o.Records, q, func(st *tallyman.Stream, r *tallyman.Record) {
+	return each(ctx, s.o.Stored, q, func(st *tallyman.Stream, r *tallyman.Record) {
 		hash := meta(r, "hash")
 		if id := meta(r, "image_id"); id != "" {
 			bound(s.images)
-			s.images[st.Label("host")+" "+id] = true
+			s.images[tallyman.LabelOf(st, r.Meta, "host")+" "+id] = true
 			return
 		}
 		id := meta(r, "container_id")
@@ -32,7 +32,7 @@ func (s *Source) load(ctx context.Context) error {
 			bound(s.stored)
 			s.stored[id] = hash
 		}
-		w := workload{st.Label("host"), st.Label("workload")}
+		w := workload{tallyman.LabelOf(st, r.Meta, "host"), tallyman.LabelOf(st, r.Meta, "workload")}
 		if l, ok := s.last[w]; !ok || r.Time >= l.at {
 			s.last[w] = snapshot{id: id, hash: hash, at: r.Time}
 		}
@@ -44,7 +44,7 @@ func (s *Source) read(ctx context.Context, w workload, n snapshot) (line []byte,
 	q := tallyman.RecordQuery{Start: n.at, End: n.at + 1, Matchers: []tallyman.Matcher{
 		{Name: "source", Value: "snapshot"}, {Name: "host", Value: w.host}, {Name: "workload", Value: w.key},
 	}}
-	err = each(ctx, s.o.Records, q, func(_ *tallyman.Stream, r *tallyman.Record) {
+	err = each(ctx, s.o.Stored, q, func(_ *tallyman.Stream, r *tallyman.Record) {
 		if meta(r, "hash") == n.hash {
 			line = bytes.Clone(r.Line)
 		}
@@ -62,7 +62,7 @@ func meta(r *tallyman.Record, name string) string {
 }
 
 // each calls f for every record of a query, stream by stream.
-func each(ctx context.Context, store tallyman.RecordStore, q tallyman.RecordQuery, f func(*tallyman.Stream, *tallyman.Record)) error {
+func each(ctx context.Context, store tallyman.RecordReader, q tallyman.RecordQuery, f func(*tallyman.Stream, *tallyman.Record)) error {
 	cursors, err := store.SelectRecords(ctx, q)
 	if err != nil {
 		return err

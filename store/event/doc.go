@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package event is a [tallyman.EventStore] that keeps events as records in a
-// [tallyman.RecordStore], so that they are found by LogQL too:
+// [tallyman.RecordSink], so that they are found by LogQL too:
 //
 //	s, err := event.Open(event.Options{Records: records})
 //	err = s.AppendEvents(events)

@@ -26,7 +26,7 @@ const maxBatch = 4 << 20
 // Options say where to.
 type Options struct {
 	// Records is the store that keeps the events.
-	Records tallyman.RecordStore
+	Records RecordStore
 	// Old is the folder of an earlier version's events, empty for none.
 	Old string
 	// RememberIDs is the number of ids that are known for skipping events
@@ -36,6 +36,12 @@ type Options struct {
 	Log *slog.Logger
 
 	now func() time.Time
+}
+
+// RecordStore is what keeps events.
+type RecordStore interface {
+	tallyman.RecordSink
+	tallyman.RecordReader
 }
 
 func (o Options) withDefaults() Options {

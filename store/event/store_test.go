@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // both is an event store that closes its record store.
 type both struct {
 	*Store
-	records tallyman.RecordStore
+	records *record.Store
 }
 
 func (b *both) Close() error { return errors.Join(b.Store.Close(), b.records.Close()) }

@@ -29,7 +29,7 @@ type lane struct {
 	bound  int64             // no record to come is newer
 }
 
-func newWalk(ctx context.Context, store tallyman.RecordStore, q tallyman.RecordQuery) (*walk, error) {
+func newWalk(ctx context.Context, store tallyman.RecordReader, q tallyman.RecordQuery) (*walk, error) {
 	cursors, err := store.SelectRecords(ctx, q)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record is a [tallyman.RecordStore] in plain files: a log, and segments
+// Package record is a [tallyman.RecordSink] and [tallyman.RecordReader] in plain files: a log, and segments
 // of compressed chunks. It follows what is appended too, as a
 // [tallyman.RecordTailer].
 //

@@ -18,7 +18,7 @@ type source struct {
 	head *head // nil for a chunk
 }
 
-// SelectRecords implements tallyman.RecordStore. The cursors see what was
+// SelectRecords implements tallyman.RecordReader. The cursors see what was
 // appended before; a segment that the retention removes meanwhile ends early.
 func (s *Store) SelectRecords(ctx context.Context, q tallyman.RecordQuery) ([]tallyman.RecordCursor, error) {
 	if err := ctx.Err(); err != nil {
@@ -75,7 +75,7 @@ func (c *cursor) sort() {
 	})
 }
 
-// Streams implements tallyman.RecordStore. The same stream has the same pointer
+// Streams implements tallyman.RecordReader. The same stream has the same pointer
 // every time, as long as it has records.
 func (s *Store) Streams(ctx context.Context, matchers []tallyman.Matcher, start, end int64) ([]*tallyman.Stream, error) {
 	if err := ctx.Err(); err != nil {
@@ -92,7 +92,7 @@ func (s *Store) Streams(ctx context.Context, matchers []tallyman.Matcher, start,
 	return out, nil
 }
 
-// Volume implements tallyman.RecordStore. It reads no file, except of streams that
+// Volume implements tallyman.RecordReader. It reads no file, except of streams that
 // others fell into, where matchers select some of their records.
 func (s *Store) Volume(ctx context.Context, matchers []tallyman.Matcher, start, end int64) ([]tallyman.StreamVolume, error) {
 	out, mixed, err := s.volume(ctx, matchers, start, end)

@@ -13,7 +13,8 @@ import (
 	"tallyman"
 )
 
-// Store implements tallyman.RecordStore and tallyman.RecordTailer.
+// Store implements tallyman.RecordSink, tallyman.RecordReader and
+// tallyman.RecordTailer.
 type Store struct {
 	opt     Options
 	unpack  *unpacker
@@ -53,7 +54,8 @@ type Store struct {
 }
 
 var (
-	_ tallyman.RecordStore  = (*Store)(nil)
+	_ tallyman.RecordSink   = (*Store)(nil)
+	_ tallyman.RecordReader = (*Store)(nil)
 	_ tallyman.RecordTailer = (*Store)(nil)
 )
 
@@ -122,7 +124,7 @@ func open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// AppendRecords implements tallyman.RecordStore. Why something was refused is
+// AppendRecords implements tallyman.RecordSink. Why something was refused is
 // mostly a *LimitError.
 func (s *Store) AppendRecords(b *tallyman.RecordBatch) error {
 	s.mu.Lock()
@@ -357,7 +359,7 @@ func (s *Store) commit(positions []tallyman.Position) {
 	}
 }
 
-// Position implements tallyman.RecordStore.
+// Position implements tallyman.RecordSink.
 func (s *Store) Position(key string) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -365,7 +367,7 @@ func (s *Store) Position(key string) (string, bool) {
 	return v, ok
 }
 
-// Positions implements tallyman.RecordStore; they are sorted by key.
+// Positions implements tallyman.RecordSink; they are sorted by key.
 func (s *Store) Positions(prefix string) []tallyman.Position {
 	s.mu.Lock()
 	var out []tallyman.Position

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"tallyman"
 	"tallyman/store/storetest"
 )
 
@@ -21,14 +20,14 @@ func TestMain(m *testing.M) {
 }
 
 func TestContract(t *testing.T) {
-	storetest.TestRecordStore(t, func(dir string) (tallyman.RecordStore, error) {
+	storetest.TestRecordStore(t, func(dir string) (storetest.RecordStore, error) {
 		return Open(Options{Dir: dir})
 	})
 }
 
 // TestContractWithSmallFiles holds it with many files of everything.
 func TestContractWithSmallFiles(t *testing.T) {
-	storetest.TestRecordStore(t, func(dir string) (tallyman.RecordStore, error) {
+	storetest.TestRecordStore(t, func(dir string) (storetest.RecordStore, error) {
 		return Open(Options{Dir: dir, walFile: 4 << 10, segment: 32 << 10})
 	})
 }

@@ -19,12 +19,19 @@ import (
 	"tallyman"
 )
 
-// TestRecordStore holds the store that open makes to the contract of
-// tallyman.RecordStore, and to that of tallyman.RecordTailer if it is one. open
+// RecordStore is a whole store of records.
+type RecordStore interface {
+	tallyman.RecordSink
+	tallyman.RecordReader
+	Close() error
+}
+
+// TestRecordStore holds the store that open makes to the contracts of
+// tallyman.RecordSink and tallyman.RecordReader, and to that of tallyman.RecordTailer if it is one. open
 // is called with a folder of its own for each test, and again with the same
 // folder after Close to see what was kept.
-func TestRecordStore(t *testing.T, open func(dir string) (tallyman.RecordStore, error)) {
-	mustOpen := func(t *testing.T, dir string) tallyman.RecordStore {
+func TestRecordStore(t *testing.T, open func(dir string) (RecordStore, error)) {
+	mustOpen := func(t *testing.T, dir string) RecordStore {
 		t.Helper()
 		s, err := open(dir)
 		if err != nil {
@@ -33,10 +40,10 @@ func TestRecordStore(t *testing.T, open func(dir string) (tallyman.RecordStore, 
 		t.Cleanup(func() { s.Close() })
 		return s
 	}
-	run := func(name string, f func(t *testing.T, s tallyman.RecordStore)) {
+	run := func(name string, f func(t *testing.T, s RecordStore)) {
 		t.Run(name, func(t *testing.T) { f(t, mustOpen(t, t.TempDir())) })
 	}
-	run("empty", func(t *testing.T, s tallyman.RecordStore) {
+	run("empty", func(t *testing.T, s RecordStore) {
 		mustAppendRecords(t, s, &tallyman.RecordBatch{})
 		if got := Select(t, s, All()); len(got) != 0 {
 			t.Errorf("got %d streams of an empty store", len(got))
@@ -55,7 +62,7 @@ func TestRecordStore(t *testing.T, open func(dir string) (tallyman.RecordStore, 
 	run("volume", testRecordVolume)
 	run("refused as a whole", testRecordRefused)
 	run("concurrent", testRecordConcurrent)
-	run("cancelled", func(t *testing.T, s tallyman.RecordStore) {
+	run("cancelled", func(t *testing.T, s RecordStore) {
 		mustAppendRecords(t, s, batch(numberedRecords(0, 3)))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -131,7 +138,7 @@ func All() tallyman.RecordQuery {
 
 // Select reads all that q selects, by the text of the streams' labels. It
 // fails the test when a cursor breaks its promises.
-func Select(t testing.TB, s tallyman.RecordStore, q tallyman.RecordQuery) map[string][]tallyman.Record {
+func Select(t testing.TB, s tallyman.RecordReader, q tallyman.RecordQuery) map[string][]tallyman.Record {
 	t.Helper()
 	cursors, err := s.SelectRecords(t.Context(), q)
 	if err != nil {
@@ -217,7 +224,7 @@ func numberedRecords(from, to int) tallyman.StreamRecords {
 	return g
 }
 
-func mustAppendRecords(t *testing.T, s tallyman.RecordStore, b *tallyman.RecordBatch) {
+func mustAppendRecords(t *testing.T, s RecordStore, b *tallyman.RecordBatch) {
 	t.Helper()
 	if err := s.AppendRecords(b); err != nil {
 		t.Fatalf("AppendRecords: %v", err)
@@ -241,7 +248,7 @@ func wantRecords(t *testing.T, what string, got, want []tallyman.Record) {
 }
 
 // wantNumbered wants the first n records of web, and nothing else.
-func wantNumbered(t *testing.T, s tallyman.RecordStore, n int) {
+func wantNumbered(t *testing.T, s RecordStore, n int) {
 	t.Helper()
 	got := Select(t, s, All())
 	if n > 0 && len(got) != 1 || n == 0 && len(got) != 0 {
@@ -255,7 +262,7 @@ func sortPositions(p []tallyman.Position) []tallyman.Position {
 	return p
 }
 
-func testRecordRoundTrip(t *testing.T, s tallyman.RecordStore) {
+func testRecordRoundTrip(t *testing.T, s RecordStore) {
 	binary := make([]byte, 256)
 	for i := range binary {
 		binary[i] = byte(i)
@@ -285,7 +292,7 @@ func testRecordRoundTrip(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordOwnership(t *testing.T, s tallyman.RecordStore) {
+func testRecordOwnership(t *testing.T, s RecordStore) {
 	b := batch(numberedRecords(0, 2000))
 	b.Streams[0].Stream = stream("name", "web", "source", "container")
 	mustAppendRecords(t, s, b)
@@ -299,7 +306,7 @@ func testRecordOwnership(t *testing.T, s tallyman.RecordStore) {
 
 // testRecordOrder appends records out of order, over several chunks and with
 // many of one time, and compares with a plain stable sort.
-func testRecordOrder(t *testing.T, s tallyman.RecordStore) {
+func testRecordOrder(t *testing.T, s RecordStore) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	want := map[string][]tallyman.Record{}
 	streams := []*tallyman.Stream{web, stream("name", "db", "source", "container"), stream("name", "late")}
@@ -342,7 +349,7 @@ func testRecordOrder(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordRange(t *testing.T, s tallyman.RecordStore) {
+func testRecordRange(t *testing.T, s RecordStore) {
 	const n = 3000
 	mustAppendRecords(t, s, batch(numberedRecords(0, n)))
 	key := streamText(web)
@@ -369,7 +376,7 @@ func testRecordRange(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordMatchers(t *testing.T, s tallyman.RecordStore) {
+func testRecordMatchers(t *testing.T, s RecordStore) {
 	for _, st := range []*tallyman.Stream{
 		stream("name", "web", "source", "container"), stream("name", "db", "source", "container"),
 		stream("name", "web", "source", "event"), stream("source", "audit"),
@@ -408,7 +415,7 @@ func testRecordMatchers(t *testing.T, s tallyman.RecordStore) {
 }
 
 // testRecordContains wants every line that holds the texts; others may be there.
-func testRecordContains(t *testing.T, s tallyman.RecordStore) {
+func testRecordContains(t *testing.T, s RecordStore) {
 	const n = 5000
 	all := numberedRecords(0, n)
 	all.Records[4321].Line = []byte("the needle")
@@ -436,7 +443,7 @@ func testRecordContains(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordLess(t *testing.T, s tallyman.RecordStore) {
+func testRecordLess(t *testing.T, s RecordStore) {
 	const n = 3000
 	mustAppendRecords(t, s, batch(numberedRecords(0, n)))
 	for _, q := range []tallyman.RecordQuery{{NoLines: true}, {NoMeta: true}, {NoLines: true, NoMeta: true}} {
@@ -457,7 +464,7 @@ func testRecordLess(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordVolume(t *testing.T, s tallyman.RecordStore) {
+func testRecordVolume(t *testing.T, s RecordStore) {
 	const n = 5000
 	all := numberedRecords(0, n)
 	mustAppendRecords(t, s, batch(all))
@@ -488,7 +495,7 @@ func testRecordVolume(t *testing.T, s tallyman.RecordStore) {
 
 // testRecordRefused gives good groups and a position with one that cannot be
 // stored: it takes nothing along.
-func testRecordRefused(t *testing.T, s tallyman.RecordStore) {
+func testRecordRefused(t *testing.T, s RecordStore) {
 	mustAppendRecords(t, s, batch(numberedRecords(0, 3)))
 	n := 3
 	for _, bad := range []*tallyman.Stream{{}, stream("b", "1", "a", "2"), stream("a", "1", "a", "2"), stream("", "x")} {
@@ -508,7 +515,7 @@ func testRecordRefused(t *testing.T, s tallyman.RecordStore) {
 	wantNumbered(t, s, n+3)
 }
 
-func testRecordConcurrent(t *testing.T, s tallyman.RecordStore) {
+func testRecordConcurrent(t *testing.T, s RecordStore) {
 	var wg sync.WaitGroup
 	const writers, rounds, each = 4, 40, 50
 	for w := range writers {
@@ -547,7 +554,7 @@ func testRecordConcurrent(t *testing.T, s tallyman.RecordStore) {
 	}
 }
 
-func testRecordTail(t *testing.T, s tallyman.RecordStore, tailer tallyman.RecordTailer) {
+func testRecordTail(t *testing.T, s RecordStore, tailer tallyman.RecordTailer) {
 	mustAppendRecords(t, s, batch(numberedRecords(0, 1)))
 	m, err := tallyman.NewMatcher(tallyman.MatchEqual, "name", "web")
 	if err != nil {

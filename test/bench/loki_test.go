@@ -19,6 +19,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/testkit"
+	"tallyman/pipeline"
 	"tallyman/query/logql"
 	"tallyman/store/record"
 	"tallyman/store/storetest"
@@ -42,7 +43,7 @@ func BenchmarkLoki(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	tail(b, store, root, containers, lines)
+	tail(b, pipeline.NewRecords(store, slog.New(slog.DiscardHandler)).Intake("containerlog"), root, containers, lines)
 
 	dir := b.TempDir()
 	conf := testkit.ReadText(b, "../../query/logql/testdata/loki.yaml")
@@ -102,7 +103,7 @@ func BenchmarkLoki(b *testing.B) {
 }
 
 // push gives all records of a store to a Loki.
-func push(b *testing.B, base string, store tallyman.RecordStore) (n int) {
+func push(b *testing.B, base string, store tallyman.RecordReader) (n int) {
 	b.Helper()
 	cursors, err := store.SelectRecords(b.Context(), storetest.All())
 	if err != nil {

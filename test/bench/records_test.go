@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/pipeline"
 	"tallyman/query/logql"
 	"tallyman/source/containerlog"
 	"tallyman/store/record"
@@ -36,7 +37,7 @@ func BenchmarkRecords(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	spent := tail(b, store, root, containers, lines)
+	spent := tail(b, pipeline.NewRecords(store, slog.New(slog.DiscardHandler)).Intake("containerlog"), root, containers, lines)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(lines)/spent.Seconds(), "lines/cpu-s")
 	b.ReportMetric(spent.Seconds()*1e3/(float64(raw)/1e6), "ms/MB")
@@ -149,9 +150,9 @@ func decode(b *testing.B, root string, containers int) time.Duration {
 }
 
 // tail is the CPU time in which all lines are read, parsed and given to a store.
-func tail(b *testing.B, store tallyman.RecordStore, root string, containers, lines int) time.Duration {
+func tail(b *testing.B, to tallyman.RecordIntake, root string, containers, lines int) time.Duration {
 	b.Helper()
-	tailer := containerlog.New(containerlog.Options{Store: store, Backlog: 1 << 40, Path: func(string) string { return root }, Log: slog.New(slog.DiscardHandler)})
+	tailer := containerlog.New(containerlog.Options{Records: to, Backlog: 1 << 40, Path: func(string) string { return root }, Log: slog.New(slog.DiscardHandler)})
 	tailer.ObserveEngine(tallyman.EngineStatus{Name: "e", Root: "/"})
 	for i := range containers {
 		tailer.ObserveContainer(&tallyman.Container{ID: id(i), Name: fmt.Sprint("c", i), Host: "h", Engine: "e", State: tallyman.Running, Pid: 1, LogDriver: "json-file"})
@@ -162,7 +163,7 @@ func tail(b *testing.B, store tallyman.RecordStore, root string, containers, lin
 	go func() { done <- tailer.Run(ctx) }()
 	stored := func() float64 {
 		for _, m := range tailer.Own() {
-			if m.Desc.Name == "tallyman_log_lines_stored_total" {
+			if m.Desc.Name == "tallyman_log_lines_read_total" {
 				return m.Read()
 			}
 		}
@@ -179,11 +180,11 @@ func tail(b *testing.B, store tallyman.RecordStore, root string, containers, lin
 }
 
 // nowhere is a store that keeps nothing.
-type nowhere struct{ tallyman.RecordStore }
+type nowhere struct{}
 
-func (*nowhere) AppendRecords(*tallyman.RecordBatch) error { return nil }
-func (*nowhere) Position(string) (value string, ok bool)   { return "", false }
-func (*nowhere) Positions(string) []tallyman.Position      { return nil }
+func (*nowhere) TakeRecords(context.Context, *tallyman.RecordBatch) error { return nil }
+func (*nowhere) Position(string) (value string, ok bool)                  { return "", false }
+func (*nowhere) Positions(string) []tallyman.Position                     { return nil }
 
 func id(i int) string { return fmt.Sprintf("%064x", i+1) }
 

@@ -96,6 +96,26 @@ func fits(path, pattern string) bool {
 	return path == pattern || strings.HasSuffix(pattern, "/") && strings.HasPrefix(path, pattern)
 }
 
+// Records have one way into their store, where they are counted: nothing but the
+// pipeline appends, and the store of events, which goes that way.
+func TestOnlyThePipelineAppends(t *testing.T) {
+	may := []string{"pipeline/", "store/", "internal/recordtest/"}
+	for _, name := range tracked(t) {
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/") || slices.ContainsFunc(may, func(m string) bool { return strings.HasPrefix(name, m) }) {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(b), "\n") {
+			if strings.Contains(line, ".AppendRecords(") && !strings.Contains(line, ".pushes.AppendRecords(") {
+				t.Errorf("%s:%d appends records; sources take a tallyman.RecordIntake", name, i+1)
+			}
+		}
+	}
+}
+
 func TestWhoImportsWhom(t *testing.T) {
 	for _, p := range packages(t) {
 		at := slices.IndexFunc(rules, func(r rule) bool { return fits(p.ImportPath, r.of) })

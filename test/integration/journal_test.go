@@ -65,7 +65,7 @@ func TestJournal(t *testing.T) {
 	if a, ok := absences(p, while)["log"]; ok {
 		t.Errorf("it is said to be absent: %+v", a)
 	}
-	read, stored := figure(t, &p.Client, "tallyman_journal_lines_read_total"), figure(t, &p.Client, "tallyman_journal_lines_stored_total")
+	read, stored := figure(t, &p.Client, "tallyman_journal_lines_read_total"), figure(t, &p.Client, `tallyman_records_stored_total{source="journald"}`)
 	t.Logf("%.0f lines read, %.0f stored, %.0f gaps, journalctl was run %.0f times", read, stored, figure(t, &p.Client, "tallyman_journal_gaps_total"), figure(t, &p.Client, "tallyman_journal_starts_total"))
 	// It ends with tallyman, even when that is killed.
 	left := children(t, p.Pid())

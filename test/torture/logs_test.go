@@ -251,7 +251,7 @@ func TestFloodAndEndlessLine(t *testing.T) {
 		t.Errorf("the quiet container: %v", l)
 	}
 	testkit.Eventually(t, 5*time.Second, "what was read is stored", func() error {
-		read, stored := figure(t, &p.Client, "tallyman_log_lines_read_total"), figure(t, &p.Client, "tallyman_log_lines_stored_total")
+		read, stored := figure(t, &p.Client, "tallyman_log_lines_read_total"), figure(t, &p.Client, `tallyman_records_stored_total{source="containerlog"}`)
 		if read != stored {
 			return fmt.Errorf("%.0f lines read, %.0f stored", read, stored)
 		}

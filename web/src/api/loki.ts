@@ -62,19 +62,26 @@ const none: Record<string, string> = {};
 const ofStream = new Set(["host", "source", "name", "workload", "image", "stream", "filename", "unit", "level"]);
 let last = 0;
 
-/** The lines of streams, oldest first. */
-function entries(streams: readonly Stream[], merged: boolean): Entry[] {
+/** The lines of streams, oldest first; merged says that metadata stands among the labels. */
+export function entries(streams: readonly Stream[], merged: boolean): Entry[] {
   const out: Entry[] = [];
   for (const s of streams) {
-    let labels = s.stream;
+    let own = s.stream;
     let shared = none;
     if (merged) {
       const all = Object.entries(s.stream);
-      labels = Object.fromEntries(all.filter(([k]) => ofStream.has(k)));
+      own = Object.fromEntries(all.filter(([k]) => ofStream.has(k)));
       shared = Object.fromEntries(all.filter(([k]) => !ofStream.has(k)));
     }
     for (const [ns, line, more] of s.values) {
-      const meta = more ? { ...more.structuredMetadata, ...more.parsed } : shared;
+      let meta = more ? { ...more.structuredMetadata, ...more.parsed } : shared;
+      let labels = own;
+      if (own["overflow"]) {
+        // Lines of many streams: what each would have as its labels is metadata.
+        const all = Object.entries(meta);
+        labels = { ...own, ...Object.fromEntries(all.filter(([k]) => ofStream.has(k))) };
+        meta = Object.fromEntries(all.filter(([k]) => !ofStream.has(k)));
+      }
       out.push({ id: ++last, ns, t: Math.floor(Number(ns) / 1e6), line, labels, meta, source: `${meta["container_id"] ?? labels["name"] ?? labels["host"]} ${labels["stream"] ?? labels["filename"] ?? labels["unit"]}`, shape: shapeOf(line) });
     }
   }
