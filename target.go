@@ -239,11 +239,20 @@ type Inventory interface {
 	Engines() []EngineStatus
 }
 
-// Observer is told what discovery learns, in order and from one goroutine per
-// engine. Implementations return quickly and change nothing they are given.
-type Observer interface {
+// ContainerObserver is told of containers as discovery learns of them, in order and
+// from one goroutine per engine. As for all observers: it returns quickly and
+// changes nothing that it is given.
+type ContainerObserver interface {
 	// ObserveContainer is called when a container appears, changes or goes.
 	ObserveContainer(c *Container)
+}
+
+// EngineObserver is told what discovery learns of engines.
+type EngineObserver interface {
 	ObserveEngine(e EngineStatus)
+}
+
+// EventObserver is told of events, each once, in the order of their engine.
+type EventObserver interface {
 	ObserveEvent(e Event)
 }

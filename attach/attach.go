@@ -88,7 +88,8 @@ const (
 	noteAfter = 5 * time.Second
 )
 
-// Supervisor runs the sources. It implements tallyman.Observer.
+// Supervisor runs the sources. It implements
+// tallyman.ContainerObserver.
 type Supervisor struct {
 	o        Options
 	sources  []source
@@ -116,7 +117,7 @@ type Supervisor struct {
 	}
 }
 
-var _ tallyman.Observer = (*Supervisor)(nil)
+var _ tallyman.ContainerObserver = (*Supervisor)(nil)
 
 type source struct {
 	tallyman.Source
@@ -167,12 +168,6 @@ func (s *Supervisor) ObserveContainer(c *tallyman.Container) {
 	s.mu.Unlock()
 	s.poke()
 }
-
-// ObserveEngine does nothing: containers go on while their engine is away.
-func (s *Supervisor) ObserveEngine(tallyman.EngineStatus) {}
-
-// ObserveEvent does nothing: what an event changes comes as a container.
-func (s *Supervisor) ObserveEvent(tallyman.Event) {}
 
 func (s *Supervisor) poke() {
 	select {

@@ -103,7 +103,7 @@ type Discovery struct {
 	engines []*engine
 
 	mu        sync.Mutex
-	observers []tallyman.Observer
+	observers observers
 	claimed   map[string]*engine // by identity
 	running   bool
 	store     *inventoryFile
@@ -148,14 +148,36 @@ func New(o Options) (*Discovery, error) {
 	return d, nil
 }
 
-// Observe adds an observer. It must be called before Run.
-func (d *Discovery) Observe(o tallyman.Observer) {
+// observers are told what is learned, each of what it asks for.
+type observers struct {
+	containers []tallyman.ContainerObserver
+	engines    []tallyman.EngineObserver
+	events     []tallyman.EventObserver
+}
+
+// ObserveContainers adds an observer of containers. As ObserveEngines and
+// ObserveEvents it must be called before Run.
+func (d *Discovery) ObserveContainers(o tallyman.ContainerObserver) {
+	d.observe(func(all *observers) { all.containers = append(all.containers, o) })
+}
+
+// ObserveEngines adds an observer of engines.
+func (d *Discovery) ObserveEngines(o tallyman.EngineObserver) {
+	d.observe(func(all *observers) { all.engines = append(all.engines, o) })
+}
+
+// ObserveEvents adds an observer of events.
+func (d *Discovery) ObserveEvents(o tallyman.EventObserver) {
+	d.observe(func(all *observers) { all.events = append(all.events, o) })
+}
+
+func (d *Discovery) observe(add func(*observers)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.running {
-		panic("discover: Observe after Run")
+		panic("discover: an observer after Run")
 	}
-	d.observers = append(d.observers, o)
+	add(&d.observers)
 }
 
 // Run watches the engines until ctx is done and returns nil then. It may be

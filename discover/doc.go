@@ -2,11 +2,11 @@
 
 // Package discover knows which engines and containers there are, and tells
 // everybody else what changes. It implements [tallyman.Inventory] and feeds
-// [tallyman.Observer]s.
+// observers.
 //
 //	d, err := discover.New(discover.Options{Host: "a", DataDir: "/var/lib/tallyman", Log: log})
-//	d.Observe(supervisor)
-//	d.Observe(events)
+//	d.ObserveContainers(supervisor)
+//	d.ObserveEvents(bus)
 //	err = d.Run(ctx) // until ctx is done
 //
 // It asks the engine and reads nothing else of the host; numbers, logs and

@@ -37,7 +37,7 @@ type engine struct {
 
 	// The rest belongs to the goroutine of run.
 	ctx       context.Context
-	observers []tallyman.Observer
+	observers observers
 	execs     execRing
 
 	// Until the first event is told, the newest one before is what a later
@@ -241,7 +241,7 @@ func (e *engine) tell(ev tallyman.Event) {
 	if ev.Inferred {
 		e.count.inferred.Add(1)
 	}
-	for _, o := range e.observers {
+	for _, o := range e.observers.events {
 		o.ObserveEvent(ev)
 	}
 }

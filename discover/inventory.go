@@ -190,7 +190,7 @@ func (e *engine) publish(t *track, c *tallyman.Container) {
 	t.published = true
 	e.mu.Unlock()
 	e.touch()
-	for _, o := range e.observers {
+	for _, o := range e.observers.containers {
 		o.ObserveContainer(c)
 	}
 }

@@ -144,7 +144,7 @@ func (e *engine) pinged(p pinged) {
 		e.publishAll()
 	}
 	if changed {
-		for _, o := range e.observers {
+		for _, o := range e.observers.engines {
 			o.ObserveEngine(status)
 		}
 	}

@@ -74,7 +74,7 @@ func (e *engine) tookInfo(i dockerapi.Info) {
 	e.status = s
 	e.mu.Unlock()
 	if changed {
-		for _, o := range e.observers {
+		for _, o := range e.observers.engines {
 			o.ObserveEngine(s)
 		}
 	}

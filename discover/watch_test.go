@@ -76,7 +76,9 @@ func watch(t *testing.T, e *dockertest.Engine, dir string, change ...func(*Optio
 		t.Fatal(err)
 	}
 	w.d = d
-	d.Observe(w)
+	d.ObserveContainers(w)
+	d.ObserveEngines(w)
+	d.ObserveEvents(w)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()

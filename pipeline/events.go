@@ -13,7 +13,7 @@ import (
 )
 
 // Events is the way of events into their store. It implements
-// tallyman.Observer: discovery is never held up by the disk. When the queue is
+// tallyman.EventObserver: discovery is never held up by the disk. When the queue is
 // full the oldest event is dropped and counted.
 type Events struct {
 	store tallyman.EventStore
@@ -28,7 +28,7 @@ type Events struct {
 	failed  uint64 // the store did not take it
 }
 
-var _ tallyman.Observer = (*Events)(nil)
+var _ tallyman.EventObserver = (*Events)(nil)
 
 // maxEvents is how many events wait for the store at most.
 const maxEvents = 8192
@@ -37,12 +37,6 @@ const maxEvents = 8192
 func NewEvents(store tallyman.EventStore, log *slog.Logger) *Events {
 	return &Events{store: store, log: log, wake: make(chan struct{}, 1)}
 }
-
-// ObserveContainer has nothing to store.
-func (e *Events) ObserveContainer(*tallyman.Container) {}
-
-// ObserveEngine has nothing to store.
-func (e *Events) ObserveEngine(tallyman.EngineStatus) {}
 
 // ObserveEvent queues an event.
 func (e *Events) ObserveEvent(event tallyman.Event) {

@@ -45,7 +45,11 @@ type Hub struct {
 	pages map[*page]struct{}
 }
 
-var _ tallyman.Observer = (*Hub)(nil)
+var (
+	_ tallyman.ContainerObserver = (*Hub)(nil)
+	_ tallyman.EngineObserver    = (*Hub)(nil)
+	_ tallyman.EventObserver     = (*Hub)(nil)
+)
 
 // New makes a hub.
 func New(r *rest.Service, c *query.Current, w Watcher) *Hub {

@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"tallyman"
+	"tallyman/internal/describe"
 	"tallyman/internal/httpx"
 	"tallyman/internal/inspect"
 )
@@ -107,7 +107,7 @@ func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.walkEvents(r.Context(), tallyman.EventQuery{Types: []string{"tallyman"}, Actions: []string{"drift"}, Limit: walkPage}, func(e *tallyman.Event) bool {
 		if c := known[place{e.Host, e.Workload}]; c != nil && c.Changed == 0 {
 			c.Changed = e.Time.UnixMilli()
-			paths, n := driftPaths(e.Attributes)
+			paths, n := describe.DriftPaths(e.Attributes)
 			c.ChangeCount = n
 			for _, p := range paths[:min(len(paths), maxNamed)] {
 				c.Changes = append(c.Changes, settingChange{p, e.Attributes[p]})
@@ -126,24 +126,6 @@ func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
 	})
 	httpx.WriteJSON(w, out)
 	return nil
-}
-
-// driftPaths are the changed settings that an event of drift names, and how many
-// there were.
-func driftPaths(attributes map[string]string) (paths []string, n int) {
-	for k := range attributes {
-		switch k {
-		case "container", "from", "to", "more":
-		default:
-			paths = append(paths, k)
-		}
-	}
-	slices.Sort(paths)
-	n = len(paths)
-	if more, err := strconv.Atoi(attributes["more"]); err == nil {
-		n += more
-	}
-	return paths, n
 }
 
 func (s *Service) siblings(w http.ResponseWriter, r *http.Request) error {

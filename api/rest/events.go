@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/describe"
 	"tallyman/internal/httpx"
 )
 
@@ -114,16 +115,16 @@ func (f *eventFilter) any() bool {
 }
 
 // fits is the part of the filter that the store does not answer.
-func (f *eventFilter) fits(e *tallyman.Event, words said) bool {
+func (f *eventFilter) fits(e *tallyman.Event, words describe.Words) bool {
 	of := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
 	return of(f.hosts, e.Host) && of(f.workloads, e.Workload) && of(f.severities, severityOf(words)) &&
 		!slices.Contains(f.without, e.Action) && f.holds(e, words)
 }
 
 // holds reports whether the text stands in what people see of an event.
-func (f *eventFilter) holds(e *tallyman.Event, words said) bool {
+func (f *eventFilter) holds(e *tallyman.Event, words describe.Words) bool {
 	has := func(s string) bool { return strings.Contains(strings.ToLower(s), f.text) }
-	if f.text == "" || has(words.text) || has(e.Name) || has(e.Image) || has(e.Type) || has(e.Action) || has(e.Workload) {
+	if f.text == "" || has(words.Text) || has(e.Name) || has(e.Image) || has(e.Type) || has(e.Action) || has(e.Workload) {
 		return true
 	}
 	for k, v := range e.Attributes {
@@ -134,7 +135,7 @@ func (f *eventFilter) holds(e *tallyman.Event, words said) bool {
 	return false
 }
 
-func severityOf(words said) string { return cmp.Or(words.severity, plainSeverity) }
+func severityOf(words describe.Words) string { return cmp.Or(words.Severity, plainSeverity) }
 
 // walkEvents goes over the events of q, the newest first, until yield has enough
 // or too many were looked at. The last one tells where to go on; it is empty at
@@ -178,7 +179,7 @@ func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := eventsAnswer{Events: []Event{}}
 	out.Next, err = s.walkEvents(r.Context(), f.q, func(e *tallyman.Event) bool {
-		if f.fits(e, describe(e)) {
+		if f.fits(e, describe.Event(e)) {
 			out.Events = append(out.Events, ViewEvent(e))
 		}
 		return len(out.Events) < limit
@@ -234,14 +235,14 @@ func (s *Service) eventsSummary(w http.ResponseWriter, r *http.Request) error {
 	var oldest time.Time
 	count := func(e *tallyman.Event) bool {
 		oldest = e.Time
-		if words := describe(e); f.fits(e, words) {
+		if words := describe.Event(e); f.fits(e, words) {
 			hits = append(hits, hit{e.Time.UnixMilli(), severityOf(words)})
 		}
 		return true
 	}
 	workloads := map[[2]string]*workloadCount{}
 	list := func(e *tallyman.Event) bool {
-		out.Severities[severityOf(describe(e))]++
+		out.Severities[severityOf(describe.Event(e))]++
 		out.Types[e.Type]++
 		out.Actions[e.Action]++
 		out.Hosts[e.Host]++

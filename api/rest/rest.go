@@ -60,7 +60,7 @@ type Service struct {
 // lastEvents are the newest event of a container and the newest critical one.
 type lastEvents struct{ newest, critical *Event }
 
-var _ tallyman.Observer = (*Service)(nil)
+var _ tallyman.EventObserver = (*Service)(nil)
 
 // New makes the service and reads the newest events of the store.
 func New(ctx context.Context, o Options) (*Service, error) {
@@ -74,12 +74,6 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	return s, nil
 }
-
-// ObserveContainer forgets nothing: a gone container keeps its last event.
-func (s *Service) ObserveContainer(*tallyman.Container) {}
-
-// ObserveEngine has nothing to note.
-func (s *Service) ObserveEngine(tallyman.EngineStatus) {}
 
 // ObserveEvent notes the last event of a container.
 func (s *Service) ObserveEvent(e tallyman.Event) {

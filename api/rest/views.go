@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/describe"
 	"tallyman/query"
 )
 
@@ -181,14 +182,14 @@ type Event struct {
 
 // ViewEvent puts an event into words.
 func ViewEvent(e *tallyman.Event) Event {
-	s := describe(e)
+	s := describe.Event(e)
 	if e.Inferred {
-		s.text += " (not seen, inferred)"
+		s.Text += " (not seen, inferred)"
 	}
 	return Event{
 		ID: e.ID, Time: e.Time.UnixMilli(), Host: e.Host, Engine: e.Engine, Type: e.Type, Action: e.Action, Actor: e.Actor,
 		Name: e.Name, Image: e.Image, Workload: e.Workload, Inferred: e.Inferred, Attributes: e.Attributes,
-		Kind: s.kind, Severity: s.severity, Text: s.text,
+		Kind: s.Kind, Severity: s.Severity, Text: s.Text,
 	}
 }
 

@@ -129,11 +129,7 @@ func (a *app) newSnapshots() (*snapshot.Source, error) {
 	}
 	return snapshot.New(snapshot.Options{
 		Records: a.intake.Intake("snapshot"), Stored: a.records, Container: a.discovery.EngineDocument, Image: a.discovery.EngineImage, Key: key, Log: a.log,
-		Emit: func(e tallyman.Event) {
-			for _, o := range a.told {
-				o.ObserveEvent(e)
-			}
-		},
+		Emit: a.bus.ObserveEvent,
 	})
 }
 

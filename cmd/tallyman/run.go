@@ -131,7 +131,7 @@ type app struct {
 	events     *pipeline.Events
 	doctor     *doctor.Doctor
 	hub        *live.Hub
-	told       []tallyman.Observer // of events that do not come from discovery
+	bus        pipeline.Bus // all events
 	server     *api.Server
 	failed     chan error
 }
@@ -214,14 +214,19 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 		return nil, err
 	}
 	a.hub = live.New(service, current, a.supervisor)
-	a.told = []tallyman.Observer{a.events, service, a.hub}
-	for _, o := range []tallyman.Observer{a.events, service, a.supervisor, a.hub, a.snapshots} {
-		a.discovery.Observe(o)
+	for _, o := range []tallyman.EventObserver{a.events, service, a.hub, a.snapshots} {
+		a.bus.Observe(o)
 	}
+	a.discovery.ObserveEvents(&a.bus)
+	for _, o := range []tallyman.ContainerObserver{a.supervisor, a.hub, a.snapshots} {
+		a.discovery.ObserveContainers(o)
+	}
+	a.discovery.ObserveEngines(a.hub)
 	if a.logs != nil {
-		a.discovery.Observe(a.logs)
-		a.discovery.Observe(a.engineLogs)
-		a.discovery.Observe(a.fileLogs)
+		a.discovery.ObserveEngines(a.logs)
+		for _, o := range []tallyman.ContainerObserver{a.logs, a.engineLogs, a.fileLogs} {
+			a.discovery.ObserveContainers(o)
+		}
 	}
 	metrics := all.Metrics()
 	for _, m := range append(own, a.supervisor.Own()...) {
@@ -302,7 +307,7 @@ func collectionOf(endpoints []config.Endpoint) map[string]attach.Engine {
 
 // run starts everything, prints where the page is, and waits for ctx.
 func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) error {
-	a.events.ObserveEvent(a.startEvent(time.Now()))
+	a.bus.ObserveEvent(a.startEvent(time.Now()))
 	stop := a.start(ctx, func(ctx context.Context) error { return a.server.Serve(ctx, listener) })
 
 	var err error

@@ -85,7 +85,7 @@ const (
 )
 
 // Tailer follows the logs of all containers of the engines on this machine. It
-// implements tallyman.Observer.
+// implements tallyman.ContainerObserver and tallyman.EngineObserver.
 type Tailer struct {
 	o       Options
 	buf     []byte
@@ -109,7 +109,10 @@ type Tailer struct {
 	wake    chan struct{}
 }
 
-var _ tallyman.Observer = (*Tailer)(nil)
+var (
+	_ tallyman.ContainerObserver = (*Tailer)(nil)
+	_ tallyman.EngineObserver    = (*Tailer)(nil)
+)
 
 // root is the folder of an engine's containers.
 type root struct {
@@ -141,9 +144,6 @@ func (t *Tailer) ObserveEngine(e tallyman.EngineStatus) {
 	t.mu.Unlock()
 	t.poke()
 }
-
-// ObserveEvent does nothing.
-func (t *Tailer) ObserveEvent(tallyman.Event) {}
 
 func (t *Tailer) poke() {
 	select {

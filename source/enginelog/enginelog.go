@@ -72,7 +72,7 @@ const (
 	suspicious = 3
 )
 
-// Follower implements tallyman.Observer.
+// Follower implements tallyman.ContainerObserver.
 type Follower struct {
 	o     Options
 	count counts
@@ -92,7 +92,7 @@ type counts struct {
 	lines, cut, fails, missed atomic.Uint64
 }
 
-var _ tallyman.Observer = (*Follower)(nil)
+var _ tallyman.ContainerObserver = (*Follower)(nil)
 
 // New makes a follower; nothing is followed before Run.
 func New(o Options) *Follower {
@@ -121,12 +121,6 @@ func (f *Follower) Run(ctx context.Context) error {
 	f.wg.Wait()
 	return nil
 }
-
-// ObserveEngine does nothing.
-func (f *Follower) ObserveEngine(tallyman.EngineStatus) {}
-
-// ObserveEvent does nothing.
-func (f *Follower) ObserveEvent(tallyman.Event) {}
 
 // ObserveContainer begins to follow a container, and ends when it goes.
 func (f *Follower) ObserveContainer(c *tallyman.Container) {

@@ -137,8 +137,6 @@ func run(t *testing.T, test func(t *testing.T, f *Follower, e *engine, s *failin
 			t.Error(err)
 		}
 		f.ObserveContainer(container("late")) // whoever tells does not know that it has ended
-		f.ObserveEvent(tallyman.Event{})
-		f.ObserveEngine(tallyman.EngineStatus{})
 		if f.Follows("late") {
 			t.Error("it follows after its end")
 		}

@@ -111,7 +111,7 @@ const (
 	keyPrefix  = "hostlog/"
 )
 
-// Tailer implements tallyman.Observer.
+// Tailer implements tallyman.ContainerObserver.
 type Tailer struct {
 	o   Options
 	buf []byte
@@ -135,7 +135,7 @@ type Tailer struct {
 	wake    chan struct{}
 }
 
-var _ tallyman.Observer = (*Tailer)(nil)
+var _ tallyman.ContainerObserver = (*Tailer)(nil)
 
 // New makes a tailer; Run reads.
 func New(o Options) *Tailer {
@@ -160,12 +160,6 @@ func (t *Tailer) ObserveContainer(c *tallyman.Container) {
 	default:
 	}
 }
-
-// ObserveEngine does nothing.
-func (t *Tailer) ObserveEngine(tallyman.EngineStatus) {}
-
-// ObserveEvent does nothing.
-func (t *Tailer) ObserveEvent(tallyman.Event) {}
 
 // Absences say which files of a container cannot be read; of the host's with an
 // empty id.

@@ -5,8 +5,8 @@
 // and without what changes by itself (package inspect).
 //
 //	k, err := snapshot.Key("/var/lib/tallyman/snapshot.key")
-//	s, err := snapshot.New(snapshot.Options{Records: records, Container: d.EngineDocument, Image: d.EngineImage, Emit: events.ObserveEvent, Key: k})
-//	d.Observe(s)
+//	s, err := snapshot.New(snapshot.Options{Records: intake, Stored: store, Container: d.EngineDocument, Image: d.EngineImage, Emit: bus.ObserveEvent, Key: k})
+//	d.ObserveContainers(s)
 //	err = s.Run(ctx)
 //
 // # What is stored

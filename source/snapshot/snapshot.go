@@ -83,7 +83,10 @@ type Source struct {
 	fresh  map[workload]*pending // what is to be compared
 }
 
-var _ tallyman.Observer = (*Source)(nil)
+var (
+	_ tallyman.ContainerObserver = (*Source)(nil)
+	_ tallyman.EventObserver     = (*Source)(nil)
+)
 
 type workload struct{ host, key string }
 
@@ -126,9 +129,6 @@ func New(o Options) (*Source, error) {
 	}
 	return s, nil
 }
-
-// ObserveEngine has nothing to do: what an engine did not answer is asked again.
-func (s *Source) ObserveEngine(tallyman.EngineStatus) {}
 
 // ObserveContainer has a container asked for that is new or was changed.
 func (s *Source) ObserveContainer(c *tallyman.Container) {

@@ -56,7 +56,9 @@ func watch(t *testing.T, dataDir string, engines ...discover.EngineConfig) *watc
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.d.Observe(w)
+	w.d.ObserveContainers(w)
+	w.d.ObserveEngines(w)
+	w.d.ObserveEvents(w)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- w.d.Run(ctx) }()

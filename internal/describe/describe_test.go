@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rest
+package describe
 
 import (
 	"testing"
@@ -11,9 +11,9 @@ import (
 func TestDescribe(t *testing.T) {
 	f := func(typ, action string, attributes map[string]string, kind, severity, text string) {
 		t.Helper()
-		got := describe(&tallyman.Event{Type: typ, Action: action, Name: "api", Attributes: attributes})
-		if got != (said{kind, severity, text}) {
-			t.Errorf("describe(%s %s %v) = %+v, want %q %q %q", typ, action, attributes, got, kind, severity, text)
+		got := Event(&tallyman.Event{Type: typ, Action: action, Name: "api", Attributes: attributes})
+		if got != (Words{kind, severity, text}) {
+			t.Errorf("Event(%s %s %v) = %+v, want %q %q %q", typ, action, attributes, got, kind, severity, text)
 		}
 	}
 	type a = map[string]string

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package describe puts events into words, the same on the page, in the REST
+// interface and wherever else a person reads of one: a sentence, how grave it is,
+// and the kind of mark that it has on a chart.
+//
+//	s := describe.Event(&e)
+//	s.Severity, s.Text // "critical", "Died, exit 3"
+//
+// It keeps nothing; all of it may be used concurrently.
+package describe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tallyman"
+)
+
+// Words are how an event is shown: a kind for its mark, a severity for its colour
+// (critical, warning, info, good, or empty for a plain one) and a sentence.
+type Words struct{ Kind, Severity, Text string }
+
+// signals names the numbers that engines send.
+var signals = map[string]string{
+	"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "6": "SIGABRT", "9": "SIGKILL", "10": "SIGUSR1", "11": "SIGSEGV", "12": "SIGUSR2", "15": "SIGTERM",
+}
+
+// exits explains the exit codes that stand for a signal or a failed start.
+var exits = map[string]string{
+	"125": "the engine could not run it", "126": "the command cannot be executed", "127": "the command was not found",
+	"130": "SIGINT", "134": "SIGABRT", "137": "SIGKILL", "139": "SIGSEGV", "143": "SIGTERM",
+}
+
+// plain are the container events that need no more than a word.
+var plain = map[string]Words{
+	"create":  {"create", "", "Created"},
+	"start":   {"start", "good", "Started"},
+	"restart": {"start", "", "Restarted"},
+	"stop":    {"stop", "", "Stopped"},
+	"oom":     {"oom", "critical", "Out of memory: the kernel killed a process"},
+	"pause":   {"pause", "info", "Paused"},
+	"unpause": {"unpause", "", "Resumed"},
+	"destroy": {"destroy", "", "Removed"},
+	"attach":  {"other", "", "Attached to"},
+	"update":  {"other", "info", "Limits changed"},
+}
+
+// Event puts an event into words for people: what happened, not its code.
+func Event(e *tallyman.Event) Words {
+	if e.Type != "container" {
+		return other(e)
+	}
+	if s, ok := plain[e.Action]; ok {
+		return s
+	}
+	a := e.Attributes
+	switch e.Action {
+	case "die":
+		return death(a)
+	case "kill":
+		return Words{"kill", "", "Was sent " + cmp.Or(signals[a["signal"]], "signal "+cmp.Or(a["signal"], "of unknown number"))}
+	case "rename":
+		return Words{"rename", "", "Renamed from " + strings.TrimPrefix(a["oldName"], "/")}
+	case "health_status":
+		return health(a["health"])
+	case "exec_create", "exec_start":
+		return Words{"exec", "", map[string]string{"exec_create": "exec created: ", "exec_start": "exec started: "}[e.Action] + a["command"]}
+	case "exec_die":
+		text := "exec ended"
+		if c := a["command"]; c != "" {
+			text = "exec: " + c
+		}
+		if code := a["exitCode"]; code != "" {
+			text += ", exit " + code
+		}
+		return Words{"exec", "", text}
+	}
+	return Words{"other", "", strings.ReplaceAll(e.Action, "_", " ")}
+}
+
+// death tells a death. One with a signal was asked for: by docker stop,
+// kill or rm; that is worth no alarm.
+func death(a map[string]string) Words {
+	code, asked := a["exitCode"], a["signal"] != ""
+	switch {
+	case a["oomKilled"] == "true":
+		text := "Out of memory: the kernel killed it"
+		if code != "" {
+			text += ", exit " + code
+		}
+		return Words{"death", "critical", text}
+	case code == "":
+		return Words{"death", "warning", "Died; the exit code is not known"}
+	case code == "0":
+		return Words{"death", "", "Exited 0"}
+	}
+	text := "Died, exit " + code
+	if exits[code] != "" {
+		text += " (" + exits[code] + ")"
+	}
+	switch {
+	case asked && code == "137":
+		return Words{"death", "", strings.Replace(text, "Died", "Killed as asked", 1)}
+	case asked:
+		return Words{"death", "", strings.Replace(text, "Died", "Ended as asked", 1)}
+	case code == "143" || code == "130":
+		return Words{"death", "", text} // somebody asked for that, too
+	}
+	return Words{"death", "critical", text}
+}
+
+func health(status string) Words {
+	switch status {
+	case "healthy":
+		return Words{"health", "good", "Health: healthy"}
+	case "unhealthy":
+		return Words{"health", "critical", "Health: unhealthy"}
+	default:
+		return Words{"health", "", "Health: " + status}
+	}
+}
+
+// drift names the first changed paths; the attributes have their values.
+func drift(a map[string]string) string {
+	const most = 5
+	paths, n := DriftPaths(a)
+	text := strings.Join(paths[:min(len(paths), most)], ", ")
+	if n > most {
+		text += fmt.Sprintf(" and %d more", n-most)
+	}
+	return text
+}
+
+func other(e *tallyman.Event) Words {
+	switch {
+	case e.Type == "engine" && e.Action == "up":
+		return Words{"engine", "good", "Docker answers"}
+	case e.Type == "engine" && e.Action == "down":
+		return Words{"engine", "critical", "Docker does not answer: " + e.Attributes["error"]}
+	case e.Type == "tallyman" && e.Action == "start" && e.Attributes["away"] != "":
+		return Words{"gap", "info", "tallyman was not running for " + e.Attributes["away"]}
+	case e.Type == "tallyman" && e.Action == "start":
+		return Words{"other", "", "tallyman started watching"}
+	case e.Type == "tallyman" && e.Action == "drift":
+		return Words{"drift", "info", "Configuration changed: " + drift(e.Attributes)}
+	case e.Type == "tallyman" && e.Action == "gap":
+		return Words{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
+	}
+	word := map[string]string{
+		"create": "created", "destroy": "removed", "remove": "removed", "connect": "connected", "disconnect": "disconnected", "mount": "mounted",
+		"unmount": "unmounted", "pull": "pulled", "push": "pushed", "tag": "tagged", "untag": "untagged", "delete": "deleted", "import": "imported",
+		"load": "loaded", "save": "saved", "prune": "pruned", "reload": "reloaded", "enable": "enabled", "disable": "disabled", "update": "updated",
+	}[e.Action]
+	return Words{"other", "", strings.TrimSpace(e.Type + " " + cmp.Or(e.Name, e.Actor) + " " + cmp.Or(word, e.Action))}
+}
+
+// DriftPaths are the changed settings that an event of drift names, and how many
+// there were.
+func DriftPaths(attributes map[string]string) (paths []string, n int) {
+	for k := range attributes {
+		switch k {
+		case "container", "from", "to", "more":
+		default:
+			paths = append(paths, k)
+		}
+	}
+	slices.Sort(paths)
+	n = len(paths)
+	if more, err := strconv.Atoi(attributes["more"]); err == nil {
+		n += more
+	}
+	return paths, n
+}
