@@ -12,13 +12,14 @@ import (
 )
 
 // strangers starts containers whose labels, environment and commands are hostile,
-// and returns their names.
-func strangers(d *testkit.Docker) (names []string) {
+// and returns their names. They are the replicas number of their services, so that
+// those of two tests are not one workload.
+func strangers(d *testkit.Docker, number string) (names []string) {
 	for i, text := range []string{script, image, unseen} {
 		name := d.Name(fmt.Sprintf("hostile%d", i))
 		d.Start([]string{
 			"--name", name,
-			"--label", "com.docker.compose.project=" + text, "--label", "com.docker.compose.service=" + image, "--label", "com.docker.compose.container-number=1",
+			"--label", "com.docker.compose.project=" + text, "--label", "com.docker.compose.service=" + image, "--label", "com.docker.compose.container-number=" + number,
 			"--label", script + "=" + image, "--label", unseen + "=" + unseen, "--label", "note=" + text,
 			"--env", image + "=" + link, "--env", "NOTE=" + script,
 			"--user", "0:0", "--workdir", "/tmp/" + image, "--hostname", "h",
@@ -33,7 +34,7 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
-	hostile := strangers(d)
+	hostile := strangers(d, "1")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	api := d.Start(compose(project, "api", "-m", "64m", "--restart", "no"), "sh", "-c", "trap : USR1; while :; do sleep 0.2; done")
 	waitFor(t, p, project+"-api-1")
@@ -62,7 +63,7 @@ func TestConfiguration(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
-	hostile := strangers(d)
+	hostile := strangers(d, "2")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	// As Compose makes them; what it makes anew has the same labels and another hash.
 	service := func(n int, hash string, options ...string) []string {

@@ -235,7 +235,6 @@ func TestEntriesOfSeveralLines(t *testing.T) {
 // of the host that are mounted and files inside of other containers; without, it
 // says what is missing.
 func TestFilesFromTheAgent(t *testing.T) {
-	t.Parallel()
 	d := testkit.NewDocker(t)
 	d.BuildAgent("../../deploy/Dockerfile")
 	dir := t.TempDir()

@@ -197,9 +197,18 @@ func TestKillTallyman(t *testing.T) {
 	w := newWitness(t, d)
 	data := testkit.DataDir(t)
 	p := testkit.StartProgram(t, data, "--interval", "1s")
-	time.Sleep(3 * time.Second)
-	// What the witness has not seen is none of this test's business.
-	before := w.deaths()[looping] - len(deaths(t, p, looping))
+	// What one of the two has not seen is none of this test's business. They are
+	// compared when nothing is under way: it dies every second at most.
+	before := 0
+	testkit.Eventually(t, 30*time.Second, "a moment without a death", func() error {
+		seen, told := w.deaths()[looping], len(deaths(t, p, looping))
+		time.Sleep(400 * time.Millisecond)
+		if now := len(deaths(t, p, looping)); told == 0 || now != told || w.deaths()[looping] != seen {
+			return fmt.Errorf("%d deaths seen, %d told, then %d and %d", seen, told, w.deaths()[looping], now)
+		}
+		before = seen - told
+		return nil
+	})
 	stop := churn(d)
 	seen, times := map[int64]bool{}, times(5, 20)
 	selector := fmt.Sprintf("container_memory_usage_bytes{id=%q}", "/docker/"+steady)

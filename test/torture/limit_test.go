@@ -392,7 +392,7 @@ func TestThousandCycles(t *testing.T) {
 		return figure(t, &p.Client, "process_open_fds{}"), figure(t, &p.Client, "go_goroutines{}"), figure(t, &p.Client, "tallyman_anonymous_memory_bytes{}") / (1 << 20)
 	}
 	f0, g0, m0 := kept()
-	n := times(300, 1000)
+	n := times(150, 1000)
 	cycles(t, d, n)
 	sameInventory(t, d, p)
 	testkit.Eventually(t, 30*time.Second, "descriptors and goroutines are where they were", func() error {
@@ -412,7 +412,7 @@ func TestThousandCycles(t *testing.T) {
 	t.Logf("%d cycles: %v descriptors (before %v), %v goroutines (%v), %.1f MiB (%.1f), %d containers known", n, f1, f0, g1, g0, m1, m0, len(a.Containers))
 
 	p.Stop()
-	cycles(t, d, times(200, 400))
+	cycles(t, d, times(150, 400)) // two events each; it remembers 256
 	p = testkit.StartProgram(t, data, "--interval", "1s")
 	sameInventory(t, d, p)
 	testkit.Eventually(t, 20*time.Second, "the gap is counted and told", func() error {

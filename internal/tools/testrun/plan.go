@@ -40,6 +40,8 @@ var alone = map[string]map[string]string{
 		"TestFileSystemsBesideDf":            "compares what is free, which everybody writes to",
 		"TestMachineBesideTheRootCgroup":     "compares the whole machine's counters",
 		"TestAgentInAContainerEqualsTheHost": "compares the whole machine's counters",
+		"TestAgentWithFewerRights":           "wants what the doctor says of all containers",
+		"TestFilesFromTheAgent":              "wants what the doctor says of all containers",
 	},
 	"torture": {
 		"TestFloodAndEndlessLine": "looks at delay and memory under a load that fills the machine",
@@ -77,11 +79,11 @@ func plan(root string) ([]job, error) {
 		jobs = append(jobs, job{name: "allocations", lane: "code", dir: root, packages: []string{pkg}, flags: []string{"-vet=off", "-run", anyOf(without[pkg])}})
 	}
 	binary := filepath.Join(root, "bin/tallyman")
-	for _, s := range []struct{ name, lane, parallel string }{
-		{"torture", "engine", "3"}, {"integration", "engine", "3"}, {"bench", "engine", "1"}, {"e2e", "code", "2"},
-	} {
+	// One after another: side by side they fill two cores, and a test of one sees
+	// the containers of the others. Chromium is last, when the code lane has ended.
+	for _, s := range []struct{ name, parallel string }{{"torture", "3"}, {"integration", "4"}, {"bench", "1"}, {"e2e", "3"}} {
 		j := job{
-			name: s.name, lane: s.lane, dir: root, env: []string{"TEST_TALLYMAN_BINARY=" + binary, "TEST_UI=1"}, packages: []string{"./test/" + s.name},
+			name: s.name, lane: "engine", dir: root, env: []string{"TEST_TALLYMAN_BINARY=" + binary, "TEST_UI=1"}, packages: []string{"./test/" + s.name},
 			flags: []string{"-count=1", "-vet=off", "-timeout", "15m", "-parallel", s.parallel},
 		}
 		if list := slices.Sorted(maps.Keys(alone[s.name])); len(list) > 0 {
