@@ -257,7 +257,32 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// The levels are those that Loki detects.
+// A level is found in labels, in metadata and in the text, in this order.
+func TestLevelOfLabels(t *testing.T) {
+	f := newFixture(t)
+	for i, c := range []struct{ stream, meta, line, want string }{
+		{`"LEVEL":"WARNING"`, ``, "ERROR x", "warn"},
+		{`"Level":"Err"`, ``, "x", "error"},
+		{`"a":"b"`, `"SEVERITY":"CRITICAL"`, "x", "critical"},
+		{`"a":"b"`, `"severity_number":"17"`, "INFO x", "error"},
+		{`"a":"b"`, `"detected_level":"WARNING","level":"info"`, "x", "warn"},
+		{`"a":"b"`, `"detected_level":"loud"`, "ERROR x", "loud"},
+		{`"level":"high"`, ``, "ERROR x", "error"},
+		{`"a":"b"`, `"lvl":"dbg","severity_number":"0"`, "x", "debug"},
+		{`"a":"b"`, `"priority":"1"`, "x", "unknown"},
+	} {
+		at := nano(start.Add(time.Duration(i)))
+		body := fmt.Sprintf(`{"streams":[{"stream":{"app":"levels",%s},"values":[[%q,%q,{%s}]]}]}`, c.stream, at, c.line, c.meta)
+		if w := f.push("application/json", "", []byte(body)); w.Code != http.StatusNoContent {
+			t.Fatal(w.Body)
+		}
+		w := f.get("query_range", "query", `{app="levels"} | keep detected_level`, "start", at, "end", nano(start.Add(time.Duration(i+1))))
+		if !strings.Contains(w.Body.String(), `"detected_level":"`+c.want+`"`) {
+			t.Errorf("%+v: got %s", c, w.Body)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	f := newFixture(t)
 	i := 0
@@ -280,9 +305,10 @@ func TestLevels(t *testing.T) {
 	}
 	check("info", "INFO starting", `{"severity":"INFO"}`, "severity_text=info", "error=nil level=info", "level=info msg=error")
 	check("warn", "WARN x", "warning: x", `{"level":"warn","msg":"error in x"}`, `{"Severity":"Warning"}`, "2026-01-01 10:00:00,123 WARNING root x")
-	check("error", "[error] x", "err: x", `{"lvl":"ERR"}`, `msg="an error" x=1`, "severity=ERROR x")
+	check("error", "[error] x", "err: x", `{"lvl":"ERR"}`, "severity=ERROR x")
 	check("debug", "debug", "lvl=dbg", "loglevel=debug")
-	check("unknown", "plain", "CRIT", "127.0.0.1 GET /error HTTP/1.1", "terror", "level=", "<13>x")
+	check("critical", "CRIT", "<34>x")
+	check("unknown", "plain", "127.0.0.1 GET /error HTTP/1.1", "terror", "level=", `msg="an error" x=1`)
 }
 
 func TestPushRefuses(t *testing.T) {

@@ -199,11 +199,9 @@ func (d *decoder) record(time int64, line []byte, meta logql.Labels) error {
 		meta[i].Name = sanitize(meta[i].Name)
 	}
 	meta = slices.DeleteFunc(meta, func(l tallyman.Label) bool { return l.Value == "" })
-	if meta.Get(levelLabel) == "" {
-		if level := detectLevel(s.Stream.Labels, meta, line); level != "" {
-			meta = append(meta, tallyman.Label{Name: levelLabel, Value: level})
-		}
-	}
+	level := detectLevel(s.Stream.Labels, meta, line)
+	meta = slices.DeleteFunc(meta, func(l tallyman.Label) bool { return l.Name == levelLabel })
+	meta = append(meta, tallyman.Label{Name: levelLabel, Value: level})
 	slices.SortStableFunc(meta, func(a, b tallyman.Label) int { return strings.Compare(a.Name, b.Name) })
 	meta = slices.CompactFunc(meta, func(a, b tallyman.Label) bool { return a.Name == b.Name })
 	s.Records = append(s.Records, tallyman.Record{Time: time, Line: line, Meta: meta})
