@@ -89,7 +89,7 @@ func (p *parser) next() token {
 // is reports whether the next token is this sign or word.
 func (p *parser) is(text string) bool {
 	t := p.peek()
-	return (t.kind == tokenSign || t.kind == tokenName) && t.text == text
+	return (t.kind == tokenSign || t.kind == tokenName) && t.word == text
 }
 
 // accept takes the sign or word if it is next.
@@ -139,7 +139,7 @@ func (p *parser) log() (Expr, error) {
 	if l.Stages, err = p.stages(); err != nil {
 		return nil, err
 	}
-	if p.is("|") && p.ahead(1).text == "unwrap" {
+	if p.is("|") && p.ahead(1).word == "unwrap" {
 		return nil, p.wrong("unwrap stands in a range aggregation only: sum_over_time({…} | unwrap <label> [5m])")
 	}
 	return l, nil

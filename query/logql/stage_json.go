@@ -52,7 +52,11 @@ func (s *jsonStage) object(l *line, b []byte, i, depth int) int {
 			if s.found != nil {
 				s.keys = append(s.keys, string(key))
 			}
+			from, had := i, len(l.fields)
 			i = s.object(l, b, i, depth+1)
+			if i == 0 && jsonBlock(b, from) == 0 { // it is cut off: nothing of it counts
+				l.fields = l.fields[:had]
+			}
 			s.prefix = s.prefix[:n]
 			if s.found != nil {
 				s.keys = s.keys[:len(s.keys)-1]
@@ -114,7 +118,8 @@ type pathStage struct {
 	paths  [][]pathStep
 }
 
-// As in Loki the line need not be whole: what is found is taken.
+// As in Loki the line need not be whole: what is found is taken. An error is a
+// value that is found and broken.
 func (s *pathStage) process(l *line) bool {
 	b := l.text
 	if len(b) == 0 {
@@ -125,7 +130,10 @@ func (s *pathStage) process(l *line) bool {
 		return true
 	}
 	for n, label := range s.labels {
-		value, kind := l.jsonFind(b, 0, s.paths[n])
+		value, kind, found := l.jsonFind(b, 0, s.paths[n])
+		if found && kind == jsonBroken {
+			l.fail(errJSON, "the value of "+label+" is broken")
+		}
 		if kind == jsonBroken || kind == jsonNull {
 			l.missing(label)
 		} else if label = l.name(label); label != "" {
@@ -151,7 +159,7 @@ func (unpackStage) process(l *line) bool {
 		l.fail(errJSON, "the line is no JSON object")
 		return true
 	}
-	if _, kind := l.jsonFind(b, i, entryPath); kind != jsonString {
+	if _, kind, _ := l.jsonFind(b, i, entryPath); kind != jsonString {
 		return true // it is not packed
 	}
 	var entry string

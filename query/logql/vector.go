@@ -74,13 +74,14 @@ func groups(columns []*column, g *Grouping) [][]*column {
 }
 
 func aggregate(op string, members []*column, k int) (out float64, ok bool) {
-	n, mean, square := 0.0, 0.0, 0.0
+	n, mean, square, average := 0.0, 0.0, 0.0, 0.0
 	for _, c := range members {
 		if !c.has[k] {
 			continue
 		}
 		v := c.v[k]
 		n++
+		average = nextMean(average, v, n)
 		delta := v - mean
 		mean += delta / n
 		square += delta * (v - mean)
@@ -95,7 +96,7 @@ func aggregate(op string, members []*column, k int) (out float64, ok bool) {
 	}
 	switch op {
 	case "avg":
-		out = mean
+		out = average
 	case "count":
 		out = n
 	case "stdvar":
@@ -168,7 +169,12 @@ func top(columns []*column, e *VectorAggregation, steps int) value {
 }
 
 // replaceExp compiles the expression of label_replace.
-func replaceExp(s string) (*regexp.Regexp, error) { return regexp.Compile("^(?:" + s + ")$") }
+func replaceExp(s string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(s); err != nil { // as it was written
+		return nil, err
+	}
+	return regexp.Compile("^(?:" + s + ")$")
+}
 
 // labelReplace writes a label anew where another one fits.
 func (r *run) labelReplace(ctx context.Context, e *LabelReplace, g grid) (value, error) {
