@@ -14,8 +14,10 @@
 // of its stream.
 //
 // Records are taken (push, in protobuf or JSON) only when Options.Push is set.
-// Bodies, streams, labels and lines are bounded; what is too large is refused
-// as a whole.
+// Bodies, streams, labels and lines are bounded. Streams and lines that are bad
+// are left out and answered with 400, the others are stored; a body that cannot
+// be read is refused as a whole. A line that is stored already is not stored
+// again.
 package loki
 
 import (
@@ -24,6 +26,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"tallyman"
 	"tallyman/internal/httpx"
@@ -43,7 +46,10 @@ type Options struct {
 	// Push takes what is pushed and returns when it is stored; without it
 	// there is no push. An error is a 503 with its text.
 	Push func(context.Context, *tallyman.RecordBatch) error
-	Log  *slog.Logger
+	// Reserved are values of the label source that are tallyman's own: what is
+	// pushed has them as exported_source.
+	Reserved []string
+	Log      *slog.Logger
 }
 
 // API answers.
@@ -51,6 +57,7 @@ type API struct {
 	o       Options
 	tails   chan struct{} // as many as may run
 	streams interner
+	pushing sync.Mutex // held while pushed lines are looked for and stored
 }
 
 // New makes the API.
@@ -94,11 +101,14 @@ func (a *API) Routes() []httpx.Route {
 		}})
 	}
 	if a.o.Push != nil {
-		out = append(out, httpx.Route{Pattern: "POST /loki/api/v1/push", Handler: a.handle(a.push), Doc: httpx.Doc{
-			Summary: "Store lines", Text: "The body is JSON as shown, gzip or not, or Loki's protobuf message compressed with snappy (application/x-protobuf). It is answered when the lines are stored; of a body that is refused nothing is.",
-			See: reference + "#ingest-logs", Status: http.StatusNoContent, Body: pushBody{},
-			Errors: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable}, Failure: "",
-		}})
+		for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
+			out = append(out, httpx.Route{Pattern: "POST " + path, Handler: a.handle(a.push), Doc: httpx.Doc{
+				Summary: "Store lines", Text: "The body is JSON as shown, gzip or not, or Loki's protobuf message compressed with snappy (application/x-protobuf). It is answered when the lines are stored. " +
+					"A 400 says what is bad; the streams and lines that are not are stored. A line that is there already, with its time and metadata, is kept once.",
+				See: reference + "#ingest-logs", Status: http.StatusNoContent, Body: pushBody{},
+				Errors: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}, Failure: "",
+			}})
+		}
 	}
 	return out
 }

@@ -53,7 +53,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB) *fixture {
-	f := &fixture{Store: recordtest.New(), mux: http.NewServeMux()}
+	f := &fixture{Store: recordtest.New()}
 	for _, s := range []*tallyman.Stream{stream("app", "web", "env", "prod"), stream("app", "db", "env", "prod"), stream("app", "web", "env", "dev")} {
 		sr := tallyman.StreamRecords{Stream: s}
 		for i := range 10 {
@@ -66,8 +66,15 @@ func newFixture(t testing.TB) *fixture {
 			t.Fatal(err)
 		}
 	}
+	f.restart()
+	return f
+}
+
+// restart makes the API anew, over the same records.
+func (f *fixture) restart() {
+	f.mux = http.NewServeMux()
 	a := loki.New(loki.Options{
-		Store: f.Store, Tailer: f.Store, Engine: logql.New(f.Store, logql.Options{}), Log: slog.New(slog.DiscardHandler),
+		Store: f.Store, Tailer: f.Store, Engine: logql.New(f.Store, logql.Options{}), Log: slog.New(slog.DiscardHandler), Reserved: []string{"event", "container", "file", "journal"},
 		Push: func(_ context.Context, b *tallyman.RecordBatch) error {
 			if f.refused != nil {
 				return f.refused
@@ -78,7 +85,6 @@ func newFixture(t testing.TB) *fixture {
 	for _, r := range a.Routes() {
 		f.mux.Handle(r.Pattern, r.Handler)
 	}
-	return f
 }
 
 func (f *fixture) get(path string, pairs ...string) *httptest.ResponseRecorder {
@@ -334,7 +340,12 @@ func TestPushRefuses(t *testing.T) {
 	check(400, "no time", pb, "", request(`{a="b"}`, time.Unix(0, 0), "x"))
 	check(400, "what a push looks like", js, "", []byte(`{"streams":5}`))
 	check(400, "nanoseconds", js, "", one(`{"a":"b"}`, `[5,"x"]`))
-	check(400, "parts", js, "", one(`{"a":"b"}`, `["5"]`))
+	check(400, "a value is []", js, "", one(`{"a":"b"}`, `[]`))
+	check(400, "a line is null", js, "", one(`{"a":"b"}`, `["5",null]`))
+	check(422, "at least one valid stream", js, "", []byte(`{}`))
+	check(422, "at least one valid stream", js, "", []byte(`{"streams":[]}`))
+	check(422, "at least one valid stream", pb, "", s2.EncodeSnappy(nil, nil))
+	check(400, "neither a letter nor a digit", js, "", one(`{"a":"b"}`, `["5","x",{"-":"1"}]`))
 	check(400, "no name", js, "", one(`{"a-b":"b"}`, `["5","x"]`))
 	check(400, "object of strings", js, "", one(`{"a":"b"}`, `["5","x",{"y":5}]`))
 	check(400, "more than 2048 bytes", js, "", one(`{"a":"`+strings.Repeat("x", 3000)+`"}`, `["5","x"]`))
