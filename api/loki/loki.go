@@ -80,6 +80,7 @@ func (a *API) Routes() []httpx.Route {
 	add(a.queryRange, "query_range", "#query-logs-within-a-range-of-time", httpx.Doc{Summary: "A log or metric query over a range of time",
 		Answer: queryAnswer{}, Params: params("query!", "start", "end", "since", "step", "interval", "limit", "direction")}, "GET", "POST")
 	add(a.labels, "labels", "#query-labels", httpx.Doc{Summary: "The names of the labels of streams", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET", "POST")
+	add(a.labels, "label", "#query-labels", httpx.Doc{Summary: "The same under its older name", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET", "POST")
 	add(a.values, "label/{name}/values", "#query-label-values", httpx.Doc{Summary: "The values of a label of streams", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET")
 	add(a.series, "series", "#query-streams", httpx.Doc{Summary: "The streams that match", Answer: seriesAnswer{}, Params: params("match[]", "start", "end", "since")}, "GET", "POST")
 	add(a.stats, "index/stats", "#query-log-statistics", httpx.Doc{Summary: "How much the streams hold that match", Answer: statsAnswer{}, Params: params("query!", "start", "end", "since")}, "GET", "POST")
@@ -91,6 +92,10 @@ func (a *API) Routes() []httpx.Route {
 		Params: params("query", "start", "end", "since")}, "GET", "POST")
 	add(a.detectedFields, "detected_fields", "", httpx.Doc{Summary: "What the lines of a query hold: names, types, parsers", Answer: detectedFields{},
 		Params: params("query!", "start", "end", "since", "limit", "line_limit")}, "GET", "POST")
+	add(a.detectedValues, "detected_field/{name}/values", "", httpx.Doc{Summary: "The values of something that the lines of a query hold", Answer: fieldValues{},
+		Params: params("query!", "start", "end", "since", "limit", "line_limit")}, "GET", "POST")
+	add(a.patterns, "patterns", "#patterns-detection", httpx.Doc{Summary: "The kinds of lines of a log query, and how many there are of each by time",
+		Text: "In a pattern <_> stands for what differs from line to line.", Answer: patternsAnswer{}, Params: params("query!", "start", "end", "since", "step", "limit")}, "GET", "POST")
 	add(a.format, "format_query", "#format-a-logql-query", httpx.Doc{Summary: "A query, set in order", Answer: textAnswer{}, Params: params("query!")}, "GET", "POST")
 	add(buildInfo, "status/buildinfo", "#list-build-information", httpx.Doc{Summary: "The release of Loki whose API this is", Answer: build{}}, "GET")
 	if a.o.Tailer != nil {

@@ -431,6 +431,122 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// A range whose end is its start is that time.
+func TestOneTime(t *testing.T) {
+	f := newFixture(t)
+	at := nano(start.Add(3 * time.Minute))
+	for _, c := range []struct{ path, query, want string }{
+		{"query_range", `{app="db"}`, `\"n\":3`},
+		{"query_range", `sum(count_over_time({app="db"}[1m]))`, `"values":[[1795168980,"1"]]`},
+		{"detected_fields", `{app="db"}`, `"label":"n"`},
+		{"detected_field/n/values", `{app="db"}`, `["3"]`},
+		{"patterns", `{app="db"}`, `"samples":[[1795168980,1]]`},
+		{"labels", `{app="db"}`, `"app"`},
+		{"label/app/values", `{app="db"}`, `"db"`},
+		{"index/stats", `{app="db"}`, `"streams":1`},
+	} {
+		if w := f.get(c.path, "query", c.query, "start", at, "end", at); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s %s: %d %s, want … %s …", c.path, c.query, w.Code, w.Body, c.want)
+		}
+	}
+	if w := f.get("series", "match[]", `{app="db"}`, "start", at, "end", at); !strings.Contains(w.Body.String(), `"app":"db"`) {
+		t.Errorf("series: %s", w.Body)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	f := newFixture(t)
+	sr := tallyman.StreamRecords{Stream: stream("app", "shop")}
+	for i := range 40 {
+		line := fmt.Sprintf("INFO GET /cart/%d took %dms", i, i*7)
+		if i%4 == 3 {
+			line = fmt.Sprintf("ERROR no connection to 10.0.0.%d", i)
+		}
+		sr.Records = append(sr.Records, tallyman.Record{Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Line: []byte(line)})
+	}
+	if err := f.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{sr}}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"status":"success","data":[{"pattern":"INFO GET /cart/\u003c_\u003e took \u003c_\u003e","level":"info","samples":[[1795168800,15],[1795168820,15]]},` +
+		`{"pattern":"ERROR no connection to \u003c_\u003e","level":"error","samples":[[1795168800,5],[1795168820,5]]}]}`
+	if got := body(f.get("patterns", with("query", `{app="shop"}`, "step", "20s")...)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := body(f.get("patterns", with("query", `{app="shop"} |= "ERROR"`, "step", "1m", "limit", "1")...)); strings.Contains(got, "cart") || !strings.Contains(got, "[1795168800,10]") {
+		t.Errorf("got %s", got)
+	}
+	for _, bad := range [][]string{{"query", "1+1"}, {"query", "{"}, {"query", `{app="shop"}`, "step", "x"}, {"query", `{app="shop"}`, "start", "1", "end", "1795168800", "step", "1"}} {
+		if w := f.get("patterns", bad...); w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d %s, want 400", bad, w.Code, w.Body)
+		}
+	}
+}
+
+// Volumes of labels count the streams that have them all, by steps that begin at
+// multiples of the step.
+func TestVolumeTargets(t *testing.T) {
+	f := newFixture(t)
+	if err := f.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: stream("app", "alone"), Records: []tallyman.Record{{Time: start.UnixNano(), Line: []byte("0123456789")}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string, path string, pairs ...string) {
+		t.Helper()
+		if got := body(f.get(path, pairs...)); !strings.Contains(got, want) {
+			t.Errorf("%s %q\ngot  %s\nwant … %s …", path, pairs, got, want)
+		}
+	}
+	all := with("query", `{app=~".+"}`)
+	check(`"result":[{"metric":{"app":"web","env":"dev"},"value":[1795172400,"350"]},{"metric":{"app":"web","env":"prod"},"value":[1795172400,"350"]}]`, "index/volume", with("query", `{app=~"web|alone"}`, "targetLabels", "app, env")...)
+	check(`"result":[]`, "index/volume", append(all, "targetLabels", "app,nothing")...)
+	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", append(all, "targetLabels", "app")...)
+	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", with("query", `{app=~".+", env=~".*"}`)...)
+	check(`"result":[{"metric":{"app":""},"value":[1795172400,"1050"]},{"metric":{"env":""},"value":[1795172400,"1050"]}]`, "index/volume", append(all, "targetLabels", "app,env", "aggregateBy", "labels")...)
+	check(`"result":[]`, "index/volume_range", append(all, "targetLabels", "nothing", "step", "5m")...)
+	check(`"values":[[1795168919.999,"35"],[1795169039.999,"70"],[1795169100,"35"]]`, "index/volume_range", "query", `{app="db"}`, "start", "1795168813", "end", "1795169100", "step", "120")
+}
+
+// What is no route answers as an API does, and not with the page.
+func TestNoRoutes(t *testing.T) {
+	gate, err := auth.Open(t.TempDir(), true, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := recordtest.New()
+	a := loki.New(loki.Options{Store: store, Engine: logql.New(store, logql.Options{}), Log: slog.New(slog.DiscardHandler)})
+	ready := error(nil)
+	s, err := api.New(api.Options{Gate: gate, Files: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Routes: a.Routes(), Ready: func() error { return ready }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path string) (int, string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, path, nil)
+		r.Host = "localhost"
+		s.Handler().ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	for _, path := range []string{"/loki", "/loki/", "/loki/api/v1/nope", "/loki/api/v1/rules", "/api", "/api/", "/api/v1/nope", "/api/prom/query", "/-/nope", "/ready/x", "/prometheus/api/v1/query", "/otlp/v1/logs", "/metrics/x", "/config", "/services"} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if code, text := ask(method, path); code != http.StatusNotFound || !strings.Contains(text, "there is no such route") {
+				t.Errorf("%s %s: %d %s, want a 404 of the API", method, path, code, text)
+			}
+		}
+	}
+	if code, text := ask("GET", "/logs"); code != http.StatusOK || text != "the page" {
+		t.Errorf("the page: %d %s", code, text)
+	}
+	if code, _ := ask("POST", "/loki/api/v1/status/buildinfo"); code != http.StatusMethodNotAllowed {
+		t.Errorf("a wrong method: %d, want 405", code)
+	}
+	if code, text := ask("GET", "/ready"); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("/ready: %d %s", code, text)
+	}
+	ready = errors.New("not yet")
+	if code, text := ask("GET", "/ready"); code != http.StatusServiceUnavailable || !strings.Contains(text, "not yet") {
+		t.Errorf("/ready: %d %s", code, text)
+	}
+}
+
 // The routes stand beside those of the server and can be described.
 func TestRoutesInTheServer(t *testing.T) {
 	gate, err := auth.Open(t.TempDir(), true, slog.New(slog.DiscardHandler))
