@@ -130,6 +130,9 @@ func (r *run) rangeAggregation(ctx context.Context, e *RangeAggregation, g grid,
 	if group == nil {
 		group = e.Grouping
 	}
+	if e.Op == opAbsent { // whatever labels there are
+		group = &Grouping{}
+	}
 	sums, err := r.extract(ctx, e, g, group)
 	if err != nil {
 		return value{}, err

@@ -33,7 +33,7 @@ type numberStage struct{ f *NumberFilter }
 
 func (s *numberStage) process(l *line) bool {
 	text, ok := l.get(s.f.Label)
-	if !ok {
+	if !ok || s.f.Label == errorLabel || s.f.Label == detailsLabel { // an error is no number
 		return false
 	}
 	v, ok := readNumber(text, s.f.Kind)
@@ -99,7 +99,11 @@ func (f *AddressFilter) compile() (processor, error) {
 // bothStage and eitherStage join two filters.
 type bothStage struct{ left, right processor }
 
-func (s *bothStage) process(l *line) bool { return s.left.process(l) && s.right.process(l) }
+// Of both the second is looked at in any case: what it cannot read is an error.
+func (s *bothStage) process(l *line) bool {
+	left := s.left.process(l)
+	return s.right.process(l) && left
+}
 
 type eitherStage struct{ left, right processor }
 

@@ -137,7 +137,7 @@ func (s *pathStage) process(l *line) bool {
 		if kind == jsonBroken || kind == jsonNull {
 			l.missing(label)
 		} else if label = l.name(label); label != "" {
-			l.add(label, l.jsonContent(value, kind))
+			l.replace(label, l.jsonContent(value, kind))
 		}
 	}
 	return true
@@ -146,18 +146,16 @@ func (s *pathStage) process(l *line) bool {
 // unpackStage undoes Promtail's pack: strings become labels, _entry the line.
 type unpackStage struct{}
 
-func (unpackStage) process(l *line) bool {
+func (s unpackStage) process(l *line) bool {
 	b, i := l.text, 0
 	if len(b) == 0 {
 		return true
 	}
 	if b[0] != '{' {
-		l.fail(errJSON, "the line is no JSON object")
-		return true
+		return s.broken(l)
 	}
 	if _, kind := jsonValue(b, i, 0); kind == jsonBroken {
-		l.fail(errJSON, "the line is no JSON object")
-		return true
+		return s.broken(l)
 	}
 	if _, kind, _ := l.jsonFind(b, i, entryPath); kind != jsonString {
 		return true // it is not packed
@@ -180,6 +178,14 @@ func (unpackStage) process(l *line) bool {
 		i = jsonComma(b, end, '}')
 	}
 	l.text = unsafe.Slice(unsafe.StringData(entry), len(entry))
+	return true
+}
+
+// broken marks a line, unless nobody wants a label of it.
+func (unpackStage) broken(l *line) bool {
+	if l.wanted == nil || len(l.wanted) > 0 {
+		l.fail(errJSON, "the line is no JSON object")
+	}
 	return true
 }
 

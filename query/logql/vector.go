@@ -82,9 +82,13 @@ func aggregate(op string, members []*column, k int) (out float64, ok bool) {
 		v := c.v[k]
 		n++
 		average = nextMean(average, v, n)
-		delta := v - mean
-		mean += delta / n
-		square += delta * (v - mean)
+		if n == 1 { // one alone does not deviate, an infinite one neither
+			mean = v
+		} else {
+			delta := v - mean
+			mean += delta / n
+			square += delta * (v - mean)
+		}
 		switch {
 		case op == "sum":
 			out += v
