@@ -113,6 +113,9 @@ func (h *head) level() (level string, objectAt int) {
 			if level := ofChannel(token); level != "" {
 				return level, 0
 			}
+			if level := ofProgram(token, line[end:]); level != "" {
+				return level, 0
+			}
 			if h.names++; h.names > mostNames {
 				return "", 0
 			}
@@ -176,6 +179,11 @@ func (h *head) wordAt(i int, dash bool) string {
 		return ""
 	case rest[0] == '/' && h.inside, rest[0] == '(', rest[0] == '!':
 		if capitals && n.use < strict {
+			return n.level
+		}
+		return ""
+	case rest[0] == ',' || rest[0] == ';': // of values with commas between
+		if capitals && n.use < strict && h.time {
 			return n.level
 		}
 		return ""
@@ -272,14 +280,37 @@ func (h *head) group(open byte, in []byte) string {
 	return level
 }
 
-// ofChannel is the level of app.ERROR: as Monolog writes it.
+// ofChannel is the level of app.ERROR: as Monolog writes it, and of log4j:WARN.
 func ofChannel(token []byte) string {
-	dot := bytes.LastIndexByte(token, '.')
-	if dot < 0 || token[len(token)-1] != ':' {
+	between := byte(':')
+	if last := len(token) - 1; token[last] == ':' {
+		between, token = '.', token[:last]
+	}
+	at := bytes.LastIndexByte(token, between)
+	if at < 0 || !upper(token[at+1:]) {
 		return ""
 	}
-	if word := token[dot+1 : len(token)-1]; upper(word) {
-		return Word(word)
+	return Word(token[at+1:])
+}
+
+// ofProgram is the level that some programs write behind their name in words of
+// their own.
+func ofProgram(program, rest []byte) string {
+	rest = rest[skipBlank(rest):]
+	switch string(program) {
+	case "npm":
+		for _, word := range [...]string{"error", "warn", "notice"} {
+			if bytes.HasPrefix(rest, []byte(word)) && len(rest) > len(word) && isSpace(rest[len(word)]) {
+				return Word(rest[:len(word)])
+			}
+		}
+	case "PHP":
+		switch {
+		case bytes.HasPrefix(rest, []byte("Parse error:")):
+			return "error"
+		case bytes.HasPrefix(rest, []byte("Deprecated:")):
+			return "warn"
+		}
 	}
 	return ""
 }
