@@ -249,6 +249,7 @@ func (p *parser) labelReplace() (Expr, error) {
 	}
 	e := &LabelReplace{Expr: inner}
 	var exp token
+	dst := p.ahead(1)
 	for _, s := range []*string{&e.Dst, &e.Replacement, &e.Src, &e.Exp} {
 		if err := p.expect(","); err != nil {
 			return nil, err
@@ -261,8 +262,14 @@ func (p *parser) labelReplace() (Expr, error) {
 	if _, err := replaceExp(e.Exp); err != nil {
 		return nil, at(p.query, exp.offset, "label_replace: %v", err)
 	}
-	if _, ok := inner.(*Log); ok {
+	if e.Dst == "" || !isNameStart(e.Dst[0]) || strings.IndexFunc(e.Dst, func(r rune) bool { return r >= 0x80 || !isNamePart(byte(r)) }) >= 0 {
+		return nil, at(p.query, dst.offset, "label_replace: %q is no name of a label", e.Dst)
+	}
+	switch inner.(type) {
+	case *Log:
 		return nil, at(p.query, start.offset, "label_replace needs a metric query, this is a log query: %s", inner)
+	case *Number:
+		return nil, at(p.query, start.offset, "label_replace needs series, not a number")
 	}
 	return e, p.expect(")")
 }
