@@ -23,10 +23,10 @@ package loki
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net/http"
-	"sync"
 
 	"tallyman"
 	"tallyman/internal/httpx"
@@ -57,11 +57,13 @@ type API struct {
 	o       Options
 	tails   chan struct{} // as many as may run
 	streams interner
-	pushing sync.Mutex // held while pushed lines are looked for and stored
+	pushing turns
 }
 
 // New makes the API.
-func New(o Options) *API { return &API{o: o, tails: make(chan struct{}, maxTails)} }
+func New(o Options) *API {
+	return &API{o: o, tails: make(chan struct{}, maxTails), pushing: turns{seed: maphash.MakeSeed()}}
+}
 
 const reference = "https://grafana.com/docs/loki/latest/reference/loki-http-api/"
 

@@ -4,6 +4,7 @@ package loki
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -73,9 +74,8 @@ func (in *interner) reached(s *tallyman.Stream, t int64) {
 // lines again. A repeat has the stream, the time, the line and the metadata of
 // another one. Lines behind the newest of their stream need no look.
 func (a *API) store(ctx context.Context, b *tallyman.RecordBatch) error {
-	a.pushing.Lock() // so that of two equal requests at once the second sees the first
-	defer a.pushing.Unlock()
 	b.Streams = merged(b.Streams)
+	defer a.pushing.lock(b.Streams)()
 	for i := range b.Streams {
 		if err := a.dropRepeats(ctx, &b.Streams[i]); err != nil {
 			return err
@@ -102,6 +102,39 @@ func (a *API) store(ctx context.Context, b *tallyman.RecordBatch) error {
 		a.streams.reached(p.s, p.t)
 	}
 	return err
+}
+
+// turns make pushes of the same stream wait for each other, so that of two equal
+// ones at once the second sees the first. Those of other streams go on, as a rule.
+type turns struct {
+	seed  maphash.Seed
+	locks [64]sync.Mutex
+}
+
+// lock waits for the turn of some streams; what it returns ends it.
+func (t *turns) lock(streams []tallyman.StreamRecords) (unlock func()) {
+	var wanted [len(t.locks)]bool
+	var h maphash.Hash
+	for _, s := range streams {
+		h.SetSeed(t.seed)
+		for _, l := range s.Stream.Labels {
+			_, _ = h.WriteString(l.Name) // never fails, as the next
+			_, _ = h.WriteString(l.Value)
+		}
+		wanted[h.Sum64()%uint64(len(wanted))] = true
+	}
+	for i := range wanted { // in one order, so that nobody waits for each other
+		if wanted[i] {
+			t.locks[i].Lock()
+		}
+	}
+	return func() {
+		for i := range wanted {
+			if wanted[i] {
+				t.locks[i].Unlock()
+			}
+		}
+	}
 }
 
 // merged brings the records of a stream that comes several times together.
@@ -217,7 +250,7 @@ func (a *API) around(ctx context.Context, s *tallyman.Stream, times []int64, use
 			return err
 		}
 		for _, c := range cursors {
-			for err == nil {
+			for err = ctx.Err(); err == nil; err = cmp.Or(err, ctx.Err()) {
 				var records []tallyman.Record
 				records, err = c.Next()
 				for i := range records {
