@@ -147,11 +147,13 @@ func (t *lineTemplate) functions() template.FuncMap {
 			s, err := indent(n, s)
 			return "\n" + s, err // one byte more does no harm
 		},
-		"default": func(fallback string, s ...string) string {
-			if len(s) == 0 || s[0] == "" {
-				return fallback
+		"default": func(fallback any, v ...any) any {
+			if len(v) > 0 {
+				if truth, ok := template.IsTrue(v[0]); ok && truth {
+					return v[0]
+				}
 			}
-			return s[0]
+			return fallback
 		},
 
 		"regexReplaceAll":        func(e, s, to string) (string, error) { return t.replaceExpression(e, s, to, false) },

@@ -35,7 +35,10 @@ func toInt64(v any) int64 {
 		if n, err := strconv.ParseInt(v, 0, 64); err == nil {
 			return n
 		}
-		return int64(toFloat(v))
+		if f := toFloat(v); math.Abs(f) < 1<<63 { // neither infinite nor no number
+			return int64(f)
+		}
+		return 0
 	case int:
 		return int64(v)
 	case int64:

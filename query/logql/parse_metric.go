@@ -262,8 +262,8 @@ func (p *parser) labelReplace() (Expr, error) {
 	if _, err := replaceExp(e.Exp); err != nil {
 		return nil, at(p.query, exp.offset, "label_replace: %v", err)
 	}
-	if e.Dst == "" || !isNameStart(e.Dst[0]) || strings.IndexFunc(e.Dst, func(r rune) bool { return r >= 0x80 || !isNamePart(byte(r)) }) >= 0 {
-		return nil, at(p.query, dst.offset, "label_replace: %q is no name of a label", e.Dst)
+	if e.Dst == "" {
+		return nil, at(p.query, dst.offset, "label_replace: the name of the label is empty")
 	}
 	switch inner.(type) {
 	case *Log:
