@@ -99,6 +99,10 @@ type Matcher struct {
 func NewMatcher(t MatchType, name, value string) (Matcher, error) {
 	m := Matcher{Name: name, Type: t, Value: value}
 	if t == MatchRegexp || t == MatchNotRegexp {
+		// Alone first, so that an error is about what was written.
+		if _, err := regexp.Compile(value); err != nil {
+			return m, err
+		}
 		re, err := regexp.Compile("^(?s:" + value + ")$")
 		if err != nil {
 			return m, err

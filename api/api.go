@@ -177,9 +177,22 @@ func (s *Server) guard(mux *http.ServeMux, access map[string]httpx.Access) http.
 			s.refuse(w, r)
 			return
 		}
+		if pattern == "" && nowhere(mux, r) {
+			notFound(w)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// nowhere reports whether no method has a route to the path of r but that of the
+// page.
+func nowhere(mux *http.ServeMux, r *http.Request) bool {
+	get := r.Clone(r.Context())
+	get.Method = http.MethodGet
+	_, pattern := mux.Handler(get)
+	return pattern == pageRoute || pattern == ""
 }
 
 // foreignStream finds a cross-site GET of a stream: the standard check lets
@@ -243,13 +256,9 @@ func (s *Server) own() []httpx.Route {
 			})},
 		{Pattern: "GET /-/ready", Access: httpx.Open, Doc: httpx.Doc{Summary: "Has everything started?", Text: "It has once every engine was asked, whether or not it has answered. The text of a 503 says what is missing.",
 			Type: "text/plain", Errors: []int{http.StatusServiceUnavailable}, Failure: ""},
-			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				if err := s.o.Ready(); err != nil {
-					http.Error(w, "tallyman is not ready: "+err.Error(), http.StatusServiceUnavailable)
-					return
-				}
-				_, _ = io.WriteString(w, "tallyman is ready\n")
-			})},
+			Handler: s.ready("tallyman is ready\n")},
+		{Pattern: "GET /ready", Access: httpx.Open, Doc: httpx.Doc{ID: "get_loki_ready", Summary: "The same, as Loki says it", Type: "text/plain", Errors: []int{http.StatusServiceUnavailable}, Failure: ""},
+			Handler: s.ready("ready\n")},
 		{Pattern: "POST /api/tallyman/v1/login", Access: httpx.Open, Doc: httpx.Doc{Summary: "Log in with the code of a link or with the token",
 			Text: "The answer sets a cookie that is good for thirty days. Five failures a minute are allowed for each address.",
 			Body: credentials{}, Status: http.StatusNoContent, Errors: []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests}},
@@ -269,6 +278,17 @@ func (s *Server) own() []httpx.Route {
 				_, _ = w.Write(s.openAPI())
 			})},
 	}
+}
+
+// ready answers with a text once everything has started.
+func (s *Server) ready(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.o.Ready(); err != nil {
+			http.Error(w, "tallyman is not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, text)
+	})
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {

@@ -107,8 +107,9 @@ var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 func (s *schemas) operation(r httpx.Route, method, path string, inPath []string) object {
 	d := r.Doc
+	id := strings.ToLower(method) + "_" + strings.Trim(notInNames.ReplaceAllString(strings.TrimPrefix(path, "/api/tallyman/v1"), "_"), "_")
 	op := object{
-		"operationId": strings.ToLower(method) + "_" + strings.Trim(notInNames.ReplaceAllString(strings.TrimPrefix(path, "/api/tallyman/v1"), "_"), "_"),
+		"operationId": cmp.Or(d.ID, id),
 		"tags":        []string{tagOf(path)},
 		"summary":     d.Summary,
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func (p *pages) routes() []httpx.Route {
 		{Pattern: "GET /assets/", Access: httpx.Open, Handler: http.HandlerFunc(p.asset),
 			Doc: httpx.Doc{Summary: "A file of the page", Type: "*/*", Errors: []int{http.StatusNotFound}, Failure: ""}},
 		{Pattern: "GET /favicon.svg", Access: httpx.Open, Handler: p.one("favicon.svg"), Doc: httpx.Doc{Summary: "The page's icon", Type: "image/svg+xml"}},
-		{Pattern: "GET /", Handler: http.HandlerFunc(p.any), Doc: httpx.Doc{Summary: "The page", Text: "Every path that is no other route's shows it.", Type: "text/html"}},
+		{Pattern: pageRoute, Handler: http.HandlerFunc(p.any), Doc: httpx.Doc{Summary: "The page", Text: "Every path that is no other route's shows it.", Type: "text/html"}},
 	}
 }
 
@@ -83,13 +84,24 @@ func (p *pages) one(name string) http.Handler {
 // any serves the page, which finds its way by the path itself; what looks like
 // an API and is none gets an error.
 func (p *pages) any(w http.ResponseWriter, r *http.Request) {
-	for _, prefix := range []string{"/api/", "/docker-monitor/", "/loki/", "/-/"} {
-		if strings.HasPrefix(r.URL.Path, prefix) {
-			httpx.WriteError(w, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no such route"})
-			return
-		}
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if slices.Contains(apiFolders[:], first) {
+		notFound(w)
+		return
 	}
 	p.one("index.html").ServeHTTP(w, r)
+}
+
+// pageRoute is the pattern of the page, which shows at every path that is no
+// other's.
+const pageRoute = "GET /"
+
+// apiFolders are where paths begin that programs ask for, ours and those of Loki
+// and Prometheus that tallyman has not.
+var apiFolders = [...]string{"api", "docker-monitor", "loki", "-", "metrics", "ready", "prometheus", "otlp", "config", "services", "ring", "federate", "distributor", "ingester", "compactor", "ruler", "log_level", "debug"}
+
+func notFound(w http.ResponseWriter) {
+	httpx.WriteError(w, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no such route"})
 }
 
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"tallyman/internal/nearest"
 )
 
 // DefaultFile is read when no file is named and it exists.
@@ -381,7 +383,7 @@ func (c *Config) readEnv(env map[string]string) error {
 			}
 		}
 		if !known {
-			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, EnvName(nearest(strings.ToLower(strings.ReplaceAll(rest, "_", ".")))))
+			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, EnvName(nearest.Of(strings.ToLower(strings.ReplaceAll(rest, "_", ".")), Keys())))
 		}
 		if err := c.Set(key, text); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)

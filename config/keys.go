@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"tallyman/internal/nearest"
 )
 
 const day = 24 * time.Hour
@@ -197,7 +199,7 @@ func keyOfEnv(rest string) (string, bool) {
 }
 
 func unknownKey(key string) error {
-	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest(key))
+	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest.Of(key, Keys()))
 }
 
 // list is a setting that is a list of entries with settings of their own.
@@ -249,44 +251,9 @@ func (l list) checkKeys(key string, v any) error {
 		}
 		for k := range m {
 			if !slices.Contains(known, k) {
-				return fmt.Errorf("%s[%d]: there is no setting %q; did you mean %q?", key, i, k, nearestOf(k, known))
+				return fmt.Errorf("%s[%d]: there is no setting %q; did you mean %q?", key, i, k, nearest.Of(k, known))
 			}
 		}
 	}
 	return nil
-}
-
-// nearest is the known key with the least edit distance to key.
-func nearest(key string) string { return nearestOf(key, Keys()) }
-
-func nearestOf(key string, known []string) string {
-	best, least := "", 1<<30
-	for _, k := range known {
-		if d := distance(key, k); d < least {
-			best, least = k, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := row[j+1]
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(row[j]+1, next+1, diagonal+cost)
-			diagonal = next
-		}
-	}
-	return row[len(b)]
 }

@@ -64,35 +64,64 @@ type detectedField struct {
 const maxDetected = 5000
 
 func (a *API) detectedFields(w http.ResponseWriter, r *http.Request) error {
-	e, err := logql.Parse(r.FormValue("query"))
+	d, most, err := a.detect(r)
 	if err != nil {
 		return err
-	}
-	if _, ok := e.(*logql.Log); !ok {
-		return badRequest("fields are found in a log query, this is a metric query")
-	}
-	p := logql.Params{Backward: true}
-	if p.Start, p.End, err = span(r, defaultSince); err != nil {
-		return err
-	}
-	if p.Limit, err = limit(r, "line_limit", 1000); err != nil {
-		return err
-	}
-	p.Limit = min(p.Limit, maxDetected, a.o.Engine.Options().MaxEntries)
-	most, err := limit(r, "limit", 1000)
-	if err != nil {
-		return err
-	}
-	result, err := a.o.Engine.Evaluate(r.Context(), e, p)
-	if err != nil {
-		return err
-	}
-	d := detection{map[string]*found{}}
-	for i := range result.Entries {
-		d.line(&result.Entries[i])
 	}
 	httpx.WriteJSON(w, detectedFields{d.fields(most), most})
 	return nil
+}
+
+// fieldValues is the answer of detected_field/{name}/values.
+type fieldValues struct {
+	Values []string `json:"values"`
+	Limit  int      `json:"limit"`
+}
+
+func (a *API) detectedValues(w http.ResponseWriter, r *http.Request) error {
+	d, most, err := a.detect(r)
+	if err != nil {
+		return err
+	}
+	values := []string{}
+	if f := d.found[r.PathValue("name")]; f != nil {
+		values = slices.AppendSeq(values, maps.Keys(f.values))
+		slices.Sort(values)
+	}
+	httpx.WriteJSON(w, fieldValues{values[:min(len(values), most)], most})
+	return nil
+}
+
+// detect looks at the newest lines of a query; most is how many things are wanted
+// of what it finds.
+func (a *API) detect(r *http.Request) (d detection, most int, err error) {
+	e, err := logql.Parse(r.FormValue("query"))
+	if err != nil {
+		return d, 0, err
+	}
+	if _, ok := e.(*logql.Log); !ok {
+		return d, 0, badRequest("fields are found in a log query, this is a metric query")
+	}
+	p := logql.Params{Backward: true}
+	if p.Start, p.End, err = span(r, defaultSince); err != nil {
+		return d, 0, err
+	}
+	if p.Limit, err = limit(r, "line_limit", 1000); err != nil {
+		return d, 0, err
+	}
+	p.Limit = min(p.Limit, maxDetected, a.o.Engine.Options().MaxEntries)
+	if most, err = limit(r, "limit", 1000); err != nil {
+		return d, 0, err
+	}
+	result, err := a.o.Engine.Evaluate(r.Context(), e, p)
+	if err != nil {
+		return d, 0, err
+	}
+	d = detection{map[string]*found{}}
+	for i := range result.Entries {
+		d.line(&result.Entries[i])
+	}
+	return d, most, nil
 }
 
 // found is what is known of a field.

@@ -12,15 +12,17 @@ import (
 // levelLabel is the metadata by which Grafana colours lines.
 const levelLabel = "detected_level"
 
-// levelNames are the labels that hold a level, in this order.
-var levelNames = []string{"level", "lvl", "loglevel", "log_level", "severity", "severity_text", "sev"}
-
-// detectLevel tells the level of a line: from its labels, else from its text.
+// detectLevel tells the level of a line: from its labels, from its metadata, else
+// from its text. A level that a client has detected keeps its own word when that
+// is none of ours.
 func detectLevel(stream, meta logql.Labels, line []byte) string {
-	for _, name := range levelNames {
-		for _, list := range []logql.Labels{meta, stream} {
-			if v := list.Get(name); v != "" {
-				return cmp.Or(loglevel.Word([]byte(v)), loglevel.Unknown)
+	if own := meta.Get(levelLabel); own != "" {
+		return cmp.Or(loglevel.Word([]byte(own)), own)
+	}
+	for _, list := range []logql.Labels{stream, meta} {
+		for _, l := range list {
+			if level := loglevel.Field([]byte(l.Name), []byte(l.Value)); level != "" {
+				return level
 			}
 		}
 	}

@@ -14,13 +14,16 @@
 // of its stream.
 //
 // Records are taken (push, in protobuf or JSON) only when Options.Push is set.
-// Bodies, streams, labels and lines are bounded; what is too large is refused
-// as a whole.
+// Bodies, streams, labels and lines are bounded. Streams and lines that are bad
+// are left out and answered with 400, the others are stored; a body that cannot
+// be read is refused as a whole. A line that is stored already is not stored
+// again.
 package loki
 
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -43,7 +46,10 @@ type Options struct {
 	// Push takes what is pushed and returns when it is stored; without it
 	// there is no push. An error is a 503 with its text.
 	Push func(context.Context, *tallyman.RecordBatch) error
-	Log  *slog.Logger
+	// Reserved are values of the label source that are tallyman's own: what is
+	// pushed has them as exported_source.
+	Reserved []string
+	Log      *slog.Logger
 }
 
 // API answers.
@@ -51,10 +57,13 @@ type API struct {
 	o       Options
 	tails   chan struct{} // as many as may run
 	streams interner
+	pushing turns
 }
 
 // New makes the API.
-func New(o Options) *API { return &API{o: o, tails: make(chan struct{}, maxTails)} }
+func New(o Options) *API {
+	return &API{o: o, tails: make(chan struct{}, maxTails), pushing: turns{seed: maphash.MakeSeed()}}
+}
 
 const reference = "https://grafana.com/docs/loki/latest/reference/loki-http-api/"
 
@@ -73,6 +82,7 @@ func (a *API) Routes() []httpx.Route {
 	add(a.queryRange, "query_range", "#query-logs-within-a-range-of-time", httpx.Doc{Summary: "A log or metric query over a range of time",
 		Answer: queryAnswer{}, Params: params("query!", "start", "end", "since", "step", "interval", "limit", "direction")}, "GET", "POST")
 	add(a.labels, "labels", "#query-labels", httpx.Doc{Summary: "The names of the labels of streams", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET", "POST")
+	add(a.labels, "label", "#query-labels", httpx.Doc{Summary: "The same under its older name", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET", "POST")
 	add(a.values, "label/{name}/values", "#query-label-values", httpx.Doc{Summary: "The values of a label of streams", Answer: listAnswer{}, Params: params("start", "end", "since", "query")}, "GET")
 	add(a.series, "series", "#query-streams", httpx.Doc{Summary: "The streams that match", Answer: seriesAnswer{}, Params: params("match[]", "start", "end", "since")}, "GET", "POST")
 	add(a.stats, "index/stats", "#query-log-statistics", httpx.Doc{Summary: "How much the streams hold that match", Answer: statsAnswer{}, Params: params("query!", "start", "end", "since")}, "GET", "POST")
@@ -84,6 +94,10 @@ func (a *API) Routes() []httpx.Route {
 		Params: params("query", "start", "end", "since")}, "GET", "POST")
 	add(a.detectedFields, "detected_fields", "", httpx.Doc{Summary: "What the lines of a query hold: names, types, parsers", Answer: detectedFields{},
 		Params: params("query!", "start", "end", "since", "limit", "line_limit")}, "GET", "POST")
+	add(a.detectedValues, "detected_field/{name}/values", "", httpx.Doc{Summary: "The values of something that the lines of a query hold", Answer: fieldValues{},
+		Params: params("query!", "start", "end", "since", "limit", "line_limit")}, "GET", "POST")
+	add(a.patterns, "patterns", "#patterns-detection", httpx.Doc{Summary: "The kinds of lines of a log query, and how many there are of each by time",
+		Text: "In a pattern <_> stands for what differs from line to line.", Answer: patternsAnswer{}, Params: params("query!", "start", "end", "since", "step", "limit")}, "GET", "POST")
 	add(a.format, "format_query", "#format-a-logql-query", httpx.Doc{Summary: "A query, set in order", Answer: textAnswer{}, Params: params("query!")}, "GET", "POST")
 	add(buildInfo, "status/buildinfo", "#list-build-information", httpx.Doc{Summary: "The release of Loki whose API this is", Answer: build{}}, "GET")
 	if a.o.Tailer != nil {
@@ -94,11 +108,14 @@ func (a *API) Routes() []httpx.Route {
 		}})
 	}
 	if a.o.Push != nil {
-		out = append(out, httpx.Route{Pattern: "POST /loki/api/v1/push", Handler: a.handle(a.push), Doc: httpx.Doc{
-			Summary: "Store lines", Text: "The body is JSON as shown, gzip or not, or Loki's protobuf message compressed with snappy (application/x-protobuf). It is answered when the lines are stored; of a body that is refused nothing is.",
-			See: reference + "#ingest-logs", Status: http.StatusNoContent, Body: pushBody{},
-			Errors: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable}, Failure: "",
-		}})
+		for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
+			out = append(out, httpx.Route{Pattern: "POST " + path, Handler: a.handle(a.push), Doc: httpx.Doc{
+				Summary: "Store lines", Text: "The body is JSON as shown, gzip or not, or Loki's protobuf message compressed with snappy (application/x-protobuf). It is answered when the lines are stored. " +
+					"A 400 says what is bad; the streams and lines that are not are stored. A line that is there already, with its time and metadata, is kept once.",
+				See: reference + "#ingest-logs", Status: http.StatusNoContent, Body: pushBody{},
+				Errors: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}, Failure: "",
+			}})
+		}
 	}
 	return out
 }

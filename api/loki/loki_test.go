@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB) *fixture {
-	f := &fixture{Store: recordtest.New(), mux: http.NewServeMux()}
+	f := &fixture{Store: recordtest.New()}
 	for _, s := range []*tallyman.Stream{stream("app", "web", "env", "prod"), stream("app", "db", "env", "prod"), stream("app", "web", "env", "dev")} {
 		sr := tallyman.StreamRecords{Stream: s}
 		for i := range 10 {
@@ -69,8 +70,15 @@ func newFixture(t testing.TB) *fixture {
 			t.Fatal(err)
 		}
 	}
+	f.restart()
+	return f
+}
+
+// restart makes the API anew, over the same records.
+func (f *fixture) restart() {
+	f.mux = http.NewServeMux()
 	a := loki.New(loki.Options{
-		Store: f.Store, Tailer: f.Store, Engine: logql.New(f.Store, logql.Options{}), Log: slog.New(slog.DiscardHandler),
+		Store: f.Store, Tailer: f.Store, Engine: logql.New(f.Store, logql.Options{}), Log: slog.New(slog.DiscardHandler), Reserved: []string{"event", "container", "file", "journal"},
 		Push: func(_ context.Context, b *tallyman.RecordBatch) error {
 			if f.refused != nil {
 				return f.refused
@@ -81,7 +89,6 @@ func newFixture(t testing.TB) *fixture {
 	for _, r := range a.Routes() {
 		f.mux.Handle(r.Pattern, r.Handler)
 	}
-	return f
 }
 
 func (f *fixture) get(path string, pairs ...string) *httptest.ResponseRecorder {
@@ -260,7 +267,32 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// The levels are those that Loki detects.
+// A level is found in labels, in metadata and in the text, in this order.
+func TestLevelOfLabels(t *testing.T) {
+	f := newFixture(t)
+	for i, c := range []struct{ stream, meta, line, want string }{
+		{`"LEVEL":"WARNING"`, ``, "ERROR x", "warn"},
+		{`"Level":"Err"`, ``, "x", "error"},
+		{`"a":"b"`, `"SEVERITY":"CRITICAL"`, "x", "critical"},
+		{`"a":"b"`, `"severity_number":"17"`, "INFO x", "error"},
+		{`"a":"b"`, `"detected_level":"WARNING","level":"info"`, "x", "warn"},
+		{`"a":"b"`, `"detected_level":"loud"`, "ERROR x", "loud"},
+		{`"level":"high"`, ``, "ERROR x", "error"},
+		{`"a":"b"`, `"lvl":"dbg","severity_number":"0"`, "x", "debug"},
+		{`"a":"b"`, `"priority":"1"`, "x", "unknown"},
+	} {
+		at := nano(start.Add(time.Duration(i)))
+		body := fmt.Sprintf(`{"streams":[{"stream":{"app":"levels",%s},"values":[[%q,%q,{%s}]]}]}`, c.stream, at, c.line, c.meta)
+		if w := f.push("application/json", "", []byte(body)); w.Code != http.StatusNoContent {
+			t.Fatal(w.Body)
+		}
+		w := f.get("query_range", "query", `{app="levels"} | keep detected_level`, "start", at, "end", nano(start.Add(time.Duration(i+1))))
+		if !strings.Contains(w.Body.String(), `"detected_level":"`+c.want+`"`) {
+			t.Errorf("%+v: got %s", c, w.Body)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	f := newFixture(t)
 	i := 0
@@ -283,9 +315,10 @@ func TestLevels(t *testing.T) {
 	}
 	check("info", "INFO starting", `{"severity":"INFO"}`, "severity_text=info", "error=nil level=info", "level=info msg=error")
 	check("warn", "WARN x", "warning: x", `{"level":"warn","msg":"error in x"}`, `{"Severity":"Warning"}`, "2026-01-01 10:00:00,123 WARNING root x")
-	check("error", "[error] x", "err: x", `{"lvl":"ERR"}`, `msg="an error" x=1`, "severity=ERROR x")
+	check("error", "[error] x", "err: x", `{"lvl":"ERR"}`, "severity=ERROR x")
 	check("debug", "debug", "lvl=dbg", "loglevel=debug")
-	check("unknown", "plain", "CRIT", "127.0.0.1 GET /error HTTP/1.1", "terror", "level=", "<13>x")
+	check("critical", "CRIT", "<34>x")
+	check("unknown", "plain", "127.0.0.1 GET /error HTTP/1.1", "terror", "level=", `msg="an error" x=1`)
 }
 
 func TestPushRefuses(t *testing.T) {
@@ -311,7 +344,12 @@ func TestPushRefuses(t *testing.T) {
 	check(400, "no time", pb, "", request(`{a="b"}`, time.Unix(0, 0), "x"))
 	check(400, "what a push looks like", js, "", []byte(`{"streams":5}`))
 	check(400, "nanoseconds", js, "", one(`{"a":"b"}`, `[5,"x"]`))
-	check(400, "parts", js, "", one(`{"a":"b"}`, `["5"]`))
+	check(400, "a value is []", js, "", one(`{"a":"b"}`, `[]`))
+	check(400, "a line is null", js, "", one(`{"a":"b"}`, `["5",null]`))
+	check(422, "at least one valid stream", js, "", []byte(`{}`))
+	check(422, "at least one valid stream", js, "", []byte(`{"streams":[]}`))
+	check(422, "at least one valid stream", pb, "", s2.EncodeSnappy(nil, nil))
+	check(400, "neither a letter nor a digit", js, "", one(`{"a":"b"}`, `["5","x",{"-":"1"}]`))
 	check(400, "no name", js, "", one(`{"a-b":"b"}`, `["5","x"]`))
 	check(400, "object of strings", js, "", one(`{"a":"b"}`, `["5","x",{"y":5}]`))
 	check(400, "more than 2048 bytes", js, "", one(`{"a":"`+strings.Repeat("x", 3000)+`"}`, `["5","x"]`))
@@ -331,12 +369,17 @@ func TestPushRefuses(t *testing.T) {
 	}
 }
 
+// pushAnswers are what a body may come to.
+var pushAnswers = []int{http.StatusNoContent, http.StatusBadRequest, http.StatusUnprocessableEntity}
+
 func FuzzPushJSON(f *testing.F) {
 	f.Add([]byte(`{"streams":[{"stream":{"a":"b"},"values":[["1795168800000000000","level=info",{"x":"y"}]]}]}`))
 	f.Add([]byte(`{"streams":[{"stream":{"a":""},"values":[["-1",""]]},{}]}`))
+	f.Add([]byte(`{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"2026-11-20T10:00:00Z","line":"x"}]}]}`))
+	f.Add([]byte(`{}`))
 	api := newFixture(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if w := api.push("application/json", "", b); w.Code != http.StatusNoContent && w.Code != http.StatusBadRequest {
+		if w := api.push("application/json", "", b); !slices.Contains(pushAnswers, w.Code) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	})
@@ -352,7 +395,7 @@ func FuzzPushProtobuf(f *testing.F) {
 	}
 	api := newFixture(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if w := api.push("application/x-protobuf", "", s2.EncodeSnappy(nil, b)); w.Code != http.StatusNoContent && w.Code != http.StatusBadRequest {
+		if w := api.push("application/x-protobuf", "", s2.EncodeSnappy(nil, b)); !slices.Contains(pushAnswers, w.Code) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	})
@@ -394,6 +437,122 @@ func TestTail(t *testing.T) {
 	_, res, err := websocket.Dial(ctx, server.URL+"/loki/api/v1/tail?query="+url.QueryEscape(`{app="db"}`), &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://example.com"}}})
 	if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
 		t.Errorf("another origin: %v %v, want 403", res, err)
+	}
+}
+
+// A range whose end is its start is that time.
+func TestOneTime(t *testing.T) {
+	f := newFixture(t)
+	at := nano(start.Add(3 * time.Minute))
+	for _, c := range []struct{ path, query, want string }{
+		{"query_range", `{app="db"}`, `\"n\":3`},
+		{"query_range", `sum(count_over_time({app="db"}[1m]))`, `"values":[[1795168980,"1"]]`},
+		{"detected_fields", `{app="db"}`, `"label":"n"`},
+		{"detected_field/n/values", `{app="db"}`, `["3"]`},
+		{"patterns", `{app="db"}`, `"samples":[[1795168980,1]]`},
+		{"labels", `{app="db"}`, `"app"`},
+		{"label/app/values", `{app="db"}`, `"db"`},
+		{"index/stats", `{app="db"}`, `"streams":1`},
+	} {
+		if w := f.get(c.path, "query", c.query, "start", at, "end", at); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("%s %s: %d %s, want … %s …", c.path, c.query, w.Code, w.Body, c.want)
+		}
+	}
+	if w := f.get("series", "match[]", `{app="db"}`, "start", at, "end", at); !strings.Contains(w.Body.String(), `"app":"db"`) {
+		t.Errorf("series: %s", w.Body)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	f := newFixture(t)
+	sr := tallyman.StreamRecords{Stream: stream("app", "shop")}
+	for i := range 40 {
+		line := fmt.Sprintf("INFO GET /cart/%d took %dms", i, i*7)
+		if i%4 == 3 {
+			line = fmt.Sprintf("ERROR no connection to 10.0.0.%d", i)
+		}
+		sr.Records = append(sr.Records, tallyman.Record{Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Line: []byte(line)})
+	}
+	if err := f.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{sr}}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"status":"success","data":[{"pattern":"INFO GET /cart/\u003c_\u003e took \u003c_\u003e","level":"info","samples":[[1795168800,15],[1795168820,15]]},` +
+		`{"pattern":"ERROR no connection to \u003c_\u003e","level":"error","samples":[[1795168800,5],[1795168820,5]]}]}`
+	if got := body(f.get("patterns", with("query", `{app="shop"}`, "step", "20s")...)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := body(f.get("patterns", with("query", `{app="shop"} |= "ERROR"`, "step", "1m", "limit", "1")...)); strings.Contains(got, "cart") || !strings.Contains(got, "[1795168800,10]") {
+		t.Errorf("got %s", got)
+	}
+	for _, bad := range [][]string{{"query", "1+1"}, {"query", "{"}, {"query", `{app="shop"}`, "step", "x"}, {"query", `{app="shop"}`, "start", "1", "end", "1795168800", "step", "1"}} {
+		if w := f.get("patterns", bad...); w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d %s, want 400", bad, w.Code, w.Body)
+		}
+	}
+}
+
+// Volumes of labels count the streams that have them all, by steps that begin at
+// multiples of the step.
+func TestVolumeTargets(t *testing.T) {
+	f := newFixture(t)
+	if err := f.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: stream("app", "alone"), Records: []tallyman.Record{{Time: start.UnixNano(), Line: []byte("0123456789")}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string, path string, pairs ...string) {
+		t.Helper()
+		if got := body(f.get(path, pairs...)); !strings.Contains(got, want) {
+			t.Errorf("%s %q\ngot  %s\nwant … %s …", path, pairs, got, want)
+		}
+	}
+	all := with("query", `{app=~".+"}`)
+	check(`"result":[{"metric":{"app":"web","env":"dev"},"value":[1795172400,"350"]},{"metric":{"app":"web","env":"prod"},"value":[1795172400,"350"]}]`, "index/volume", with("query", `{app=~"web|alone"}`, "targetLabels", "app, env")...)
+	check(`"result":[]`, "index/volume", append(all, "targetLabels", "app,nothing")...)
+	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", append(all, "targetLabels", "app")...)
+	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", with("query", `{app=~".+", env=~".*"}`)...)
+	check(`"result":[{"metric":{"app":""},"value":[1795172400,"1050"]},{"metric":{"env":""},"value":[1795172400,"1050"]}]`, "index/volume", append(all, "targetLabels", "app,env", "aggregateBy", "labels")...)
+	check(`"result":[]`, "index/volume_range", append(all, "targetLabels", "nothing", "step", "5m")...)
+	check(`"values":[[1795168919.999,"35"],[1795169039.999,"70"],[1795169100,"35"]]`, "index/volume_range", "query", `{app="db"}`, "start", "1795168813", "end", "1795169100", "step", "120")
+}
+
+// What is no route answers as an API does, and not with the page.
+func TestNoRoutes(t *testing.T) {
+	gate, err := auth.Open(t.TempDir(), true, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := recordtest.New()
+	a := loki.New(loki.Options{Store: store, Engine: logql.New(store, logql.Options{}), Log: slog.New(slog.DiscardHandler)})
+	ready := error(nil)
+	s, err := api.New(api.Options{Gate: gate, Files: fstest.MapFS{"index.html": {Data: []byte("the page")}}, Routes: a.Routes(), Ready: func() error { return ready }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path string) (int, string) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, path, nil)
+		r.Host = "localhost"
+		s.Handler().ServeHTTP(w, r)
+		return w.Code, w.Body.String()
+	}
+	for _, path := range []string{"/loki", "/loki/", "/loki/api/v1/nope", "/loki/api/v1/rules", "/api", "/api/", "/api/v1/nope", "/api/prom/query", "/-/nope", "/ready/x", "/prometheus/api/v1/query", "/otlp/v1/logs", "/metrics/x", "/config", "/services"} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if code, text := ask(method, path); code != http.StatusNotFound || !strings.Contains(text, "there is no such route") {
+				t.Errorf("%s %s: %d %s, want a 404 of the API", method, path, code, text)
+			}
+		}
+	}
+	if code, text := ask("GET", "/logs"); code != http.StatusOK || text != "the page" {
+		t.Errorf("the page: %d %s", code, text)
+	}
+	if code, _ := ask("POST", "/loki/api/v1/status/buildinfo"); code != http.StatusMethodNotAllowed {
+		t.Errorf("a wrong method: %d, want 405", code)
+	}
+	if code, text := ask("GET", "/ready"); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("/ready: %d %s", code, text)
+	}
+	ready = errors.New("not yet")
+	if code, text := ask("GET", "/ready"); code != http.StatusServiceUnavailable || !strings.Contains(text, "not yet") {
+		t.Errorf("/ready: %d %s", code, text)
 	}
 }
 

@@ -105,6 +105,9 @@ func span(r *http.Request, since time.Duration) (start, end int64, err error) {
 	if end < start {
 		return 0, 0, badRequest("end timestamp must not be before or equal to start time")
 	}
+	if start == end { // that time itself
+		end++
+	}
 	return start, end, nil
 }
 

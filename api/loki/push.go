@@ -3,7 +3,6 @@
 package loki
 
 import (
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/s2"
@@ -45,13 +43,14 @@ type pushStream struct {
 	Values [][]any `json:"values"`
 }
 
-// push stores what is sent.
+// push stores what is sent. As with Loki what is bad does not hold up the rest: an
+// agent never sends again what was answered with 400.
 func (a *API) push(w http.ResponseWriter, r *http.Request) error {
 	body, protobuf, err := readPush(w, r)
 	if err != nil {
 		return err
 	}
-	d := decoder{intern: &a.streams}
+	d := decoder{intern: &a.streams, reserved: a.o.Reserved}
 	if protobuf {
 		err = d.protobuf(body)
 	} else {
@@ -60,10 +59,17 @@ func (a *API) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(d.batch.Streams) > 0 {
-		if err := a.o.Push(r.Context(), &d.batch); err != nil {
-			return &statusError{http.StatusServiceUnavailable, fmt.Sprintf("the records were not stored: %v", err)}
-		}
+	if len(d.batch.Streams) == 0 && d.bad == 0 && !d.asked {
+		return &statusError{http.StatusUnprocessableEntity, "error at least one valid stream is required for ingestion"}
+	}
+	if err := a.store(r.Context(), &d.batch); err != nil {
+		return &statusError{http.StatusServiceUnavailable, fmt.Sprintf("the records were not stored: %v", err)}
+	}
+	switch {
+	case d.bad == 1:
+		return badRequest(d.why.Error())
+	case d.bad > 1:
+		return badRequest(fmt.Sprintf("%v; %d more were refused", d.why, d.bad-1))
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -121,8 +127,40 @@ func readPush(w http.ResponseWriter, r *http.Request) (body []byte, protobuf boo
 
 // decoder collects a batch. Lines point into the body.
 type decoder struct {
-	intern *interner
-	batch  tallyman.RecordBatch
+	intern   *interner
+	reserved []string // values of source that nobody pushes
+	batch    tallyman.RecordBatch
+	asked    bool  // whether there were streams at all
+	bad      int   // streams and lines that were refused
+	why      error // the first of them
+}
+
+// refuse leaves something out.
+func (d *decoder) refuse(err error) {
+	if d.bad++; d.bad == 1 {
+		d.why = err
+	}
+}
+
+// sourceLabel says where a record comes from; under otherLabel stands what a
+// client says that only tallyman may.
+const (
+	sourceLabel = "source"
+	otherLabel  = "exported_source"
+)
+
+// disown renames the label source where it has one of tallyman's own values.
+func (d *decoder) disown(labels logql.Labels) logql.Labels {
+	if !slices.Contains(d.reserved, labels.Get(sourceLabel)) {
+		return labels
+	}
+	labels = slices.DeleteFunc(labels, func(l tallyman.Label) bool { return l.Name == otherLabel })
+	for i := range labels {
+		if labels[i].Name == sourceLabel {
+			labels[i].Name = otherLabel
+		}
+	}
+	return labels
 }
 
 // stream begins a stream with these labels.
@@ -130,6 +168,7 @@ func (d *decoder) stream(labels logql.Labels) error {
 	if len(d.batch.Streams) == maxStreams {
 		return badRequest(fmt.Sprintf("there are more than %d streams; send fewer at once", maxStreams))
 	}
+	labels = d.disown(labels)
 	slices.SortFunc(labels, func(a, b tallyman.Label) int { return strings.Compare(a.Name, b.Name) })
 	labels = slices.DeleteFunc(labels, func(l tallyman.Label) bool { return l.Value == "" })
 	switch {
@@ -193,73 +232,58 @@ func (d *decoder) record(time int64, line []byte, meta logql.Labels) error {
 		if size += len(meta[i].Name) + len(meta[i].Value); size > maxMetaBytes {
 			return badRequest(fmt.Sprintf("the structured metadata of a line has more than %d bytes", maxMetaBytes))
 		}
-		if meta[i].Name == "" || !utf8.ValidString(meta[i].Name) || !utf8.ValidString(meta[i].Value) {
+		if !utf8.ValidString(meta[i].Name) || !utf8.ValidString(meta[i].Value) {
 			return badRequest("a name of structured metadata is empty or not UTF-8")
 		}
-		meta[i].Name = sanitize(meta[i].Name)
+	}
+	// Of names that become one the first in order counts, whatever the order in
+	// which they were sent.
+	slices.SortStableFunc(meta, func(a, b tallyman.Label) int { return strings.Compare(a.Name, b.Name) })
+	for i := range meta {
+		name := sanitize(meta[i].Name)
+		if strings.Trim(name, "_") == "" {
+			return badRequest(fmt.Sprintf("the name %q of structured metadata has neither a letter nor a digit", meta[i].Name))
+		}
+		meta[i].Name = name
 	}
 	meta = slices.DeleteFunc(meta, func(l tallyman.Label) bool { return l.Value == "" })
-	if meta.Get(levelLabel) == "" {
-		if level := detectLevel(s.Stream.Labels, meta, line); level != "" {
-			meta = append(meta, tallyman.Label{Name: levelLabel, Value: level})
-		}
-	}
 	slices.SortStableFunc(meta, func(a, b tallyman.Label) int { return strings.Compare(a.Name, b.Name) })
 	meta = slices.CompactFunc(meta, func(a, b tallyman.Label) bool { return a.Name == b.Name })
+	level := tallyman.Label{Name: levelLabel, Value: detectLevel(s.Stream.Labels, meta, line)}
+	at, found := slices.BinarySearchFunc(meta, level, func(a, b tallyman.Label) int { return strings.Compare(a.Name, b.Name) })
+	if found {
+		meta[at] = level
+	} else {
+		meta = slices.Insert(meta, at, level)
+	}
 	s.Records = append(s.Records, tallyman.Record{Time: time, Line: line, Meta: meta})
 	return nil
 }
 
-// sanitize makes a name that a query can write.
+// sanitize makes a name that a query can write, as Loki does: what cannot stand
+// in one is _, several of which are one, and before a digit stands key_.
 func sanitize(s string) string {
-	if isName(s) {
+	if isName(s) && !strings.Contains(s, "__") {
 		return s
 	}
-	out := strings.Map(func(r rune) rune {
-		if r < 0x80 && (isName(string(r)) || r >= '0' && r <= '9') {
-			return r
-		}
-		return '_'
-	}, s)
-	if out[0] >= '0' && out[0] <= '9' {
-		out = "_" + out
+	var b strings.Builder
+	if s != "" && s[0] >= '0' && s[0] <= '9' {
+		b.WriteString("key_")
 	}
-	return out
+	bar := false
+	for _, r := range s {
+		fine := r < 0x80 && r != '_' && (isName(string(r)) || r >= '0' && r <= '9')
+		if fine {
+			b.WriteByte(byte(r))
+		} else if !bar {
+			b.WriteByte('_')
+		}
+		bar = !fine
+	}
+	return b.String()
 }
 
 // done drops streams without records.
 func (d *decoder) done() {
 	d.batch.Streams = slices.DeleteFunc(d.batch.Streams, func(s tallyman.StreamRecords) bool { return len(s.Records) == 0 })
-}
-
-// interner gives equal labels the same stream. What it has seen it forgets when
-// that becomes too much.
-type interner struct {
-	mu      sync.Mutex
-	streams map[string]*tallyman.Stream
-	key     bytes.Buffer
-}
-
-func (in *interner) of(labels logql.Labels) *tallyman.Stream {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.key.Reset()
-	for _, l := range labels {
-		in.key.WriteString(l.Name)
-		in.key.WriteByte(0xff)
-		in.key.WriteString(l.Value)
-		in.key.WriteByte(0xff)
-	}
-	if s, ok := in.streams[string(in.key.Bytes())]; ok {
-		return s
-	}
-	if in.streams == nil || len(in.streams) >= maxStreams {
-		in.streams = map[string]*tallyman.Stream{}
-	}
-	s := &tallyman.Stream{Labels: make([]tallyman.Label, len(labels))}
-	for i, l := range labels {
-		s.Labels[i] = tallyman.Label{Name: strings.Clone(l.Name), Value: strings.Clone(l.Value)}
-	}
-	in.streams[in.key.String()] = s
-	return s
 }

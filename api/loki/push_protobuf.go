@@ -82,16 +82,42 @@ func fields(b []byte, use func(fieldOf) error) error {
 // protobuf reads a body in protobuf.
 func (d *decoder) protobuf(body []byte) error {
 	err := fields(body, func(f fieldOf) error {
-		if f.id == 1 && f.isData {
-			return d.protobufStream(f.bytes)
+		if f.id != 1 || !f.isData {
+			return nil
 		}
-		return nil
+		d.asked = true
+		return d.unlessBad(d.protobufStream(f.bytes))
 	})
 	if errors.Is(err, errProtobuf) {
 		return badRequest(err.Error())
 	}
 	d.done()
 	return err
+}
+
+// unlessBad refuses what is bad and goes on; only a message that cannot be taken
+// apart ends the reading.
+func (d *decoder) unlessBad(err error) error {
+	if err == nil || errors.Is(err, errProtobuf) {
+		return err
+	}
+	d.refuse(err)
+	return nil
+}
+
+// parseLabels reads labels as they are written: {a="b"}.
+func parseLabels(text string) (labels logql.Labels, err error) {
+	matchers, err := logql.ParseSelector(text)
+	if err != nil {
+		return nil, badRequest(fmt.Sprintf("the labels %.200q cannot be read: %v", text, err))
+	}
+	for _, m := range matchers {
+		if m.Type != tallyman.MatchEqual {
+			return nil, badRequest(fmt.Sprintf("the labels %.200q are no labels: only = may stand in them", text))
+		}
+		labels = append(labels, tallyman.Label{Name: m.Name, Value: m.Value})
+	}
+	return labels, nil
 }
 
 func (d *decoder) protobufStream(b []byte) error {
@@ -104,23 +130,16 @@ func (d *decoder) protobufStream(b []byte) error {
 	}); err != nil {
 		return err
 	}
-	matchers, err := logql.ParseSelector(selector)
+	labels, err := parseLabels(selector)
 	if err != nil {
-		return badRequest(fmt.Sprintf("the labels %.200q cannot be read: %v", selector, err))
-	}
-	var labels logql.Labels
-	for _, m := range matchers {
-		if m.Type != tallyman.MatchEqual {
-			return badRequest(fmt.Sprintf("the labels %.200q are no labels: only = may stand in them", selector))
-		}
-		labels = append(labels, tallyman.Label{Name: m.Name, Value: m.Value})
+		return err
 	}
 	if err := d.stream(labels); err != nil {
 		return err
 	}
 	return fields(b, func(f fieldOf) error {
 		if f.id == 2 && f.isData {
-			return d.protobufEntry(f.bytes)
+			return d.unlessBad(d.protobufEntry(f.bytes))
 		}
 		return nil
 	})

@@ -69,6 +69,7 @@ func selectorOf(query string) ([]tallyman.Matcher, error) {
 type volumeQuery struct {
 	matchers []tallyman.Matcher
 	targets  []string // labels that are told apart; nil is all
+	all      bool     // whether only streams with all of them count
 	byName   bool
 	limit    int
 	start    int64 // in nanoseconds, as end, which is not part of it
@@ -93,7 +94,12 @@ func readVolumeQuery(r *http.Request) (q volumeQuery, err error) {
 		return q, badRequest("aggregateBy is series or labels")
 	}
 	if s := r.FormValue("targetLabels"); s != "" {
-		q.targets = strings.Split(s, ",")
+		q.all = true
+		for name := range strings.SplitSeq(s, ",") {
+			if name = strings.TrimSpace(name); name != "" && !slices.Contains(q.targets, name) {
+				q.targets = append(q.targets, name)
+			}
+		}
 	} else if !q.byName {
 		for _, m := range q.matchers {
 			q.targets = append(q.targets, m.Name)
@@ -121,6 +127,9 @@ func (a *API) volumes(ctx context.Context, q volumeQuery, start, end int64) ([]*
 		s.Points[0].Value += float64(bytes)
 	}
 	for _, v := range list {
+		if q.all && slices.ContainsFunc(q.targets, func(name string) bool { return v.Stream.Label(name) == "" }) {
+			continue
+		}
 		var labels logql.Labels
 		for _, l := range v.Stream.Labels {
 			if q.targets != nil && !slices.Contains(q.targets, l.Name) {
@@ -189,9 +198,10 @@ func (a *API) volumeRange(w http.ResponseWriter, r *http.Request) error {
 	}
 	all := q
 	all.limit = maxListed
-	for t := q.start; t < q.end; t += int64(wide) {
-		// As in Loki a value stands at the end of its step.
-		last := min(t+int64(wide), q.end)
+	// As in Loki the steps begin at multiples of the step, whenever the range does,
+	// and a value stands at the end of its step.
+	for t, last := q.start, int64(0); t < q.end; t = last {
+		last = min(t-t%int64(wide)+int64(wide), q.end)
 		at := last / int64(time.Millisecond)
 		if last < q.end {
 			at--

@@ -30,6 +30,7 @@ func docs() map[string]httpx.Doc {
 		prefix + "containers/{ref}": {
 			Summary: "One container with its details",
 			Text:    "ref is a full id, the first 12 digits of one or more, or a name.",
+			Params:  []httpx.Param{{Name: "host", Text: "On this host; names may be the same on several"}},
 			Answer:  Container{}, Errors: []int{http.StatusNotFound},
 		},
 		prefix + "history": {

@@ -9,16 +9,21 @@ package rest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"tallyman"
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
+	"tallyman/internal/nearest"
 	"tallyman/query"
 )
 
@@ -126,11 +131,30 @@ func (s *Service) lastEvent(id string) *Event {
 // Routes are the routes of the service.
 func (s *Service) Routes() []httpx.Route {
 	docs := docs()
+	for pattern, d := range docs { // of a parameter that is not there
+		if !slices.Contains(d.Errors, http.StatusBadRequest) {
+			d.Errors = append([]int{http.StatusBadRequest}, d.Errors...)
+			docs[pattern] = d
+		}
+	}
 	get := func(pattern string, f func(http.ResponseWriter, *http.Request) error) httpx.Route {
 		return httpx.Route{Pattern: "GET " + pattern, Doc: docs[pattern], Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := f(w, r); err != nil {
+			err := known(r, docs[pattern].Params)
+			if err == nil {
+				err = f(w, r)
+			}
+			if err != nil {
 				httpx.WriteError(w, err)
 			}
+		})}
+	}
+	monitor := func(pattern string, f http.HandlerFunc) httpx.Route {
+		return httpx.Route{Pattern: "GET " + pattern, Doc: docs[pattern], Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := known(r, docs[pattern].Params); err != nil {
+				monitorError(w, http.StatusBadRequest, err.Error())
+				return
+			}
+			f(w, r)
 		})}
 	}
 	return []httpx.Route{
@@ -149,9 +173,32 @@ func (s *Service) Routes() []httpx.Route {
 			httpx.WriteJSON(w, s.o.Doctor.Report())
 			return nil
 		}),
-		{Pattern: "GET /docker-monitor/api/v1.0/metrics", Doc: docs["/docker-monitor/api/v1.0/metrics"], Handler: http.HandlerFunc(s.monitorAll)},
-		{Pattern: "GET /docker-monitor/api/v1.0/metrics/{name}", Doc: docs["/docker-monitor/api/v1.0/metrics/{name}"], Handler: http.HandlerFunc(s.monitorOne)},
+		monitor("/docker-monitor/api/v1.0/metrics", s.monitorAll),
+		monitor("/docker-monitor/api/v1.0/metrics/{name}", s.monitorOne),
 	}
+}
+
+// known refuses parameters that a route does not have: a filter with a typing
+// error would be ignored, and the answer be about everything.
+func known(r *http.Request, params []httpx.Param) error {
+	var names []string
+	for _, p := range params {
+		names = append(names, p.Name)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return httpx.Bad("parameter", "the parameters cannot be read: "+err.Error(), "write name=value, with & between")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			return httpx.Bad("parameter", fmt.Sprintf("there is no parameter %.100q", name), "this route has no parameters")
+		default:
+			return httpx.Bad("parameter", fmt.Sprintf("there is no parameter %.100q; did you mean %q?", name, nearest.Of(name, names)), "there are "+strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 func (s *Service) servers(w http.ResponseWriter, r *http.Request) error {
@@ -265,14 +312,32 @@ func (s *Service) containers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) container(w http.ResponseWriter, r *http.Request) error {
-	ref := r.PathValue("ref")
-	c, ok := s.o.Inventory.Container(ref)
+	ref, host := r.PathValue("ref"), r.FormValue("host")
+	c, ok := s.find(ref, host)
 	if !ok {
-		return &httpx.Error{Status: http.StatusNotFound, Code: "not_found",
-			Message: "no container is called " + strconv.Quote(ref), Next: "give a full id, the first 12 digits of one, or a name"}
+		message := "no container is called " + strconv.Quote(ref)
+		if host != "" {
+			message += " on the host " + strconv.Quote(host)
+		}
+		return &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: message, Next: "give a full id, the first 12 digits of one, or a name"}
 	}
 	httpx.WriteJSON(w, s.Detailed(c))
 	return nil
+}
+
+// find finds a container by its id or name, on any host when host is empty.
+func (s *Service) find(ref, host string) (*tallyman.Container, bool) {
+	c, ok := s.o.Inventory.Container(ref)
+	if host == "" || ok && c.Host == host {
+		return c, ok
+	}
+	c = nil
+	for _, x := range s.o.Inventory.Containers() {
+		if x.Host == host && (x.ID == ref || x.Name == ref || len(ref) >= 12 && strings.HasPrefix(x.ID, ref)) && (c == nil || better(x, c)) {
+			c = x
+		}
+	}
+	return c, c != nil
 }
 
 // containersAnswer is the answer of /containers.

@@ -63,6 +63,7 @@ func ask(a *app, method, path string, header map[string]string, body string) *ht
 var open = []string{
 	"GET /-/healthy",              // for a supervisor
 	"GET /-/ready",                // for a supervisor
+	"GET /ready",                  // the same for those that ask as of Loki
 	"GET /login",                  // the way in
 	"GET /assets/",                // what the login page is made of; no data
 	"GET /favicon.svg",            // no data

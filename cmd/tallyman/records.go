@@ -176,10 +176,8 @@ func (a *app) recordsKeeper() []doctor.Keeper {
 func (a *app) lokiRoutes() []httpx.Route {
 	o := loki.Options{Store: a.records, Engine: logql.New(a.records, logql.Options{}), Tailer: a.records, Log: a.log.With("api", "loki")}
 	if a.cfg.Logs.Push {
-		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error {
-			disown(b)
-			return a.pushes.AppendRecords(b)
-		}
+		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error { return a.pushes.AppendRecords(b) }
+		o.Reserved = slices.Concat(precious, []string{"container", "file", "journal"})
 	}
 	return loki.New(o).Routes()
 }
@@ -233,25 +231,6 @@ func (a *app) openEngineLogs() {
 			return wants, known
 		},
 	})
-}
-
-// disown renames the label source of what is pushed where it has one of
-// tallyman's own values: nobody else writes events.
-func disown(b *tallyman.RecordBatch) {
-	for i := range b.Streams {
-		st := b.Streams[i].Stream
-		if !slices.Contains(precious, st.Label("source")) {
-			continue
-		}
-		labels := slices.DeleteFunc(slices.Clone(st.Labels), func(l tallyman.Label) bool { return l.Name == "exported_source" })
-		for j := range labels {
-			if labels[j].Name == "source" {
-				labels[j].Name = "exported_source"
-			}
-		}
-		tallyman.SortLabels(labels)
-		b.Streams[i].Stream = &tallyman.Stream{Labels: labels}
-	}
 }
 
 // absences are what cannot be known of a target: its numbers and its log.

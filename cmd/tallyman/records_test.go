@@ -186,3 +186,35 @@ func TestSnapshotsAtTheStreamLimit(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// What is pushed twice is kept once by the store on the disk, too, and nobody
+// pushes lines of containers.
+func TestPushedTwice(t *testing.T) {
+	a := testApp(t, func(c *config.Config) { c.Logs.Push = true })
+	h := bearer(t, a)
+	h["Content-Type"] = "application/json"
+	var values []string
+	start := time.Now().Add(-55 * time.Minute)
+	for i := range 3000 {
+		values = append(values, fmt.Sprintf(`["%d","line %d of some length, so that there are several chunks"]`, start.Add(time.Duration(i)*time.Second).UnixNano(), i))
+	}
+	push := func(values []string) {
+		t.Helper()
+		body := `{"streams":[{"stream":{"source":"container","app":"x"},"values":[` + strings.Join(values, ",") + `]}]}`
+		if w := ask(a, "POST", "/loki/api/v1/push", h, body); w.Code != http.StatusNoContent {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	push(values)
+	push(values[:10])
+	push(values[2990:])
+	push(values[1000:2000])
+	push(values)
+	w := ask(a, "GET", "/loki/api/v1/index/stats?query=%7Bexported_source%3D%22container%22%7D", h, "")
+	if !strings.Contains(w.Body.String(), `"entries":3000}`) {
+		t.Errorf("got %s, want 3000 entries", w.Body)
+	}
+	if w := ask(a, "GET", "/loki/api/v1/index/stats?query=%7Bsource%3D%22container%22%7D", h, ""); !strings.Contains(w.Body.String(), `"entries":0}`) {
+		t.Errorf("got %s, want none of a container", w.Body)
+	}
+}

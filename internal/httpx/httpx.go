@@ -42,6 +42,8 @@ type Route struct {
 // Doc describes a route for people and programs. The OpenAPI document is made
 // of it; the zero value describes nothing but that the route exists.
 type Doc struct {
+	// ID names the operation where its path alone does not.
+	ID string
 	// Summary is one line without a full stop, Text are sentences.
 	Summary, Text string
 	// Params are those of the query string, or of the form of a POST.

@@ -1,8 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loglevel tells the level of a log line from its text: from a field
-// level, lvl or severity in JSON or logfmt, else from the first word that is a
-// level. It looks at the beginning of the line only and allocates nothing.
+// Package loglevel tells the level of a log line by its structure: from the
+// priority of syslog before it, from a field of a JSON object or of logfmt, else
+// from a word or letter at a place where loggers write one.
+//
+//	{"level":30,"msg":"an error"}                   info
+//	time=… level=warn msg="an error"                warn
+//	2026-11-24 12:00:00 ERROR no connection         error
+//	[12:00:00 INF] an error                         info
+//	E1124 12:00:00.000000 1 main.go:5] no pods      error
+//	no error here                                   unknown
+//
+// A field is one of the object itself, or a key outside of quotes. Places for a
+// word are the start of the line, brackets at its start, and what follows the
+// time, with the name of a program, a thread or a module between. There a word
+// in capitals is a level, and one in other letters when something marks it: a
+// colon, a bracket, a tab. What stands in the text behind is text. Colours of
+// terminals are left out.
+//
+// Only the beginning of a line is looked at. Nothing is allocated, and any
+// number of goroutines may ask at once.
 package loglevel
 
 import "bytes"
@@ -10,148 +27,170 @@ import "bytes"
 // Unknown is the level of a line that has none.
 const Unknown = "unknown"
 
-type name struct {
-	word, level string
-	// text is set for words that tell the level where they stand in a text; the
-	// others mean too much else, and do only as the value of a field.
-	text bool
-}
-
-// names are the words that are used for levels, by their first letter: most
-// words of a line are no level, and one look tells.
-var names = [26][]name{
-	't' - 'a': {{"trace", "trace", true}, {"trc", "trace", false}},
-	'd' - 'a': {{"debug", "debug", true}, {"dbg", "debug", false}},
-	'i' - 'a': {{"info", "info", true}, {"inf", "info", false}, {"information", "info", false}},
-	'n' - 'a': {{"notice", "info", false}},
-	'w' - 'a': {{"warn", "warn", true}, {"warning", "warn", true}, {"wrn", "warn", false}},
-	'e' - 'a': {{"error", "error", true}, {"err", "error", true}, {"emerg", "critical", false}},
-	'f' - 'a': {{"fatal", "fatal", true}},
-	'p' - 'a': {{"panic", "fatal", true}},
-	'c' - 'a': {{"critical", "critical", true}, {"crit", "critical", false}},
-	0:         {{"alert", "critical", false}},
-}
-
-// fields hold a level, as they stand in JSON and logfmt: what is before and
-// behind a v, which is a rare letter.
-var fields = [...]struct{ before, behind string }{{"le", "el"}, {"l", "l"}, {"se", "erity"}, {"se", "erity_text"}, {"se", ""}}
-
+// How much of a line is looked at, in bytes.
 const (
-	fieldWithin = 1024 // bytes in which a field is looked for
-	wordWithin  = 96   // bytes in which a word is
+	objectWithin = 16 << 10 // of a JSON object
+	textWithin   = 1024     // of logfmt and of a text
 )
 
 // Of is the level of a line: trace, debug, info, warn, error, fatal, critical or
 // unknown.
 func Of(line []byte) string {
-	if level := field(line[:min(len(line), fieldWithin)]); level != "" {
+	line = trimLeft(line)
+	if len(line) == 0 {
+		return Unknown
+	}
+	if line[0] == '{' && isObject(line) {
+		return known(object(line[:min(len(line), objectWithin)]))
+	}
+	text := line[:min(len(line), textWithin)]
+	if bytes.IndexByte(text, 0x1b) >= 0 {
+		return known(coloured(text))
+	}
+	return known(ofText(line, text))
+}
+
+func known(level string) string {
+	if level == "" {
+		return Unknown
+	}
+	return level
+}
+
+// coloured is the level of a text with the sequences that steer a terminal. They
+// are left out in a copy on the stack, which lines without them do not pay for.
+func coloured(text []byte) string {
+	var buf [textWithin]byte
+	n := 0
+	for i := 0; i < len(text); i++ {
+		if text[i] != 0x1b {
+			buf[n] = text[i]
+			n++
+			continue
+		}
+		if i++; i < len(text) && text[i] == '[' {
+			for i++; i < len(text) && (text[i] < '@' || text[i] > '~'); i++ {
+			}
+		}
+	}
+	plain := trimLeft(buf[:n])
+	return ofText(plain, plain)
+}
+
+// ofText is the level of a line that is no JSON object; text is its beginning.
+func ofText(line, text []byte) string {
+	if pri, ok := priority(text); ok {
+		return ofSyslog(pri & 7)
+	}
+	first, second := text, []byte(nil)
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		first, second = text[:i], text[i+1:]
+	}
+	h := head{line: first}
+	level, objectAt := h.level()
+	switch {
+	case level != "":
+		return level
+	case objectAt > 0:
+		return object(line[objectAt:min(len(line), objectWithin)])
+	}
+	if level := logfmt(first); level != "" {
 		return level
 	}
-	line = line[:min(len(line), wordWithin)]
-	start := -1
-	for i, c := range line {
+	if h.time && len(second) > 0 { // java.util.logging has it at the start of the second line
+		h = head{line: second}
+		if w := h.word(0); w < len(second) && w > 0 && second[w] == ':' && upper(second[:w]) {
+			return Word(second[:w])
+		}
+	}
+	return ""
+}
+
+// priority is the number of <34> at the start of a message of syslog.
+func priority(line []byte) (n int, ok bool) {
+	if len(line) == 0 || line[0] != '<' {
+		return 0, false
+	}
+	i := 1
+	for ; i < len(line) && i < 5 && isDigit(line[i]); i++ {
+		n = n*10 + int(line[i]-'0')
+	}
+	return n, i > 1 && i < len(line) && line[i] == '>' && n < 192
+}
+
+// ofSyslog is the level of a severity of syslog.
+func ofSyslog(severity int) string {
+	return [...]string{"critical", "critical", "critical", "error", "warn", "info", "info", "debug"}[severity&7]
+}
+
+// Priority is the level of a priority of syslog without a facility, as journald
+// has it, empty when it is none.
+func Priority(p []byte) string {
+	if len(p) != 1 || p[0] < '0' || p[0] > '7' {
+		return ""
+	}
+	return ofSyslog(int(p[0] - '0'))
+}
+
+func trimLeft(line []byte) []byte {
+	for len(line) > 0 && (isSpace(line[0]) || line[0] == '\r' || line[0] == '\n') {
+		line = line[1:]
+	}
+	return bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+}
+
+// What a byte may be.
+const (
+	space byte = 1 << iota
+	digit
+	letter
+	key      // part of the name of a field
+	gap      // between the parts of a head
+	opens    // brackets
+	dashes   // part of what parts names from levels
+	tokenEnd // the end of a part of a head
+)
+
+// classes are what each byte is.
+var classes = func() (t [256]byte) {
+	set := func(class byte, list string) {
+		for i := range len(list) {
+			t[list[i]] |= class
+		}
+	}
+	for c := range t {
+		b := byte(c)
 		switch {
-		case letter(c):
-			if start < 0 {
-				start = i
-			}
-		case start >= 0:
-			if level := inText(line, start, i); level != "" {
-				return level
-			}
-			start = -1
+		case b-'0' < 10:
+			t[c] = digit | key
+		case b|0x20-'a' < 26:
+			t[c] = letter | key
+		case b >= 0x80:
+			t[c] = key
 		}
 	}
-	if start >= 0 {
-		if level := inText(line, start, len(line)); level != "" {
-			return level
-		}
-	}
-	return Unknown
-}
+	set(space, " \t")
+	set(key, "_.-@")
+	set(gap, " \t,;]")
+	set(opens, "[({<")
+	set(dashes, "-|:*#>=")
+	set(tokenEnd, " \t|[(<,;")
+	return t
+}()
 
-// field is the level that a field of the line names, empty without one.
-func field(line []byte) string {
-	for at := 0; ; at++ {
-		i := bytes.IndexByte(line[at:], 'v')
-		if i < 0 {
-			return ""
-		}
-		at += i // names with a capital V are written by nobody
-		for _, f := range fields {
-			before, behind := line[:at], line[at+1:]
-			if len(before) < len(f.before) || len(behind) < len(f.behind) ||
-				!equalFold(before[at-len(f.before):], f.before) || !equalFold(behind[:len(f.behind)], f.behind) {
-				continue
-			}
-			if level := valueOf(behind[len(f.behind):]); level != "" {
-				return level
-			}
-		}
-	}
-}
+func is(c, class byte) bool { return classes[c]&class != 0 }
 
-// valueOf is the level in what follows the name of a field: =info, ":"info",
-// ": "info", ="info".
-func valueOf(rest []byte) string {
-	n, sign := 0, false
-	for n < len(rest) && n < 5 && (rest[n] == '"' || rest[n] == ':' || rest[n] == '=' || rest[n] == ' ') {
-		sign = sign || rest[n] == ':' || rest[n] == '='
-		n++
-	}
-	if !sign {
-		return ""
-	}
-	end := n
-	for end < len(rest) && letter(rest[end]) {
-		end++
-	}
-	return Word(rest[n:end])
-}
+func isSpace(c byte) bool  { return c == ' ' || c == '\t' }
+func isDigit(c byte) bool  { return c-'0' < 10 }
+func isLetter(c byte) bool { return c|0x20-'a' < 26 }
+func isUpper(c byte) bool  { return c-'A' < 26 }
 
-// inText is the level that a word of a text tells; a part of a path is no word.
-func inText(line []byte, from, to int) string {
-	if from > 0 && line[from-1] == '/' {
-		return ""
-	}
-	if n := find(line[from:to]); n != nil && n.text {
-		return n.level
-	}
-	return ""
-}
-
-// Word is the level that a word names in any case, empty when it names none.
-func Word(word []byte) string {
-	if n := find(word); n != nil {
-		return n.level
-	}
-	return ""
-}
-
-func find(word []byte) *name {
-	if len(word) < 3 || len(word) > 11 {
-		return nil
-	}
-	first := word[0] | 0x20 - 'a'
-	if first >= 26 {
-		return nil
-	}
-	list := names[first]
-	for i := range list {
-		if w := list[i].word; len(w) == len(word) && equalFold(word, w) {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
-func equalFold(word []byte, lower string) bool {
-	for i, c := range word {
-		if c|0x20 != lower[i] {
+// upper reports whether a word is written in capitals.
+func upper(word []byte) bool {
+	for _, c := range word {
+		if !isUpper(c) {
 			return false
 		}
 	}
 	return true
 }
-
-func letter(c byte) bool { return c|0x20-'a' < 26 }

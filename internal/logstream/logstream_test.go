@@ -13,7 +13,7 @@ import (
 
 func TestStreams(t *testing.T) {
 	s := For(&tallyman.Container{ID: "1", Host: "h", Name: "n", Image: "i", Workload: tallyman.Workload{Key: "w"}})
-	got := s.Of(true, []byte("an ERROR"))
+	got := s.Of(true, []byte("ERROR x"))
 	want := []tallyman.Label{{Name: "host", Value: "h"}, {Name: "image", Value: "i"}, {Name: "level", Value: "error"}, {Name: "name", Value: "n"},
 		{Name: "source", Value: "container"}, {Name: "stream", Value: "stderr"}, {Name: "workload", Value: "w"}}
 	if d := cmp.Diff(want, got.Labels); d != "" {

@@ -110,8 +110,15 @@ type Stage interface {
 // negated filter none may fit.
 type LineFilter struct {
 	Op     string // |= != |~ !~ |> !>
-	Values []string
+	Values []LineValue
 	tests  []func([]byte) bool // compiled by the parser, used by all
+}
+
+// LineValue is a text, an expression or a pattern; with IP an address, a network
+// or a range of addresses.
+type LineValue struct {
+	Text string
+	IP   bool
 }
 
 // Parser is json, logfmt, pattern, regexp or unpack.
@@ -154,6 +161,13 @@ type NumberFilter struct {
 	Value     float64 // of a duration in nanoseconds
 }
 
+// AddressFilter keeps lines whose label holds an address: addr=ip("10.0.0.0/8").
+type AddressFilter struct {
+	Label string
+	Not   bool
+	Text  string
+}
+
 // BinaryFilter is two filters with and, or or.
 type BinaryFilter struct {
 	Or          bool
@@ -189,6 +203,7 @@ type Choose struct {
 // Decolorize takes ANSI colours out of the line.
 type Decolorize struct{}
 
-func (*StringFilter) filter() {}
-func (*NumberFilter) filter() {}
-func (*BinaryFilter) filter() {}
+func (*StringFilter) filter()  {}
+func (*NumberFilter) filter()  {}
+func (*AddressFilter) filter() {}
+func (*BinaryFilter) filter()  {}

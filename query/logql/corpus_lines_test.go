@@ -129,5 +129,32 @@ func corpusRecords() []tallyman.StreamRecords {
 		}
 		return fmt.Sprintf("requests=%d temp=%.2f", total, 20+10*math.Sin(float64(i)/5)), nil
 	})
-	return []tallyman.StreamRecords{web, js, logfmt, db, pack, counter}
+	edges := []string{
+		`v=Inf n=1 took=5s size=5MB ip=10.1.2.3`,
+		`v=2 n=2 took=1m size=500KB ip=192.168.4.5 to=10.0.0.0/8`,
+		`{"amount":500,"v":"3"`,
+		`v=-Inf n=3 amount=700 empty= quoted=""`,
+		``,
+		`amount=496 v=abc n=x took=soon size=big ip=nowhere "`,
+		`v=NaN n=4 amount=100 ip=2001:db8::1`,
+		`{"a":{"b":1},"amount":497,"ip":"10.1.2.4","list":[1,"two"],"took":"250ms"}`,
+		`from 10.1.9.9 to [2001:db8::2]:443, not 10.1.999.1 or 1.2.3`,
+		`v=1e3 n=0x10 amount=1_000 took=1.5h size=1,000KB ip=10.1.2.3:80`,
+		`{"a":"x","a.b":"dot","a_b":"line","amount":"498"} tail`,
+		`v=+5 n=-0 amount=.5 ip=::ffff:10.1.2.3`,
+		`{"a":"cut off`,
+		`{"b":1,"a":}`,
+		`{"a":tru,"b":2}`,
+		`{"a" "x","b":3}`,
+		`{"b":4,"a":{"c":1`,
+		`{"b":"x,"a":"y"}`,
+		`{"a":[1,2,"b":5}`,
+		`{"a":1}{"b":6}`,
+		`[{"a":"in a list"}]`,
+		`{a:1,"b":7}`,
+	}
+	edge := fill(stream("app", "edge", "env", "test"), time.Minute, func(i int) (string, []tallyman.Label) {
+		return edges[i%len(edges)], meta("kind", strconv.Itoa(i%3), "addr", "10.9.0."+strconv.Itoa(i%4))
+	})
+	return []tallyman.StreamRecords{web, js, logfmt, db, pack, counter, edge}
 }

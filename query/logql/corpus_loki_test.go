@@ -23,7 +23,7 @@ import (
 // theirs asks a Loki.
 func theirs(t *testing.T, base, query string) answer {
 	out := answer{Query: query}
-	isLog := false
+	isLog := strings.HasPrefix(query, "{")
 	if e, err := logql.Parse(query); err == nil {
 		_, isLog = e.(*logql.Log)
 	}

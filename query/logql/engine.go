@@ -148,30 +148,51 @@ func (e *Engine) Query(ctx context.Context, p Params) (*Result, error) {
 }
 
 // Evaluate answers a parsed query; p.Query is not looked at.
-func (e *Engine) Evaluate(ctx context.Context, expr Expr, p Params) (*Result, error) {
+func (e *Engine) Evaluate(ctx context.Context, expr Expr, p Params) (out *Result, err error) {
+	asked := time.Now()
+	err = e.within(ctx, p, func(ctx context.Context, r *run) error {
+		began := time.Now()
+		if out, err = r.evaluate(ctx, expr); err != nil {
+			return err
+		}
+		out.Stats = Stats{
+			Bytes: r.bytes.Load(), Lines: r.lines.Load(), Streams: r.count.Load(), Entries: int64(len(out.Entries)),
+			Queue: began.Sub(asked), Exec: time.Since(began),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Walk gives every entry of a log query, however many there are, in the order of
+// the query. Line and Labels are good until visit returns.
+func (e *Engine) Walk(ctx context.Context, l *Log, p Params, visit func(time int64, line []byte, labels *LabelSet)) error {
+	return e.within(ctx, p, func(ctx context.Context, r *run) error {
+		return r.walk(ctx, l, p.Backward, func(p *pipeline) (bool, error) {
+			visit(p.line.time, p.line.text, p.labels.of(&p.line))
+			return true, nil
+		})
+	})
+}
+
+// within runs a query in its turn and its time.
+func (e *Engine) within(ctx context.Context, p Params, f func(context.Context, *run) error) error {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
 	defer cancel()
-	asked := time.Now()
 	select {
 	case e.gate <- struct{}{}:
 		defer func() { <-e.gate }()
 	case <-ctx.Done():
-		return nil, e.timeout(ctx, "the query waited for others until its time was over; ask again, or for less at once")
+		return e.timeout(ctx, "the query waited for others until its time was over; ask again, or for less at once")
 	}
-	began := time.Now()
-	r := &run{e: e, p: p}
-	out, err := r.evaluate(ctx, expr)
-	if err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			err = e.timeout(ctx, "the query takes longer than "+e.o.Timeout.String()+"; ask for a shorter time, fewer streams, or filter by a text")
-		}
-		return nil, err
+	err := f(ctx, &run{e: e, p: p})
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return e.timeout(ctx, "the query takes longer than "+e.o.Timeout.String()+"; ask for a shorter time, fewer streams, or filter by a text")
 	}
-	out.Stats = Stats{
-		Bytes: r.bytes.Load(), Lines: r.lines.Load(), Streams: r.count.Load(), Entries: int64(len(out.Entries)),
-		Queue: began.Sub(asked), Exec: time.Since(began),
-	}
-	return out, nil
+	return err
 }
 
 func (e *Engine) timeout(ctx context.Context, message string) error {

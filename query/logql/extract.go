@@ -63,6 +63,8 @@ type extraction struct {
 	grid grid
 	// group is the only thing that matters of the labels; nil is all.
 	group *Grouping
+	// byError is whether series are grouped by the errors of lines.
+	byError bool
 	// lines is whether records and bytes are counted, else samples are kept.
 	lines bool
 	query tallyman.RecordQuery
@@ -114,6 +116,7 @@ func (x *extraction) plan(ctx context.Context) error {
 	rg, g := x.agg.Range, &x.grid
 	x.stages = rg.Log.Stages
 	byLabels := x.group != nil && !x.group.Without
+	x.byError = byLabels && slices.Contains(x.group.Labels, errorLabel)
 	if byLabels {
 		after := slices.Clone(x.group.Labels)
 		if u := rg.Unwrap; u != nil {
@@ -213,7 +216,7 @@ func (t *table) stream(ctx context.Context, c *reader) error {
 	}
 	var unwrap *unwrapper
 	if u := x.agg.Range.Unwrap; u != nil {
-		if unwrap, err = newUnwrapper(u); err != nil {
+		if unwrap, err = newUnwrapper(u, x.group); err != nil {
 			return err
 		}
 	}
@@ -245,8 +248,10 @@ func (t *table) stream(ctx context.Context, c *reader) error {
 					continue
 				}
 			}
-			// An error may be wanted where grouping takes it away; a series cannot have one.
-			if wanted := p.line.wantedErr && x.group != nil && !x.group.Without; p.line.err != "" && !wanted {
+			// An error may be wanted where grouping takes it away, or of a parser be what is
+			// grouped by; any other series cannot have one.
+			wanted := p.line.wantedErr && x.group != nil && !x.group.Without || x.byError && (p.line.err == errJSON || p.line.err == errLogfmt)
+			if p.line.err != "" && !wanted {
 				return pipelineError(&p.line, p.labels)
 			}
 			s := classify.fixed

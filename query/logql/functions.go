@@ -147,11 +147,13 @@ func (t *lineTemplate) functions() template.FuncMap {
 			s, err := indent(n, s)
 			return "\n" + s, err // one byte more does no harm
 		},
-		"default": func(fallback string, s ...string) string {
-			if len(s) == 0 || s[0] == "" {
-				return fallback
+		"default": func(fallback any, v ...any) any {
+			if len(v) > 0 {
+				if truth, ok := template.IsTrue(v[0]); ok && truth {
+					return v[0]
+				}
 			}
-			return s[0]
+			return fallback
 		},
 
 		"regexReplaceAll":        func(e, s, to string) (string, error) { return t.replaceExpression(e, s, to, false) },
@@ -172,10 +174,8 @@ func (t *lineTemplate) functions() template.FuncMap {
 		"mod":  modulo,
 		"max":  func(v ...any) int64 { return fold(v, func(a, b int64) int64 { return max(a, b) }) },
 		"min":  func(v ...any) int64 { return fold(v, func(a, b int64) int64 { return min(a, b) }) },
-		"addf": func(v ...any) float64 { return foldf(v, func(a, b float64) float64 { return a + b }) },
-		"subf": func(v ...any) float64 { return foldf(v, func(a, b float64) float64 { return a - b }) },
-		"mulf": func(v ...any) float64 { return foldf(v, func(a, b float64) float64 { return a * b }) },
-		"divf": func(v ...any) float64 { return foldf(v, func(a, b float64) float64 { return a / b }) },
+		"addf": func(v ...any) (float64, error) { return decimal(plus)(0, v...) },
+		"subf": decimal(minus), "mulf": decimal(times), "divf": decimal(over),
 		"maxf": func(v ...any) float64 { return foldf(v, math.Max) },
 		"minf": func(v ...any) float64 { return foldf(v, math.Min) },
 		"ceil": func(v any) float64 { return math.Ceil(toFloat(v)) }, "floor": func(v any) float64 { return math.Floor(toFloat(v)) },

@@ -3,8 +3,10 @@
 package logql
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 )
 
@@ -33,7 +35,10 @@ func toInt64(v any) int64 {
 		if n, err := strconv.ParseInt(v, 0, 64); err == nil {
 			return n
 		}
-		return int64(toFloat(v))
+		if f := toFloat(v); math.Abs(f) < 1<<63 { // neither infinite nor no number
+			return int64(f)
+		}
+		return 0
 	case int:
 		return int64(v)
 	case int64:
@@ -68,16 +73,71 @@ func foldf(v []any, f func(a, b float64) float64) float64 {
 	return out
 }
 
+var errDivision = errors.New("division by zero")
+
+// decimal computes with decimal fractions, so that 0.1 and 0.2 are 0.3.
+func decimal(f func(a, b *big.Rat) error) func(a any, v ...any) (float64, error) {
+	return func(a any, v ...any) (float64, error) {
+		out, err := exact(a)
+		if err != nil {
+			return 0, err
+		}
+		for _, x := range v {
+			y, err := exact(x)
+			if err == nil {
+				err = f(out, y)
+			}
+			if err != nil {
+				return 0, err
+			}
+			if out.Num().BitLen()+out.Denom().BitLen() > maxExact {
+				r, _ := out.Float64() // as near as it can be
+				if math.IsInf(r, 0) {
+					return r, nil
+				}
+				out.SetFloat64(r)
+			}
+		}
+		r, _ := out.Float64() // the same
+		return r, nil
+	}
+}
+
+// maxExact is how many bits a number may have that is kept as it is.
+const maxExact = 8192
+
+// exact is the decimal fraction that a number is written as.
+func exact(v any) (*big.Rat, error) {
+	f := toFloat(v)
+	if out, ok := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64)); ok {
+		return out, nil
+	}
+	return nil, fmt.Errorf("%v is no number to compute with", f)
+}
+
+func plus(a, b *big.Rat) error  { a.Add(a, b); return nil }
+func minus(a, b *big.Rat) error { a.Sub(a, b); return nil }
+func times(a, b *big.Rat) error { a.Mul(a, b); return nil }
+
+// over divides; what does not end is rounded to 16 places.
+func over(a, b *big.Rat) error {
+	if b.Sign() == 0 {
+		return errDivision
+	}
+	a.SetString(a.Quo(a, b).FloatString(16))
+	return nil
+}
+
 func divide(a, b any) (int64, error) {
 	if toInt64(b) == 0 {
-		return 0, fmt.Errorf("division by zero")
+		return 0, errDivision
 	}
 	return toInt64(a) / toInt64(b), nil
 }
 
 func modulo(a, b any) (int64, error) {
 	if toInt64(b) == 0 {
-		return 0, fmt.Errorf("division by zero")
+		return 0, errDivision
 	}
 	return toInt64(a) % toInt64(b), nil
 }

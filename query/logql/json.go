@@ -259,52 +259,116 @@ func parsePath(s string) ([]pathStep, error) {
 	return out, nil
 }
 
-// jsonFind is the value at a path of the value that begins at b[i].
-func (l *line) jsonFind(b []byte, i int, path []pathStep) (value []byte, kind jsonKind) {
-	for _, step := range path {
-		if i = l.jsonStep(b, i, step); i == 0 {
-			return nil, jsonBroken
+// jsonFind is the value at a path of the value that begins at b[i]. found is
+// whether it is there at all: it may be broken. What is broken before it is gone
+// over, as Loki does.
+func (l *line) jsonFind(b []byte, i int, path []pathStep) (value []byte, kind jsonKind, found bool) {
+	for n, step := range path {
+		if step.list {
+			i = jsonItem(b, i, step.index)
+		} else {
+			i = l.jsonMember(b, i, step.key, n == 0)
+		}
+		if i == 0 {
+			return nil, jsonBroken, false
 		}
 	}
-	end, kind := jsonValue(b, i, 0)
-	if kind == jsonBroken {
-		return nil, kind
-	}
-	return b[i:end], kind
+	end, kind := jsonWhole(b, i)
+	return b[min(i, len(b)):max(end, min(i, len(b)))], kind, true
 }
 
-// jsonStep is where the value of one step begins, 0 when it is not there.
-func (l *line) jsonStep(b []byte, i int, step pathStep) int {
-	last := byte('}')
-	if step.list {
-		last = ']'
+// jsonWhole finds the end of a value; what is in an object or a list is not
+// looked at.
+func jsonWhole(b []byte, i int) (end int, kind jsonKind) {
+	if i < len(b) && (b[i] == '{' || b[i] == '[') {
+		if end = jsonBlock(b, i); end == 0 {
+			return 0, jsonBroken
+		}
+		if b[i] == '[' {
+			return end, jsonArray
+		}
+		return end, jsonObject
 	}
-	if i >= len(b) || b[i] != last-2 { // { and [ stand two places before their closing ones
-		return 0
-	}
-	n := 0
-	for i = jsonSpace(b, i+1); i < len(b) && b[i] != last; n++ {
-		if !step.list {
-			key, escaped, next := jsonKey(b, i)
-			if next == 0 {
+	return jsonValue(b, i, 0)
+}
+
+// jsonBlock finds the end of the object or list that begins at b[i] by its
+// brackets, 0 when it has none.
+func jsonBlock(b []byte, i int) int {
+	open, last, depth := b[i], b[i]+2, 0 // { and [ stand two places before their closing ones
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			if i, _ = jsonText(b, i); i == 0 {
 				return 0
 			}
-			i = next
-			name := view(key)
-			if escaped {
-				name = l.unescape(key)
+			continue
+		case open:
+			depth++
+		case last:
+			if depth--; depth == 0 {
+				return i + 1
 			}
-			if name == step.key {
-				return i
+		}
+		i++
+	}
+	return 0
+}
+
+// jsonMember is where the value of a key begins, 0 when it is not there. The line
+// itself (top) is looked through to its end, an object in it to its own.
+func (l *line) jsonMember(b []byte, i int, want string, top bool) int {
+	if i >= len(b) || b[i] != '{' {
+		return 0
+	}
+	for i++; i < len(b); {
+		switch {
+		case b[i] == '}' && !top:
+			return 0
+		case b[i] != '"':
+			i++
+			continue
+		}
+		end, escaped := jsonText(b, i)
+		if end == 0 {
+			return 0
+		}
+		key := b[i+1 : end-1]
+		if i = jsonSpace(b, end); i >= len(b) || b[i] != ':' {
+			continue
+		}
+		i = jsonSpace(b, i+1)
+		name := view(key)
+		if escaped {
+			name = l.unescape(key)
+		}
+		if name == want {
+			return i
+		}
+		if i < len(b) && (b[i] == '{' || b[i] == '[') {
+			if i = jsonBlock(b, i); i == 0 {
+				return 0
 			}
-		} else if n == step.index {
+		}
+	}
+	return 0
+}
+
+// jsonItem is where an item of a list begins, 0 when it is not there.
+func jsonItem(b []byte, i, want int) int {
+	if i >= len(b) || b[i] != '[' {
+		return 0
+	}
+	i = jsonSpace(b, i+1)
+	for n := 0; i < len(b) && b[i] != ']'; n++ {
+		if n == want {
 			return i
 		}
 		end, kind := jsonValue(b, i, 0)
 		if kind == jsonBroken {
 			return 0
 		}
-		if i = jsonComma(b, end, last); i == 0 {
+		if i = jsonComma(b, end, ']'); i == 0 {
 			return 0
 		}
 	}

@@ -24,6 +24,7 @@ const (
 type token struct {
 	kind   tokenKind
 	text   string // as it stands, of a string what it means
+	word   string // of a name and of a sign text in small letters: words of the language may be written in any case
 	offset int
 }
 
@@ -45,14 +46,17 @@ var signs = []string{
 	"{", "}", "(", ")", "[", "]", ",", "|", "=", ">", "<", "+", "-", "*", "/", "%", "^",
 }
 
-// lex cuts a query into tokens; the last one is tokenEnd. Comments go from #
-// to the end of the line.
+// lex cuts a query into tokens; the last one is tokenEnd. Comments go from # or
+// // to the end of the line, or from /* to */.
 func lex(query string) ([]token, error) {
 	var out []token
 	for i := 0; ; {
-		i = skipSpace(query, i)
+		var err error
+		if i, err = skipSpace(query, i); err != nil {
+			return nil, err
+		}
 		if i >= len(query) {
-			return append(out, token{tokenEnd, "", len(query)}), nil
+			return append(out, token{kind: tokenEnd, offset: len(query)}), nil
 		}
 		t, next, err := lexOne(query, i)
 		if err != nil {
@@ -63,22 +67,30 @@ func lex(query string) ([]token, error) {
 	}
 }
 
-func skipSpace(query string, i int) int {
+// skipSpace goes over spaces and comments.
+func skipSpace(query string, i int) (int, error) {
 	for i < len(query) {
-		switch query[i] {
-		case ' ', '\t', '\n', '\r':
+		rest := query[i:]
+		switch {
+		case strings.IndexByte(" \t\n\r", rest[0]) >= 0:
 			i++
-		case '#':
-			end := strings.IndexByte(query[i:], '\n')
+		case rest[0] == '#', strings.HasPrefix(rest, "//"):
+			end := strings.IndexByte(rest, '\n')
 			if end < 0 {
-				return len(query)
+				return len(query), nil
 			}
 			i += end + 1
+		case strings.HasPrefix(rest, "/*"):
+			end := strings.Index(rest[2:], "*/")
+			if end < 0 {
+				return 0, at(query, i, "the comment has no end; write */")
+			}
+			i += end + 4
 		default:
-			return i
+			return i, nil
 		}
 	}
-	return i
+	return i, nil
 }
 
 func lexOne(query string, i int) (t token, next int, err error) {
@@ -90,10 +102,10 @@ func lexOne(query string, i int) (t token, next int, err error) {
 		for n < len(rest) && isNamePart(rest[n]) {
 			n++
 		}
-		return token{tokenName, rest[:n], i}, i + n, nil
+		return token{tokenName, rest[:n], strings.ToLower(rest[:n]), i}, i + n, nil
 	case isDigit(c) || c == '.' && len(rest) > 1 && isDigit(rest[1]):
 		n := numberLength(rest)
-		return token{tokenNumber, rest[:n], i}, i + n, nil
+		return token{tokenNumber, rest[:n], "", i}, i + n, nil
 	case c == '"':
 		return lexQuoted(query, i)
 	case c == '`':
@@ -101,17 +113,17 @@ func lexOne(query string, i int) (t token, next int, err error) {
 		if end < 0 {
 			return t, 0, at(query, i, "the string has no end")
 		}
-		return token{tokenString, strings.ReplaceAll(rest[1:1+end], "\r", ""), i}, i + end + 2, nil
+		return token{tokenString, strings.ReplaceAll(rest[1:1+end], "\r", ""), "", i}, i + end + 2, nil
 	case strings.HasPrefix(rest, "--") && len(rest) > 2 && isNameStart(rest[2]):
 		n := 2
 		for n < len(rest) && (isNamePart(rest[n]) || rest[n] == '-') {
 			n++
 		}
-		return token{tokenFlag, rest[:n], i}, i + n, nil
+		return token{tokenFlag, rest[:n], "", i}, i + n, nil
 	}
 	for _, s := range signs {
 		if strings.HasPrefix(rest, s) {
-			return token{tokenSign, s, i}, i + len(s), nil
+			return token{tokenSign, s, s, i}, i + len(s), nil
 		}
 	}
 	r, _ := utf8.DecodeRuneInString(rest)
@@ -130,7 +142,7 @@ func lexQuoted(query string, i int) (t token, next int, err error) {
 			if err != nil {
 				return t, 0, at(query, i, "the string %s has an escape that does not exist; use backquotes for a string without escapes", query[i:n+1])
 			}
-			return token{tokenString, s, i}, n + 1, nil
+			return token{tokenString, s, "", i}, n + 1, nil
 		}
 	}
 	return t, 0, at(query, i, "the string has no end")

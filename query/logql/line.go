@@ -202,6 +202,15 @@ func (l *line) add(name, value string) {
 	}
 }
 
+// replace is add where the last value stays: of what is asked for by its path.
+func (l *line) replace(name, value string) {
+	if i := l.field(name); i >= 0 {
+		l.fields[i].value, l.fields[i].from = value, fromParser
+		return
+	}
+	l.fields = append(l.fields, field{name, value, fromParser})
+}
+
 // missing gives a label that was asked for and is not there the empty value.
 func (l *line) missing(name string) {
 	if _, ok := l.get(name); !ok && (l.wanted == nil || slices.Contains(l.wanted, name)) {

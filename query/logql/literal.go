@@ -84,16 +84,16 @@ func literals(stages []Stage) []string {
 	for _, s := range stages {
 		switch s := s.(type) {
 		case *LineFilter:
-			if len(s.Values) != 1 {
+			if len(s.Values) != 1 || s.Values[0].IP {
 				continue
 			}
 			switch s.Op {
 			case "|=":
-				out = append(out, s.Values[0])
+				out = append(out, s.Values[0].Text)
 			case "|~":
-				out = append(out, required(s.Values[0])...)
+				out = append(out, required(s.Values[0].Text)...)
 			case "|>":
-				parts, _ := parsePattern(s.Values[0], false) // it is parsed
+				parts, _ := parsePattern(s.Values[0].Text, false) // it is parsed
 				for _, p := range parts {
 					out = append(out, string(p.literal))
 				}

@@ -130,6 +130,9 @@ func (r *run) rangeAggregation(ctx context.Context, e *RangeAggregation, g grid,
 	if group == nil {
 		group = e.Grouping
 	}
+	if e.Op == opAbsent { // whatever labels there are
+		group = &Grouping{}
+	}
 	sums, err := r.extract(ctx, e, g, group)
 	if err != nil {
 		return value{}, err
@@ -250,10 +253,7 @@ var measures = map[string]func(*window) (float64, bool){
 		mean, n := 0.0, 0.0
 		for _, s := range w.samples {
 			n++
-			if math.IsInf(mean, 0) && math.IsInf(s.value, 0) && (mean > 0) == (s.value > 0) {
-				continue
-			}
-			mean += s.value/n - mean/n
+			mean = nextMean(mean, s.value, n)
 		}
 		return mean, true
 	},
@@ -286,6 +286,15 @@ var measures = map[string]func(*window) (float64, bool){
 		}
 		return quantile(w.param, values), true
 	},
+}
+
+// nextMean is the mean when the n-th value comes to it. Of an infinite one finite
+// values change nothing.
+func nextMean(mean, v, n float64) float64 {
+	if math.IsInf(mean, 0) && !math.IsNaN(v) && (!math.IsInf(v, 0) || (mean > 0) == (v > 0)) {
+		return mean
+	}
+	return mean + v/n - mean/n
 }
 
 func total(w *window) float64 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/nearest"
 )
 
 // Bounds of a query's text.
@@ -89,7 +90,7 @@ func (p *parser) next() token {
 // is reports whether the next token is this sign or word.
 func (p *parser) is(text string) bool {
 	t := p.peek()
-	return (t.kind == tokenSign || t.kind == tokenName) && t.text == text
+	return (t.kind == tokenSign || t.kind == tokenName) && t.word == text
 }
 
 // accept takes the sign or word if it is next.
@@ -139,7 +140,7 @@ func (p *parser) log() (Expr, error) {
 	if l.Stages, err = p.stages(); err != nil {
 		return nil, err
 	}
-	if p.is("|") && p.ahead(1).text == "unwrap" {
+	if p.is("|") && p.ahead(1).word == "unwrap" {
 		return nil, p.wrong("unwrap stands in a range aggregation only: sum_over_time({…} | unwrap <label> [5m])")
 	}
 	return l, nil
@@ -196,41 +197,11 @@ func (p *parser) matcher(name string) (m tallyman.Matcher, err error) {
 
 // suggest names the nearest of the words that are near.
 func suggest(word string, lists ...[]string) string {
-	best, distance := "", 3
-	for _, l := range lists {
-		for _, w := range l {
-			if d := editDistance(word, w); d < distance {
-				best, distance = w, d
-			}
-		}
-	}
+	best := nearest.Within(word, 3, lists...)
 	if best == "" {
 		return ""
 	}
 	return "; is it " + strconv.Quote(best) + "?"
-}
-
-func editDistance(a, b string) int {
-	if len(a)-len(b) > 3 || len(b)-len(a) > 3 {
-		return 99
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func durationOf(v float64) time.Duration { return time.Duration(v) }

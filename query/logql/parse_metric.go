@@ -27,17 +27,17 @@ func (p *parser) expression(low int) (Expr, error) {
 	}
 	for {
 		op := p.peek()
-		prec := precedence[op.text]
+		prec := precedence[op.word]
 		if (op.kind != tokenSign && op.kind != tokenName) || prec == 0 || prec < low {
 			return left, nil
 		}
 		p.next()
-		b := &Binary{Op: op.text, Left: left}
+		b := &Binary{Op: op.word, Left: left}
 		if err := p.modifiers(b, op); err != nil {
 			return nil, err
 		}
 		tighter := prec + 1
-		if op.text == "^" {
+		if op.word == "^" {
 			tighter = prec
 		}
 		if b.Right, err = p.expression(tighter); err != nil {
@@ -60,7 +60,7 @@ func (p *parser) modifiers(b *Binary, op token) (err error) {
 	if !p.is("on") && !p.is("ignoring") {
 		return nil
 	}
-	b.Matching = &Matching{On: p.next().text == "on"}
+	b.Matching = &Matching{On: p.next().word == "on"}
 	if b.Matching.Labels, err = p.names(); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (p *parser) modifiers(b *Binary, op token) (err error) {
 		if isSet(b.Op) {
 			return p.wrong("%s does not go with the set operator %q", p.peek().text, b.Op)
 		}
-		b.Matching.Group = p.next().text
+		b.Matching.Group = p.next().word
 		// A bracket may be that of the operand too: a list of names it is
 		// when it is empty, or a name with a comma or the bracket's end.
 		if second := p.ahead(2); p.is("(") && (p.ahead(1).text == ")" || p.ahead(1).kind == tokenName && (second.text == "," || second.text == ")")) {
@@ -211,11 +211,11 @@ func takesCount(op string) bool { return op == "topk" || op == "bottomk" || op =
 func (p *parser) call() (Expr, error) {
 	t := p.peek()
 	switch {
-	case slices.Contains(vectorOps, t.text):
+	case slices.Contains(vectorOps, t.word):
 		return p.vectorAggregation()
-	case slices.Contains(lineOps, t.text) || slices.Contains(unwrapOps, t.text):
+	case slices.Contains(lineOps, t.word) || slices.Contains(unwrapOps, t.word):
 		return p.rangeAggregation()
-	case t.text == "vector":
+	case t.word == "vector":
 		p.next()
 		if err := p.expect("("); err != nil {
 			return nil, err
@@ -229,13 +229,13 @@ func (p *parser) call() (Expr, error) {
 			v = -v
 		}
 		return &Vector{v}, p.expect(")")
-	case t.text == "label_replace":
+	case t.word == "label_replace":
 		return p.labelReplace()
-	case strings.EqualFold(t.text, "inf") || strings.EqualFold(t.text, "nan"):
+	case strings.EqualFold(t.word, "inf") || strings.EqualFold(t.word, "nan"):
 		v, _ := p.number()
 		return &Number{v}, nil
 	}
-	return nil, p.wrong("there is no function %q%s", t.text, suggest(t.text, vectorOps, lineOps, unwrapOps, []string{"vector", "label_replace"}))
+	return nil, p.wrong("there is no function %q%s", t.text, suggest(t.word, vectorOps, lineOps, unwrapOps, []string{"vector", "label_replace"}))
 }
 
 func (p *parser) labelReplace() (Expr, error) {
@@ -248,19 +248,28 @@ func (p *parser) labelReplace() (Expr, error) {
 		return nil, err
 	}
 	e := &LabelReplace{Expr: inner}
+	var exp token
+	dst := p.ahead(1)
 	for _, s := range []*string{&e.Dst, &e.Replacement, &e.Src, &e.Exp} {
 		if err := p.expect(","); err != nil {
 			return nil, err
 		}
+		exp = p.peek()
 		if *s, err = p.expectKind(tokenString, "a string"); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := replaceExp(e.Exp); err != nil {
-		return nil, at(p.query, start.offset, "label_replace: %v", err)
+		return nil, at(p.query, exp.offset, "label_replace: %v", err)
 	}
-	if _, ok := inner.(*Log); ok {
+	if e.Dst == "" {
+		return nil, at(p.query, dst.offset, "label_replace: the name of the label is empty")
+	}
+	switch inner.(type) {
+	case *Log:
 		return nil, at(p.query, start.offset, "label_replace needs a metric query, this is a log query: %s", inner)
+	case *Number:
+		return nil, at(p.query, start.offset, "label_replace needs series, not a number")
 	}
 	return e, p.expect(")")
 }
@@ -270,7 +279,7 @@ func (p *parser) grouping() (*Grouping, error) {
 	if !p.is("by") && !p.is("without") {
 		return nil, nil
 	}
-	g := &Grouping{Without: p.next().text == "without"}
+	g := &Grouping{Without: p.next().word == "without"}
 	var err error
 	if g.Labels, err = p.names(); err != nil {
 		return nil, err
@@ -280,7 +289,7 @@ func (p *parser) grouping() (*Grouping, error) {
 
 func (p *parser) vectorAggregation() (Expr, error) {
 	start := p.next()
-	e := &VectorAggregation{Op: start.text}
+	e := &VectorAggregation{Op: start.word}
 	g, err := p.grouping()
 	if err != nil {
 		return nil, err
@@ -331,7 +340,7 @@ func (p *parser) vectorAggregation() (Expr, error) {
 
 func (p *parser) rangeAggregation() (Expr, error) {
 	start := p.next()
-	e := &RangeAggregation{Op: start.text}
+	e := &RangeAggregation{Op: start.word}
 	if err := p.expect("("); err != nil {
 		return nil, err
 	}
@@ -418,7 +427,7 @@ func (p *parser) plainRange() (*Range, error) {
 	if r.Log.Stages, err = p.stages(); err != nil {
 		return nil, err
 	}
-	if p.is("|") && p.ahead(1).text == "unwrap" {
+	if p.is("|") && p.ahead(1).word == "unwrap" {
 		p.at += 2
 		if r.Unwrap, err = p.unwrap(); err != nil {
 			return nil, err

@@ -23,12 +23,12 @@ func (p *parser) stages() ([]Stage, error) {
 		case "|=", "|~", "|>", "!~", "!>":
 			s, err = p.lineFilter()
 		case "!=":
-			if p.ahead(1).kind != tokenString {
+			if p.ahead(1).kind != tokenString && !p.isIP(1) {
 				return out, nil
 			}
 			s, err = p.lineFilter()
 		case "|":
-			if p.ahead(1).text == "unwrap" && !isComparison(p.ahead(2)) {
+			if p.ahead(1).word == "unwrap" && !isComparison(p.ahead(2)) {
 				return out, nil
 			}
 			p.next()
@@ -48,23 +48,48 @@ func (p *parser) lineFilter() (Stage, error) {
 	f := &LineFilter{Op: op.text}
 	for {
 		v := p.peek()
-		if v.kind == tokenName && v.text == "ip" {
-			return nil, p.wrong("ip() is not supported; use a regular expression")
+		value := LineValue{IP: p.isIP(0)}
+		var err error
+		if value.IP {
+			if f.Op != "|=" && f.Op != "!=" {
+				return nil, p.wrong("ip() goes with |= and != only, not with %s", f.Op)
+			}
+			value.Text, err = p.address()
+		} else {
+			value.Text, err = p.expectKind(tokenString, "a string")
 		}
-		s, err := p.expectKind(tokenString, "a string")
 		if err != nil {
 			return nil, err
 		}
-		test, err := f.test(s)
+		test, err := f.test(value)
 		if err != nil {
 			return nil, at(p.query, v.offset, "%v", err)
 		}
-		f.Values, f.tests = append(f.Values, s), append(f.tests, test)
-		if !p.is("or") || p.ahead(1).kind != tokenString {
+		f.Values, f.tests = append(f.Values, value), append(f.tests, test)
+		if !p.is("or") || p.ahead(1).kind != tokenString && !p.isIP(1) {
 			return f, nil
 		}
 		p.next()
 	}
+}
+
+// isIP reports whether the token n places further begins ip("…").
+func (p *parser) isIP(n int) bool {
+	return p.ahead(n).kind == tokenName && p.ahead(n).word == "ip" && p.ahead(n+1).text == "(" && p.ahead(n+1).kind == tokenSign
+}
+
+// address reads ip("…").
+func (p *parser) address() (string, error) {
+	p.at += 2
+	text := p.peek()
+	s, err := p.expectKind(tokenString, "an address, a network or a range of addresses in quotes")
+	if err != nil {
+		return "", err
+	}
+	if _, err := parseAddresses(s); err != nil {
+		return "", at(p.query, text.offset, "%v", err)
+	}
+	return s, p.expect(")")
 }
 
 // isComparison tells a label filter whose label has the name of a stage.
@@ -76,17 +101,17 @@ func isComparison(t token) bool {
 // filter, from a label filter whose label is called json.
 func (p *parser) aloneBeforeFilter() bool {
 	op := p.ahead(1).text
-	return slices.Contains([]string{"json", "logfmt", "unpack", "decolorize"}, p.peek().text) && (op == "!=" || op == "!~") && p.ahead(2).kind == tokenString
+	return slices.Contains([]string{"json", "logfmt", "unpack", "decolorize"}, p.peek().word) && (op == "!=" || op == "!~") && (p.ahead(2).kind == tokenString || p.isIP(2))
 }
 
 // stage reads what follows a |.
 func (p *parser) stage() (Stage, error) {
 	word := p.peek()
-	if word.kind != tokenName || !slices.Contains(stageWords, word.text) || isComparison(p.ahead(1)) && !p.aloneBeforeFilter() {
+	if word.kind != tokenName || !slices.Contains(stageWords, word.word) || isComparison(p.ahead(1)) && !p.aloneBeforeFilter() {
 		return p.labelFilter()
 	}
 	p.next()
-	switch word.text {
+	switch word.word {
 	case "json", "logfmt":
 		return p.fields(word)
 	case "pattern", "regexp":
@@ -106,7 +131,7 @@ func (p *parser) stage() (Stage, error) {
 	case "label_format":
 		return p.labelFormat()
 	case "drop", "keep":
-		return p.choice(word.text == "keep")
+		return p.choice(word.word == "keep")
 	default:
 		return &Decolorize{}, nil
 	}
@@ -114,16 +139,16 @@ func (p *parser) stage() (Stage, error) {
 
 // fields reads the flags and expressions of json and logfmt.
 func (p *parser) fields(word token) (Stage, error) {
-	s := &Parser{Kind: word.text}
+	s := &Parser{Kind: word.word}
 	for p.peek().kind == tokenFlag {
 		flag := p.peek()
 		switch {
-		case word.text == "logfmt" && flag.text == "--strict":
+		case word.word == "logfmt" && flag.text == "--strict":
 			s.Strict = true
-		case word.text == "logfmt" && flag.text == "--keep-empty":
+		case word.word == "logfmt" && flag.text == "--keep-empty":
 			s.KeepEmpty = true
 		default:
-			return nil, p.wrong("%s has no flag %s", word.text, flag.text)
+			return nil, p.wrong("%s has no flag %s", word.word, flag.text)
 		}
 		p.next()
 	}
@@ -136,7 +161,7 @@ func (p *parser) fields(word token) (Stage, error) {
 			if f.Path, err = p.expectKind(tokenString, "a string"); err != nil {
 				return nil, err
 			}
-			if word.text == "json" {
+			if word.word == "json" {
 				if _, err := parsePath(f.Path); err != nil {
 					return nil, at(p.query, path.offset, "%v", err)
 				}
@@ -156,12 +181,12 @@ func (p *parser) fields(word token) (Stage, error) {
 // expressionStage reads pattern "…" and regexp "…".
 func (p *parser) expressionStage(word token) (Stage, error) {
 	text := p.peek()
-	s := &Parser{Kind: word.text}
+	s := &Parser{Kind: word.word}
 	var err error
 	if s.Expression, err = p.expectKind(tokenString, "an expression"); err != nil {
 		return nil, err
 	}
-	if word.text == "pattern" {
+	if word.word == "pattern" {
 		_, err = parsePattern(s.Expression, true)
 	} else {
 		s.re, err = namedRegexp(s.Expression)
@@ -239,8 +264,8 @@ func (p *parser) unwrap() (*Unwrap, error) {
 	}
 	u := &Unwrap{Label: name}
 	if p.accept("(") {
-		u.Convert = name
-		if !slices.Contains([]string{"bytes", "duration", "duration_seconds"}, name) {
+		u.Convert = strings.ToLower(name)
+		if !slices.Contains([]string{"bytes", "duration", "duration_seconds"}, u.Convert) {
 			return nil, p.wrong("unwrap has no conversion %q; there are bytes, duration and duration_seconds", name)
 		}
 		if u.Label, err = p.expectKind(tokenName, "the name of a label"); err != nil {
@@ -314,7 +339,7 @@ func (p *parser) filterUnit() (LabelFilter, error) {
 		return nil, p.wrong("unexpected %s, expected a stage or a label filter", name.describe())
 	}
 	if op := p.ahead(1); !isComparison(op) {
-		return nil, p.wrong("there is no stage %q%s", name.text, suggest(name.text, stageWords))
+		return nil, p.wrong("there is no stage %q%s", name.text, suggest(name.word, stageWords))
 	}
 	p.next()
 	if p.ahead(1).kind == tokenString {
@@ -336,13 +361,20 @@ func (p *parser) numberFilter(label string) (LabelFilter, error) {
 	if f.Op == "=" {
 		f.Op = "=="
 	}
+	if p.isIP(0) {
+		if op.text != "=" && op.text != "!=" {
+			return nil, p.wrong("ip() goes with = and != only, not with %s", op.text)
+		}
+		text, err := p.address()
+		return &AddressFilter{Label: label, Not: op.text == "!=", Text: text}, err
+	}
 	if strings.Contains(f.Op, "~") {
 		return nil, p.wrong("unexpected %s, expected a string", p.peek().describe())
 	}
-	if t := p.peek(); t.kind == tokenName && t.text == "ip" {
-		return nil, p.wrong("ip() is not supported; use a regular expression")
-	}
 	neg := p.accept("-")
+	if !neg {
+		p.accept("+")
+	}
 	t := p.peek()
 	if t.kind != tokenNumber {
 		return nil, p.wrong("unexpected %s, expected a string, a number, a duration or a size", t.describe())

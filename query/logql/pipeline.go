@@ -3,6 +3,7 @@
 package logql
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,10 +89,11 @@ func (s *Parser) compile() (processor, error) {
 type unwrapper struct {
 	u       *Unwrap
 	filters []processor
+	keep    bool // the label
 }
 
-func newUnwrapper(u *Unwrap) (*unwrapper, error) {
-	out := &unwrapper{u: u}
+func newUnwrapper(u *Unwrap, group *Grouping) (*unwrapper, error) {
+	out := &unwrapper{u: u, keep: group != nil && !group.Without && slices.Contains(group.Labels, u.Label)}
 	for _, f := range u.Filters {
 		c, err := f.compile()
 		if err != nil {
@@ -102,11 +104,11 @@ func newUnwrapper(u *Unwrap) (*unwrapper, error) {
 	return out, nil
 }
 
-// sample is the value of the line; ok is false when it has none or is filtered
-// out. The label goes away.
+// sample is the value of the line; ok is false when it has none, an empty one
+// too, or is filtered out. The label goes away unless series are grouped by it.
 func (u *unwrapper) sample(l *line) (v float64, ok bool) {
-	text, ok := l.get(u.u.Label)
-	if !ok {
+	text, _ := l.get(u.u.Label)
+	if text == "" {
 		return 0, false
 	}
 	switch u.u.Convert {
@@ -130,7 +132,9 @@ func (u *unwrapper) sample(l *line) (v float64, ok bool) {
 			return 0, false
 		}
 	}
-	l.remove(u.u.Label)
+	if !u.keep {
+		l.remove(u.u.Label)
+	}
 	return v, true
 }
 
@@ -162,6 +166,8 @@ func filterNames(f LabelFilter) []string {
 	case *StringFilter:
 		return []string{f.Name}
 	case *NumberFilter:
+		return []string{f.Label}
+	case *AddressFilter:
 		return []string{f.Label}
 	case *BinaryFilter:
 		return append(filterNames(f.Left), filterNames(f.Right)...)

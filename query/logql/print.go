@@ -147,7 +147,9 @@ func (e *LabelReplace) String() string {
 func (s *LineFilter) String() string {
 	list := make([]string, len(s.Values))
 	for i, v := range s.Values {
-		list[i] = quote(v)
+		if list[i] = quote(v.Text); v.IP {
+			list[i] = "ip(" + list[i] + ")"
+		}
 	}
 	return s.Op + " " + strings.Join(list, " or ")
 }
@@ -180,6 +182,9 @@ func (s *StringFilter) String() string { return "| " + s.text() }
 func (s *NumberFilter) String() string { return "| " + s.text() }
 
 // String prints the filter as a stage.
+func (s *AddressFilter) String() string { return "| " + s.text() }
+
+// String prints the filter as a stage.
 func (s *BinaryFilter) String() string { return "| " + s.text() }
 
 func (s *StringFilter) text() string { return printMatcher(s.Matcher) }
@@ -195,12 +200,22 @@ func (s *NumberFilter) text() string {
 	return s.Label + " " + s.Op + " " + v
 }
 
+func (s *AddressFilter) text() string {
+	sign := "="
+	if s.Not {
+		sign = "!="
+	}
+	return s.Label + sign + "ip(" + quote(s.Text) + ")"
+}
+
 func (s *BinaryFilter) text() string {
 	side := func(f LabelFilter) string {
 		switch f := f.(type) {
 		case *StringFilter:
 			return f.text()
 		case *NumberFilter:
+			return f.text()
+		case *AddressFilter:
 			return f.text()
 		default:
 			return "(" + f.(*BinaryFilter).text() + ")"

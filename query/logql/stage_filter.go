@@ -5,6 +5,7 @@ package logql
 import (
 	"strconv"
 	"time"
+	"unsafe"
 
 	"tallyman"
 )
@@ -26,19 +27,19 @@ func (s *stringStage) process(l *line) bool {
 func (f *StringFilter) compile() (processor, error) { return &stringStage{f.Matcher}, nil }
 
 // numberStage compares a label with a number. A line without the label does
-// not fit; one whose label is no number gets an error and stays, and so does
-// one that has an error already.
+// not fit; one whose label is no number stays and gets an error, unless it has
+// one already.
 type numberStage struct{ f *NumberFilter }
 
 func (s *numberStage) process(l *line) bool {
 	text, ok := l.get(s.f.Label)
-	if !ok {
+	if !ok || s.f.Label == errorLabel || s.f.Label == detailsLabel { // an error is no number
 		return false
 	}
-	if l.err != "" {
+	v, ok := readNumber(text, s.f.Kind)
+	if !ok && l.err != "" {
 		return true
 	}
-	v, ok := readNumber(text, s.f.Kind)
 	if !ok {
 		l.fail(errFilter, "the label "+s.f.Label+" cannot be read as "+numberKinds[s.f.Kind]+": "+strconv.Quote(text))
 		return true
@@ -76,10 +77,33 @@ func readNumber(s string, kind NumberKind) (float64, bool) {
 
 func (f *NumberFilter) compile() (processor, error) { return &numberStage{f}, nil }
 
+// addressStage looks for addresses in a label. Lines that have an error stay.
+type addressStage struct {
+	f    *AddressFilter
+	test func([]byte) bool
+}
+
+func (s *addressStage) process(l *line) bool {
+	if l.err != "" {
+		return true
+	}
+	v, ok := l.get(s.f.Label)
+	return ok && s.test(unsafe.Slice(unsafe.StringData(v), len(v))) != s.f.Not
+}
+
+func (f *AddressFilter) compile() (processor, error) {
+	a, err := parseAddresses(f.Text)
+	return &addressStage{f, a.in}, err
+}
+
 // bothStage and eitherStage join two filters.
 type bothStage struct{ left, right processor }
 
-func (s *bothStage) process(l *line) bool { return s.left.process(l) && s.right.process(l) }
+// Of both the second is looked at in any case: what it cannot read is an error.
+func (s *bothStage) process(l *line) bool {
+	left := s.left.process(l)
+	return s.right.process(l) && left
+}
 
 type eitherStage struct{ left, right processor }
 

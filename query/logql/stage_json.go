@@ -52,7 +52,11 @@ func (s *jsonStage) object(l *line, b []byte, i, depth int) int {
 			if s.found != nil {
 				s.keys = append(s.keys, string(key))
 			}
+			from, had := i, len(l.fields)
 			i = s.object(l, b, i, depth+1)
+			if i == 0 && jsonBlock(b, from) == 0 { // it is cut off: nothing of it counts
+				l.fields = l.fields[:had]
+			}
 			s.prefix = s.prefix[:n]
 			if s.found != nil {
 				s.keys = s.keys[:len(s.keys)-1]
@@ -114,7 +118,8 @@ type pathStage struct {
 	paths  [][]pathStep
 }
 
-// As in Loki the line need not be whole: what is found is taken.
+// As in Loki the line need not be whole: what is found is taken. An error is a
+// value that is found and broken.
 func (s *pathStage) process(l *line) bool {
 	b := l.text
 	if len(b) == 0 {
@@ -125,11 +130,14 @@ func (s *pathStage) process(l *line) bool {
 		return true
 	}
 	for n, label := range s.labels {
-		value, kind := l.jsonFind(b, 0, s.paths[n])
+		value, kind, found := l.jsonFind(b, 0, s.paths[n])
+		if found && kind == jsonBroken {
+			l.fail(errJSON, "the value of "+label+" is broken")
+		}
 		if kind == jsonBroken || kind == jsonNull {
 			l.missing(label)
 		} else if label = l.name(label); label != "" {
-			l.add(label, l.jsonContent(value, kind))
+			l.replace(label, l.jsonContent(value, kind))
 		}
 	}
 	return true
@@ -138,20 +146,18 @@ func (s *pathStage) process(l *line) bool {
 // unpackStage undoes Promtail's pack: strings become labels, _entry the line.
 type unpackStage struct{}
 
-func (unpackStage) process(l *line) bool {
+func (s unpackStage) process(l *line) bool {
 	b, i := l.text, 0
 	if len(b) == 0 {
 		return true
 	}
 	if b[0] != '{' {
-		l.fail(errJSON, "the line is no JSON object")
-		return true
+		return s.broken(l)
 	}
 	if _, kind := jsonValue(b, i, 0); kind == jsonBroken {
-		l.fail(errJSON, "the line is no JSON object")
-		return true
+		return s.broken(l)
 	}
-	if _, kind := l.jsonFind(b, i, entryPath); kind != jsonString {
+	if _, kind, _ := l.jsonFind(b, i, entryPath); kind != jsonString {
 		return true // it is not packed
 	}
 	var entry string
@@ -172,6 +178,14 @@ func (unpackStage) process(l *line) bool {
 		i = jsonComma(b, end, '}')
 	}
 	l.text = unsafe.Slice(unsafe.StringData(entry), len(entry))
+	return true
+}
+
+// broken marks a line, unless nobody wants a label of it.
+func (unpackStage) broken(l *line) bool {
+	if l.wanted == nil || len(l.wanted) > 0 {
+		l.fail(errJSON, "the line is no JSON object")
+	}
 	return true
 }
 

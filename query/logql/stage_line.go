@@ -25,14 +25,17 @@ func (s *lineStage) process(l *line) bool {
 }
 
 // test makes the test of one value.
-func (f *LineFilter) test(value string) (func([]byte) bool, error) {
-	switch f.Op {
-	case "|=", "!=":
-		return contains(value), nil
-	case "|~", "!~":
-		return fits(value)
+func (f *LineFilter) test(value LineValue) (func([]byte) bool, error) {
+	switch {
+	case value.IP:
+		a, err := parseAddresses(value.Text)
+		return a.in, err
+	case f.Op == "|=", f.Op == "!=":
+		return contains(value.Text), nil
+	case f.Op == "|~", f.Op == "!~":
+		return fits(value.Text)
 	default:
-		return patternTest(value)
+		return patternTest(value.Text)
 	}
 }
 

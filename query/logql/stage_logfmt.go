@@ -18,6 +18,11 @@ type logfmtStage struct {
 
 func (s *logfmtStage) process(l *line) bool {
 	clear(s.found)
+	for _, name := range s.labels { // what a stage before has found does not count
+		if i := l.field(name); i >= 0 && l.fields[i].from == fromParser {
+			l.fields[i].value = ""
+		}
+	}
 	d := logfmt{b: l.text}
 	for d.next() {
 		if d.broken != "" {
@@ -55,11 +60,8 @@ func (s *logfmtStage) take(l *line, d *logfmt) {
 		if p != key {
 			continue
 		}
-		name := l.name(s.labels[i])
-		if s.found[i] && name != "" {
-			l.set(name, s.text(l, d))
-		} else if name != "" {
-			l.add(name, s.text(l, d))
+		if name := l.name(s.labels[i]); name != "" {
+			l.replace(name, s.text(l, d))
 		}
 		s.found[i] = true
 	}

@@ -83,6 +83,9 @@ type patternStage struct{ parts []patternPart }
 func (s *patternStage) process(l *line) bool {
 	rest := l.text
 	parts := s.parts
+	if len(rest) == 0 { // it has nothing to capture
+		return true
+	}
 	if parts[0].literal != nil {
 		i := bytes.Index(rest, parts[0].literal)
 		if i != 0 {
@@ -140,7 +143,8 @@ func patternTest(pattern string) (func([]byte) bool, error) {
 					return false
 				}
 			}
-			if at < 0 || !open && at != 0 || open && at == 0 {
+			// As in Loki a text may stand before the first literal.
+			if at < 0 || !open && at != 0 && i > 0 || open && at == 0 {
 				return false
 			}
 			b = b[at+len(p.literal):]

@@ -133,9 +133,12 @@ func lower(c byte) byte {
 
 // parseNumber reads a number of the language.
 func parseNumber(s string) (float64, bool) {
-	if strings.IndexByte(s, '_') >= 0 {
-		return 0, false
+	for i := 0; i < len(s); i++ { // 1_000: a _ stands between two digits
+		if s[i] == '_' && (i == 0 || i == len(s)-1 || !isDigit(s[i-1]) || !isDigit(s[i+1])) {
+			return 0, false
+		}
 	}
+	s = strings.ReplaceAll(s, "_", "")
 	if v, err := strconv.ParseFloat(s, 64); err == nil {
 		return v, true
 	}

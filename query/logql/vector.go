@@ -74,16 +74,21 @@ func groups(columns []*column, g *Grouping) [][]*column {
 }
 
 func aggregate(op string, members []*column, k int) (out float64, ok bool) {
-	n, mean, square := 0.0, 0.0, 0.0
+	n, mean, square, average := 0.0, 0.0, 0.0, 0.0
 	for _, c := range members {
 		if !c.has[k] {
 			continue
 		}
 		v := c.v[k]
 		n++
-		delta := v - mean
-		mean += delta / n
-		square += delta * (v - mean)
+		average = nextMean(average, v, n)
+		if n == 1 { // one alone does not deviate, an infinite one neither
+			mean = v
+		} else {
+			delta := v - mean
+			mean += delta / n
+			square += delta * (v - mean)
+		}
 		switch {
 		case op == "sum":
 			out += v
@@ -95,7 +100,7 @@ func aggregate(op string, members []*column, k int) (out float64, ok bool) {
 	}
 	switch op {
 	case "avg":
-		out = mean
+		out = average
 	case "count":
 		out = n
 	case "stdvar":
@@ -168,7 +173,12 @@ func top(columns []*column, e *VectorAggregation, steps int) value {
 }
 
 // replaceExp compiles the expression of label_replace.
-func replaceExp(s string) (*regexp.Regexp, error) { return regexp.Compile("^(?:" + s + ")$") }
+func replaceExp(s string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(s); err != nil { // as it was written
+		return nil, err
+	}
+	return regexp.Compile("^(?:" + s + ")$")
+}
 
 // labelReplace writes a label anew where another one fits.
 func (r *run) labelReplace(ctx context.Context, e *LabelReplace, g grid) (value, error) {

@@ -117,7 +117,7 @@ func TestLines(t *testing.T) {
 	j.unit("ssh.service", "not wanted", "syslog", 6)
 	j.add("of the kernel, no error", "_TRANSPORT=kernel", "PRIORITY=4")
 	j.add("Started Docker.", "UNIT=docker.service", "_PID=1", "_SYSTEMD_UNIT=init.scope", "PRIORITY=6")
-	j.of(id1, "a line of some length, with an ERROR", false)
+	j.of(id1, "ERROR in a line of some length", false)
 	j.of(id1, "oops", true)
 	j.add("forged", "CONTAINER_ID_FULL="+id1, "_COMM=evil", "_UID=1000", "_SYSTEMD_UNIT=user.slice")
 	j.add("forged too", "CONTAINER_ID_FULL=../"+id1[3:], "_COMM=dockerd", "_UID=0", "_SYSTEMD_UNIT=x.service")
@@ -127,7 +127,7 @@ func TestLines(t *testing.T) {
 	s.batch.Commit(context.Background())
 	equal(t, "docker.service", stored(store, "unit", "docker.service"), []string{`warn level=warning msg="something"`, "error in several\nlines\x00and binary", "info Started Docker."})
 	equal(t, "kernel", stored(store, "unit", "kernel"), []string{"warn of the kernel, no error"})
-	equal(t, "a container", stored(store, "name", "n1"), []string{"stdouterror a line of some length, with an ERROR", "stderrunknown oops"})
+	equal(t, "a container", stored(store, "name", "n1"), []string{"stdouterror ERROR in a line of some length", "stderrunknown oops"})
 	equal(t, "all units", stored(store, "source", "journal"), []string{`warn level=warning msg="something"`, "error in several\nlines\x00and binary", "warn of the kernel, no error", "info Started Docker."})
 }
 

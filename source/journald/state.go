@@ -249,17 +249,9 @@ func (st *state) unit(e *entry) *log {
 	}
 	l.level = ""
 	if string(e.values[transport]) != "stdout" || loglevel.Of(e.values[message]) == loglevel.Unknown {
-		l.level = levelOf(e.values[priority])
+		l.level = loglevel.Priority(e.values[priority])
 	}
 	return l
-}
-
-// levelOf is the level of a priority of syslog, empty without one.
-func levelOf(p []byte) string {
-	if len(p) != 1 || p[0] < '0' || p[0] > '7' {
-		return ""
-	}
-	return [...]string{"critical", "critical", "critical", "error", "warn", "info", "info", "debug"}[p[0]-'0']
 }
 
 // remember makes a log.

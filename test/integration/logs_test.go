@@ -185,7 +185,7 @@ func TestLinesAsTheyWereWritten(t *testing.T) {
 	f("colours", nil, `printf '\033[31mred\033[0m\n'; sleep 600`, "", "\x1b[31mred\x1b[0m")
 	f("empty lines", nil, `echo; echo; echo x; sleep 600`, "", "", "", "x")
 	f("stderr", nil, `echo out; echo err >&2; sleep 600`, ` | stream="stderr"`, "err")
-	f("level", nil, `echo "INFO fine"; echo "an ERROR came"; sleep 600`, ` | level="error"`, "an ERROR came")
+	f("level", nil, `echo "INFO fine"; echo "ERROR came"; sleep 600`, ` | level="error"`, "ERROR came")
 	f("JSON", nil, `echo '{"level":"warn","n":7}'; echo '{"level":"info","n":8}'; sleep 600`, ` | json | n > 7`, `{"level":"info","n":8}`)
 }
 
