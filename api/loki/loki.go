@@ -87,9 +87,9 @@ func (a *API) Routes() []httpx.Route {
 	add(a.series, "series", "#query-streams", httpx.Doc{Summary: "The streams that match", Answer: seriesAnswer{}, Params: params("match[]", "start", "end", "since")}, "GET", "POST")
 	add(a.stats, "index/stats", "#query-log-statistics", httpx.Doc{Summary: "How much the streams hold that match", Answer: statsAnswer{}, Params: params("query!", "start", "end", "since")}, "GET", "POST")
 	add(a.volume, "index/volume", "#query-log-volume", httpx.Doc{Summary: "How many bytes the streams hold, by labels", Answer: queryAnswer{},
-		Params: params("query!", "start", "end", "since", "limit", "targetLabels", "aggregateBy")}, "GET", "POST")
+		Params: params("query!", "start", "end", "since", "limit", "targetLabels", "partial", "aggregateBy")}, "GET", "POST")
 	add(a.volumeRange, "index/volume_range", "#query-log-volume", httpx.Doc{Summary: "How many bytes the streams hold, by labels and time", Answer: queryAnswer{},
-		Params: params("query!", "start", "end", "since", "step", "limit", "targetLabels", "aggregateBy")}, "GET", "POST")
+		Params: params("query!", "start", "end", "since", "step", "limit", "targetLabels", "partial", "aggregateBy")}, "GET", "POST")
 	add(a.detectedLabels, "detected_labels", "", httpx.Doc{Summary: "The labels of streams with how many values they have", Answer: detectedLabels{},
 		Params: params("query", "start", "end", "since")}, "GET", "POST")
 	add(a.detectedFields, "detected_fields", "", httpx.Doc{Summary: "What the lines of a query hold: names, types, parsers", Answer: detectedFields{},

@@ -507,6 +507,7 @@ func TestVolumeTargets(t *testing.T) {
 	all := with("query", `{app=~".+"}`)
 	check(`"result":[{"metric":{"app":"web","env":"dev"},"value":[1795172400,"350"]},{"metric":{"app":"web","env":"prod"},"value":[1795172400,"350"]}]`, "index/volume", with("query", `{app=~"web|alone"}`, "targetLabels", "app, env")...)
 	check(`"result":[]`, "index/volume", append(all, "targetLabels", "app,nothing")...)
+	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", append(all, "targetLabels", "app,nothing", "partial", "true")...)
 	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", append(all, "targetLabels", "app")...)
 	check(`{"metric":{"app":"alone"},"value":[1795172400,"10"]}`, "index/volume", with("query", `{app=~".+", env=~".*"}`)...)
 	check(`"result":[{"metric":{"app":""},"value":[1795172400,"1050"]},{"metric":{"env":""},"value":[1795172400,"1050"]}]`, "index/volume", append(all, "targetLabels", "app,env", "aggregateBy", "labels")...)

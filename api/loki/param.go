@@ -34,6 +34,7 @@ var paramDocs = map[string]httpx.Param{
 	"limit":        {Text: "How many at most", Type: "integer", Default: defaultLimit},
 	"line_limit":   {Text: "How many lines are looked at", Type: "integer", Default: 1000},
 	"direction":    {Text: "Whether the newest or the oldest lines come first", Values: []string{"backward", "forward"}, Default: "backward"},
+	"partial":      {Text: "true: streams that lack some of targetLabels count too, by those that they have (not in Loki)"},
 	"targetLabels": {Text: "Names of labels with commas between them; those of the query's matchers"},
 	"aggregateBy":  {Text: "Whether values or names of labels are told apart", Values: []string{"series", "labels"}, Default: "series"},
 	"delay_for":    {Text: "Is taken and means nothing: lines come when they are stored", Type: "integer"},

@@ -94,7 +94,8 @@ func readVolumeQuery(r *http.Request) (q volumeQuery, err error) {
 		return q, badRequest("aggregateBy is series or labels")
 	}
 	if s := r.FormValue("targetLabels"); s != "" {
-		q.all = true
+		// As in Loki a stream without one of them does not count, unless asked for.
+		q.all = r.FormValue("partial") != "true"
 		for name := range strings.SplitSeq(s, ",") {
 			if name = strings.TrimSpace(name); name != "" && !slices.Contains(q.targets, name) {
 				q.targets = append(q.targets, name)

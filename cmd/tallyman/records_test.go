@@ -73,11 +73,10 @@ func TestStreamLimit(t *testing.T) {
 	h["Content-Type"] = "application/json"
 	const n, each = 21_000, 500
 	now := time.Now()
-	ns := fmt.Sprint(now.UnixNano())
 	for at := 0; at < n; at += each {
 		var streams []string
 		for i := at; i < at+each; i++ {
-			streams = append(streams, fmt.Sprintf(`{"stream":{"app":"app-%d","level":"info"},"values":[["%s","pushed %d"]]}`, i, ns, i))
+			streams = append(streams, fmt.Sprintf(`{"stream":{"app":"app-%d","level":"info"},"values":[["%d","pushed %d"]]}`, i, now.UnixNano()+int64(i), i))
 		}
 		if w := ask(a, "POST", "/loki/api/v1/push", h, `{"streams":[`+strings.Join(streams, ",")+`]}`); w.Code != http.StatusNoContent {
 			t.Fatalf("%d %s", w.Code, w.Body)
@@ -88,15 +87,19 @@ func TestStreamLimit(t *testing.T) {
 		name := fmt.Sprint("runner-", i)
 		return &tallyman.Container{ID: fmt.Sprintf("%064d", i), Host: "harbor", Name: name, Image: "ci:1", Workload: tallyman.Workload{Key: name}}
 	}
+	b := logtail.NewBatch(to)
+	var events []tallyman.Event
 	write := func(i int, line string) {
 		c := container(i)
 		set := logstream.For(c)
-		b := logtail.NewBatch(to)
-		b.Add(set.Of(false, []byte(line)), now.UnixNano(), []byte(line), set.Meta)
-		b.Commit(t.Context())
-		e := tallyman.Event{ID: fmt.Sprint("e", i, line), Time: now, Host: "harbor", Type: "container", Action: "die", Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Name}
-		if err := a.eventStore.AppendEvents([]tallyman.Event{e}); err != nil {
-			t.Fatal(err)
+		b.Add(set.Of(false, []byte(line)), now.UnixNano()+int64(i), []byte(line), set.Meta)
+		events = append(events, tallyman.Event{ID: fmt.Sprint("e", i, line), Time: now, Host: "harbor", Type: "container", Action: "die", Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Name})
+		if i%100 == 0 {
+			b.Commit(t.Context())
+			if err := a.eventStore.AppendEvents(events); err != nil {
+				t.Fatal(err)
+			}
+			events = nil
 		}
 	}
 	var before, after runtime.MemStats

@@ -32,7 +32,7 @@ var names = [26][]name{
 	'f' - 'a': {{"fatal", "fatal", plain}, {"ftl", "fatal", marked}, {"fata", "fatal", marked}, {"fail", "error", exact}, {"fine", "debug", strict}, {"finer", "trace", strict}, {"finest", "trace", strict}},
 	'p' - 'a': {{"panic", "fatal", plain}, {"pani", "fatal", marked}},
 	'c' - 'a': {{"critical", "critical", plain}, {"crit", "critical", plain}, {"crt", "critical", marked}, {"config", "debug", strict}},
-	'a' - 'a': {{"alert", "critical", marked}},
+	0:         {{"alert", "critical", marked}},
 }
 
 // Word is the level that a word names in any case, empty when it names none.

@@ -7,6 +7,7 @@ package logstream
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"tallyman"
 	"tallyman/internal/loglevel"
@@ -28,6 +29,10 @@ type Set struct {
 // next one, in bytes. A shorter piece without a line feed was the last that its
 // output had. All pieces of a line have the time of the first.
 const PieceSize = 16 << 10
+
+// StartedLate is by how much later than a container's first line an engine may note
+// that it was started.
+const StartedLate = time.Second
 
 type key struct {
 	stderr bool

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"tallyman/internal/logstream"
 )
@@ -140,10 +139,6 @@ func (r *reader) terminal(p *piece) error {
 // fraction.
 const timeSize = len("2026-03-01T08:15:30.000000000Z")
 
-// startedLate is by how much later than its first line an engine may note that a
-// container was started.
-const startedLate = int64(time.Second)
-
 // nextRun is where in a line that was written before the container was started the
 // first line of that start begins, 0 where it does not: at a time that the line
 // itself could not know.
@@ -158,7 +153,7 @@ func (r *reader) nextRun(p *piece) int {
 		}
 		end := at + i + 1
 		if start := end - timeSize; start > 0 && end < len(p.text) && p.text[end] == ' ' {
-			if t, ok := logstream.ParseTime(p.text[start:end]); ok && t > p.time && t >= r.started-startedLate {
+			if t, ok := logstream.ParseTime(p.text[start:end]); ok && t > p.time && t >= r.started-int64(logstream.StartedLate) {
 				return start
 			}
 		}

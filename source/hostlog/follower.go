@@ -116,7 +116,7 @@ func (f *follower) begin() error {
 	// The last bytes of what was there before: of a container also of what it
 	// has rotated away since it was started.
 	if p.container != nil {
-		older, newest := f.older(p.container.Started, current)
+		older, newest := f.older(p.container.Started.Add(-logstream.StartedLate), current)
 		if f.files = older; newest != nil {
 			f.files = append(older, newest)
 		}

@@ -8,7 +8,7 @@
 // every test that failed is run once more, alone. One that passes then is flaky:
 // it is named in a line of its own with what it said the first time, and
 // counted, and the run is still good, unless there are more than three, or one
-// stands in the table of docs/testing.md already. Tests that failed twice are
+// stands twice in the table of docs/testing.md already. Tests that failed twice are
 // named at the very end, each with its last lines.
 //
 // A job is a command, or packages whose tests `go test -json` runs. Whatever a

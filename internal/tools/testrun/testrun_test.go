@@ -82,7 +82,8 @@ func TestFlaky(t *testing.T) {
 		says     string
 	}{
 		{nil, true, "FLAKY thrown/a TestOnce\n"},
-		{map[string]int{"TestOnce": 1}, false, "thrown/a TestOnce was flaky before"},
+		{map[string]int{"TestOnce": 1}, true, "FLAKY thrown/a TestOnce\n"},
+		{map[string]int{"TestOnce": 2}, false, "thrown/a TestOnce was flaky 2 times before"},
 		{map[string]int{"TestA": 1}, true, "FLAKY thrown/a TestOnce\n"},
 	} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {

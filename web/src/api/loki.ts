@@ -101,9 +101,9 @@ export function counts(query: string, start: number, end: number, step: number, 
   return ask<Series[]>("query_range", { query, start: nanos(start), end: nanos(end), step: `${step}ms` }, "matrix", signal);
 }
 
-/** How many bytes there are of each combination of some labels. */
+/** How many bytes there are of each combination of some labels; a stream may lack some. */
 export async function volumes(query: string, labels: readonly string[], start: number, end: number, signal?: AbortSignal): Promise<{ labels: Record<string, string>; bytes: number }[]> {
-  const found = await ask<Vector[]>("index/volume", { query, start: nanos(start), end: nanos(end), targetLabels: labels.join(","), limit: 2000 }, "vector", signal);
+  const found = await ask<Vector[]>("index/volume", { query, start: nanos(start), end: nanos(end), targetLabels: labels.join(","), partial: "true", limit: 2000 }, "vector", signal);
   return found.map((v) => ({ labels: v.metric, bytes: Number(v.value[1]) }));
 }
 
