@@ -103,10 +103,17 @@ func DataDir(t testing.TB) string {
 // stops it at the end of the test. It waits until it is ready.
 func StartProgram(t testing.TB, data string, args ...string) *Program {
 	t.Helper()
+	return StartProgramWith(t, nil, data, args...)
+}
+
+// StartProgramWith is StartProgram with more in its environment.
+func StartProgramWith(t testing.TB, env []string, data string, args ...string) *Program {
+	t.Helper()
 	text := &logBuffer{}
 	p := &Program{Client: Client{t: t, log: text}, text: text, Data: data, done: make(chan struct{})}
 	p.cmd = exec.Command(Binary(t), append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
 	p.cmd.Stderr = p.text
+	p.cmd.Env = append(os.Environ(), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,16 @@ import (
 	"tallyman/internal/testkit"
 )
 
+// journalctl stands for the real one, since not every machine has a journal: once
+// a file is there, it has one line of a unit.
+const journalctl = `#!/bin/sh
+while [ ! -e %q ]; do sleep 0.1; done
+printf '__CURSOR=s=1;i=1;b=1;m=1;t=1;x=1\n__REALTIME_TIMESTAMP=%%s000000\n_SYSTEMD_UNIT=docker.service\nPRIORITY=4\n_TRANSPORT=stdout\nMESSAGE=%%s\n\n' "$(date +%%s)" 'level=warning msg="cleaning up after shim"'
+exec sleep 600
+`
+
 // Lines of files of the host, of files inside of containers and of units, beside
-// those of containers. Units are pushed: not every machine has a journal.
+// those of containers.
 func TestLogFiles(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()
@@ -39,13 +47,18 @@ func TestLogFiles(t *testing.T) {
 	host := write("auth.log", "level=error msg=\"login refused\"\nlevel=info msg=\"session opened\"\n")
 	// Names of files come from strangers, too.
 	hostile := write("<img src=x onerror=globalThis.__xss=1>\u202e.log", "level=info msg=\"of a hostile file\"\n")
-	config := write("tallyman.yaml", fmt.Sprintf("logs:\n  push: true\n  journal: {units: []}\n  files:\n    - {path: %q, start: '^\\d'}\n    - {path: %q}\n", joined, filepath.Join(folder, "*.log")))
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--config", config)
+	config := write("tallyman.yaml", fmt.Sprintf("logs:\n  push: true\n  files:\n    - {path: %q, start: '^\\d'}\n    - {path: %q}\n", joined, filepath.Join(folder, "*.log")))
+	shim := filepath.Join(folder, "shim")
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "journalctl"), fmt.Appendf(nil, journalctl, shim), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := testkit.StartProgramWith(t, []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, testkit.DataDir(t), "--interval", "1s", "--config", config)
 	testkit.Eventually(t, 20*time.Second, "all files are read", func() error {
 		if n := p.Count(fmt.Sprintf(`{source="file", filename=~".*(%s|/app/).*"}`, folder)); n < 7 {
 			return fmt.Errorf("%d lines", n)
 		}
 		return nil
 	})
-	walk(t, "logfiles.mjs", given(p, map[string]any{"project": project, "file": host, "hostile": hostile, "joined": joined}), nil)
+	walk(t, "logfiles.mjs", given(p, map[string]any{"project": project, "file": host, "hostile": hostile, "joined": joined, "shim": shim}), nil)
 }
