@@ -18,6 +18,8 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +70,7 @@ type Config struct {
 	// writable layer, 10s or more; 0 for never. Default 1h.
 	DiskUsage Duration `yaml:"disk_usage"`
 
+	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
 	rootSocket string            // for tests, where a root engine listens
 }
@@ -309,11 +312,8 @@ func (c *Config) check() error {
 	if c.Data == "" {
 		return errors.New("data: a directory is needed; write for example /var/lib/tallyman")
 	}
-	if d := time.Duration(c.Interval); d < time.Second || d > 5*time.Minute || d%time.Second != 0 {
-		return fmt.Errorf("interval: %s is not possible; write whole seconds from 1s to 5m", d)
-	}
-	if d := time.Duration(c.LiveInterval); d < time.Second || d > time.Duration(c.Interval) || d%time.Second != 0 {
-		return fmt.Errorf("live_interval: %s is not possible; write whole seconds from 1s to the interval (%s)", d, time.Duration(c.Interval))
+	if err := c.checkBounds(); err != nil {
+		return err
 	}
 	if c.Host == "" {
 		return errors.New("host: this machine has no host name; set one")
@@ -326,9 +326,6 @@ func (c *Config) check() error {
 	if _, err := c.Endpoints(); err != nil {
 		return err
 	}
-	if d := time.Duration(c.DiskUsage); d != 0 && d < 10*time.Second {
-		return fmt.Errorf("disk_usage: %s is too often; write at least 10s, or 0 for never", d)
-	}
 	if _, err := c.Choice(); err != nil {
 		return err
 	}
@@ -337,14 +334,6 @@ func (c *Config) check() error {
 	}
 	if err := c.Limits.check(); err != nil {
 		return err
-	}
-	for key, l := range map[string]Limits{"retention.metrics": c.Retention.Metrics, "retention.events": c.Retention.Events} {
-		if l.Time < 0 || l.Time > 0 && time.Duration(l.Time) < time.Hour {
-			return fmt.Errorf("%s.time: %s is too short; write at least 1h, or 0 for no limit", key, time.Duration(l.Time))
-		}
-		if l.Size < 0 || l.Size > 0 && l.Size < 16<<20 {
-			return fmt.Errorf("%s.size: %d bytes is too small; write at least 16MiB, or 0 for no limit", key, l.Size)
-		}
 	}
 	return nil
 }
@@ -357,9 +346,6 @@ func (b *Bounds) check() error {
 		if n < 0 {
 			return fmt.Errorf("%s: %d is not possible; write a number such as 50000, or 0 for no limit", key, n)
 		}
-	}
-	if st.Memory < 1<<20 {
-		return fmt.Errorf("limits.streams.memory: %d bytes is too small; write at least 1MiB", st.Memory)
 	}
 	return nil
 }
@@ -383,7 +369,10 @@ func (c *Config) readEnv(env map[string]string) error {
 			}
 		}
 		if !known {
-			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, EnvName(nearest.Of(strings.ToLower(strings.ReplaceAll(rest, "_", ".")), Keys())))
+			if err := c.unknownEnv(name, rest); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := c.Set(key, text); err != nil {
 			return fmt.Errorf("environment %s: %w", name, err)
@@ -391,6 +380,28 @@ func (c *Config) readEnv(env map[string]string) error {
 	}
 	return nil
 }
+
+// orchestrated are the names of variables that orchestrators and links of the
+// engine give to a container beside a service called tallyman, without the prefix.
+var orchestrated = regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP)(_\w+)?|NAME|ENV_\w+)$`)
+
+// unknownEnv decides about a variable that is no setting. One that is nearly the
+// name of a setting is a mistake; another may be somebody else's, and is only told.
+func (c *Config) unknownEnv(name, rest string) error {
+	key := strings.ToLower(strings.ReplaceAll(rest, "_", "."))
+	if !orchestrated.MatchString(rest) {
+		if meant := nearest.Within(key, 1+len(key)/4, Keys()); meant != "" {
+			return fmt.Errorf("environment %s: no such setting; did you mean %s?", name, EnvName(meant))
+		}
+	}
+	c.foreign = append(c.foreign, name)
+	slices.Sort(c.foreign)
+	return nil
+}
+
+// Foreign are the variables of the environment that begin like ours and are no
+// settings.
+func (c *Config) Foreign() []string { return c.foreign }
 
 // Set gives a setting its value from text.
 func (c *Config) Set(key, text string) error {

@@ -5,6 +5,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +73,17 @@ func TestBadInputSaysWhatToDo(t *testing.T) {
 	f("interval: 100ms", nil, nil, "1s to 5m")
 	f("listen: 8420", nil, nil, "127.0.0.1:8420")
 	f("retention: {metrics: {size: 1}}", nil, nil, "16MiB")
+	for key, bad := range map[string][]string{
+		"interval": {"-5h", "0", "1500ms"}, "live_interval": {"-1s", "0", "1h"}, "disk_usage": {"1s", "-5h"}, "logs.backlog": {"1KiB", "0"}, "limits.streams.memory": {"1KiB", "0"},
+		"retention.metrics.time": {"1s", "-5h"}, "retention.logs.time": {"1s", "-5h"}, "retention.events.time": {"1s", "-5h"},
+		"retention.metrics.size": {"1KiB"}, "retention.logs.size": {"1KiB"}, "retention.events.size": {"1KiB"},
+	} {
+		for _, text := range bad {
+			f("", nil, map[string]string{key: text}, key+": ", "write ")
+		}
+	}
+	f("retention: {logs: {size: 1KiB}}", nil, nil, "retention.logs.size: 1KiB is too little; write at least 16MiB, or 0 for no limit")
+	f("live_interval: 20s", nil, nil, "live_interval: 20s is not possible; write whole seconds from 1s to the interval (10s)")
 	f("log_level: loud", nil, nil, "loud", "debug")
 	f("docker: {host: 'http://x'}", nil, nil, "unix:///var/run/docker.sock")
 	f("a: [", nil, nil, "tallyman.yaml")
@@ -118,4 +131,34 @@ func FuzzParse(f *testing.F) {
 		c := Default()
 		_ = c.parse([]byte(text)) // must not panic
 	})
+}
+
+// Every duration and size has its bounds.
+func TestBoundsAreComplete(t *testing.T) {
+	for _, s := range settings() {
+		if s.kind != reflect.TypeFor[Duration]() && s.kind != reflect.TypeFor[Bytes]() {
+			continue
+		}
+		if !slices.ContainsFunc(bounds, func(b bound) bool { return b.key == s.key }) {
+			t.Errorf("%s has no bounds", s.key)
+		}
+	}
+}
+
+// Variables that an orchestrator gives to a container beside a service called
+// tallyman are told, and what is nearly a setting is an error.
+func TestForeignVariables(t *testing.T) {
+	c, err := load(t, "", []string{"TALLYMAN_PORT=tcp://10.0.0.1:8420", "TALLYMAN_SERVICE_HOST=10.0.0.1", "TALLYMAN_SERVICE_PORT_HTTP=8420", "TALLYMAN_PORT_8420_TCP_ADDR=10.0.0.1",
+		"TALLYMAN_NAME=/web/tallyman", "TALLYMAN_ENV_PATH=/bin", "TALLYMAN_UI_SERVICE_HOST=10.0.0.2", "TALLYMAN_TEAM_CONTACT_ADDRESS=x", "TALLYMAN_INTERVAL=20s"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 8; len(c.Foreign()) != want || slices.Contains(c.Foreign(), "TALLYMAN_INTERVAL") || c.Interval != Duration(20*time.Second) {
+		t.Errorf("got %v, want %d", c.Foreign(), want)
+	}
+	for _, bad := range []string{"TALLYMAN_INTERVALL=20s", "TALLYMAN_LOG_LEVEL_=info", "TALLYMAN_RETENTION_LOG_SIZE=1GiB"} {
+		if _, err := load(t, "", []string{bad}, nil); err == nil || !strings.Contains(err.Error(), "did you mean") {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
 }

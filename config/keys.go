@@ -47,6 +47,16 @@ func parseDuration(s string) (time.Duration, error) {
 // Bytes is a size: a number with B, KiB, MiB, GiB, TiB, or the decimal kB, MB, GB, TB.
 type Bytes int64
 
+// String is the size in the largest unit that divides it.
+func (n Bytes) String() string {
+	for _, u := range slices.Backward(units[:4]) {
+		if whole := Bytes(u.n); n != 0 && n%whole == 0 {
+			return fmt.Sprintf("%d%s", n/whole, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
 // UnmarshalYAML reads a size from a scalar.
 func (n *Bytes) UnmarshalYAML(b []byte) error {
 	v, err := parseBytes(unquote(b))

@@ -39,6 +39,9 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 		}
 	}
 	fmt.Fprintf(out, "the configuration is good: %s listens on %s and keeps in %s\n", cfg.Host, cfg.Listen, cfg.Data)
+	for _, name := range cfg.Foreign() {
+		fmt.Fprintf(out, "the variable %s is no setting and is left alone\n", name)
+	}
 	for _, e := range endpoints {
 		fmt.Fprintf(out, "engine %s at %s, host %s\n", e.Name, e.Address, e.Host)
 	}

@@ -71,6 +71,9 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if names := cfg.Foreign(); len(names) > 0 {
+		log.Warn("variables of the environment are no settings and are left alone", "names", strings.Join(names, " "))
+	}
 	data, err := datadir.Open(cfg.Data)
 	if err != nil {
 		return err
