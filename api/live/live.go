@@ -3,7 +3,8 @@
 // Package live sends what changes to open pages, over one stream of
 // Server-Sent Events per page:
 //
-//	snapshot   everything the page shows, first and when much has changed
+//	interval   how many milliseconds there are between two ticks, first of all
+//	snapshot   everything the page shows, then and when much has changed
 //	tick       the numbers of this second
 //	container  a container that is new, has changed or has gone
 //	event      something that happened
@@ -43,6 +44,10 @@ type Hub struct {
 
 	mu    sync.Mutex
 	pages map[*page]struct{}
+
+	ticking  sync.Mutex
+	tickTime time.Time // of ticks
+	ticks    map[view][]byte
 }
 
 var (
@@ -65,17 +70,13 @@ func (h *Hub) Close() { h.close() }
 type page struct {
 	host, workload string // empty: the Servers page
 	eventsOnly     bool   // the Events page
-	queue          chan message
+	queue          chan []byte
 	// missed is set when the queue was full.
 	missed bool
 }
 
-type message struct {
-	event string
-	data  any
-}
-
-// queueLength is how many messages wait for a page at most.
+// queueLength is how many messages wait for a page at most. A message is what is
+// written to the page.
 const queueLength = 256
 
 const (
@@ -83,15 +84,33 @@ const (
 	keepAlive    = 5 * time.Second
 )
 
-func (h *Hub) send(wanted func(*page) bool, event string, data func(*page) any) {
+// form is how a page is told of something.
+type form uint8
+
+const (
+	no    form = iota // not at all
+	short             // as a row
+	whole
+	forms // how many there are
+)
+
+// send tells all pages, each in its form, which is made once for all.
+func (h *Hub) send(event string, of func(*page) form, data func(form) any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var made [forms][]byte
 	for p := range h.pages {
-		if !wanted(p) {
+		f := of(p)
+		if f == no {
 			continue
 		}
+		if made[f] == nil {
+			if made[f] = encode(event, data(f)); made[f] == nil {
+				return
+			}
+		}
 		select {
-		case p.queue <- message{event, data(p)}:
+		case p.queue <- made[f]:
 		default:
 			p.missed = true
 		}
@@ -100,8 +119,16 @@ func (h *Hub) send(wanted func(*page) bool, event string, data func(*page) any) 
 
 // ObserveContainer sends a container to the pages that show it.
 func (h *Hub) ObserveContainer(c *tallyman.Container) {
-	h.send(func(p *page) bool { return !p.eventsOnly && p.shows(c.Host, c.Workload.Key) }, "container", func(p *page) any {
-		if p.workload != "" {
+	h.send("container", func(p *page) form {
+		switch {
+		case p.eventsOnly || !p.shows(c.Host, c.Workload.Key):
+			return no
+		case p.workload != "":
+			return whole
+		}
+		return short
+	}, func(f form) any {
+		if f == whole {
 			return h.rest.Detailed(c)
 		}
 		return h.rest.Row(c)
@@ -110,17 +137,19 @@ func (h *Hub) ObserveContainer(c *tallyman.Container) {
 
 // ObserveEngine sends an engine's state to every page.
 func (h *Hub) ObserveEngine(e tallyman.EngineStatus) {
-	h.send(func(*page) bool { return true }, "engine", func(*page) any {
+	h.send("engine", func(*page) form { return whole }, func(form) any {
 		return map[string]any{"host": e.Host, "engine": rest.ViewEngine(&e)}
 	})
 }
 
 // ObserveEvent sends an event to the pages it concerns.
 func (h *Hub) ObserveEvent(e tallyman.Event) {
-	h.send(func(p *page) bool {
-		return p.workload == "" || p.shows(e.Host, e.Workload) || e.Type == "engine" || e.Type == "tallyman"
-	},
-		"event", func(*page) any { return rest.ViewEvent(&e) })
+	h.send("event", func(p *page) form {
+		if p.workload == "" || p.shows(e.Host, e.Workload) || e.Type == "engine" || e.Type == "tallyman" {
+			return whole
+		}
+		return no
+	}, func(form) any { return rest.ViewEvent(&e) })
 }
 
 func (p *page) shows(host, workload string) bool {
@@ -131,7 +160,7 @@ func (p *page) shows(host, workload string) bool {
 func (h *Hub) Routes() []httpx.Route {
 	return []httpx.Route{{Pattern: "GET /api/tallyman/v1/live", Stream: true, Handler: h, Doc: httpx.Doc{
 		Summary: "What changes, as Server-Sent Events",
-		Text: "snapshot: everything, first and whenever much has changed (the answer of /servers, or {container} as /containers/{ref} has it). " +
+		Text: "interval: {ms} between two ticks, first of all. snapshot: everything, then and whenever much has changed (the answer of /servers, or {container} as /containers/{ref} has it). " +
 			"tick: the numbers of this second ({time, hosts, now}). container: one that is new, has changed or has gone. " +
 			"event: something that happened. engine: {host, engine}, one that came or went. " +
 			"As long as a stream is open, collection runs at live_interval; but with view=events, which has events and engines, a snapshot that says " +
@@ -147,7 +176,7 @@ func (h *Hub) Routes() []httpx.Route {
 
 // ServeHTTP streams until the client goes or the hub closes.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p := &page{queue: make(chan message, queueLength)}
+	p := &page{queue: make(chan []byte, queueLength)}
 	switch view := r.FormValue("view"); view {
 	case "servers":
 	case "events":
@@ -181,12 +210,12 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Hub) stream(s *stream, r *http.Request, p *page) {
-	if !h.snapshot(s, r, p) {
-		return
-	}
 	interval := h.watcher.Interval()
 	if p.eventsOnly {
 		interval = time.Second // it only says that the stream is alive
+	}
+	if !s.write("interval", map[string]int64{"ms": interval.Milliseconds()}) || !h.snapshot(s, r, p) {
+		return
 	}
 	// The tick comes when the round of that second is through.
 	const settle = 60 * time.Millisecond
@@ -202,7 +231,7 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 		case <-h.done:
 			return
 		case m := <-p.queue:
-			ok = s.write(m.event, m.data)
+			ok = s.raw(m)
 		case <-tick.C:
 			tick.Reset(time.Until(time.Now().Truncate(interval).Add(interval + settle)))
 			h.mu.Lock()
@@ -212,10 +241,10 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 			if missed {
 				ok = h.snapshot(s, r, p)
 			} else {
-				ok = s.write("tick", h.tick(p))
+				ok = s.raw(h.tickOf(p, time.Now().Truncate(interval)))
 			}
 		case <-alive.C:
-			ok = s.raw(":\n\n")
+			ok = s.raw([]byte(":\n\n"))
 		}
 		if !ok {
 			return
@@ -242,6 +271,27 @@ type tick struct {
 	Time  int64                       `json:"time"`
 	Hosts map[string]rest.HostFigures `json:"hosts,omitempty"`
 	Now   map[string]*rest.Now        `json:"now"`
+}
+
+// view is what pages with the same ticks have in common.
+type view struct {
+	host, workload string
+	eventsOnly     bool
+}
+
+// tickOf is the message of a page's tick at a time, made once for all pages that
+// show the same.
+func (h *Hub) tickOf(p *page, at time.Time) []byte {
+	h.ticking.Lock()
+	defer h.ticking.Unlock()
+	if !h.tickTime.Equal(at) {
+		h.tickTime, h.ticks = at, map[view][]byte{}
+	}
+	v := view{p.host, p.workload, p.eventsOnly}
+	if h.ticks[v] == nil {
+		h.ticks[v] = encode("tick", h.tick(p))
+	}
+	return h.ticks[v]
 }
 
 func (h *Hub) tick(p *page) tick {
@@ -274,18 +324,24 @@ type stream struct {
 
 // write sends one event and reports whether the client still listens.
 func (s *stream) write(event string, data any) bool {
-	b, err := json.Marshal(data)
-	if err != nil {
-		return false
-	}
-	return s.raw("event: " + event + "\ndata: " + string(b) + "\n\n")
+	b := encode(event, data)
+	return b != nil && s.raw(b)
 }
 
-func (s *stream) raw(text string) bool {
+// encode is a message as it is written, nil for what cannot be.
+func encode(event string, data any) []byte {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return nil
+	}
+	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, b)
+}
+
+func (s *stream) raw(text []byte) bool {
 	if s.out.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
 		return false
 	}
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.w.Write(text); err != nil {
 		return false
 	}
 	return s.out.Flush() == nil

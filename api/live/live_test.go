@@ -82,6 +82,8 @@ type browser struct {
 	mu     sync.Mutex
 	status int
 	text   strings.Builder
+	// interval is that of ticks, in milliseconds.
+	interval float64
 }
 
 func (b *browser) Header() http.Header              { return b.header }
@@ -116,6 +118,10 @@ func (b *browser) take(t *testing.T) (list []got) {
 			one := got{event: strings.TrimPrefix(name, "event: ")}
 			if err := json.Unmarshal([]byte(data), &one.data); err != nil {
 				t.Fatalf("%q: %v", part, err)
+			}
+			if one.event == "interval" { // first of all
+				b.interval, _ = one.data["ms"].(float64)
+				continue
 			}
 			list = append(list, one)
 		case part != "":
@@ -197,6 +203,9 @@ func TestServers(t *testing.T) {
 		}
 		if n := h.watcher.add(0); n != 1 {
 			t.Errorf("%d watch, want 1", n)
+		}
+		if b.interval != 1000 {
+			t.Errorf("ticks are said to come each %v ms", b.interval)
 		}
 		time.Sleep(1100 * time.Millisecond) // a tick comes when the round of its second is through
 		list = b.take(t)
@@ -316,6 +325,37 @@ func TestBadViews(t *testing.T) {
 			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"next":"give `) {
 				t.Errorf("%q: %d %s", query, w.Code, w.Body)
 			}
+		}
+	})
+}
+
+// What is sent is made once for all pages that are told in the same form.
+func TestMadeOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, h bubble) {
+		for range 5 {
+			h.open("view=servers")
+			h.open("view=container&host=h&workload=web")
+		}
+		made := map[form]int{}
+		h.send("container", func(p *page) form {
+			if p.workload != "" {
+				return whole
+			}
+			return short
+		}, func(f form) any {
+			made[f]++
+			return "x"
+		})
+		if made[short] != 1 || made[whole] != 1 || len(made) != 2 {
+			t.Errorf("made %v", made)
+		}
+		now := time.Now()
+		all := &page{}
+		if a, b := h.tickOf(all, now), h.tickOf(&page{}, now); &a[0] != &b[0] {
+			t.Error("a tick is made for each page")
+		}
+		if a, b := h.tickOf(all, now), h.tickOf(all, now.Add(time.Second)); &a[0] == &b[0] {
+			t.Error("a tick is that of the second before")
 		}
 	})
 }

@@ -27,8 +27,8 @@ export interface Handlers<Snapshot> {
   engine?(e: { host: string; engine: Engine }): void;
 }
 
-// tallyman sends a tick each second; three missed ones are a fault.
-const staleAfter = 3500;
+/** After how long without a message a stream is stale: three missed ticks. tallyman says first how far they are apart. */
+export const patience = (tick: number) => 3.5 * Math.max(tick, 1000);
 const retries = [1000, 2000, 4000, 8000];
 
 /**
@@ -40,6 +40,7 @@ export class Live<Snapshot> {
   private watch = 0;
   private retry = 0;
   private failures = 0;
+  private staleAfter = patience(1000);
 
   constructor(
     private readonly query: Query,
@@ -78,17 +79,23 @@ export class Live<Snapshot> {
     const source = new EventSource(address("live", this.query));
     this.source = source;
     stream.value = { ...stream.value, phase: stream.value.phase === "stale" ? "stale" : "connecting", next: 0 };
-    this.guard(staleAfter);
+    this.guard(this.staleAfter);
 
     const on = <T>(name: string, handle: ((value: T) => void) | undefined) => {
       source.addEventListener(name, (m: MessageEvent<string>) => {
         if (this.source !== source) return;
         this.failures = 0;
         stream.value = { phase: "live", last: Date.now(), next: 0 };
-        this.guard(staleAfter);
+        this.guard(this.staleAfter);
         handle?.(JSON.parse(m.data) as T);
       });
     };
+    // It comes before anything that could be shown.
+    source.addEventListener("interval", (m: MessageEvent<string>) => {
+      if (this.source !== source) return;
+      this.staleAfter = patience((JSON.parse(m.data) as { ms: number }).ms);
+      this.guard(this.staleAfter);
+    });
     on<Snapshot>("snapshot", (s) => this.handlers.snapshot(s));
     on<Tick>("tick", (t) => this.handlers.tick(t));
     on<Container>("container", this.handlers.container?.bind(this.handlers));
@@ -103,7 +110,7 @@ export class Live<Snapshot> {
     this.close();
     const wait = retries[Math.min(this.failures, retries.length - 1)]!;
     this.failures++;
-    this.guard(stream.value.last ? Math.max(0, stream.value.last + staleAfter - Date.now()) : 0);
+    this.guard(stream.value.last ? Math.max(0, stream.value.last + this.staleAfter - Date.now()) : 0);
     stream.value = { ...stream.value, next: Date.now() + wait };
     this.retry = window.setTimeout(() => this.open(), wait);
     // EventSource does not tell a lost login from a lost server; asking does, and leaves for the login page.
