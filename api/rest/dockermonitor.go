@@ -31,7 +31,7 @@ type monitored struct {
 }
 
 func (s *Service) monitorAll(w http.ResponseWriter, r *http.Request) {
-	if s.monitorFailed(w) {
+	if s.monitorFailed(w, "") {
 		return
 	}
 	var running []*tallyman.Container
@@ -50,11 +50,16 @@ func (s *Service) monitorAll(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) monitorOne(w http.ResponseWriter, r *http.Request) {
-	if s.monitorFailed(w) {
+	c, ok := s.o.Inventory.Container(r.PathValue("name"))
+	known := ok && c.State != tallyman.Gone
+	engine := "" // any may have one of that name
+	if known {
+		engine = c.Engine
+	}
+	if s.monitorFailed(w, engine) {
 		return
 	}
-	c, ok := s.o.Inventory.Container(r.PathValue("name"))
-	if !ok || c.State == tallyman.Gone {
+	if !known {
 		monitorError(w, http.StatusNotFound, "Resource not found")
 		return
 	}
@@ -111,11 +116,13 @@ func monitor(c *tallyman.Container, p query.Present) monitored {
 	return m
 }
 
-// monitorFailed answers for an engine that does not, and reports whether it
-// did.
-func (s *Service) monitorFailed(w http.ResponseWriter) bool {
+// monitorFailed answers for an engine that does not, the one called name or, without
+// a name, any; it reports whether it did.
+func (s *Service) monitorFailed(w http.ResponseWriter, name string) bool {
 	for _, e := range s.o.Inventory.Engines() {
 		switch {
+		case name != "" && e.Name != name:
+			continue
 		case e.Up && time.Since(e.LastGood) <= tooSlow:
 			continue
 		case e.Failure == tallyman.EngineSlow || e.Up:

@@ -26,6 +26,9 @@ func TestUnknownParameters(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	for _, r := range s.Routes() {
+		if strings.Contains(r.Pattern, "/docker-monitor/") {
+			continue // whose answers are laid down, and know no parameters
+		}
 		path := strings.NewReplacer("{ref}", "web", "{hash}", "x", "{name}", "web").Replace(strings.TrimPrefix(r.Pattern, "GET "))
 		for _, query := range []string{"nonsense=1", "host=h&nonsense=", "Workload=x", "a=%zz", "=x"} {
 			if code, text := ask(path + "?" + query); code != http.StatusBadRequest {
@@ -44,7 +47,7 @@ func TestUnknownParameters(t *testing.T) {
 	if code != http.StatusBadRequest || !strings.HasPrefix(text, want) {
 		t.Errorf("%d %s\nwant %s …", code, text, want)
 	}
-	if code, text := ask("/docker-monitor/api/v1.0/metrics?x=1"); code != http.StatusBadRequest || !strings.HasPrefix(text, `{"error":"there is no parameter`) {
+	if code, text := ask("/docker-monitor/api/v1.0/metrics/nobody?_=1"); code != http.StatusNotFound || text != `{"error":"Resource not found"}` {
 		t.Errorf("docker-monitor: %d %s", code, text)
 	}
 }

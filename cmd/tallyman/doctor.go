@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,11 +98,13 @@ func look(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
 	place := here(os.Getenv)
 	cfg.Host = place.hostName(ctx, cfg)
 	cfg.Data = temporary
+	cfg.Keep.Metrics, cfg.Logs.Push = false, false // what is seen is not kept
 	a, err := newApp(ctx, cfg, place, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
 	defer a.close()
+	a.look = true
 	stop := a.start(ctx, nil)
 	for deadline := time.Now().Add(lookFor); a.ready() != nil && time.Now().Before(deadline) && ctx.Err() == nil; {
 		time.Sleep(50 * time.Millisecond)
@@ -123,21 +127,40 @@ func look(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
 	return r, stop()
 }
 
-// dataFeature is whether the data directory can be used.
+// dataFeature is whether the data directory can be used. It leaves everything as it
+// was.
 func dataFeature(path string) doctor.Feature {
 	f := doctor.Feature{ID: "storage/data", Group: doctor.Storage, Name: "Data directory", State: doctor.Works, Detail: path}
-	_, err := os.Stat(path)
-	made := err != nil
+	made := missing(path)
+	before, _ := os.ReadDir(path) // without it, it is not there or Open says why
 	d, err := datadir.Open(path)
 	if err != nil {
 		f.State, f.Detail, f.Reason, f.Unlock = doctor.Off, "", err.Error(), "--data DIR"
-		return f
+	} else {
+		// While it is locked, so that nobody else begins to use it.
+		if after, err := os.ReadDir(path); err == nil {
+			for _, entry := range after {
+				if !slices.ContainsFunc(before, func(b os.DirEntry) bool { return b.Name() == entry.Name() }) {
+					_ = os.Remove(filepath.Join(path, entry.Name()))
+				}
+			}
+		}
+		d.Close()
 	}
-	d.Close()
-	if made {
-		_ = os.RemoveAll(path) // it was not there before
+	for _, folder := range made {
+		_ = os.Remove(folder) // only an empty one goes
 	}
 	return f
+}
+
+// missing are the folders that have to be made for a path, the innermost first.
+func missing(path string) (folders []string) {
+	for at := filepath.Clean(path); ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			return folders
+		}
+		folders = append(folders, at)
+	}
 }
 
 // portFeature is whether the address can be had.

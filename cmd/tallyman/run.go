@@ -137,6 +137,7 @@ type app struct {
 	bus        pipeline.Bus // all events
 	server     *api.Server
 	failed     chan error
+	look       bool // no log is read, and no configuration
 }
 
 func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logger) (_ *app, err error) {
@@ -344,13 +345,19 @@ func (a *app) start(ctx context.Context, serve func(context.Context) error) (sto
 	}
 	begin(&keepers, keep, "pipeline", a.pipeline.Run)
 	begin(&keepers, keep, "events", a.events.Run)
-	if a.logs != nil {
+	switch {
+	case a.logs == nil:
+	case a.look:
+		begin(&producers, work, "logs", a.logs.Look)
+	default:
 		begin(&producers, work, "logs", a.logs.Run)
 		begin(&producers, work, "engine logs", a.engineLogs.Run)
 		begin(&producers, work, "files", a.fileLogs.Run)
 		begin(&producers, work, "journal", a.journal.Run)
 	}
-	begin(&producers, work, "snapshots", a.snapshots.Run)
+	if !a.look {
+		begin(&producers, work, "snapshots", a.snapshots.Run)
+	}
 	begin(&producers, work, "attach", a.supervisor.Run)
 	begin(&producers, work, "discover", a.discovery.Run)
 	begin(&producers, work, "memory", settle(lean(&a.cfg)))

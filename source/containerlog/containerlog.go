@@ -198,6 +198,19 @@ func (t *Tailer) Run(ctx context.Context) error {
 	}
 }
 
+// Look finds out where the logs are, until ctx ends, and reads none: Absences and
+// Reads tell of it.
+func (t *Tailer) Look(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.wake:
+			t.learn()
+		}
+	}
+}
+
 var validID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // learn takes up what discovery has noted.
