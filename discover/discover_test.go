@@ -145,6 +145,53 @@ func TestHealthChecksAreDropped(t *testing.T) {
 	}
 }
 
+// A start that fails leaves no event of the engine's, only an error and a network
+// that it is taken from; each attempt is told, and nothing of it twice.
+func TestFailedStarts(t *testing.T) {
+	e := dockertest.Start(t)
+	old := dockertest.Running("old", "i")
+	old.State.Status, old.State.Running, old.State.Pid, old.State.Error, old.State.ExitCode = "created", false, 0, "long ago", 127
+	e.Put(old)
+	dir := t.TempDir()
+	w := watch(t, e, dir)
+	w.settled()
+	fail := func(name, why string, code int) *dockerapi.Details {
+		d := dockertest.Running(name, "i")
+		d.State.Status, d.State.Running, d.State.Pid, d.State.Error, d.State.ExitCode, d.State.StartedAt = "created", false, 0, why, code, "0001-01-01T00:00:00Z"
+		return d
+	}
+	d := fail("web", "no such command", 127)
+	e.Put(d)
+	attempt := func() {
+		e.Emit(dockertest.Event("network", "connect", "net", map[string]string{"container": d.ID}), dockertest.Event("network", "disconnect", "net", map[string]string{"container": d.ID}))
+	}
+	e.Emit(dockertest.Event("container", "create", d.ID, map[string]string{"name": "web"}))
+	attempt()
+	told := w.wait("container", d.ID, "start_failed", 1)[0]
+	if told.Attributes["exitCode"] != "127" || told.Attributes["error"] != "no such command" || told.Name != "web" || !told.Inferred {
+		t.Errorf("got %+v", told)
+	}
+	attempt() // the same once more
+	w.wait("container", d.ID, "start_failed", 2)
+	// One that is in no network is seen by the next inventory.
+	n := fail("net-host", "mount is missing", 128)
+	e.Put(n)
+	e.Emit(dockertest.Event("container", "create", n.ID, map[string]string{"name": "net-host"}))
+	w.wait("container", n.ID, "start_failed", 1)
+	w.settled()
+	w.settled()
+	w.wantContainerEvents(d.ID, "create start_failed! start_failed!")
+	w.wantContainerEvents(n.ID, "create start_failed!")
+	w.wantContainerEvents(old.ID, "") // before tallyman
+	w.stop()
+	w = watch(t, e, dir)
+	w.settled()
+	w.settled()
+	for _, id := range []string{d.ID, n.ID, old.ID} {
+		w.wantContainerEvents(id, "")
+	}
+}
+
 func TestGoneBeforeInspected(t *testing.T) {
 	e := dockertest.Start(t)
 	w := watch(t, e, "")

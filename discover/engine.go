@@ -87,6 +87,7 @@ type track struct {
 	name           string // as told
 	oom            time.Time
 	killed         killed // the last signal sent on request
+	failure        string // why it could not be started, as told
 }
 
 // inventory is the outcome of a list and its inspections.

@@ -152,6 +152,13 @@ func (e *engine) handleAll(batch []dockerapi.Event, found map[string]fresh) {
 		}
 		e.tell(normalise(raw, eventContext{host: e.host, engine: e.name}))
 		e.touch()
+		// The engine has no event of a start that fails. It takes the container from
+		// its networks then.
+		if f := found[raw.Attributes["container"]]; raw.Type == "network" && raw.Action == "disconnect" && f.c != nil {
+			if ev, failed := e.startFailed(e.byTrack(f.c.ID), f.c, raw.Time, true); failed {
+				e.tell(ev)
+			}
+		}
 	}
 	// Only now may a restart go on behind them.
 	last := batch[len(batch)-1]
@@ -233,6 +240,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 			change().Created = raw.Time
 		}
 	case "start":
+		t.failure = ""
 		toldBefore = t.life.account(true, raw.Time, t.c, x.fresh)
 		t.oom, t.killed = time.Time{}, killed{}
 		if unseen {

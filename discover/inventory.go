@@ -262,6 +262,13 @@ func (e *engine) settleOne(t *track, inv *inventory, firstEver bool) (told []tal
 		told = append(told, ev)
 	}
 	if snapshot != nil {
+		switch ev, failed := e.startFailed(t, snapshot, inv.at, false); {
+		case failed && !firstEver: // it left no event, as with the network of the host
+			setAttribute(&ev, "time", "latest possible")
+			told = append(told, ev)
+		case failureOf(snapshot) == "":
+			t.failure = ""
+		}
 		baseline := !t.life.Base.Valid && !t.created && firstEver
 		switch {
 		case baseline, t.life.Lost:

@@ -264,7 +264,7 @@ func (e *engine) restore(s savedEngine) {
 		}
 		c.Disabled = disabled(c.Labels)
 		e.choose(c)
-		t := &track{c: c, created: st.Created, createInferred: st.Inferred, destroyed: st.Destroyed, paused: st.Paused, name: st.Name, oom: st.OOM}
+		t := &track{c: c, created: st.Created, createInferred: st.Inferred, destroyed: st.Destroyed, paused: st.Paused, name: st.Name, oom: st.OOM, failure: failureOf(c)}
 		if st.Life != nil {
 			t.life = *st.Life
 		}

@@ -31,7 +31,7 @@ var signals = map[string]string{
 
 // exits explains the exit codes that stand for a signal or a failed start.
 var exits = map[string]string{
-	"125": "the engine could not run it", "126": "the command cannot be executed", "127": "the command was not found",
+	"125": "the engine could not run it", "128": "the engine could not start it", "126": "the command cannot be executed", "127": "the command was not found",
 	"130": "SIGINT", "134": "SIGABRT", "137": "SIGKILL", "139": "SIGSEGV", "143": "SIGTERM",
 }
 
@@ -61,6 +61,18 @@ func Event(e *tallyman.Event) Words {
 	switch e.Action {
 	case "die":
 		return death(a)
+	case "start_failed":
+		text := "Did not start"
+		if code := a["exitCode"]; code != "" && code != "0" {
+			text += ", exit " + code
+			if exits[code] != "" {
+				text += " (" + exits[code] + ")"
+			}
+		}
+		if a["error"] != "" {
+			text += ": " + a["error"]
+		}
+		return Words{"death", "critical", text}
 	case "kill":
 		return Words{"kill", "", "Was sent " + cmp.Or(signals[a["signal"]], "signal "+cmp.Or(a["signal"], "of unknown number"))}
 	case "rename":

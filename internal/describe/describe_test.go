@@ -27,6 +27,8 @@ func TestDescribe(t *testing.T) {
 	f("container", "die", a{"exitCode": "143"}, "death", "", "Died, exit 143 (SIGTERM)")
 	f("container", "die", a{"exitCode": "127"}, "death", "critical", "Died, exit 127 (the command was not found)")
 	f("container", "die", nil, "death", "warning", "Died; the exit code is not known")
+	f("container", "start_failed", a{"exitCode": "127", "error": "no such file"}, "death", "critical", "Did not start, exit 127 (the command was not found): no such file")
+	f("container", "start_failed", nil, "death", "critical", "Did not start")
 	f("container", "kill", a{"signal": "9"}, "kill", "", "Was sent SIGKILL")
 	f("container", "kill", a{"signal": "40"}, "kill", "", "Was sent signal 40")
 	f("container", "rename", a{"oldName": "/old"}, "rename", "", "Renamed from old")

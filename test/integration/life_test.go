@@ -337,3 +337,46 @@ func TestWorkloadSurvivesReCreation(t *testing.T) {
 		t.Errorf("PromQL has %d containers of the workload, want 2: %v", len(got), got)
 	}
 }
+
+// A start that fails is an event, with its exit code and the engine's words, within
+// seconds; and the container says so.
+func TestStartsThatFail(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	taken := d.Start([]string{"-p", "127.0.0.1::80"}, "sleep", "600")
+	port := d.Cmd("port", taken, "80")
+	for name, c := range map[string]struct {
+		options []string
+		argv    string
+		code    string
+		says    string
+	}{
+		"command": {nil, "nosuchcommand", "127", "nosuchcommand"},
+		"port":    {[]string{"-p", port + ":80"}, "sleep", "128", "already"},
+	} {
+		full := d.Name("fails-" + name)
+		args := append(append([]string{"run", "-d", "--label", d.Label, "--name", full}, c.options...), testkit.Image, c.argv, "600")
+		if out, err := d.May(args...); err == nil {
+			t.Fatalf("%s: it started: %s", name, out)
+		}
+		testkit.Eventually(t, 10*time.Second, name+" is told", func() error {
+			var answer struct {
+				Events []struct {
+					Action, Severity, Text string
+					Attributes             map[string]string
+				}
+			}
+			p.JSON("/api/tallyman/v1/events?container="+d.Cmd("inspect", "-f", "{{.Id}}", full), &answer)
+			for _, e := range answer.Events {
+				if e.Action == "start_failed" {
+					if e.Severity != "critical" || e.Attributes["exitCode"] != c.code || !strings.Contains(e.Text, c.says) {
+						return fmt.Errorf("it is told as %+v", e)
+					}
+					return nil
+				}
+			}
+			return fmt.Errorf("%+v", answer.Events)
+		})
+	}
+}
