@@ -78,6 +78,9 @@ type Workload struct {
 	// Origin is "compose", "swarm" or "name".
 	Origin  string `json:"origin"`
 	Service string `json:"service,omitempty"`
+	// OneOff is set for what docker compose run starts: a container beside the
+	// service, neither a replica of it nor what another one has become.
+	OneOff bool `json:"oneOff,omitempty"`
 }
 
 // Container is what the engine says about one container, at one moment. A

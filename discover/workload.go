@@ -26,13 +26,14 @@ const (
 func workloadOf(name string, labels map[string]string) tallyman.Workload {
 	if p, s := part(labels[composeProject]), part(labels[composeService]); p != "" && s != "" {
 		n := part(labels[composeNumber])
+		oneOff := strings.EqualFold(labels[composeOneOff], "true")
 		switch {
-		case strings.EqualFold(labels[composeOneOff], "true"):
-			n = "run" // docker compose run: each is another container, none a replica
+		case oneOff:
+			n = "run"
 		case n == "":
 			n = "1"
 		}
-		return tallyman.Workload{Key: p + "/" + s + "/" + n, Project: p, Origin: "compose", Service: s}
+		return tallyman.Workload{Key: p + "/" + s + "/" + n, Project: p, Origin: "compose", Service: s, OneOff: oneOff}
 	}
 	if s := part(labels[swarmService]); s != "" {
 		w := tallyman.Workload{Project: part(labels[swarmStack]), Origin: "swarm", Service: s}

@@ -145,7 +145,9 @@ func (h *Hub) ObserveEngine(e tallyman.EngineStatus) {
 // ObserveEvent sends an event to the pages it concerns.
 func (h *Hub) ObserveEvent(e tallyman.Event) {
 	h.send("event", func(p *page) form {
-		if p.workload == "" || p.shows(e.Host, e.Workload) || e.Type == "engine" || e.Type == "tallyman" {
+		// What is told of a workload belongs to it alone; the rest to every page.
+		everybodys := e.Type == "engine" || e.Type == "tallyman" && e.Workload == ""
+		if p.workload == "" || p.shows(e.Host, e.Workload) || everybodys {
 			return whole
 		}
 		return no

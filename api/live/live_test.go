@@ -246,6 +246,7 @@ func TestContainer(t *testing.T) {
 		h.ObserveEvent(tallyman.Event{ID: "1", Type: "container", Action: "die", Host: "h", Workload: "db"})
 		h.ObserveEvent(tallyman.Event{ID: "2", Type: "container", Action: "die", Host: "h", Workload: "web"})
 		h.ObserveEvent(tallyman.Event{ID: "3", Type: "engine", Action: "down", Host: "h"})
+		h.ObserveEvent(tallyman.Event{ID: "4", Type: "tallyman", Action: "drift", Host: "h", Workload: "db"})
 		list := b.take(t)
 		if names(list) != "container event event" || list[0].data["instances"] == nil || list[1].data["id"] != "2" || list[2].data["id"] != "3" {
 			t.Errorf("got %v", list)

@@ -179,14 +179,14 @@ func (s *Service) serviceOf(host, workload string) []*tallyman.Container {
 			of = &c.Workload
 		}
 	}
-	if of == nil || of.Service == "" {
+	if of == nil || of.Service == "" || of.OneOff {
 		return nil
 	}
 	var out []*tallyman.Container
 	for _, c := range containers {
 		w := c.Workload
 		// Compose knows one host, Swarm many.
-		if w.Origin == of.Origin && w.Project == of.Project && w.Service == of.Service && (c.Host == host || w.Origin == "swarm") && c.State != tallyman.Gone {
+		if w.Origin == of.Origin && w.Project == of.Project && w.Service == of.Service && !w.OneOff && (c.Host == host || w.Origin == "swarm") && c.State != tallyman.Gone {
 			out = append(out, c)
 		}
 	}

@@ -257,3 +257,18 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("without a workload: got %d", code)
 	}
 }
+
+// What docker compose run starts is no replica of its service.
+func TestOneOffsAreNoSiblings(t *testing.T) {
+	of := func(name, key string, oneOff bool) *tallyman.Container {
+		return &tallyman.Container{ID: name, Name: name, Host: "h", State: tallyman.Running,
+			Workload: tallyman.Workload{Key: key, Project: "shop", Service: "web", Origin: "compose", OneOff: oneOff}}
+	}
+	s := &Service{o: Options{Inventory: fixed{of("w1", "shop/web/1", false), of("w2", "shop/web/2", false), of("r", "shop/web/run", true)}}}
+	if list := s.serviceOf("h", "shop/web/1"); len(list) != 2 {
+		t.Errorf("%d siblings, want 2", len(list))
+	}
+	if list := s.serviceOf("h", "shop/web/run"); len(list) != 0 {
+		t.Errorf("%d siblings of a run, want none", len(list))
+	}
+}

@@ -431,7 +431,8 @@ func (s *Source) compareAll(ctx context.Context, ready func(*pending) bool) {
 			}
 		}
 		s.last[w] = p.snapshot
-		if ok && before.hash != p.hash {
+		// One run of docker compose run is not what the one before has become.
+		if ok && before.hash != p.hash && !(p.c.Workload.OneOff && before.id != p.id) {
 			s.compare(ctx, w, before, p)
 		}
 	}

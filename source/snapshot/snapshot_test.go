@@ -318,3 +318,29 @@ func TestKey(t *testing.T) {
 		t.Errorf("the new key is not kept: %v", err)
 	}
 }
+
+// What docker compose run starts is not what its last run has become.
+func TestOneOffs(t *testing.T) {
+	e := newEngine()
+	run := func(id string) *tallyman.Container {
+		c := container(id, "shop/api/run")
+		c.Workload.OneOff = true
+		return c
+	}
+	e.put("a", `"Memory":1`, `"Env":[]`)
+	e.put("b", `"Memory":2`, `"Env":[]`)
+	s, stop := e.run(t)
+	defer stop()
+	s.ObserveContainer(run("a"))
+	e.wants(t, 1, 1)
+	time.Sleep(60 * time.Millisecond)
+	s.ObserveContainer(run("b"))
+	e.wants(t, 2, 1)
+	time.Sleep(60 * time.Millisecond)
+	if d := e.drifts(); len(d) > 0 {
+		t.Errorf("got drift from one run to the next: %v", d)
+	}
+	e.put("b", `"Memory":3`, `"Env":[]`)
+	s.ObserveEvent(event("update", "b"))
+	e.until(t, "drift of one run", func() bool { return len(e.drifts()) == 1 })
+}

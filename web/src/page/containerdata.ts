@@ -9,6 +9,7 @@ import { Model } from "../chart/model";
 import { all, type Range } from "../format/range";
 import { isUp } from "../format/state";
 import { day, hour, minute } from "../format/time";
+import { concerns } from "./concerns";
 
 const eventsMost = 500;
 // Live seconds that are kept to be put after stored samples, which end up to an interval ago.
@@ -162,7 +163,7 @@ export class ContainerData {
         const last = columns.t.at(-1) ?? 0;
         for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
         this.model.columns.value = columns;
-        const unique = new Map([...own.events, ...around.events].map((e) => [e.id, e]));
+        const unique = new Map([...own.events, ...around.events.filter((e) => concerns(e, this.workload))].map((e) => [e.id, e]));
         // What happened since the request left came over the stream and stays.
         for (const e of this.model.events.peek()) if (this.range.live || e.time <= to) unique.set(e.id, e);
         this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
