@@ -70,15 +70,16 @@ func (c *logsCmd) Run(ctx context.Context, out io.Writer) error {
 	if a.Data.ResultType != "streams" {
 		return fmt.Errorf("that query gives numbers (a %s), not lines; ask for it on the page, or with logcli or Grafana", a.Data.ResultType)
 	}
-	lines, err := linesOf(a.Data.Result)
+	lines, err := linesOf(a.Data.Result, true)
 	if err != nil {
 		return err
 	}
 	return c.print(out, lines)
 }
 
-// linesOf are the lines of all streams, in order of time.
-func linesOf(raw json.RawMessage) (lines []logLine, err error) {
+// linesOf are the lines of all streams, in order of time and of one time as they
+// were written; backward says that the newest come first in the answer.
+func linesOf(raw json.RawMessage, backward bool) (lines []logLine, err error) {
 	var streams []struct {
 		Stream map[string]string
 		Values [][]json.RawMessage
@@ -87,6 +88,9 @@ func linesOf(raw json.RawMessage) (lines []logLine, err error) {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	for _, s := range streams {
+		if backward {
+			slices.Reverse(s.Values)
+		}
 		for _, v := range s.Values {
 			var at, line string
 			if len(v) < 2 || json.Unmarshal(v[0], &at) != nil || json.Unmarshal(v[1], &line) != nil {
@@ -156,7 +160,7 @@ func (c *logsCmd) follow(ctx context.Context, cfg config.Config, query string, s
 		if err := json.Unmarshal(body, &m); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		lines, err := linesOf(m.Streams)
+		lines, err := linesOf(m.Streams, false)
 		if err != nil {
 			return err
 		}

@@ -15,3 +15,9 @@ test("metadata of other lines stays metadata", () => {
   const [one] = entries([{ stream: { source: "push", app: "x" }, values: [["1", "hello", { structuredMetadata: { name: "own" } }]] }], false);
   expect(one).toMatchObject({ labels: { source: "push", app: "x" }, meta: { name: "own" } });
 });
+
+test("lines of one time stand as they were written", () => {
+  // As an answer of lines() is given on: each stream from its oldest line on.
+  const list = entries([{ stream: { name: "web" }, values: [["5", "first"], ["5", "second"], ["6", "third"]] }, { stream: { name: "db" }, values: [["4", "before"], ["7", "last"]] }], false);
+  expect(list.map((e) => e.line)).toEqual(["before", "first", "second", "third", "last"]);
+});

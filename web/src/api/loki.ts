@@ -93,7 +93,10 @@ export const nanos = (ms: number) => (ms <= 0 ? "0" : `${Math.floor(ms)}000000`)
 
 /** Lines of a query within [start, end), nanoseconds; the newest, or (forward) the oldest of them. Oldest first in any case. */
 export async function lines(q: { query: string; start: string; end: string; limit: number; forward?: boolean }, signal?: AbortSignal): Promise<Entry[]> {
-  return entries(await ask<Stream[]>("query_range", { query: q.query, start: q.start, end: q.end, limit: q.limit, direction: q.forward ? "forward" : "backward" }, "streams", signal), false);
+  const found = await ask<Stream[]>("query_range", { query: q.query, start: q.start, end: q.end, limit: q.limit, direction: q.forward ? "forward" : "backward" }, "streams", signal);
+  // Those of one moment stand in the order of the query, too.
+  if (!q.forward) for (const s of found) s.values.reverse();
+  return entries(found, false);
 }
 
 /** A metric query at each step; the first value is at start. */

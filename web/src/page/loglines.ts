@@ -56,7 +56,7 @@ export function withGaps(have: readonly Entry[], gaps: readonly Entry[], older: 
 }
 
 /** The same for lines that are known to come before all others. */
-function before(have: readonly Entry[], more: readonly Entry[]): Entry[] {
+export function before(have: readonly Entry[], more: readonly Entry[]): Entry[] {
   const edge = have[0];
   if (!edge) return [...more];
   const twice = (e: Entry) => {
@@ -69,6 +69,30 @@ function before(have: readonly Entry[], more: readonly Entry[]): Entry[] {
     return false;
   };
   return [...more.filter((e) => !twice(e)), ...have];
+}
+
+/** As many lines of one moment are asked for at most; what is beyond is passed over. */
+const mostOfMoment = 5000;
+
+/**
+ * The next page of lines. It begins with the moment at which the lines that are there end, since not all of that moment may be there;
+ * where a page has nothing else than what is there already, more of that moment are asked for, and at last what lies beyond it.
+ */
+export async function beyond(
+  have: () => readonly Entry[],
+  ask: (limit: number) => Promise<Entry[]>,
+  skip: () => Promise<Entry[]>,
+  join: (have: readonly Entry[], found: readonly Entry[]) => Entry[],
+): Promise<{ all: Entry[]; more: boolean }> {
+  for (let limit = page; ; limit = Math.min(limit * 4, mostOfMoment)) {
+    const found = await ask(limit);
+    const all = join(have(), found);
+    if (found.length < limit) return { all, more: false };
+    if (all.length > have().length) return { all, more: true };
+    if (limit === mostOfMoment) break;
+  }
+  const found = await skip();
+  return { all: join(have(), found), more: found.length >= page };
 }
 
 /** The lines of a query that are loaded, oldest first, and the ways to more of them. */
@@ -221,11 +245,17 @@ export class LogLines {
     this.paging = true;
     const { signal } = this.loading ?? new AbortController();
     try {
-      const found = await lines({ query: this.wanted.query, start: nanos(this.wanted.from), end: moved(first.ns, 1n), limit: page }, signal);
+      const { query, from } = this.wanted;
+      const start = nanos(from);
+      const { all, more } = await beyond(
+        () => this.entries.peek(),
+        (limit) => lines({ query, start, end: moved(first.ns, 1n), limit }, signal),
+        () => lines({ query, start, end: first.ns, limit: page }, signal),
+        before,
+      );
       if (signal.aborted) return;
       batch(() => {
-        const all = before(this.entries.peek(), found);
-        this.older.value = found.length >= page && all.length > this.entries.peek().length;
+        this.older.value = more;
         if (all.length > mostKept) {
           all.length = mostKept;
           this.newer.value = true;
@@ -245,11 +275,16 @@ export class LogLines {
     this.paging = true;
     const { signal } = this.loading ?? new AbortController();
     try {
-      const found = await lines({ query: this.wanted.query, start: end.ns, end: this.end(), limit: page, forward: true }, signal);
+      const { query } = this.wanted;
+      const { all, more } = await beyond(
+        () => this.entries.peek(),
+        (limit) => lines({ query, start: end.ns, end: this.end(), limit, forward: true }, signal),
+        () => lines({ query, start: moved(end.ns, 1n), end: this.end(), limit: page, forward: true }, signal),
+        merge,
+      );
       if (signal.aborted) return;
       batch(() => {
-        const all = merge(this.entries.peek(), found);
-        this.newer.value = found.length >= page && all.length > this.entries.peek().length;
+        this.newer.value = more;
         if (all.length > mostKept) {
           all.splice(0, all.length - mostKept);
           this.older.value = true;

@@ -125,12 +125,12 @@ function hrefOf(path: string, params: Record<string, string | undefined>): strin
 
 /** The address of events; more are parameters of the range. */
 export function eventsHref(of: { host?: string; workload?: string }, more: Record<string, string | undefined> = {}): string {
-  return hrefOf("/events", { ...of, ...more });
+  return hrefOf("/events", { host: of.host, workload: of.workload, ...more }); // of it no more: it may be anything that has the two
 }
 
 /** The address of a workload's configurations; two of them, named by their hashes, are compared. */
 export function configHref(of: { host: string; workload: string }, pair: { a?: string; b?: string } = {}): string {
-  return hrefOf("/configuration", { ...of, ...pair });
+  return hrefOf("/configuration", { host: of.host, workload: of.workload, ...pair });
 }
 
 /** Follows the browser's buttons and takes over links within the page. */
