@@ -16,6 +16,9 @@ type SourceKind struct {
 	// only when the first of them cannot reach it, and is then left to it by the
 	// others too. When the first can reach it again, it is given back.
 	Instead []string
+	// Listed is set for a source of what the inventory knows: it has a container as
+	// long as the engine lists it, running or not. Others have it while it runs.
+	Listed bool
 	// Metrics is the table of every metric the source can produce.
 	Metrics []*Desc
 	// New makes a source. It opens nothing that belongs to a target.

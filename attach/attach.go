@@ -83,6 +83,9 @@ const (
 	// again, the first time and then.
 	retryFirst = 2 * time.Second
 	retryEvery = time.Minute
+	// maxStopped is how many containers that do not run have series: a host that
+	// never removes any is not to take the place of those that do.
+	maxStopped = 1000
 	// noteAfter is how soon a source that has taken another's place is asked
 	// what it lacks.
 	noteAfter = 5 * time.Second
@@ -94,6 +97,8 @@ type Supervisor struct {
 	o        Options
 	sources  []source
 	watching map[tallyman.TargetKind][]source // those that watch targets of a kind
+	listed   []source                         // of those that watch containers, also when they do not run
+	stopped  int                              // containers that do not run and are attached
 	missing  []missing                        // sources that could not be made
 	fixed    []*attachment
 	attached map[string]*attachment
@@ -156,6 +161,9 @@ func New(o Options) *Supervisor {
 		s.sources = append(s.sources, one)
 		for _, t := range k.Targets {
 			s.watching[t] = append(s.watching[t], one)
+		}
+		if k.Listed && k.Watches(tallyman.ContainerTarget) {
+			s.listed = append(s.listed, one)
 		}
 	}
 	return s
@@ -338,13 +346,16 @@ func (s *Supervisor) apply() {
 	s.mu.Unlock()
 	for id, c := range pending {
 		a := s.attached[id]
-		wanted := c.Alive() && !c.Disabled
+		wanted := !c.Disabled && (c.Alive() || c.State != tallyman.Gone && len(s.listed) > 0)
 		if a != nil && (!wanted || !same(a.target.Container, c)) {
 			s.detach(a)
 			a = nil
 		}
-		if a == nil && wanted {
+		switch {
+		case a == nil && wanted && (c.Alive() || s.stopped < maxStopped):
 			s.attach(c)
+		case a != nil && a.target.Container.State != c.State:
+			s.tell(a, c)
 		}
 	}
 }
@@ -357,7 +368,7 @@ func (s *Supervisor) Own() []tallyman.OwnMetric {
 		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},
 		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},
 		{Desc: lastRound, Read: func() float64 { return s.counts.last }},
-		{Desc: containers, Read: func() float64 { return float64(len(s.attached)) }},
+		{Desc: containers, Read: func() float64 { return float64(len(s.attached) - s.stopped) }},
 	}
 }
 

@@ -5,6 +5,7 @@ package attach
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -409,4 +410,51 @@ func TestLabels(t *testing.T) {
 	if n := len(s.containerTarget(c).Labels); n != maxLabels {
 		t.Errorf("%d labels, want at most %d", n, maxLabels)
 	}
+}
+
+// What the inventory knows of a container lives as long as it is listed; what is
+// read of it ends with it.
+func TestListedSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		facts := &fake{targets: map[string]*tallyman.Series{}, fail: map[string]error{}}
+		s, reads, out := start(t, func(o *Options) {
+			o.Kinds = append(o.Kinds, tallyman.SourceKind{Name: "facts", Targets: []tallyman.TargetKind{tallyman.ContainerTarget}, Listed: true,
+				New: func(tallyman.SourceOptions) (tallyman.Source, error) { return facts, nil }})
+		})
+		stopped := func(id string, state tallyman.State) *tallyman.Container {
+			c := running(id, 0)
+			c.State, c.ExitCode = state, 7
+			return c
+		}
+		want := func(what string, read, known, samples int) {
+			t.Helper()
+			later(10 * time.Second)
+			turn.Lock()
+			defer turn.Unlock()
+			if len(reads.targets) != read || len(facts.targets) != known || out.sizes[len(out.sizes)-1] != samples {
+				t.Errorf("%s: %d are read, %d known, %d samples; want %d, %d, %d", what, len(reads.targets), len(facts.targets), out.sizes[len(out.sizes)-1], read, known, samples)
+			}
+		}
+		s.ObserveContainer(running("a", 1))
+		s.ObserveContainer(stopped("b", tallyman.Exited))
+		want("one runs, one has ended", 1, 2, 3)
+		s.ObserveContainer(stopped("a", tallyman.Exited))
+		want("both have ended", 0, 2, 2)
+		if a := s.Absences("a"); a != nil {
+			t.Errorf("nothing is missing of one that has ended: %v", a)
+		}
+		s.ObserveContainer(running("a", 2))
+		want("one runs again", 1, 2, 3)
+		s.ObserveContainer(stopped("a", tallyman.Gone))
+		want("one was removed", 0, 1, 1)
+		off := stopped("b", tallyman.Exited)
+		off.Disabled = true
+		s.ObserveContainer(off)
+		want("the other is not to be watched", 0, 0, 0)
+		for i := range maxStopped + 20 {
+			s.ObserveContainer(stopped(fmt.Sprint("many-", i), tallyman.Exited))
+		}
+		s.ObserveContainer(running("c", 3))
+		want("very many have ended", 1, maxStopped+1, maxStopped+2)
+	})
 }

@@ -20,6 +20,16 @@ type attachment struct {
 	by      []source
 	tries   int
 	retryAt time.Time
+	// stopped is set for a container that is listed and does not run.
+	stopped bool
+}
+
+// sourcesOf are the sources that a target is for.
+func (s *Supervisor) sourcesOf(a *attachment) []source {
+	if a.stopped {
+		return s.listed
+	}
+	return s.watching[a.target.Kind]
 }
 
 // Replaced says that a source has taken the place of another for a container.
@@ -37,14 +47,31 @@ func newAttachment(t *tallyman.Target) *attachment {
 
 func (s *Supervisor) attach(c *tallyman.Container) {
 	a := newAttachment(s.containerTarget(c))
+	a.stopped = !c.Alive()
 	s.attached[c.ID] = a
-	s.unread = true
+	if a.stopped {
+		s.stopped++
+	} else {
+		s.unread = true
+	}
 	s.attachTo(a)
+}
+
+// tell gives what is known now to the sources of what the inventory knows; what is
+// read of the container is read on. It was paused, say.
+func (s *Supervisor) tell(a *attachment, c *tallyman.Container) {
+	for _, src := range s.listed {
+		src.Detach(a.target)
+	}
+	a.target = s.containerTarget(c)
+	for _, src := range s.listed {
+		s.try(a, src)
+	}
 }
 
 func (s *Supervisor) attachTo(a *attachment) {
 	room := s.room(a)
-	for _, src := range s.watching[a.target.Kind] {
+	for _, src := range s.sourcesOf(a) {
 		switch {
 		case len(src.kind.Instead) > 0:
 		case s.engine(a).API && s.isReplaceable(src.kind.Name):
@@ -65,7 +92,7 @@ type errNoRoom struct{ error }
 // room is why a container cannot be watched for want of descriptors, nil when
 // it can.
 func (s *Supervisor) room(a *attachment) error {
-	if a.target.Container == nil || s.o.Room == nil {
+	if a.target.Container == nil || a.stopped || s.o.Room == nil {
 		return nil
 	}
 	if err := s.o.Room(); err != nil {
@@ -118,7 +145,7 @@ func name(t *tallyman.Target) string {
 // replace attaches a target to the sources that take the place of one that
 // cannot reach it, and gives it back to one that can again.
 func (s *Supervisor) replace(a *attachment) {
-	for _, src := range s.watching[a.target.Kind] {
+	for _, src := range s.sourcesOf(a) {
 		if len(src.kind.Instead) == 0 {
 			continue
 		}
@@ -164,8 +191,11 @@ func (a *attachment) left(name string) bool {
 }
 
 func (s *Supervisor) detach(a *attachment) {
-	for _, src := range s.watching[a.target.Kind] {
+	for _, src := range s.sourcesOf(a) {
 		src.Detach(a.target)
+	}
+	if a.stopped {
+		s.stopped--
 	}
 	delete(s.attached, a.target.ID)
 	s.mu.Lock()
@@ -211,7 +241,7 @@ func (s *Supervisor) retry(now time.Time) {
 			a.tries++
 		}
 		var again []source
-		for _, src := range s.watching[a.target.Kind] {
+		for _, src := range s.sourcesOf(a) {
 			err := a.failed[src.kind.Name]
 			if err != nil && !errors.Is(err, errForced) && len(src.kind.Instead) == 0 && !a.left(src.kind.Name) {
 				again = append(again, src)
@@ -241,11 +271,11 @@ func (s *Supervisor) note(a *attachment) {
 	}
 	var absent []tallyman.Absence
 	for _, m := range s.missing {
-		if m.kind.Watches(a.target.Kind) && !covered[m.kind.Name] {
+		if m.kind.Watches(a.target.Kind) && (!a.stopped || m.kind.Listed) && !covered[m.kind.Name] {
 			absent = append(absent, tallyman.Absence{What: m.kind.Name, Reason: m.kind.Summary + ": " + m.err.Error()})
 		}
 	}
-	for _, src := range s.watching[a.target.Kind] {
+	for _, src := range s.sourcesOf(a) {
 		active := len(src.kind.Instead) == 0 || a.isBy(src)
 		switch e, ok := src.Source.(tallyman.Absentee); {
 		case covered[src.kind.Name]:

@@ -19,7 +19,8 @@ func Kind() tallyman.SourceKind {
 		Name:    "spec",
 		Summary: "Limits, start time, restarts, health and description of each container, from the inventory",
 		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
-		Metrics: []*tallyman.Desc{info, lastSeen, startTime, restarts, exitCode, health, cpuQuota, cpuPeriod, cpuShares, cpuCores, memReservation, memSwap, pidsLimit},
+		Listed:  true,
+		Metrics: []*tallyman.Desc{info, state, lastSeen, startTime, restarts, exitCode, health, cpuQuota, cpuPeriod, cpuShares, cpuCores, memReservation, memSwap, pidsLimit},
 		New:     func(tallyman.SourceOptions) (tallyman.Source, error) { return &Source{}, nil },
 	}
 }
@@ -30,7 +31,8 @@ var (
 	inspect = tallyman.Origin{V1: "the engine's inspect", API: "the engine's inspect"}
 
 	info      = &tallyman.Desc{Name: "container_info", Type: tallyman.Gauge, Help: "Always 1; the labels describe the container", Origin: inspect}
-	lastSeen  = &tallyman.Desc{Name: "container_last_seen", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time at which the container was last seen", Origin: inspect}
+	state     = &tallyman.Desc{Name: "container_state", Type: tallyman.Gauge, Help: "Always 1; the label state is what the engine says: created, running, paused, restarting, removing, exited or dead", Origin: inspect}
+	lastSeen  = &tallyman.Desc{Name: "container_last_seen", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time at which the container was last seen to run", Origin: inspect}
 	startTime = &tallyman.Desc{Name: "container_start_time_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Unix time of the container's start", Origin: inspect}
 	restarts  = &tallyman.Desc{Name: "container_restarts_total", Type: tallyman.Counter, Help: "Restarts by the restart policy since the container was last started by hand, as the engine counts them", Origin: inspect}
 	exitCode  = &tallyman.Desc{Name: "container_last_exit_code", Type: tallyman.Gauge, Help: "Exit code of the container's last end; absent when it has not ended yet or nobody saw it end", Origin: inspect}
@@ -57,14 +59,14 @@ var _ tallyman.Source = (*Source)(nil)
 
 type container struct {
 	id       string
-	lastSeen *tallyman.Series
+	lastSeen *tallyman.Series // nil for one that does not run: it is fixed
 	fixed    []tallyman.Sample
 }
 
 // Attach notes what is known of a container; a change makes a new target.
 func (s *Source) Attach(t *tallyman.Target) error {
 	k := t.Container
-	c := &container{id: t.ID, lastSeen: t.Series(lastSeen)}
+	c := &container{id: t.ID}
 	add := func(d *tallyman.Desc, v float64, extra ...tallyman.Label) {
 		c.fixed = append(c.fixed, tallyman.Sample{Series: t.Series(d, extra...), Value: v})
 	}
@@ -73,6 +75,15 @@ func (s *Source) Attach(t *tallyman.Target) error {
 		tallyman.Label{Name: "network_mode", Value: k.NetworkMode},
 		tallyman.Label{Name: "log_driver", Value: k.LogDriver},
 		tallyman.Label{Name: "restart_policy", Value: k.RestartPolicy})
+	if k.State != "" {
+		add(state, 1, tallyman.Label{Name: "state", Value: string(k.State)})
+	}
+	switch {
+	case k.Alive():
+		c.lastSeen = t.Series(lastSeen)
+	case !k.Finished.IsZero():
+		add(lastSeen, float64(k.Finished.UnixMilli())/1000)
+	}
 	if !k.Started.IsZero() {
 		add(startTime, float64(k.Started.UnixMilli())/1000)
 	}
@@ -143,7 +154,9 @@ func (s *Source) Close() error {
 func (s *Source) Collect(b *tallyman.Batch) {
 	now := float64(b.Time.UnixMilli()) / 1000
 	for _, c := range s.list {
-		b.Add(c.lastSeen, now)
+		if c.lastSeen != nil {
+			b.Add(c.lastSeen, now)
+		}
 		b.Samples = append(b.Samples, c.fixed...)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 func target() *tallyman.Target {
 	return &tallyman.Target{Kind: tallyman.ContainerTarget, ID: "a", Container: &tallyman.Container{
-		ID: "a", Started: time.UnixMilli(1_700_000_000_500), RestartCount: 2, CPULimit: 1.5, CPUShares: 512, RestartPolicy: "always",
+		ID: "a", State: tallyman.Running, Pid: 1, Started: time.UnixMilli(1_700_000_000_500), RestartCount: 2, CPULimit: 1.5, CPUShares: 512, RestartPolicy: "always",
 		CPUSet: "0,2-4", MemoryReservation: 32 << 20, MemorySwap: 128 << 20, PidsLimit: 100, Health: "healthy"}}
 }
 
@@ -41,7 +41,7 @@ func TestWhatTheEngineSays(t *testing.T) {
 		got[one.Series.Desc.Name] = one.Value
 	}
 	want := map[string]float64{
-		"container_info": 1, "container_last_seen": 1_700_000_010, "container_start_time_seconds": 1_700_000_000.5, "container_restarts_total": 2,
+		"container_info": 1, "container_state": 1, "container_last_seen": 1_700_000_010, "container_start_time_seconds": 1_700_000_000.5, "container_restarts_total": 2,
 		"container_spec_cpu_quota": 150_000, "container_spec_cpu_period": 100_000, "container_spec_cpu_shares": 512,
 		"container_spec_cpu_cores": 1.5, "container_spec_memory_reservation_limit_bytes": 32 << 20, "container_spec_memory_swap_limit_bytes": 128 << 20,
 		"container_spec_pids_limit": 100, "container_health_state": 1,
@@ -108,4 +108,34 @@ func TestContract(t *testing.T) {
 	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
 		return open(t), []*tallyman.Target{target()}
 	})
+}
+
+// Of a container that has ended everything that the engine says stays, and it was
+// last seen when it ended.
+func TestOfOneThatHasEnded(t *testing.T) {
+	s := open(t)
+	defer s.Close()
+	tg := target()
+	tg.Container.State, tg.Container.Pid, tg.Container.ExitCode, tg.Container.Finished = tallyman.Exited, 0, 3, time.UnixMilli(1_700_000_005_500)
+	if err := s.Attach(tg); err != nil {
+		t.Fatal(err)
+	}
+	var b tallyman.Batch
+	b.Reset(time.UnixMilli(1_700_000_010_000))
+	s.Collect(&b)
+	got := map[string]float64{}
+	for _, one := range b.Samples {
+		name := one.Series.Desc.Name
+		for _, l := range one.Series.Labels {
+			if l.Name == "state" {
+				name += " " + l.Value
+			}
+		}
+		got[name] = one.Value
+	}
+	for name, want := range map[string]float64{"container_state exited": 1, "container_last_seen": 1_700_000_005.5, "container_last_exit_code": 3, "container_restarts_total": 2} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
 }

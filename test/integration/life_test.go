@@ -380,3 +380,37 @@ func TestStartsThatFail(t *testing.T) {
 		})
 	}
 }
+
+// What the inventory knows of a container outlives its cgroup, and goes when it is
+// removed.
+func TestFactsOfAStoppedContainer(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	id := d.Start([]string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 2; exit 7")
+	is := func(expr string, want ...float64) func() error {
+		return func() error {
+			var got []float64
+			for _, points := range p.Query(expr) {
+				got = append(got, points[0].Value)
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("%s is %v, want %v", expr, got, want)
+			}
+			return nil
+		}
+	}
+	of := func(metric string) string { return metric + `{id="/docker/` + id + `"}` }
+	d.Cmd("wait", id)
+	for _, c := range []struct {
+		expr string
+		want []float64
+	}{
+		{of("container_restarts_total"), []float64{2}}, {of("container_last_exit_code"), []float64{7}}, {`container_state{id="/docker/` + id + `",state="exited"}`, []float64{1}},
+		{of("container_cpu_usage_seconds_total"), nil},
+	} {
+		testkit.Eventually(t, 30*time.Second, c.expr, is(c.expr, c.want...))
+	}
+	d.Cmd("rm", "-f", id)
+	testkit.Eventually(t, 20*time.Second, "they go with the container", is(of("container_last_exit_code")))
+}
