@@ -28,6 +28,8 @@ type Source interface {
 // Absence says why a value cannot be known for a target, and what would
 // unlock it.
 type Absence struct {
+	// Code is what programs decide by; the words are for people.
+	Code AbsenceCode `json:"code,omitempty"`
 	// What names the value in a person's words: "network", "block IO".
 	What string `json:"what"`
 	// Reason is one sentence; Unlock is the flag, mount or setting that would
@@ -35,6 +37,23 @@ type Absence struct {
 	Reason string `json:"reason"`
 	Unlock string `json:"unlock,omitempty"`
 }
+
+// AbsenceCode sorts absences.
+type AbsenceCode string
+
+// The kinds of absence.
+const (
+	// Lacking is anything that is in the way.
+	Lacking AbsenceCode = ""
+	// Shared is what belongs to the host or to another container, and stands there.
+	Shared AbsenceCode = "shared"
+	// None is what there is not, as the container or the host was made.
+	None AbsenceCode = "none"
+	// Later is what comes by itself.
+	Later AbsenceCode = "later"
+	// Elsewhere is what cannot be reached from here, and perhaps in another way.
+	Elsewhere AbsenceCode = "elsewhere"
+)
 
 // Absentee is a Source that can say what it does not know.
 type Absentee interface {

@@ -180,8 +180,8 @@ func (d *Doctor) containers() (out []Feature) {
 		}
 		seen := map[string]bool{}
 		for _, a := range d.o.Absences(c.ID) {
-			if strings.HasSuffix(a.Reason, "turn yet.") {
-				continue // it comes by itself
+			if a.Code == tallyman.Later || a.Code == tallyman.None {
+				continue // it comes by itself, or is not, as it was made
 			}
 			what := a.What
 			for _, r := range rows {
@@ -189,12 +189,9 @@ func (d *Doctor) containers() (out []Feature) {
 					what = r.id
 				}
 			}
-			if a.Unlock == "" && strings.HasPrefix(a.Reason, "It shares ") {
+			if a.Code == tallyman.Shared {
 				shared[what]++ // it has none of its own: nothing is missing
 				continue
-			}
-			if a.Unlock == "" && strings.HasPrefix(a.Reason, "It has no ") {
-				continue // as it was made
 			}
 			if seen[what] {
 				continue
@@ -307,7 +304,7 @@ func (d *Doctor) host() (out []Feature) {
 				id = r.id
 			}
 		}
-		if _, twice := absent[id]; twice || a.Unlock == "" && strings.HasPrefix(a.Reason, "It has no ") {
+		if _, twice := absent[id]; twice || a.Code == tallyman.None || a.Code == tallyman.Later {
 			continue // as it was made
 		}
 		absent[id] = a

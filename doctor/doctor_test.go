@@ -78,7 +78,7 @@ func TestEverythingWorks(t *testing.T) {
 }
 
 func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
-	shared := tallyman.Absence{What: "network", Reason: "It shares the network of the host."} // as it wants to
+	shared := tallyman.Absence{Code: tallyman.Shared, What: "network", Reason: "It shares the network of the host."} // as it wants to
 	io := tallyman.Absence{What: "block IO", Reason: "The kernel does not count it.", Unlock: "a throttle rule"}
 	f := &fake{
 		containers: []*tallyman.Container{running("a"), running("b"), {ID: "c", State: tallyman.Exited}},
@@ -87,7 +87,7 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 			{Name: "far", Address: "tcp://far:2376"},
 		},
 		absent: map[string][]tallyman.Absence{
-			"a": {shared, io, {What: "shared memory", Reason: "It shares the memory of the host."}, {What: "shared memory", Reason: "It has no shared memory (--ipc none)."}, {What: "TCP states", Reason: "no right", Unlock: "--cap-add SYS_ADMIN --cap-add SYS_PTRACE"}}, "b": {io, {What: "swap", Reason: "off", Unlock: "swapaccount=1"}, {What: "size", Reason: "It was not this one's turn yet."}},
+			"a": {shared, io, {Code: tallyman.Shared, What: "shared memory", Reason: "It shares the memory of the host."}, {Code: tallyman.None, What: "shared memory", Reason: "It has no shared memory (--ipc none)."}, {What: "TCP states", Reason: "no right", Unlock: "--cap-add SYS_ADMIN --cap-add SYS_PTRACE"}}, "b": {io, {What: "swap", Reason: "off", Unlock: "swapaccount=1"}, {Code: tallyman.Later, What: "size", Reason: "It was not this one's turn yet."}},
 			"harbor": {{What: "file systems", Reason: "not reached", Unlock: "--pid=host"}}, "/": {{What: "file systems", Reason: "again"}, {What: "cores", Reason: "not told"}},
 		},
 		instead: map[string]string{"b": "its process cannot be seen"},

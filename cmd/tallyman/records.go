@@ -226,7 +226,7 @@ func (a *app) openEngineLogs() {
 	a.engineLogs = enginelog.New(enginelog.Options{
 		Records: a.intake.Intake("enginelog"), Open: a.discovery.EngineLogs, Rules: a.rules.Container, Log: a.log.With("source", "enginelog"),
 		Wants: func(c *tallyman.Container) (wants, known bool) {
-			wants = !a.byJournal(c.ID) && slices.ContainsFunc(a.logs.Absences(c.ID), func(x tallyman.Absence) bool { return x.Unlock != "" })
+			wants = !a.byJournal(c.ID) && slices.ContainsFunc(a.logs.Absences(c.ID), func(x tallyman.Absence) bool { return x.Code == tallyman.Elsewhere })
 			_, known = a.logs.Reads(c.ID)
 			return wants, known
 		},
@@ -244,10 +244,10 @@ func (a *app) absences(id string) []tallyman.Absence {
 	}
 	out = slices.Concat(out, a.fileLogs.Absences(id))
 	if a.byJournal(id) {
-		return slices.DeleteFunc(slices.Concat(out, a.logs.Absences(id)), func(x tallyman.Absence) bool { return x.What == "log" && x.Unlock != "" })
+		return slices.DeleteFunc(slices.Concat(out, a.logs.Absences(id)), func(x tallyman.Absence) bool { return x.Code == tallyman.Elsewhere })
 	}
 	for _, x := range slices.Concat(a.logs.Absences(id), a.engineLogs.Absences(id)) {
-		if x.Unlock != "" && a.engineLogs.Follows(id) {
+		if x.Code == tallyman.Elsewhere && a.engineLogs.Follows(id) {
 			x.Reason = "It comes through the engine's API, which is best effort: lines may be missing or twice where the engine rotates it. " + x.Reason
 		}
 		out = append(out, x)

@@ -349,6 +349,7 @@ func (a *app) start(ctx context.Context, serve func(context.Context) error) (sto
 	case a.logs == nil:
 	case a.look:
 		begin(&producers, work, "logs", a.logs.Look)
+		begin(&producers, work, "journal", a.journal.Look)
 	default:
 		begin(&producers, work, "logs", a.logs.Run)
 		begin(&producers, work, "engine logs", a.engineLogs.Run)

@@ -25,7 +25,7 @@ func Network(dir string) string {
 // Borrowed reports why a container has no network namespace of its own: it is in
 // another container's, or in that of the host, which is called host if that
 // is known. The namespace itself is asked where that is allowed, else the
-// engine's word is taken. The reason begins with "It shares ".
+// engine's word is taken.
 func Borrowed(proc, host string, c *tallyman.Container) (reason string, borrowed bool) {
 	if of, ok := strings.CutPrefix(c.NetworkMode, "container:"); ok {
 		return fmt.Sprintf("It shares the network of container %.12s; see there.", of), true

@@ -325,15 +325,17 @@ func (t *Tailer) place(c *follower, k *tallyman.Container) {
 	}
 	switch {
 	case !ok:
+		absent.Code = tallyman.Elsewhere
 		absent.Reason = "The folder in which the engine keeps its containers cannot be reached from here."
 		absent.Unlock = "-v /var/lib/docker/containers:/host/var/lib/docker/containers:ro"
 	default:
 		base, dir, form, has := formatOf(filepath.Join(r.dir, c.id), c.id, k.LogDriver)
 		if !has {
-			absent.Reason = "It has no log (driver none)."
+			absent.Code, absent.Reason = tallyman.None, "It has no log (driver none)."
 			break
 		}
 		if _, err := os.Stat(filepath.Join(dir, base)); err != nil && k.LogDriver == Journald {
+			absent.Code = tallyman.Elsewhere
 			absent.Reason = "Its lines are in the journal only (driver journald), which cannot be read here."
 			absent.Unlock = "run tallyman on the host, or in an image with journalctl"
 			break

@@ -180,6 +180,7 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	case l.err != nil:
 		a.Reason = "The engine did not give it: " + l.err.Error() + "."
 	case l.at.IsZero():
+		a.Code = tallyman.Later
 		a.Reason = "The engine is asked for one container after the other; it was not this one's turn yet."
 	default:
 		return nil

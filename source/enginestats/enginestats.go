@@ -202,7 +202,7 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 		{What: "pressure", Reason: "The numbers come from the engine's stats API, which does not tell it.", Unlock: unlock},
 	}
 	if c.shared != "" {
-		a = append(a, tallyman.Absence{What: "network", Reason: c.shared})
+		a = append(a, tallyman.Absence{Code: tallyman.Shared, What: "network", Reason: c.shared})
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -115,12 +115,12 @@ type Source struct {
 func New(o Options) *Source {
 	s := &Source{o: o, batch: logtail.NewBatch(o.Records)}
 	s.state = state{s: s, logs: map[string]*log{}}
-	s.lack("It was not looked at yet.", "")
+	s.lack(tallyman.Later, "It was not looked at yet.", "")
 	return s
 }
 
-func (s *Source) lack(reason, unlock string) {
-	s.absent.Store(&tallyman.Absence{What: "journal", Reason: reason, Unlock: unlock})
+func (s *Source) lack(code tallyman.AbsenceCode, reason, unlock string) {
+	s.absent.Store(&tallyman.Absence{Code: code, What: "journal", Reason: reason, Unlock: unlock})
 	s.active.Store(false)
 }
 
@@ -142,19 +142,33 @@ func (s *Source) Own() []tallyman.OwnMetric {
 		logtail.Own("tallyman_journal_ends_total", "", "Times that journalctl ended by itself", &s.ended))
 }
 
+// command is journalctl, empty where there is none; why is noted then.
+func (s *Source) command() string {
+	if s.o.Command != "" {
+		return s.o.Command
+	}
+	command, err := exec.LookPath("journalctl")
+	switch {
+	case err == nil:
+	case s.o.Image:
+		s.lack(tallyman.Lacking, "The image that tallyman runs in has no command journalctl.", "run tallyman on the host, or put it into an image with journalctl")
+	default:
+		s.lack(tallyman.None, "It has no journal: there is no command journalctl.", "")
+	}
+	return command
+}
+
+// Look finds out whether the journal could be read, and reads nothing.
+func (s *Source) Look(context.Context) error {
+	_ = s.command()
+	return nil
+}
+
 // Run reads until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
-	command := s.o.Command
+	command := s.command()
 	if command == "" {
-		var err error
-		if command, err = exec.LookPath("journalctl"); err != nil {
-			if s.o.Image {
-				s.lack("The image that tallyman runs in has no command journalctl.", "run tallyman on the host, or put it into an image with journalctl")
-			} else {
-				s.lack("It has no journal: there is no command journalctl.", "")
-			}
-			return nil
-		}
+		return nil
 	}
 	s.state.load()
 	done := make(chan struct{})
@@ -190,7 +204,7 @@ func (s *Source) Run(ctx context.Context) error {
 		s.mu.Unlock()
 		s.ended.Add(1)
 		s.counts.Errors.Add(1)
-		s.lack(fmt.Sprintf("journalctl has ended: %v. It is tried again.", err), "")
+		s.lack(tallyman.Lacking, fmt.Sprintf("journalctl has ended: %v. It is tried again.", err), "")
 		s.o.Log.Warn("journalctl has ended; it is run again", "err", err, "in", retry)
 		if time.Since(began) > retryMax {
 			retry = retryMin
@@ -262,9 +276,9 @@ func (s *Source) follow(ctx context.Context, command string) error {
 	said := &lastWords{said: func(text string) {
 		if strings.Contains(text, "No journal files") || strings.Contains(text, "Failed to open") {
 			if s.o.Image {
-				s.lack("journalctl finds no journal here.", "-v /var/log/journal:/host/var/log/journal:ro")
+				s.lack(tallyman.Lacking, "journalctl finds no journal here.", "-v /var/log/journal:/host/var/log/journal:ro")
 			} else {
-				s.lack("It has no journal that journalctl finds.", "")
+				s.lack(tallyman.None, "It has no journal that journalctl finds.", "")
 			}
 		}
 	}}

@@ -124,7 +124,7 @@ func (s *Source) Attach(t *tallyman.Target) error {
 		return nil
 	}
 	if reason, shared := nsx.Borrowed(s.proc, s.hostNS, t.Container); shared {
-		s.shared[t.ID] = tallyman.Absence{What: "network", Reason: reason}
+		s.shared[t.ID] = tallyman.Absence{Code: tallyman.Shared, What: "network", Reason: reason}
 		return nil
 	}
 	p, err := nsx.Open(s.proc, t.Container.Pid, t.ID)

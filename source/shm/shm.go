@@ -124,11 +124,11 @@ func (s *Source) open(c *tallyman.Container) (fd int, a tallyman.Absence, err er
 	of, joined := strings.CutPrefix(c.IpcMode, "container:")
 	switch {
 	case joined:
-		return -1, tallyman.Absence{Reason: fmt.Sprintf("It shares the memory of container %.12s; see there.", of)}, nil
+		return -1, tallyman.Absence{Code: tallyman.Shared, Reason: fmt.Sprintf("It shares the memory of container %.12s; see there.", of)}, nil
 	case c.IpcMode == "host":
-		return -1, tallyman.Absence{Reason: withHost}, nil
+		return -1, tallyman.Absence{Code: tallyman.Shared, Reason: withHost}, nil
 	case c.IpcMode == "none":
-		return -1, tallyman.Absence{Reason: "It has no shared memory (--ipc none)."}, nil
+		return -1, tallyman.Absence{Code: tallyman.None, Reason: "It has no shared memory (--ipc none)."}, nil
 	}
 	p, err := nsx.Open(s.proc, c.Pid, c.ID)
 	if err != nil {
@@ -142,7 +142,7 @@ func (s *Source) open(c *tallyman.Container) (fd int, a tallyman.Absence, err er
 	case nsx.Denied(err):
 		return -1, tallyman.Absence{Reason: "Its shared memory cannot be looked at: " + err.Error() + ".", Unlock: "--cap-add SYS_PTRACE"}, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return -1, tallyman.Absence{Reason: "It has no directory " + directory + "."}, nil
+		return -1, tallyman.Absence{Code: tallyman.None, Reason: "It has no directory " + directory + "."}, nil
 	case errors.Is(err, unix.ENOSYS):
 		return -1, tallyman.Absence{Reason: "The kernel of this host is older than 5.6 and cannot open directories of containers safely."}, nil
 	case err != nil:
@@ -167,7 +167,7 @@ func (s *Source) check(fd int) tallyman.Absence {
 	case s.stat.Type != unix.TMPFS_MAGIC:
 		return tallyman.Absence{Reason: "Its " + directory + " is no file system in memory."}
 	case s.host != 0 && st.Dev == s.host:
-		return tallyman.Absence{Reason: withHost}
+		return tallyman.Absence{Code: tallyman.Shared, Reason: withHost}
 	case s.stat.Blocks == 0:
 		return tallyman.Absence{Reason: "Its " + directory + " has no size limit, and so no free space that could be told."}
 	}

@@ -216,7 +216,7 @@ func (s *Source) Close() error {
 func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	a := tallyman.Absence{What: "TCP states"}
 	if reason, ok := s.shared[t.ID]; ok {
-		a.Reason = reason
+		a.Code, a.Reason = tallyman.Shared, reason
 		return []tallyman.Absence{a}
 	}
 	at, ok := s.find(t)
