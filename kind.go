@@ -12,10 +12,10 @@ type SourceKind struct {
 	Summary string
 	// Targets are the kinds of target that may be attached.
 	Targets []TargetKind
-	// Instead names the sources whose place it takes: a container is attached
+	// Replaces names the sources whose place it takes: a container is attached
 	// only when the first of them cannot reach it, and is then left to it by the
 	// others too. When the first can reach it again, it is given back.
-	Instead []string
+	Replaces []string
 	// Listed is set for a source of what the inventory knows: it has a container as
 	// long as the engine lists it, running or not. Others have it while it runs.
 	Listed bool

@@ -222,8 +222,8 @@ type StreamVolume struct {
 
 // RecordTail is records as they come in.
 type RecordTail interface {
-	// Next waits for records until ctx ends. dropped is how many were lost
-	// since the last call since the reader is too slow.
+	// Next waits for records until ctx ends. dropped counts the records that were
+	// lost since the last call because the reader fell behind.
 	Next(ctx context.Context) (records []StreamRecords, dropped int, err error)
 	Close()
 }

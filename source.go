@@ -91,12 +91,12 @@ type SourceOptions struct {
 	Interval time.Duration
 	// DiskUsage is how often at most that is asked for a container, 0 for never.
 	DiskUsage time.Duration
-	// Own are tallyman's own numbers, for the source that exports them.
-	Own []OwnMetric
+	// SelfMetrics are tallyman's own numbers, for the source that exports them.
+	SelfMetrics []SelfMetric
 }
 
-// OwnMetric is one number that a part of tallyman keeps about itself.
-type OwnMetric struct {
+// SelfMetric is one number that a part of tallyman keeps about itself.
+type SelfMetric struct {
 	Desc   *Desc
 	Labels []Label
 	// Read returns the present value. It is called from the collecting

@@ -16,7 +16,7 @@
 // worth watching is worth having afterwards. A round that starts late, by more
 // than a twentieth of its interval, carries its true time, so that rates stay
 // right on a busy machine. A reader that wants numbers of this very moment
-// ([Supervisor.Fresh]) gets a round that is not stored.
+// ([Supervisor.CollectNow]) gets a round that is not stored.
 //
 // # Failures
 //
@@ -25,7 +25,7 @@
 // source that cannot be made at all leaves its rows absent for every target. What
 // is absent is asked for each minute too: a kernel may begin to count.
 //
-// Some sources take the place of others (SourceKind.Instead): the engine's stats
+// Some sources take the place of others (SourceKind.Replaces): the engine's stats
 // API that of the kernel's files, for containers whose files are not here. Of
 // an engine on another machine it does so at once, of one that should be here
 // after the second try: a container that has only just ended is no reason to
@@ -60,9 +60,9 @@ type Options struct {
 	// ContainerLabels are the keys of container labels that become labels of
 	// series; a trailing * stands for the rest of a key.
 	ContainerLabels []string
-	// Room says why no further container can be watched for want of
+	// HasDescriptors says why no further container can be watched for want of
 	// descriptors; nil means that there is always room.
-	Room func() error
+	HasDescriptors func() error
 	// Engines says what is known of an engine's containers beforehand.
 	Engines map[string]Engine
 	Log     *slog.Logger
@@ -150,7 +150,7 @@ func New(o Options) *Supervisor {
 	for _, k := range o.Kinds {
 		opts := o.Source
 		opts.Log = o.Log.With("source", k.Name)
-		opts.Own = append(slices.Clip(opts.Own), s.Own()...)
+		opts.SelfMetrics = append(slices.Clip(opts.SelfMetrics), s.SelfMetrics()...)
 		src, err := k.New(opts)
 		if err != nil {
 			o.Log.Error("a source cannot work here; what it gives is absent", "source", k.Name, "err", err)
@@ -208,9 +208,9 @@ func (s *Supervisor) Interval() time.Duration {
 	return s.o.Interval
 }
 
-// Fresh runs a round now and returns when its values are the latest ones. The
+// CollectNow runs a round now and returns when its values are the latest ones. The
 // round is not stored.
-func (s *Supervisor) Fresh(ctx context.Context) error {
+func (s *Supervisor) CollectNow(ctx context.Context) error {
 	done := make(chan struct{})
 	select {
 	case s.demand <- done:
@@ -360,10 +360,10 @@ func (s *Supervisor) apply() {
 	}
 }
 
-// Own are the collector's own numbers; they are read by the collecting
+// SelfMetrics are the collector's own numbers; they are read by the collecting
 // goroutine itself.
-func (s *Supervisor) Own() []tallyman.OwnMetric {
-	return []tallyman.OwnMetric{
+func (s *Supervisor) SelfMetrics() []tallyman.SelfMetric {
+	return []tallyman.SelfMetric{
 		{Desc: rounds, Read: func() float64 { return float64(s.counts.rounds) }},
 		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},
 		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},

@@ -185,18 +185,18 @@ func TestFreshIsNotStored(t *testing.T) {
 		s, _, out := start(t, nil)
 		later(5 * time.Second)
 		n := len(out.times)
-		if err := s.Fresh(t.Context()); err != nil {
+		if err := s.CollectNow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if len(out.times) != n+1 || out.kept[n] {
 			t.Errorf("%d rounds, kept %v; want one more that is not kept", len(out.times)-n, out.kept[n:])
 		}
-		if err := s.Fresh(t.Context()); err != nil || len(out.times) != n+1 {
+		if err := s.CollectNow(t.Context()); err != nil || len(out.times) != n+1 {
 			t.Errorf("a second one at once runs %d rounds, %v; want none, the first is fresh", len(out.times)-n-1, err)
 		}
 		s.ObserveContainer(running("a", 1)) // unless a container has come meanwhile
 		later(time.Millisecond)
-		if err := s.Fresh(t.Context()); err != nil || out.sizes[len(out.sizes)-1] != 1 {
+		if err := s.CollectNow(t.Context()); err != nil || out.sizes[len(out.sizes)-1] != 1 {
 			t.Errorf("the new container is not in it: %v, %v", out.sizes, err)
 		}
 	})
@@ -290,7 +290,7 @@ func TestOneSourceInPlaceOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		beside, api := &fake{targets: map[string]*tallyman.Series{}}, &fake{targets: map[string]*tallyman.Series{}}
 		kind := func(name string, f *fake, instead ...string) tallyman.SourceKind {
-			return tallyman.SourceKind{Name: name, Targets: []tallyman.TargetKind{tallyman.ContainerTarget}, Instead: instead,
+			return tallyman.SourceKind{Name: name, Targets: []tallyman.TargetKind{tallyman.ContainerTarget}, Replaces: instead,
 				New: func(tallyman.SourceOptions) (tallyman.Source, error) { return f, nil }}
 		}
 		s, main, _ := start(t, func(o *Options) {

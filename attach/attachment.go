@@ -70,10 +70,10 @@ func (s *Supervisor) tell(a *attachment, c *tallyman.Container) {
 }
 
 func (s *Supervisor) attachTo(a *attachment) {
-	room := s.room(a)
+	room := s.hasDescriptors(a)
 	for _, src := range s.sourcesOf(a) {
 		switch {
-		case len(src.kind.Instead) > 0:
+		case len(src.kind.Replaces) > 0:
 		case s.engine(a).API && s.isReplaceable(src.kind.Name):
 			a.failed[src.kind.Name] = errForced
 		case room != nil:
@@ -86,17 +86,17 @@ func (s *Supervisor) attachTo(a *attachment) {
 	s.note(a)
 }
 
-// errNoRoom is wrapped by the reason why nothing more can be opened.
-type errNoRoom struct{ error }
+// errNoDescriptors is wrapped by the reason why nothing more can be opened.
+type errNoDescriptors struct{ error }
 
-// room is why a container cannot be watched for want of descriptors, nil when
+// hasDescriptors is why a container cannot be watched for want of descriptors, nil when
 // it can.
-func (s *Supervisor) room(a *attachment) error {
-	if a.target.Container == nil || a.stopped || s.o.Room == nil {
+func (s *Supervisor) hasDescriptors(a *attachment) error {
+	if a.target.Container == nil || a.stopped || s.o.HasDescriptors == nil {
 		return nil
 	}
-	if err := s.o.Room(); err != nil {
-		return errNoRoom{err}
+	if err := s.o.HasDescriptors(); err != nil {
+		return errNoDescriptors{err}
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (s *Supervisor) engine(a *attachment) Engine {
 }
 
 func (s *Supervisor) isReplaceable(name string) bool {
-	return slices.ContainsFunc(s.sources, func(src source) bool { return slices.Contains(src.kind.Instead, name) })
+	return slices.ContainsFunc(s.sources, func(src source) bool { return slices.Contains(src.kind.Replaces, name) })
 }
 
 func (s *Supervisor) source(name string) (source, bool) {
@@ -146,17 +146,17 @@ func name(t *tallyman.Target) string {
 // cannot reach it, and gives it back to one that can again.
 func (s *Supervisor) replace(a *attachment) {
 	for _, src := range s.sourcesOf(a) {
-		if len(src.kind.Instead) == 0 {
+		if len(src.kind.Replaces) == 0 {
 			continue
 		}
-		main := src.kind.Instead[0]
+		main := src.kind.Replaces[0]
 		_, made := s.source(main)
-		_, noRoom := errors.AsType[errNoRoom](a.failed[main])
+		_, noRoom := errors.AsType[errNoDescriptors](a.failed[main])
 		wanted := !made || a.failed[main] != nil && !noRoom
 		engine := s.engine(a)
 		switch active := a.isBy(src); {
 		case wanted && !active && (engine.Remote || engine.API || a.tries > 0):
-			for _, name := range src.kind.Instead[1:] {
+			for _, name := range src.kind.Replaces[1:] {
 				if other, ok := s.source(name); ok && a.failed[name] == nil {
 					other.Detach(a.target)
 				}
@@ -170,7 +170,7 @@ func (s *Supervisor) replace(a *attachment) {
 		case !wanted && active:
 			src.Detach(a.target)
 			a.by = slices.DeleteFunc(a.by, func(b source) bool { return b.kind.Name == src.kind.Name })
-			for _, name := range src.kind.Instead[1:] {
+			for _, name := range src.kind.Replaces[1:] {
 				if other, ok := s.source(name); ok {
 					s.try(a, other)
 				}
@@ -187,7 +187,7 @@ func (a *attachment) isBy(src source) bool {
 // left reports whether the target is left to another source by the one called
 // name, which is not the one whose success takes it back.
 func (a *attachment) left(name string) bool {
-	return slices.ContainsFunc(a.by, func(b source) bool { return slices.Contains(b.kind.Instead[1:], name) })
+	return slices.ContainsFunc(a.by, func(b source) bool { return slices.Contains(b.kind.Replaces[1:], name) })
 }
 
 func (s *Supervisor) detach(a *attachment) {
@@ -243,13 +243,13 @@ func (s *Supervisor) retry(now time.Time) {
 		var again []source
 		for _, src := range s.sourcesOf(a) {
 			err := a.failed[src.kind.Name]
-			if err != nil && !errors.Is(err, errForced) && len(src.kind.Instead) == 0 && !a.left(src.kind.Name) {
+			if err != nil && !errors.Is(err, errForced) && len(src.kind.Replaces) == 0 && !a.left(src.kind.Name) {
 				again = append(again, src)
 			}
 		}
 		// Room is asked for only when there is something to open: it counts all
 		// descriptors.
-		if len(again) > 0 && s.room(a) == nil {
+		if len(again) > 0 && s.hasDescriptors(a) == nil {
 			for _, src := range again {
 				s.try(a, src)
 			}
@@ -264,10 +264,10 @@ func (s *Supervisor) note(a *attachment) {
 	covered := map[string]bool{}
 	var instead *Replaced
 	for _, b := range a.by {
-		for _, name := range b.kind.Instead {
+		for _, name := range b.kind.Replaces {
 			covered[name] = true
 		}
-		instead = &Replaced{By: b.kind.Name, Reason: s.whyNot(a, b.kind.Instead[0])}
+		instead = &Replaced{By: b.kind.Name, Reason: s.whyNot(a, b.kind.Replaces[0])}
 	}
 	var absent []tallyman.Absence
 	for _, m := range s.missing {
@@ -276,7 +276,7 @@ func (s *Supervisor) note(a *attachment) {
 		}
 	}
 	for _, src := range s.sourcesOf(a) {
-		active := len(src.kind.Instead) == 0 || a.isBy(src)
+		active := len(src.kind.Replaces) == 0 || a.isBy(src)
 		switch e, ok := src.Source.(tallyman.Absentee); {
 		case covered[src.kind.Name]:
 		case a.failed[src.kind.Name] != nil:

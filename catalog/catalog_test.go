@@ -49,7 +49,7 @@ func TestDefault(t *testing.T) {
 		if k.Name == "" || k.Summary == "" || k.New == nil || len(k.Targets) == 0 || len(k.Metrics) == 0 {
 			t.Errorf("%q lacks something: %+v", k.Name, k)
 		}
-		for _, instead := range k.Instead {
+		for _, instead := range k.Replaces {
 			if !slices.ContainsFunc(c.Sources, func(o tallyman.SourceKind) bool { return o.Name == instead }) {
 				t.Errorf("%s stands in for %s, which is not there", k.Name, instead)
 			}

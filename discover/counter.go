@@ -54,16 +54,16 @@ func counter(name, help string) *tallyman.Desc {
 	return &tallyman.Desc{Name: name, Help: help, Type: tallyman.Counter}
 }
 
-// Own are discovery's own numbers, all counted since New. Once the queue is
+// SelfMetrics are discovery's own numbers, all counted since New. Once the queue is
 // empty, what was seen is what was told, without inferred events and those of
 // the types engine and tallyman, and what was dropped.
-func (d *Discovery) Own() []tallyman.OwnMetric {
-	var own []tallyman.OwnMetric
+func (d *Discovery) SelfMetrics() []tallyman.SelfMetric {
+	var own []tallyman.SelfMetric
 	for _, e := range d.engines {
 		add := func(desc *tallyman.Desc, read func() uint64, labels ...tallyman.Label) {
 			labels = append(labels, tallyman.Label{Name: "engine", Value: e.name})
 			tallyman.SortLabels(labels)
-			own = append(own, tallyman.OwnMetric{Desc: desc, Labels: labels, Read: func() float64 { return float64(read()) }})
+			own = append(own, tallyman.SelfMetric{Desc: desc, Labels: labels, Read: func() float64 { return float64(read()) }})
 		}
 		c := &e.count
 		add(seenEvents, c.seen.Load)
@@ -80,5 +80,5 @@ func (d *Discovery) Own() []tallyman.OwnMetric {
 			add(engineCalls, func() uint64 { return e.client.Count(call) }, tallyman.Label{Name: "call", Value: call.String()})
 		}
 	}
-	return append(own, tallyman.OwnMetric{Desc: inventoryErrors, Read: func() float64 { return float64(d.store.errors.Load()) }})
+	return append(own, tallyman.SelfMetric{Desc: inventoryErrors, Read: func() float64 { return float64(d.store.errors.Load()) }})
 }

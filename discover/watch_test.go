@@ -165,7 +165,7 @@ func (w *watcher) wantContainerEvents(id, want string) {
 }
 
 func (w *watcher) own(name string, labels ...string) (sum float64) {
-	for _, m := range w.d.Own() {
+	for _, m := range w.d.SelfMetrics() {
 		if m.Desc.Name != name {
 			continue
 		}

@@ -32,8 +32,8 @@ type Options struct {
 	// Absences say what cannot be known of a target by its id: a container,
 	// the host, the machine "/".
 	Absences func(id string) []tallyman.Absence
-	// Instead says why a container's numbers come from the engine's API.
-	Instead func(id string) (reason string, ok bool)
+	// Replaced says why a container's numbers come from the engine's API.
+	Replaced func(id string) (reason string, ok bool)
 	// Try tries what may be done to the process pid of a container; nil leaves
 	// the table of rights out.
 	Try func(pid int) map[nsx.Right]error
@@ -42,7 +42,7 @@ type Options struct {
 	Shares func() []Share
 	// Pid is tallyman's own, on which nothing is tried.
 	Pid    int
-	Stores []Keeper
+	Stores []StoreStatus
 	Space  *fsx.Space
 	Data   string // directory
 	// MemoryLimit and FilesLimit are tallyman's own, 0 without one.
@@ -52,8 +52,8 @@ type Options struct {
 	Logs bool
 }
 
-// Keeper is a store and its limits.
-type Keeper struct {
+// StoreStatus is a store and its limits.
+type StoreStatus struct {
 	Name      string
 	Retention time.Duration
 	Limit     int64
@@ -174,7 +174,7 @@ func (d *Doctor) containers() (out []Feature) {
 			continue
 		}
 		alive++
-		if reason, ok := d.o.Instead(c.ID); ok {
+		if reason, ok := d.o.Replaced(c.ID); ok {
 			byAPI++
 			why = cmp.Or(why, reason)
 		}
@@ -423,7 +423,7 @@ func (d *Doctor) self() []Feature {
 	}
 	memory := Feature{ID: "self/memory", Group: Self, Name: "Memory for tallyman", State: Works, Detail: "no limit"}
 	if n := d.o.MemoryLimit; n > 0 {
-		memory.Detail = fmt.Sprintf("limit %d MiB; the collector of garbage keeps to 85 %% of it", n>>20)
+		memory.Detail = fmt.Sprintf("limit %d MiB; the garbage collector stays below 85 %% of it", n>>20)
 		if n < EnoughMemory {
 			memory.State = Partly
 			memory.Reason = fmt.Sprintf("The limit of %d MiB is low: with many containers tallyman will be slow, or be killed.", n>>20)

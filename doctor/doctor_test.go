@@ -32,7 +32,7 @@ func (f *fake) doctor(t *testing.T, change func(*Options)) *Doctor {
 	o := Options{
 		Host: "harbor", Logs: true, Inventory: f, Readings: f, Space: fsx.NewSpace(t.TempDir()), Data: "/data",
 		Absences: func(id string) []tallyman.Absence { return f.absent[id] },
-		Instead: func(id string) (string, bool) {
+		Replaced: func(id string) (string, bool) {
 			r, ok := f.instead[id]
 			return r, ok
 		},

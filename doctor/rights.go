@@ -26,7 +26,7 @@ var rights = []struct {
 func (d *Doctor) rightsOf() (out []Feature) {
 	pid := 0
 	for _, c := range d.o.Inventory.Containers() {
-		if _, api := d.o.Instead(c.ID); c.Alive() && !c.Disabled && c.Pid != d.o.Pid && (pid == 0 || !api) {
+		if _, api := d.o.Replaced(c.ID); c.Alive() && !c.Disabled && c.Pid != d.o.Pid && (pid == 0 || !api) {
 			pid = c.Pid
 		}
 	}

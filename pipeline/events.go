@@ -127,8 +127,8 @@ func (e *Events) last() {
 	e.queue = nil
 }
 
-// Own are the numbers of the way.
-func (e *Events) Own() []tallyman.OwnMetric {
+// SelfMetrics are the numbers of the way.
+func (e *Events) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *uint64) func() float64 {
 		return func() float64 {
 			e.mu.Lock()
@@ -136,7 +136,7 @@ func (e *Events) Own() []tallyman.OwnMetric {
 			return float64(*v)
 		}
 	}
-	return []tallyman.OwnMetric{
+	return []tallyman.SelfMetric{
 		{Desc: publishedEvents, Read: read(&e.seen)},
 		{Desc: storedEvents, Read: read(&e.stored)},
 		{Desc: droppedEvents, Labels: []tallyman.Label{{Name: "reason", Value: "slow_store"}}, Read: read(&e.dropped)},

@@ -184,9 +184,9 @@ func (p *Pipeline) Latest(dst []tallyman.Reading) ([]tallyman.Reading, uint64) {
 	return append(dst, p.readings...), p.generation
 }
 
-// Own are the pipeline's own numbers.
-func (p *Pipeline) Own() []tallyman.OwnMetric {
-	m := []tallyman.OwnMetric{
+// SelfMetrics are the pipeline's own numbers.
+func (p *Pipeline) SelfMetrics() []tallyman.SelfMetric {
+	m := []tallyman.SelfMetric{
 		{Desc: keptSeries, Read: func() float64 { return float64(p.limiter.count[kept]) }},
 		{Desc: refusedSeries, Read: func() float64 { return float64(p.limiter.count[overSeries] + p.limiter.count[overLabels]) }},
 	}
@@ -377,7 +377,7 @@ func (o *outlet) sync() {
 	}
 }
 
-func (o *outlet) own() []tallyman.OwnMetric {
+func (o *outlet) own() []tallyman.SelfMetric {
 	store := tallyman.Label{Name: "store", Value: o.name}
 	read := func(f func(*ledger) uint64) func() float64 {
 		return func() float64 {
@@ -386,10 +386,10 @@ func (o *outlet) own() []tallyman.OwnMetric {
 			return float64(f(&o.ledger))
 		}
 	}
-	dropped := func(reason string, f func(*ledger) uint64) tallyman.OwnMetric {
-		return tallyman.OwnMetric{Desc: droppedSamples, Labels: []tallyman.Label{store, {Name: "reason", Value: reason}}, Read: read(f)}
+	dropped := func(reason string, f func(*ledger) uint64) tallyman.SelfMetric {
+		return tallyman.SelfMetric{Desc: droppedSamples, Labels: []tallyman.Label{store, {Name: "reason", Value: reason}}, Read: read(f)}
 	}
-	return []tallyman.OwnMetric{
+	return []tallyman.SelfMetric{
 		{Desc: publishedSamples, Labels: []tallyman.Label{store}, Read: read(func(l *ledger) uint64 { return l.published })},
 		{Desc: storedSamples, Labels: []tallyman.Label{store}, Read: read(func(l *ledger) uint64 { return l.stored })},
 		dropped("slow_store", func(l *ledger) uint64 { return l.overflow }),

@@ -92,7 +92,7 @@ func batch(at time.Time, pairs ...any) *tallyman.Batch {
 // ledger reads the pipeline's own numbers.
 func readLedger(p *Pipeline) map[string]float64 {
 	m := map[string]float64{}
-	for _, o := range p.Own() {
+	for _, o := range p.SelfMetrics() {
 		name := strings.TrimSuffix(strings.TrimPrefix(o.Desc.Name, "tallyman_samples_"), "_total")
 		for _, l := range o.Labels {
 			if l.Name == "reason" {

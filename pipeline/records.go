@@ -121,8 +121,8 @@ func count(b *tallyman.RecordBatch) (n uint64) {
 	return n
 }
 
-// Own are the numbers of all intakes that were made.
-func (r *Records) Own() (out []tallyman.OwnMetric) {
+// SelfMetrics are the numbers of all intakes that were made.
+func (r *Records) SelfMetrics() (out []tallyman.SelfMetric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, in := range r.intakes {
@@ -133,11 +133,11 @@ func (r *Records) Own() (out []tallyman.OwnMetric) {
 		}
 		read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 		out = append(out,
-			tallyman.OwnMetric{Desc: receivedRecords, Labels: labels(), Read: read(&in.received)},
-			tallyman.OwnMetric{Desc: storedRecords, Labels: labels(), Read: read(&in.stored)},
-			tallyman.OwnMetric{Desc: droppedRecords, Labels: labels(tallyman.Label{Name: "reason", Value: "limit"}), Read: read(&in.refused)},
-			tallyman.OwnMetric{Desc: droppedRecords, Labels: labels(tallyman.Label{Name: "reason", Value: "read_again"}), Read: read(&in.again)},
-			tallyman.OwnMetric{Desc: flyingRecords, Labels: labels(), Read: func() float64 {
+			tallyman.SelfMetric{Desc: receivedRecords, Labels: labels(), Read: read(&in.received)},
+			tallyman.SelfMetric{Desc: storedRecords, Labels: labels(), Read: read(&in.stored)},
+			tallyman.SelfMetric{Desc: droppedRecords, Labels: labels(tallyman.Label{Name: "reason", Value: "limit"}), Read: read(&in.refused)},
+			tallyman.SelfMetric{Desc: droppedRecords, Labels: labels(tallyman.Label{Name: "reason", Value: "read_again"}), Read: read(&in.again)},
+			tallyman.SelfMetric{Desc: flyingRecords, Labels: labels(), Read: func() float64 {
 				done := in.stored.Load() + in.refused.Load() + in.again.Load() // before what is received, or it could be less
 				return float64(in.received.Load() - done)
 			}})

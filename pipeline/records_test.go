@@ -54,7 +54,7 @@ func lines(n int) *tallyman.RecordBatch {
 // ledgerOf is what became of the records of each source.
 func ledgerOf(r *Records) string {
 	var out []string
-	for _, m := range r.Own() {
+	for _, m := range r.SelfMetrics() {
 		if v := m.Read(); v != 0 {
 			name := strings.TrimSuffix(strings.TrimPrefix(m.Desc.Name, "tallyman_records_"), "_total")
 			for _, l := range m.Labels {

@@ -55,7 +55,7 @@ type metric struct {
 func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), freshWithin)
 	defer cancel()
-	_ = a.o.Fresh(ctx) // else the latest round has to do
+	_ = a.o.CollectNow(ctx) // else the latest round has to do
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	if format.FormatType() != expfmt.TypeOpenMetrics {
 		format = expfmt.NewFormat(expfmt.TypeTextPlain)

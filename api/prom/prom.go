@@ -40,8 +40,8 @@ const prometheusVersion = "3.15.0"
 type Options struct {
 	Query    *query.Engine
 	Readings tallyman.Readings
-	// Fresh makes the latest readings those of this moment.
-	Fresh func(context.Context) error
+	// CollectNow makes the latest readings those of this moment.
+	CollectNow func(context.Context) error
 	// Metrics are the descriptions by name.
 	Metrics map[string]*tallyman.Desc
 	Log     *slog.Logger

@@ -81,7 +81,7 @@ func (s *Service) measured(ctx context.Context, list []*tallyman.Container) quer
 			case <-ctx.Done():
 			}
 		}
-		if s.o.Fresh(ctx) != nil {
+		if s.o.CollectNow(ctx) != nil {
 			break
 		}
 		p = s.o.Current.Present()

@@ -37,11 +37,11 @@ type Options struct {
 	Query   *query.Engine
 	// Absences say what cannot be known of a container.
 	Absences func(id string) []tallyman.Absence
-	// Instead says why a container's numbers come from the engine's API in
+	// Replaced says why a container's numbers come from the engine's API in
 	// place of the kernel's files; ok is false for one whose do not.
-	Instead func(id string) (reason string, ok bool)
-	// Fresh makes the latest readings those of this moment.
-	Fresh func(context.Context) error
+	Replaced func(id string) (reason string, ok bool)
+	// CollectNow makes the latest readings those of this moment.
+	CollectNow func(context.Context) error
 	// Doctor says what works here and what does not.
 	Doctor   *doctor.Doctor
 	Interval time.Duration
@@ -245,7 +245,7 @@ func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
 		v.Now = ViewNow(p.Containers[c.ID])
 		v.Absent = s.o.Absences(c.ID)
 		v.Collect = "cgroup"
-		if why, ok := s.o.Instead(c.ID); ok {
+		if why, ok := s.o.Replaced(c.ID); ok {
 			v.Collect, v.CollectWhy = "api", why
 		}
 	}

@@ -254,8 +254,8 @@ func ownLimit(self string, roots ...string) uint64 {
 	return limit
 }
 
-// heed keeps the garbage collector within the memory limit, if there is one.
-func (p place) heed(log *slog.Logger) {
+// limitMemory keeps the garbage collector within the memory limit, if there is one.
+func (p place) limitMemory(log *slog.Logger) {
 	if p.Limit == 0 || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}

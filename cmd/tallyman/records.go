@@ -141,32 +141,32 @@ func unlimited(limit time.Duration) time.Duration {
 	return limit
 }
 
-func (a *app) recordsOwn() []tallyman.OwnMetric {
-	own := slices.Concat(a.records.Own(), a.intake.Own(), a.eventStore.Own())
+func (a *app) recordsOwn() []tallyman.SelfMetric {
+	own := slices.Concat(a.records.SelfMetrics(), a.intake.SelfMetrics(), a.eventStore.SelfMetrics())
 	if a.logs != nil {
-		own = append(append(own, a.logs.Own()...), a.rules.Metrics()...)
+		own = append(append(own, a.logs.SelfMetrics()...), a.rules.Metrics()...)
 	}
 	if a.fileLogs != nil {
-		own = append(append(own, a.fileLogs.Own()...), a.journal.Own()...)
+		own = append(append(own, a.fileLogs.SelfMetrics()...), a.journal.SelfMetrics()...)
 	}
 	if a.engineLogs != nil {
-		own = append(own, a.engineLogs.Own()...)
+		own = append(own, a.engineLogs.SelfMetrics()...)
 	}
 	return own
 }
 
 // recordsKeeper are the classes of the records; the log that is written first
 // counts as logs' where there are any.
-func (a *app) recordsKeeper() []doctor.Keeper {
-	keeper := func(name, class string, l config.Limits, size func() int64) doctor.Keeper {
-		return doctor.Keeper{Name: name, Retention: time.Duration(l.Time), Limit: int64(l.Size), Size: size,
+func (a *app) recordsKeeper() []doctor.StoreStatus {
+	keeper := func(name, class string, l config.Limits, size func() int64) doctor.StoreStatus {
+		return doctor.StoreStatus{Name: name, Retention: time.Duration(l.Time), Limit: int64(l.Size), Size: size,
 			Oldest: func() time.Time { return a.records.Oldest(class) }, Newest: func() time.Time { return a.records.Newest(class) }}
 	}
 	limits := a.cfg.Retention
 	if a.logs == nil {
-		return []doctor.Keeper{keeper("events", "event", limits.Events, a.records.Size)}
+		return []doctor.StoreStatus{keeper("events", "event", limits.Events, a.records.Size)}
 	}
-	return []doctor.Keeper{
+	return []doctor.StoreStatus{
 		keeper("logs", "log", limits.Logs, func() int64 { return a.records.Size() - a.records.ClassSize("event") }),
 		keeper("events", "event", limits.Events, func() int64 { return a.records.ClassSize("event") }),
 	}

@@ -265,7 +265,7 @@ func metricReference(t *testing.T, a *app) []byte {
 		table("source/"+k.Name, k.Summary, slices.Clone(k.Metrics))
 	}
 	var own []*tallyman.Desc
-	for _, m := range slices.Concat(a.pipeline.Own(), a.events.Own(), a.samplesOwn(), a.recordsOwn(), a.snapshots.Own(), a.discovery.Own(), a.supervisor.Own()) {
+	for _, m := range slices.Concat(a.pipeline.SelfMetrics(), a.events.SelfMetrics(), a.samplesOwn(), a.recordsOwn(), a.snapshots.SelfMetrics(), a.discovery.SelfMetrics(), a.supervisor.SelfMetrics()) {
 		own = append(own, m.Desc)
 	}
 	table("tallyman itself", "What the stations of the flow count about themselves, given by source/self", own)

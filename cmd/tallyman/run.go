@@ -80,7 +80,7 @@ func (c *runCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer data.Close()
 	place := here(os.Getenv)
-	place.heed(log)
+	place.limitMemory(log)
 	cfg.Host = place.hostName(ctx, cfg)
 	// The port comes before the stores: whether it is free is soon known.
 	listener, err := net.Listen("tcp", cfg.Listen)
@@ -191,28 +191,28 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 	if a.snapshots, err = a.newSnapshots(); err != nil {
 		return nil, err
 	}
-	own := slices.Concat(a.pipeline.Own(), a.events.Own(), a.samplesOwn(), a.recordsOwn(), a.snapshots.Own(), a.discovery.Own())
+	own := slices.Concat(a.pipeline.SelfMetrics(), a.events.SelfMetrics(), a.samplesOwn(), a.recordsOwn(), a.snapshots.SelfMetrics(), a.discovery.SelfMetrics())
 	a.supervisor = attach.New(attach.Options{
 		Kinds: all.Sources,
 		Source: tallyman.SourceOptions{
 			Log: log, Proc: place.Proc, Sys: place.Sys, Cgroup: place.Cgroup, Init: place.Init, Root: place.Root, Memory: place.Memory,
 			Started: time.Now(), EngineStats: a.discovery.EngineStats,
-			EngineSize: a.discovery.EngineSize, EngineUp: a.discovery.EngineUp, Interval: interval, DiskUsage: time.Duration(cfg.DiskUsage), Own: own,
+			EngineSize: a.discovery.EngineSize, EngineUp: a.discovery.EngineUp, Interval: interval, DiskUsage: time.Duration(cfg.DiskUsage), SelfMetrics: own,
 		},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
-		ContainerLabels: cfg.Labels.Allow, Engines: collectionOf(endpoints), Room: room, Log: log,
+		ContainerLabels: cfg.Labels.Allow, Engines: collectionOf(endpoints), HasDescriptors: hasDescriptors, Log: log,
 	})
 	a.doctor = doctor.New(doctor.Options{
 		Version: release, Host: cfg.Host, Container: place.Container, Inventory: a.discovery, Readings: a.pipeline,
-		Absences: a.absences, Instead: a.instead, Space: space,
+		Absences: a.absences, Replaced: a.replaced, Space: space,
 		Try: func(pid int) map[nsx.Right]error { return nsx.Try(place.Proc, pid) }, Pid: os.Getpid(), Data: cfg.Data,
 		MemoryLimit: place.Limit, FilesLimit: filesLimit(), NoAuth: cfg.NoAuth, Logs: cfg.Keep.Logs,
 		Stores: slices.Concat(a.samplesKeeper(), a.recordsKeeper()), Shares: a.streamShares,
 	})
 	service, err := rest.New(ctx, rest.Options{
 		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Absences: a.absences,
-		Instead: a.instead,
-		Fresh:   a.supervisor.Fresh, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
+		Replaced:   a.replaced,
+		CollectNow: a.supervisor.CollectNow, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -233,10 +233,10 @@ func newApp(ctx context.Context, cfg config.Config, place place, log *slog.Logge
 		}
 	}
 	metrics := all.Metrics()
-	for _, m := range append(own, a.supervisor.Own()...) {
+	for _, m := range append(own, a.supervisor.SelfMetrics()...) {
 		metrics[m.Desc.Name] = m.Desc
 	}
-	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, Fresh: a.supervisor.Fresh, Metrics: metrics, Log: log})
+	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Log: log})
 	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes())
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
@@ -274,19 +274,19 @@ func (a *app) outlets() []pipeline.Outlet {
 	return []pipeline.Outlet{{Name: "metric", Store: a.samples}}
 }
 
-func (a *app) samplesOwn() []tallyman.OwnMetric {
+func (a *app) samplesOwn() []tallyman.SelfMetric {
 	if a.samples == nil {
 		return nil
 	}
-	return a.samples.Own()
+	return a.samples.SelfMetrics()
 }
 
-func (a *app) samplesKeeper() []doctor.Keeper {
+func (a *app) samplesKeeper() []doctor.StoreStatus {
 	if a.samples == nil {
 		return nil
 	}
 	limits := a.cfg.Retention.Metrics
-	return []doctor.Keeper{{Name: "metrics", Retention: time.Duration(limits.Time), Limit: int64(limits.Size),
+	return []doctor.StoreStatus{{Name: "metrics", Retention: time.Duration(limits.Time), Limit: int64(limits.Size),
 		Size: a.samples.Size, Oldest: a.samples.Oldest, Newest: a.samples.Newest, Series: a.samples.Series}}
 }
 
@@ -382,8 +382,8 @@ func (a *app) start(ctx context.Context, serve func(context.Context) error) (sto
 	}
 }
 
-// instead is why a container's numbers come from the engine's API, if they do.
-func (a *app) instead(id string) (reason string, ok bool) {
+// replaced is why a container's numbers come from the engine's API, if they do.
+func (a *app) replaced(id string) (reason string, ok bool) {
 	r, ok := a.supervisor.Replaced(id)
 	return r.Reason, ok
 }
@@ -398,9 +398,9 @@ func filesLimit() uint64 {
 	return l.Cur
 }
 
-// room says why there are too few descriptors to watch one more container,
+// hasDescriptors says why there are too few descriptors to watch one more container,
 // whose files need about two dozen. Some are for connections and stores.
-func room() error {
+func hasDescriptors() error {
 	const others = 64
 	limit := filesLimit()
 	open, err := openFiles()

@@ -36,7 +36,7 @@ func NewBook(rules []Matched) *Book {
 	return b
 }
 
-// Own is a rule that counts with the others of the book.
+// SelfMetrics is a rule that counts with the others of the book.
 func (b *Book) Own(r *Rule) *Rule {
 	if r == nil {
 		return nil
@@ -85,8 +85,8 @@ func (b *Book) Unit(name string) (r *Rule) {
 }
 
 // Metrics are what all rules together did.
-func (b *Book) Metrics() []tallyman.OwnMetric {
-	return []tallyman.OwnMetric{
+func (b *Book) Metrics() []tallyman.SelfMetric {
+	return []tallyman.SelfMetric{
 		{Desc: redactions, Read: func() float64 { return float64(b.counts.redactions.Load()) }},
 		{Desc: joined, Read: func() float64 { return float64(b.counts.joined.Load()) }},
 	}

@@ -23,23 +23,23 @@ func (n *Counts) Line(size, lost int) {
 	}
 }
 
-// Own are the numbers as metrics named prefix_…; logs says of what they are
+// SelfMetrics are the numbers as metrics named prefix_…; logs says of what they are
 // ("the logs of containers"). What became of the lines is told by the way into the
 // store.
-func (n *Counts) Own(prefix, logs string) []tallyman.OwnMetric {
-	return []tallyman.OwnMetric{
-		Own(prefix+"_lines_read_total", "", "Lines read from "+logs, &n.Lines),
-		Own(prefix+"_bytes_read_total", "bytes", "Text of the lines read from "+logs, &n.Bytes),
-		Own(prefix+"_cut_lines_total", "", "Lines of "+logs+" longer than 256 KiB, of which the rest was left out", &n.Cut),
-		Own(prefix+"_read_errors_total", "", "Failed attempts to read "+logs, &n.Errors),
-		Own(prefix+"_gaps_total", "", "Places in "+logs+" where lines are missing", &n.Gaps),
-		Own(prefix+"_gap_bytes_total", "bytes", "About how much is missing there, where it can be told", &n.GapBytes),
+func (n *Counts) SelfMetrics(prefix, logs string) []tallyman.SelfMetric {
+	return []tallyman.SelfMetric{
+		CounterOf(prefix+"_lines_read_total", "", "Lines read from "+logs, &n.Lines),
+		CounterOf(prefix+"_bytes_read_total", "bytes", "Text of the lines read from "+logs, &n.Bytes),
+		CounterOf(prefix+"_cut_lines_total", "", "Lines of "+logs+" longer than 256 KiB, of which the rest was left out", &n.Cut),
+		CounterOf(prefix+"_read_errors_total", "", "Failed attempts to read "+logs, &n.Errors),
+		CounterOf(prefix+"_gaps_total", "", "Places in "+logs+" where lines are missing", &n.Gaps),
+		CounterOf(prefix+"_gap_bytes_total", "bytes", "About how much is missing there, where it can be told", &n.GapBytes),
 	}
 }
 
-// Own is a counter as a metric.
-func Own(name, unit, help string, v *atomic.Uint64, labels ...tallyman.Label) tallyman.OwnMetric {
-	return tallyman.OwnMetric{Desc: &tallyman.Desc{Name: name, Type: tallyman.Counter, Unit: unit, Help: help}, Labels: labels,
+// CounterOf is a counter as a metric.
+func CounterOf(name, unit, help string, v *atomic.Uint64, labels ...tallyman.Label) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: &tallyman.Desc{Name: name, Type: tallyman.Counter, Unit: unit, Help: help}, Labels: labels,
 		Read: func() float64 { return float64(v.Load()) }}
 }
 

@@ -266,13 +266,13 @@ func (t *Tailer) container(id string, k *tallyman.Container) {
 			if _, ok := t.o.Records.Position(keyPrefix + id); ok {
 				t.batch.Forget(keyPrefix + id)
 			}
-			t.forgive(id)
+			t.forgetFault(id)
 			return
 		}
 		c = t.follow(id)
 	}
 	if t.o.Rules != nil && k.State != tallyman.Gone && (c.container == nil || !logstream.Same(c.container, k) || !maps.Equal(c.container.Labels, k.Labels)) {
-		if t.heed(c, k) != nil {
+		if t.takeRule(c, k) != nil {
 			t.forget(c) // nothing is read rather than what was to be taken out
 			t.mu.Lock()
 			t.placed[id] = true
@@ -294,9 +294,9 @@ func (t *Tailer) follow(id string) *follower {
 	return c
 }
 
-// heed finds out what is asked for the lines of a container. An error says that
+// takeRule finds out what is asked for the lines of a container. An error says that
 // they may not be read.
-func (t *Tailer) heed(c *follower, k *tallyman.Container) error {
+func (t *Tailer) takeRule(c *follower, k *tallyman.Container) error {
 	r, err := t.o.Rules(k)
 	t.mu.Lock()
 	delete(t.faults, c.id)
@@ -480,7 +480,7 @@ func (t *Tailer) serve(ctx context.Context, c *follower, now time.Time) bool {
 			t.batch.Commit(ctx) // its position goes only after its last lines
 			t.batch.Forget(keyPrefix + c.id)
 			t.forget(c)
-			t.forgive(c.id)
+			t.forgetFault(c.id)
 			return false
 		}
 	default:
@@ -535,8 +535,8 @@ func (t *Tailer) forget(c *follower) {
 	t.mu.Unlock()
 }
 
-// forgive forgets what was wrong with the rules of a container that has gone.
-func (t *Tailer) forgive(id string) {
+// forgetFault forgets what was wrong with the rules of a container that has gone.
+func (t *Tailer) forgetFault(id string) {
 	t.mu.Lock()
 	delete(t.faults, id)
 	delete(t.placed, id)

@@ -15,9 +15,9 @@ type counts struct {
 	bad, missed atomic.Uint64
 }
 
-// Own are the tailer's own numbers.
-func (t *Tailer) Own() []tallyman.OwnMetric {
-	return append(t.counts.Own("tallyman_log", "the logs of containers"),
-		logtail.Own("tallyman_log_bad_entries_total", "", "Pieces of log files that are no entry", &t.counts.bad),
-		logtail.Own("tallyman_log_missed_containers_total", "", "Containers that were gone before their log could be opened", &t.counts.missed))
+// SelfMetrics are the tailer's own numbers.
+func (t *Tailer) SelfMetrics() []tallyman.SelfMetric {
+	return append(t.counts.SelfMetrics("tallyman_log", "the logs of containers"),
+		logtail.CounterOf("tallyman_log_bad_entries_total", "", "Pieces of log files that are no entry", &t.counts.bad),
+		logtail.CounterOf("tallyman_log_missed_containers_total", "", "Containers that were gone before their log could be opened", &t.counts.missed))
 }

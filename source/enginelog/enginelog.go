@@ -261,10 +261,10 @@ func (f *Follower) Reads(id string) bool {
 	return read || f.running[id] != nil && f.running[id].reads.Load()
 }
 
-// Own are the follower's own numbers.
-func (f *Follower) Own() []tallyman.OwnMetric {
+// SelfMetrics are the follower's own numbers.
+func (f *Follower) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
-	return []tallyman.OwnMetric{
+	return []tallyman.SelfMetric{
 		{Desc: lines, Read: read(&f.count.lines)},
 		{Desc: cut, Read: read(&f.count.cut)},
 		{Desc: failed, Read: read(&f.count.fails)},

@@ -155,7 +155,7 @@ func after(d time.Duration) {
 // own are the follower's numbers that are not 0, in short.
 func own(f *Follower) string {
 	var out []string
-	for _, m := range f.Own() {
+	for _, m := range f.SelfMetrics() {
 		if v := m.Read(); v != 0 {
 			name := strings.TrimSuffix(strings.TrimPrefix(m.Desc.Name, "tallyman_engine_log"), "_total")
 			out = append(out, fmt.Sprint(strings.TrimPrefix(name, "_"), " ", v))

@@ -42,12 +42,12 @@ import (
 // Kind is the catalog's entry.
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
-		Name:    "enginestats",
-		Summary: "CPU, memory, network and block IO of each container from the engine's stats API, where the kernel's files cannot be reached",
-		Targets: []tallyman.TargetKind{tallyman.ContainerTarget},
-		Instead: []string{"cgroup", "netns", "socket", "shm"},
-		Metrics: table(),
-		New:     New,
+		Name:     "enginestats",
+		Summary:  "CPU, memory, network and block IO of each container from the engine's stats API, where the kernel's files cannot be reached",
+		Targets:  []tallyman.TargetKind{tallyman.ContainerTarget},
+		Replaces: []string{"cgroup", "netns", "socket", "shm"},
+		Metrics:  table(),
+		New:      New,
 	}
 }
 

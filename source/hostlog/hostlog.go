@@ -169,9 +169,9 @@ func (t *Tailer) Absences(id string) []tallyman.Absence {
 	return t.absent[id]
 }
 
-// Own are the tailer's own numbers.
-func (t *Tailer) Own() []tallyman.OwnMetric {
-	return t.counts.Own("tallyman_file_log", "plain files")
+// SelfMetrics are the tailer's own numbers.
+func (t *Tailer) SelfMetrics() []tallyman.SelfMetric {
+	return t.counts.SelfMetrics("tallyman_file_log", "plain files")
 }
 
 // Run follows the files until ctx ends.

@@ -135,11 +135,11 @@ func (s *Source) Absences() []tallyman.Absence {
 // Active reports whether the journal is being read.
 func (s *Source) Active() bool { return s.active.Load() }
 
-// Own are the source's own numbers.
-func (s *Source) Own() []tallyman.OwnMetric {
-	return append(s.counts.Own("tallyman_journal", "the journal"),
-		logtail.Own("tallyman_journal_starts_total", "", "Times that journalctl was run", &s.starts),
-		logtail.Own("tallyman_journal_ends_total", "", "Times that journalctl ended by itself", &s.ended))
+// SelfMetrics are the source's own numbers.
+func (s *Source) SelfMetrics() []tallyman.SelfMetric {
+	return append(s.counts.SelfMetrics("tallyman_journal", "the journal"),
+		logtail.CounterOf("tallyman_journal_starts_total", "", "Times that journalctl was run", &s.starts),
+		logtail.CounterOf("tallyman_journal_ends_total", "", "Times that journalctl ended by itself", &s.ended))
 }
 
 // command is journalctl, empty where there is none; why is noted then.

@@ -199,7 +199,7 @@ func (st *state) log(e *entry, w whose) *log {
 	l := st.logs[k]
 	if l != nil && (l.c == w.c || logstream.Same(l.c, w.c)) {
 		l.c = w.c
-		return l.unless()
+		return l.ifAllowed()
 	}
 	if l == nil {
 		l = st.remember(k)
@@ -212,10 +212,10 @@ func (st *state) log(e *entry, w whose) *log {
 			l.rule = r
 		}
 	}
-	return l.unless()
+	return l.ifAllowed()
 }
 
-func (l *log) unless() *log {
+func (l *log) ifAllowed() *log {
 	if l.never {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // Kind is the catalog's entry. The metrics of the parts come from the parts
-// (SourceOptions.Own) and are described there.
+// (SourceOptions.SelfMetrics) and are described there.
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "self",
@@ -43,7 +43,7 @@ var cost = []*tallyman.Desc{cpuSeconds, residentMemory, anonymousMemory, openFil
 type Source struct {
 	proc    procfs.Proc
 	started float64
-	own     []tallyman.OwnMetric
+	own     []tallyman.SelfMetric
 	engine  *engine // nil where no process of the host can be seen
 	target  *tallyman.Target
 	series  []*tallyman.Series // cost, then own
@@ -58,7 +58,7 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tallyman's own /proc/self: %w", err)
 	}
-	s := &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.Own}
+	s := &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.SelfMetrics}
 	if fs, err := procfs.NewFS(o.Proc); err == nil {
 		s.engine = &engine{fs: fs, proc: o.Proc}
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestCostAndOwnNumbers(t *testing.T) {
 	d := &tallyman.Desc{Name: "tallyman_things_total", Type: tallyman.Counter}
-	s, err := New(tallyman.SourceOptions{Started: time.UnixMilli(1_700_000_000_000), Own: []tallyman.OwnMetric{
+	s, err := New(tallyman.SourceOptions{Started: time.UnixMilli(1_700_000_000_000), SelfMetrics: []tallyman.SelfMetric{
 		{Desc: d, Labels: []tallyman.Label{{Name: "reason", Value: "a"}}, Read: func() float64 { return 3 }},
 		{Desc: d, Labels: []tallyman.Label{{Name: "reason", Value: "b"}}, Read: func() float64 { return 4 }},
 	}})

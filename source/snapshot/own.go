@@ -11,12 +11,12 @@ import (
 // counts are read without the lock, by whoever shows them.
 type counts struct{ containers, images, drifts, failed, dropped atomic.Uint64 }
 
-// Own are the source's own numbers.
-func (s *Source) Own() []tallyman.OwnMetric {
+// SelfMetrics are the source's own numbers.
+func (s *Source) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	of := func(what string) []tallyman.Label { return []tallyman.Label{{Name: "of", Value: what}} }
 	c := &s.count
-	return []tallyman.OwnMetric{
+	return []tallyman.SelfMetric{
 		{Desc: stored, Labels: of("container"), Read: read(&c.containers)},
 		{Desc: stored, Labels: of("image"), Read: read(&c.images)},
 		{Desc: drifts, Read: read(&c.drifts)},

@@ -15,13 +15,13 @@ type counts struct {
 	torn, corrupt, foreign         atomic.Uint64
 }
 
-// Own are the store's own numbers, counted since Open. What the disk does is told
+// SelfMetrics are the store's own numbers, counted since Open. What the disk does is told
 // by the record store.
-func (s *Store) Own() []tallyman.OwnMetric {
+func (s *Store) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	with := func(name, value string) []tallyman.Label { return []tallyman.Label{{Name: name, Value: value}} }
 	c := &s.count
-	return []tallyman.OwnMetric{
+	return []tallyman.SelfMetric{
 		{Desc: appendedEvents, Read: read(&c.appended)},
 		{Desc: refusedEvents, Read: read(&c.refused)},
 		{Desc: skippedEvents, Read: read(&c.duplicates)},

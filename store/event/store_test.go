@@ -117,7 +117,7 @@ func wantIDs(t *testing.T, s *Store, numbers ...int) {
 func wantOwn(t *testing.T, s *Store, name, label string, want float64) {
 	t.Helper()
 	got := 0.0
-	for _, m := range s.Own() {
+	for _, m := range s.SelfMetrics() {
 		if m.Desc.Name == "tallyman_event_store_"+name && (label == "" || m.Labels[0].Value == label) {
 			got += m.Read()
 		}

@@ -316,9 +316,9 @@ func (s *Store) Sync() error {
 	return nil
 }
 
-// Own are the store's own numbers.
-func (s *Store) Own() []tallyman.OwnMetric {
-	return []tallyman.OwnMetric{
+// SelfMetrics are the store's own numbers.
+func (s *Store) SelfMetrics() []tallyman.SelfMetric {
+	return []tallyman.SelfMetric{
 		{Desc: &tallyman.Desc{Name: "tallyman_store_series", Type: tallyman.Gauge, Help: "Series in the head of the metric store"},
 			Read: func() float64 { return float64(s.Series()) }},
 		{Desc: &tallyman.Desc{Name: "tallyman_store_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the metric store, log and blocks"},

@@ -97,7 +97,7 @@ func wantStored(t testing.TB, s *Store, n int) {
 }
 
 func own(s *Store, name, label string) (sum float64) {
-	for _, m := range s.Own() {
+	for _, m := range s.SelfMetrics() {
 		if m.Desc.Name == "tallyman_record_store_"+name && (label == "" || m.Labels[0].Value == label) {
 			sum += m.Read()
 		}

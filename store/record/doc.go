@@ -66,7 +66,7 @@
 // left out, what is behind it is found again by its magic number, and nothing is
 // given out whose checksum does not fit. A segment without a footer is read
 // block by block. A file of a newer version is refused with an *ErrVersion.
-// All is counted, see [Store.Own].
+// All is counted, see [Store.SelfMetrics].
 //
 // A write that fails is taken back as a whole and returned as an error. A file
 // whose sync failed is written to no more, and the log that may still be needed

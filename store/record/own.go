@@ -22,13 +22,13 @@ type counts struct {
 	segmentBytes, logBytes         atomic.Int64
 }
 
-// Own are the store's own numbers; the counters count since Open.
-func (s *Store) Own() []tallyman.OwnMetric {
+// SelfMetrics are the store's own numbers; the counters count since Open.
+func (s *Store) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	gauge := func(v *atomic.Int64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	with := func(name, value string) []tallyman.Label { return []tallyman.Label{{Name: name, Value: value}} }
 	c := &s.count
-	m := []tallyman.OwnMetric{
+	m := []tallyman.SelfMetric{
 		{Desc: appendedRecords, Read: read(&c.records)},
 		{Desc: appendedText, Read: read(&c.text)},
 		{Desc: sealedChunks, Read: read(&c.blocks)},
@@ -49,14 +49,14 @@ func (s *Store) Own() []tallyman.OwnMetric {
 	}
 	for _, sh := range s.shares {
 		m = append(m,
-			tallyman.OwnMetric{Desc: storeStreams, Labels: with("share", sh.Name), Read: gauge(&sh.streams)},
-			tallyman.OwnMetric{Desc: overflowed, Labels: with("share", sh.Name), Read: read(&sh.records)})
+			tallyman.SelfMetric{Desc: storeStreams, Labels: with("share", sh.Name), Read: gauge(&sh.streams)},
+			tallyman.SelfMetric{Desc: overflowed, Labels: with("share", sh.Name), Read: read(&sh.records)})
 	}
 	for i, reason := range [reasons]string{"age", "size", "space"} {
 		m = append(m,
-			tallyman.OwnMetric{Desc: expiredSegments, Labels: with("reason", reason), Read: read(&c.expiredSegments[i])},
-			tallyman.OwnMetric{Desc: expiredRecords, Labels: with("reason", reason), Read: read(&c.expiredRecords[i])},
-			tallyman.OwnMetric{Desc: expiredBytes, Labels: with("reason", reason), Read: read(&c.expiredBytes[i])})
+			tallyman.SelfMetric{Desc: expiredSegments, Labels: with("reason", reason), Read: read(&c.expiredSegments[i])},
+			tallyman.SelfMetric{Desc: expiredRecords, Labels: with("reason", reason), Read: read(&c.expiredRecords[i])},
+			tallyman.SelfMetric{Desc: expiredBytes, Labels: with("reason", reason), Read: read(&c.expiredBytes[i])})
 	}
 	return m
 }

@@ -162,7 +162,7 @@ func tail(b *testing.B, to tallyman.RecordIntake, root string, containers, lines
 	start := processTime()
 	go func() { done <- tailer.Run(ctx) }()
 	stored := func() float64 {
-		for _, m := range tailer.Own() {
+		for _, m := range tailer.SelfMetrics() {
 			if m.Desc.Name == "tallyman_log_lines_read_total" {
 				return m.Read()
 			}

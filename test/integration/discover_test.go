@@ -261,7 +261,7 @@ func TestExec(t *testing.T) {
 
 func (w *watcher) counter(name, label string) float64 {
 	var sum float64
-	for _, m := range w.d.Own() {
+	for _, m := range w.d.SelfMetrics() {
 		if m.Desc.Name == name && slices.ContainsFunc(m.Labels, func(l tallyman.Label) bool { return l.Value == label }) {
 			sum += m.Read()
 		}
