@@ -168,7 +168,7 @@ func TestFailedStarts(t *testing.T) {
 	e.Emit(dockertest.Event("container", "create", d.ID, map[string]string{"name": "web"}))
 	attempt()
 	told := w.wait("container", d.ID, "start_failed", 1)[0]
-	if told.Attributes["exitCode"] != "127" || told.Attributes["error"] != "no such command" || told.Name != "web" || !told.Inferred {
+	if told.Attributes["exitCode"] != "127" || told.Attributes["error"] != "no such command" || told.Name != "web" || told.Inferred {
 		t.Errorf("got %+v", told)
 	}
 	attempt() // the same once more
@@ -180,7 +180,7 @@ func TestFailedStarts(t *testing.T) {
 	w.wait("container", n.ID, "start_failed", 1)
 	w.settled()
 	w.settled()
-	w.wantContainerEvents(d.ID, "create start_failed! start_failed!")
+	w.wantContainerEvents(d.ID, "create start_failed start_failed")
 	w.wantContainerEvents(n.ID, "create start_failed!")
 	w.wantContainerEvents(old.ID, "") // before tallyman
 	w.stop()

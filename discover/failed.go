@@ -20,7 +20,7 @@ func failureOf(c *tallyman.Container) string {
 
 // startFailed is the event of a start that failed, which engines do not tell: no
 // such command, a port that is taken, a mount that is missing. again says that an
-// attempt was seen, so that the same failure as before is another one.
+// attempt was seen, at that time, so that the same failure as before is another one.
 func (e *engine) startFailed(t *track, c *tallyman.Container, at time.Time, again bool) (ev tallyman.Event, failed bool) {
 	why := failureOf(c)
 	if t == nil || why == "" || t.c.Disabled || why == t.failure && !again {
@@ -30,7 +30,7 @@ func (e *engine) startFailed(t *track, c *tallyman.Container, at time.Time, agai
 	return tallyman.Event{
 		ID:   eventID(e.host, e.name, at.UnixNano(), "container", "start_failed", c.ID),
 		Time: at.UTC(), Host: e.host, Engine: e.name, Type: "container", Action: "start_failed",
-		Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Workload.Key, Inferred: true,
+		Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Workload.Key, Inferred: !again,
 		Attributes: map[string]string{"exitCode": strconv.Itoa(c.ExitCode), "error": cut(why, maxValue)},
 	}, true
 }
