@@ -331,7 +331,7 @@ func (f *follower) lead() (nowhere bool) {
 		between, next = f.older(changed, next)
 		at := current.here(f.time)
 		for _, o := range between {
-			if o.openAt(at) { // compressed or copied
+			if at.off > 0 && o.openAt(at) || at.off == 0 && o.Packed() && o.beginsLike(current) { // compressed or copied
 				o.Close()
 				continue
 			}

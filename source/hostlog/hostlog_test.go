@@ -567,3 +567,34 @@ func FuzzIdentity(f *testing.F) {
 		}
 	})
 }
+
+// A file that was opened and not read yet, and was rotated away more than once
+// meanwhile: what came in between is not taken for a copy of it.
+func TestRotatedBeforeItWasRead(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		h := newHost(t)
+		h.write("app.log", "")
+		tail := h.tail("app.log")
+		look(tail, 0)
+		begun := time.Now().Add(-time.Minute)
+		for i, text := range []string{"one\n", "two\n", "three\n"} {
+			h.write("app.log", text)
+			when := begun.Add(time.Duration(i+1) * time.Second) // not within one tick of the clock
+			h.must(os.Chtimes(h.path("app.log"), when, when))
+			name := fmt.Sprint("app.log.", i+1)
+			h.must(os.Rename(h.path("app.log"), h.path(name)))
+			if compress && i == 0 {
+				packed, err := os.Create(h.path(name + ".gz"))
+				h.must(err)
+				w := gzip.NewWriter(packed)
+				_, err = w.Write([]byte(text))
+				h.must(errors.Join(err, w.Close(), packed.Close(), os.Chtimes(h.path(name+".gz"), when, when), os.Remove(h.path(name))))
+			}
+		}
+		h.write("app.log", "four\n")
+		look(tail, 0)
+		if got, want := strings.Join(stored(h.store, "/var/log/app.log"), " "), "one two three four"; got != want {
+			t.Errorf("compressed %v: %q, want %q", compress, got, want)
+		}
+	}
+}

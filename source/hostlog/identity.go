@@ -89,6 +89,15 @@ func (f *file) openAt(i identity) bool {
 	return true
 }
 
+// beginsLike reports whether two files have the same beginning: all that there is
+// to know a file by of which nothing was read. Two empty ones do not.
+func (f *file) beginsLike(other *file) bool {
+	var a, b [headBytes]byte
+	n, err1 := f.ReadAt(a[:], 0)
+	m, err2 := other.ReadAt(b[:], 0)
+	return err1 == nil && err2 == nil && n > 0 && string(a[:n]) == string(b[:m])
+}
+
 // took notes that b, which stands at Off, was taken.
 func (f *file) took(b []byte) {
 	if f.Off == int64(len(f.head)) && len(f.head) < headBytes {
