@@ -4,12 +4,15 @@ package torture
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -339,7 +342,16 @@ func TestRestartsWhileNobodyWatches(t *testing.T) {
 	// It runs until it is told to go, then it goes soon each time.
 	id := d.Start([]string{"--name", d.Name("crash"), "--restart", "on-failure:5"}, "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; sleep 0.2; exit 9")
 	p := testkit.StartProgram(t, data)
-	time.Sleep(4500 * time.Millisecond) // until the first inventory ever is the ground on the disk
+	testkit.Eventually(t, time.Minute, "the first inventory ever is the ground on the disk", func() error {
+		text, err := os.ReadFile(filepath.Join(data, "inventory.json"))
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(text, []byte(`"listed":`)) || !bytes.Contains(text, []byte(id)) {
+			return fmt.Errorf("%d bytes, no inventory with the container", len(text))
+		}
+		return nil
+	})
 	p.Kill()
 	d.Cmd("exec", id, "sh", "-c", ": >/go")
 	testkit.Eventually(t, 100*time.Second, "it has died six times", func() error {
