@@ -3,6 +3,7 @@
 package loki
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -105,7 +106,7 @@ func patternsOf(found map[patternOf]map[int64]int64, most int) []patternFound {
 	}
 	slices.SortFunc(list, func(a, b counted) int {
 		if a.lines != b.lines {
-			return int(min(max(b.lines-a.lines, -1), 1))
+			return cmp.Compare(b.lines, a.lines)
 		}
 		return strings.Compare(a.Pattern+"\x00"+a.Level, b.Pattern+"\x00"+b.Level)
 	})

@@ -91,7 +91,7 @@ func (a *API) store(ctx context.Context, b *tallyman.RecordBatch) error {
 	}
 	var reached []place
 	for _, s := range b.Streams {
-		newest := slices.MaxFunc(s.Records, func(a, b tallyman.Record) int { return int(min(max(a.Time-b.Time, -1), 1)) })
+		newest := slices.MaxFunc(s.Records, func(a, b tallyman.Record) int { return cmp.Compare(a.Time, b.Time) })
 		reached = append(reached, place{s.Stream, newest.Time})
 	}
 	err := a.o.Push(ctx, b)

@@ -3,6 +3,7 @@
 package loki
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -147,7 +148,7 @@ func (a *API) volumes(ctx context.Context, q volumeQuery, start, end int64) ([]*
 	}
 	slices.SortStableFunc(out, func(a, b *logql.Series) int {
 		if x, y := a.Points[0].Value, b.Points[0].Value; x != y {
-			return int(min(max(y-x, -1), 1))
+			return cmp.Compare(y, x)
 		}
 		return strings.Compare(a.Labels.String(), b.Labels.String())
 	})

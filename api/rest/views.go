@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -277,7 +278,7 @@ func viewDetail(c *tallyman.Container, siblings []*tallyman.Container) *Detail {
 	}
 	slices.SortStableFunc(d.Instances, func(a, b Instance) int {
 		if a.Started != b.Started {
-			return int(min(max(a.Started-b.Started, -1), 1))
+			return cmp.Compare(a.Started, b.Started)
 		}
 		return strings.Compare(a.ID, b.ID)
 	})

@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -38,7 +39,7 @@ func (c *Client) Lines(query string) (lines []string) {
 				got = append(got, one{t, v[1].(string)})
 			}
 		}
-		slices.SortStableFunc(got, func(a, b one) int { return int(min(max(a.time-b.time, -1), 1)) })
+		slices.SortStableFunc(got, func(a, b one) int { return cmp.Compare(a.time, b.time) })
 		for _, o := range got {
 			if !seen[o] {
 				lines = append(lines, o.line)
