@@ -291,7 +291,11 @@ await check("the container's page has its lines, and a mark shows those around i
   await page.screenshot({ path: `${given.shots}/dock-around-1440-dark.png` });
   const href = await page.getByRole("link", { name: "Open in Logs" }).getAttribute("href");
   assert.match(href, /at=/);
-  await page.getByRole("button", { name: "Jump to now" }).click();
+  // Who looks around a moment stays there, also at the end of what there is.
+  await page.locator(".dock .log").evaluate((e) => { e.scrollTop = e.scrollHeight; });
+  const lines = await page.locator(".dock .log").evaluate((e) => e.scrollHeight);
+  await within(10_000, async () => assert.ok((await page.locator(".dock .log").evaluate((e) => e.scrollHeight)) > lines));
+  await page.getByRole("button", { name: /jump to now/i }).click();
   await within(3000, () => !new URL(page.url()).searchParams.has("at"));
   await page.getByRole("button", { name: "Fold the logs" }).click();
   assert.equal(await page.locator(".dock .ll").count(), 0);

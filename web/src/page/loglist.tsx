@@ -182,7 +182,8 @@ export function LogList(props: Props) {
     if (!el) return; // the event of a list that has gone meanwhile
     const end = el.scrollHeight - el.clientHeight - el.scrollTop < 6;
     const up = el.scrollTop < put.current - 2;
-    if (end && !lines.newer.peek()) {
+    // Around a moment the list stays there, also when that is near the end: what comes would push the moment out of sight.
+    if (end && !lines.newer.peek() && lines.wanted.at === undefined) {
       if (!following.peek()) setFollowing(true);
     } else if (up || !following.peek()) {
       if (following.peek()) setFollowing(false);
