@@ -234,3 +234,20 @@ type RecordTailer interface {
 	// after the call.
 	TailRecords(matchers []Matcher) RecordTail
 }
+
+// The values of the label source, which says where a record comes from.
+const (
+	SourceContainer = "container"
+	SourceFile      = "file"
+	SourceJournal   = "journal"
+	SourceEvent     = "event"
+	SourceSnapshot  = "snapshot"
+	SourceAlarm     = "alarm"
+	SourceAudit     = "audit"
+)
+
+// PreciousSources are those whose records are few and told again by nobody: they are
+// kept longer, and go last when the disk is full.
+func PreciousSources() []string {
+	return []string{SourceEvent, SourceSnapshot, SourceAlarm, SourceAudit}
+}

@@ -4,7 +4,10 @@ package tallyman
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -62,7 +65,7 @@ type Absentee interface {
 	Absences(t *Target) []Absence
 }
 
-// SourceOptions is everything a source may use.
+// SourceOptions is what every source of samples gets.
 type SourceOptions struct {
 	Log *slog.Logger
 	// Proc, Sys and Cgroup are where the host's /proc, /sys and cgroup file
@@ -76,23 +79,36 @@ type SourceOptions struct {
 	Root string
 	// Memory is the host's physical memory in bytes, 0 when not known.
 	Memory uint64
-	// Started is when this process started.
-	Started time.Time
-	// EngineStats asks an engine for the statistics of one of its containers
-	// and decodes the answer, JSON, into what into points to. It blocks.
-	EngineStats func(ctx context.Context, engine, id string, into any) error
-	// EngineSize asks an engine for the size in bytes of the writable layer of
-	// one of its containers, which costs the engine much. It blocks.
-	EngineSize func(ctx context.Context, engine, id string) (int64, error)
-	// EngineUp says whether an engine answers, for how long it has answered in
-	// all and for how long that is known; known is false before the first ping.
-	EngineUp func(engine string) (up bool, upFor, knownFor time.Duration, known bool)
 	// Interval is the time between stored samples.
 	Interval time.Duration
-	// DiskUsage is how often at most that is asked for a container, 0 for never.
-	DiskUsage time.Duration
-	// SelfMetrics are tallyman's own numbers, for the source that exports them.
-	SelfMetrics []SelfMetric
+	// Engines are asked for what only an engine knows; nil without one.
+	Engines Engines
+	// Own are the options of the kind itself, see SourceKind.Options.
+	Own any
+}
+
+// Engines asks the Docker engines that discovery knows, by their configured names.
+// All calls but EngineUp and EngineRemote block until the engine has answered or ctx
+// ends.
+type Engines interface {
+	// EngineUp says whether an engine answers, for how long it has answered in
+	// all and for how long that is known; known is false before the first ping.
+	EngineUp(engine string) (up bool, upFor, knownFor time.Duration, known bool)
+	// EngineRemote reports whether an engine is reached over the network, so that its
+	// containers are likely those of another machine.
+	EngineRemote(engine string) bool
+	// EngineStats asks for the statistics of a container and decodes the answer,
+	// JSON, into what into points to.
+	EngineStats(ctx context.Context, engine, id string, into any) error
+	// EngineSize asks for the size in bytes of the writable layer of a container,
+	// which costs the engine much.
+	EngineSize(ctx context.Context, engine, id string) (int64, error)
+	// EngineLogs follows the log of a container from a time on; the caller closes it.
+	EngineLogs(ctx context.Context, engine, id string, since time.Time) (io.ReadCloser, error)
+	// EngineDocument and EngineImage ask for the inspection of a container and of an
+	// image, JSON.
+	EngineDocument(ctx context.Context, engine, id string) (json.RawMessage, error)
+	EngineImage(ctx context.Context, engine, id string) (json.RawMessage, error)
 }
 
 // SelfMetric is one number that a part of tallyman keeps about itself.
@@ -102,4 +118,25 @@ type SelfMetric struct {
 	// Read returns the present value. It is called from the collecting
 	// goroutine, must not block and not allocate.
 	Read func() float64
+}
+
+// DescsOf are the descriptions of numbers, each once, in their order.
+func DescsOf(m []SelfMetric) (out []*Desc) {
+	for _, one := range m {
+		if !slices.Contains(out, one.Desc) {
+			out = append(out, one.Desc)
+		}
+	}
+	return out
+}
+
+// SelfMetered is a part of tallyman that keeps numbers about itself.
+type SelfMetered interface {
+	SelfMetrics() []SelfMetric
+}
+
+// SelfExporter is a Source that makes samples of what other parts keep about
+// themselves. Export is called once, before the first target is attached.
+type SelfExporter interface {
+	Export(m []SelfMetric)
 }

@@ -38,6 +38,18 @@ type Target struct {
 	Container *Container
 }
 
+// TargetKey names a target among all others.
+type TargetKey struct {
+	Kind TargetKind
+	ID   string
+}
+
+// Key names the target.
+func (t *Target) Key() TargetKey { return TargetKey{t.Kind, t.ID} }
+
+// Key names the target that a container is.
+func (c *Container) Key() TargetKey { return TargetKey{ContainerTarget, c.ID} }
+
 // Series makes the series of metric d for this target, with extra labels of
 // its own. Call it when the target is attached, never once per sample.
 func (t *Target) Series(d *Desc, extra ...Label) *Series {
@@ -211,7 +223,10 @@ type EngineStatus struct {
 	Name    string `json:"name"`    // the configured name, "local" for the default
 	Address string `json:"address"` // as DOCKER_HOST has it
 	Host    string `json:"host"`
-	Up      bool   `json:"up"`
+	// Remote is set for an engine that is reached over the network: its containers are
+	// likely those of another machine.
+	Remote bool `json:"remote,omitempty"`
+	Up     bool `json:"up"`
 	// Since is when Up last changed, LastGood when it last answered well.
 	Since    time.Time     `json:"since,omitzero"`
 	LastGood time.Time     `json:"lastGood,omitzero"`

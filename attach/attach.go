@@ -34,10 +34,13 @@ package attach
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tallyman"
@@ -49,12 +52,17 @@ type Sink interface {
 	Publish(b *tallyman.Batch, keep bool)
 }
 
-// Options of a supervisor. All fields but ContainerLabels are needed.
+// Options of a supervisor. All fields but ContainerLabels, Own and SelfMetrics are
+// needed.
 type Options struct {
 	Kinds  []tallyman.SourceKind
 	Source tallyman.SourceOptions
-	Sink   Sink
-	Host   string
+	// Own are the options of kinds by name, where they are not the defaults.
+	Own map[string]any
+	// SelfMetrics are those of the other parts, for the source that exports them.
+	SelfMetrics []tallyman.SelfMetric
+	Sink        Sink
+	Host        string
 	// Interval is between rounds, LiveInterval while somebody watches.
 	Interval, LiveInterval time.Duration
 	// ContainerLabels are the keys of container labels that become labels of
@@ -101,7 +109,7 @@ type Supervisor struct {
 	stopped  int                              // containers that do not run and are attached
 	missing  []missing                        // sources that could not be made
 	fixed    []*attachment
-	attached map[string]*attachment
+	attached map[tallyman.TargetKey]*attachment // containers
 
 	// unread is set when a container was attached after the last round.
 	unread bool
@@ -112,9 +120,10 @@ type Supervisor struct {
 	mu       sync.Mutex
 	pending  map[string]*tallyman.Container
 	watchers int
-	absent   map[string][]tallyman.Absence
-	instead  map[string]Replaced
+	absent   map[tallyman.TargetKey][]tallyman.Absence
+	instead  map[tallyman.TargetKey]Replaced
 
+	panics atomic.Uint64
 	counts struct {
 		rounds, late uint64
 		seconds      float64
@@ -127,6 +136,8 @@ var _ tallyman.ContainerObserver = (*Supervisor)(nil)
 type source struct {
 	tallyman.Source
 	kind tallyman.SourceKind
+	// fault is the panic that has ended it, nil while it works.
+	fault *string
 }
 
 // missing is a source that could not be made.
@@ -140,24 +151,24 @@ func New(o Options) *Supervisor {
 	s := &Supervisor{
 		o:        o,
 		watching: map[tallyman.TargetKind][]source{},
-		attached: map[string]*attachment{},
+		attached: map[tallyman.TargetKey]*attachment{},
 		wake:     make(chan struct{}, 1),
 		demand:   make(chan chan struct{}),
 		pending:  map[string]*tallyman.Container{},
-		absent:   map[string][]tallyman.Absence{},
-		instead:  map[string]Replaced{},
+		absent:   map[tallyman.TargetKey][]tallyman.Absence{},
+		instead:  map[tallyman.TargetKey]Replaced{},
 	}
 	for _, k := range o.Kinds {
-		opts := o.Source
-		opts.Log = o.Log.With("source", k.Name)
-		opts.SelfMetrics = append(slices.Clip(opts.SelfMetrics), s.SelfMetrics()...)
-		src, err := k.New(opts)
+		src, err := s.make(k)
 		if err != nil {
 			o.Log.Error("a source cannot work here; what it gives is absent", "source", k.Name, "err", err)
 			s.missing = append(s.missing, missing{k, err})
 			continue
 		}
-		one := source{src, k}
+		if e, ok := src.(tallyman.SelfExporter); ok {
+			e.Export(append(slices.Clip(o.SelfMetrics), s.SelfMetrics()...))
+		}
+		one := source{src, k, new(string)}
 		s.sources = append(s.sources, one)
 		for _, t := range k.Targets {
 			s.watching[t] = append(s.watching[t], one)
@@ -167,6 +178,20 @@ func New(o Options) *Supervisor {
 		}
 	}
 	return s
+}
+
+// make makes the source of a kind.
+func (s *Supervisor) make(k tallyman.SourceKind) (tallyman.Source, error) {
+	o := s.o.Source
+	o.Log, o.Own = s.o.Log.With("source", k.Name), s.o.Own[k.Name]
+	if k.Poll == nil {
+		return k.New(o)
+	}
+	p, err := k.Poll(o)
+	if err != nil {
+		return nil, err
+	}
+	return newPolling(k.Name, p, o.Log, &s.panics), nil
 }
 
 // ObserveContainer notes a container for the next round.
@@ -225,12 +250,11 @@ func (s *Supervisor) CollectNow(ctx context.Context) error {
 	}
 }
 
-// Absences are the values of a target that cannot be known, with reasons. The
-// id is a container's, the host's name, or "/" for the machine.
-func (s *Supervisor) Absences(id string) []tallyman.Absence {
+// Absences are the values of a target that cannot be known, with reasons.
+func (s *Supervisor) Absences(t tallyman.TargetKey) []tallyman.Absence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.absent[id]
+	return s.absent[t]
 }
 
 // fresh is how old the latest round may be to count as of this moment.
@@ -305,7 +329,7 @@ func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time 
 	start := time.Now()
 	b.Reset(t)
 	for _, src := range s.sources {
-		src.Collect(b)
+		s.collect(src, b)
 	}
 	s.unread = false
 	s.counts.last = time.Since(start).Seconds()
@@ -313,6 +337,32 @@ func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time 
 	s.counts.rounds++
 	s.o.Sink.Publish(b, keep)
 	return t
+}
+
+// collect asks one source. A panic ends that source, and nothing of it is in the round.
+func (s *Supervisor) collect(src source, b *tallyman.Batch) {
+	if *src.fault != "" {
+		return
+	}
+	before := len(b.Samples)
+	defer func() {
+		if r := recover(); r != nil {
+			b.Samples = b.Samples[:before]
+			s.broken(src, r)
+		}
+	}()
+	src.Collect(b)
+}
+
+// broken notes that a panic has ended a source.
+func (s *Supervisor) broken(src source, panicked any) {
+	s.panics.Add(1)
+	*src.fault = fmt.Sprint(panicked)
+	s.o.Log.Error("a fault has ended a source", "source", src.kind.Name, "panic", panicked, "stack", string(debug.Stack()))
+	for a := range s.all {
+		a.retryAt = time.Time{} // what is absent now is said at once
+	}
+	s.poke()
 }
 
 // attachFixed attaches what is always there: the host, tallyman itself and the
@@ -326,7 +376,7 @@ func (s *Supervisor) attachFixed() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.o.Engines)) {
 		at := s.o.Engines[name].Host
-		fixed = append(fixed, &tallyman.Target{Kind: tallyman.EngineTarget, ID: "engine/" + name, Job: "docker", Instance: at,
+		fixed = append(fixed, &tallyman.Target{Kind: tallyman.EngineTarget, ID: name, Job: "docker", Instance: at,
 			Labels: []tallyman.Label{{Name: "engine", Value: name}, {Name: "host", Value: at}}})
 	}
 	for _, t := range fixed {
@@ -345,7 +395,7 @@ func (s *Supervisor) apply() {
 	}
 	s.mu.Unlock()
 	for id, c := range pending {
-		a := s.attached[id]
+		a := s.attached[tallyman.TargetKey{Kind: tallyman.ContainerTarget, ID: id}]
 		wanted := !c.Disabled && (c.Alive() || c.State != tallyman.Gone && len(s.listed) > 0)
 		if a != nil && (!wanted || !same(a.target.Container, c)) {
 			s.detach(a)
@@ -369,6 +419,7 @@ func (s *Supervisor) SelfMetrics() []tallyman.SelfMetric {
 		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},
 		{Desc: lastRound, Read: func() float64 { return s.counts.last }},
 		{Desc: containers, Read: func() float64 { return float64(len(s.attached) - s.stopped) }},
+		{Desc: panics, Read: func() float64 { return float64(s.panics.Load()) }},
 	}
 }
 
@@ -378,4 +429,5 @@ var (
 	collectSeconds = &tallyman.Desc{Name: "tallyman_collect_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: "Wall time spent in rounds"}
 	lastRound      = &tallyman.Desc{Name: "tallyman_collect_last_round_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Wall time of the last round"}
 	containers     = &tallyman.Desc{Name: "tallyman_collect_containers", Type: tallyman.Gauge, Help: "Containers that are collected"}
+	panics         = &tallyman.Desc{Name: "tallyman_source_panics_total", Type: tallyman.Counter, Help: "Faults of tallyman that have ended a source of samples, or its polling of one target"}
 )

@@ -130,6 +130,10 @@ func start(t *testing.T, change func(*Options)) (*Supervisor, *fake, *sink) {
 	return s, f, out
 }
 
+func containerKey(id string) tallyman.TargetKey {
+	return tallyman.TargetKey{Kind: tallyman.ContainerTarget, ID: id}
+}
+
 func running(id string, pid int) *tallyman.Container {
 	return &tallyman.Container{ID: id, Name: "name-" + id, Image: "img", Host: "harbor", State: tallyman.Running, Pid: pid,
 		Workload: tallyman.Workload{Key: "w", Origin: "name"}, Labels: map[string]string{}}
@@ -267,10 +271,10 @@ func TestFailuresAreToldAndTriedAgain(t *testing.T) {
 		s.ObserveContainer(running("a", 1))
 		s.ObserveContainer(running("gone", 2))
 		later(time.Millisecond)
-		if a := s.Absences("a"); len(a) != 2 || !strings.Contains(a[0].Reason, "no such mount") || !strings.Contains(a[1].Reason, "no rights") {
+		if a := s.Absences(containerKey("a")); len(a) != 2 || !strings.Contains(a[0].Reason, "no such mount") || !strings.Contains(a[1].Reason, "no rights") {
 			t.Errorf("Absences = %+v, want both reasons", a)
 		}
-		if a := s.Absences("gone"); len(a) != 2 || !strings.Contains(a[1].Reason, "another host") {
+		if a := s.Absences(containerKey("gone")); len(a) != 2 || !strings.Contains(a[1].Reason, "another host") {
 			t.Errorf("Absences of a container whose process cannot be seen = %+v", a)
 		}
 		delete(f.fail, "a")
@@ -278,7 +282,7 @@ func TestFailuresAreToldAndTriedAgain(t *testing.T) {
 		if f.targets["a"] == nil {
 			t.Error("it was not tried again")
 		}
-		if a := s.Absences("a"); len(a) != 1 {
+		if a := s.Absences(containerKey("a")); len(a) != 1 {
 			t.Errorf("Absences = %+v, want only the source that cannot be made", a)
 		}
 	})
@@ -314,7 +318,7 @@ func TestOneSourceInPlaceOfAnother(t *testing.T) {
 			if got := collected(id); got != want {
 				t.Errorf("%s is collected by %q, want %q", id, got, want)
 			}
-			if _, instead := s.Replaced(id); instead != (want == "api") {
+			if _, instead := s.Replaced(containerKey(id)); instead != (want == "api") {
 				t.Errorf("Replaced(%s) = %v", id, instead)
 			}
 		}
@@ -342,13 +346,13 @@ func TestOneSourceInPlaceOfAnother(t *testing.T) {
 		if len(api.targets) != 3 {
 			t.Errorf("the API is asked for %d containers, want 3", len(api.targets))
 		}
-		if r, _ := s.Replaced("here"); r.By != "api" || !strings.Contains(r.Reason, "another host") {
+		if r, _ := s.Replaced(containerKey("here")); r.By != "api" || !strings.Contains(r.Reason, "another host") {
 			t.Errorf("Replaced = %+v", r)
 		}
-		if r, _ := s.Replaced("forced"); !strings.Contains(r.Reason, "the setting collect") {
+		if r, _ := s.Replaced(containerKey("forced")); !strings.Contains(r.Reason, "the setting collect") {
 			t.Errorf("Replaced = %+v", r)
 		}
-		if a := s.Absences("here"); len(a) != 0 {
+		if a := s.Absences(containerKey("here")); len(a) != 0 {
 			t.Errorf("Absences = %+v, want none: the API gives them", a)
 		}
 		delete(main.fail, "here")
@@ -367,16 +371,16 @@ func TestAbsencesAreAskedForAgain(t *testing.T) {
 		f.absent.Store(&tallyman.Absence{What: "block IO"})
 		s.ObserveContainer(running("a", 1))
 		later(time.Millisecond)
-		if a := s.Absences("a"); len(a) != 1 || len(s.Absences("harbor")) != 0 {
-			t.Errorf("Absences = %+v and %+v, want one of the container", a, s.Absences("harbor"))
+		if a := s.Absences(containerKey("a")); len(a) != 1 || len(s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: "harbor"})) != 0 {
+			t.Errorf("Absences = %+v and %+v, want one of the container", a, s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: "harbor"}))
 		}
 		later(retryEvery + time.Second)
-		if a := s.Absences("harbor"); len(a) != 1 {
+		if a := s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: "harbor"}); len(a) != 1 {
 			t.Errorf("Absences of the host = %+v, want one", a)
 		}
 		f.absent.Store(nil)
 		later(retryEvery + time.Second)
-		if a, h := s.Absences("a"), s.Absences("harbor"); len(a)+len(h) != 0 {
+		if a, h := s.Absences(containerKey("a")), s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: "harbor"}); len(a)+len(h) != 0 {
 			t.Errorf("Absences = %+v and %+v, want none any more", a, h)
 		}
 	})
@@ -440,7 +444,7 @@ func TestListedSources(t *testing.T) {
 		want("one runs, one has ended", 1, 2, 3)
 		s.ObserveContainer(stopped("a", tallyman.Exited))
 		want("both have ended", 0, 2, 2)
-		if a := s.Absences("a"); a != nil {
+		if a := s.Absences(containerKey("a")); a != nil {
 			t.Errorf("nothing is missing of one that has ended: %v", a)
 		}
 		s.ObserveContainer(running("a", 2))
@@ -457,4 +461,31 @@ func TestListedSources(t *testing.T) {
 		s.ObserveContainer(running("c", 3))
 		want("very many have ended", 1, maxStopped+1, maxStopped+2)
 	})
+}
+
+// A source whose collecting panics ends alone: counted, said, and the rounds go on.
+func TestAPanicEndsOneSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &panicking{fake: &fake{targets: map[string]*tallyman.Series{}}}
+		s, _, out := start(t, func(o *Options) {
+			o.Kinds = append(o.Kinds, tallyman.SourceKind{Name: "bad", Targets: o.Kinds[0].Targets, New: func(tallyman.SourceOptions) (tallyman.Source, error) { return bad, nil }})
+		})
+		s.ObserveContainer(running("a", 1))
+		later(time.Minute)
+		turn.Lock()
+		size := out.sizes[len(out.sizes)-1]
+		turn.Unlock()
+		if a := s.Absences(containerKey("a")); size != 1 || s.panics.Load() != 1 || len(a) != 1 || !strings.Contains(a[0].Reason, "no such index") {
+			t.Errorf("%d samples, %d panics, absent %+v; want the other source's sample and the fault once", size, s.panics.Load(), a)
+		}
+	})
+}
+
+type panicking struct{ *fake }
+
+func (p *panicking) Collect(b *tallyman.Batch) {
+	p.fake.Collect(b)
+	if len(p.targets) > 0 {
+		panic("no such index")
+	}
 }

@@ -48,7 +48,7 @@ func newAttachment(t *tallyman.Target) *attachment {
 func (s *Supervisor) attach(c *tallyman.Container) {
 	a := newAttachment(s.containerTarget(c))
 	a.stopped = !c.Alive()
-	s.attached[c.ID] = a
+	s.attached[c.Key()] = a
 	if a.stopped {
 		s.stopped++
 	} else {
@@ -122,6 +122,9 @@ func (s *Supervisor) source(name string) (source, bool) {
 }
 
 func (s *Supervisor) try(a *attachment, src source) {
+	if *src.fault != "" {
+		return
+	}
 	err := src.Attach(a.target)
 	if err == nil {
 		delete(a.failed, src.kind.Name)
@@ -197,10 +200,10 @@ func (s *Supervisor) detach(a *attachment) {
 	if a.stopped {
 		s.stopped--
 	}
-	delete(s.attached, a.target.ID)
+	delete(s.attached, a.target.Key())
 	s.mu.Lock()
-	delete(s.absent, a.target.ID)
-	delete(s.instead, a.target.ID)
+	delete(s.absent, a.target.Key())
+	delete(s.instead, a.target.Key())
 	s.mu.Unlock()
 }
 
@@ -279,6 +282,8 @@ func (s *Supervisor) note(a *attachment) {
 		active := len(src.kind.Replaces) == 0 || a.isBy(src)
 		switch e, ok := src.Source.(tallyman.Absentee); {
 		case covered[src.kind.Name]:
+		case *src.fault != "":
+			absent = append(absent, tallyman.Absence{What: src.kind.Name, Reason: "A fault of tallyman has ended it: " + *src.fault + ". Its log has the details."})
 		case a.failed[src.kind.Name] != nil:
 			absent = append(absent, tallyman.Absence{What: src.kind.Name, Reason: s.whyNot(a, src.kind.Name)})
 		case ok && active:
@@ -287,13 +292,13 @@ func (s *Supervisor) note(a *attachment) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.absent, a.target.ID)
-	delete(s.instead, a.target.ID)
+	delete(s.absent, a.target.Key())
+	delete(s.instead, a.target.Key())
 	if len(absent) > 0 {
-		s.absent[a.target.ID] = absent
+		s.absent[a.target.Key()] = absent
 	}
 	if instead != nil {
-		s.instead[a.target.ID] = *instead
+		s.instead[a.target.Key()] = *instead
 	}
 }
 
@@ -316,9 +321,9 @@ func (s *Supervisor) whyNot(a *attachment, name string) string {
 
 // Replaced says by which source a container is collected in place of the one
 // that should, and why; ok is false for one that is collected as it should be.
-func (s *Supervisor) Replaced(id string) (r Replaced, ok bool) {
+func (s *Supervisor) Replaced(t tallyman.TargetKey) (r Replaced, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok = s.instead[id]
+	r, ok = s.instead[t]
 	return r, ok
 }

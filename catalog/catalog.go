@@ -2,7 +2,8 @@
 
 // Package catalog lists every kind of source that tallyman has. The list is
 // generated from the folders (go generate ./catalog); a folder under source/
-// that exports Kind is in it, and nothing else needs to be edited to add one.
+// that exports Kind, of samples or of records, is in it, and nothing else needs to be
+// edited to add one.
 // Only cmd and test import this package.
 package catalog
 
@@ -17,38 +18,56 @@ import (
 // Catalog is a list of kinds without two of the same name.
 type Catalog struct {
 	Sources []tallyman.SourceKind
+	Records []tallyman.RecordKind
 }
 
 // Default is the catalog of everything in this tree.
-func Default() (Catalog, error) { return New(sources()) }
+func Default() (Catalog, error) { return New(sources(), records()) }
 
 // New makes a catalog of kinds. Two of the same name, and two metrics of the
 // same name with different descriptions, are errors.
-func New(kinds []tallyman.SourceKind) (Catalog, error) {
+func New(sources []tallyman.SourceKind, records []tallyman.RecordKind) (Catalog, error) {
 	seen := map[string]bool{}
 	metrics := map[string]*tallyman.Desc{}
-	for _, k := range kinds {
-		if seen[k.Name] {
-			return Catalog{}, fmt.Errorf("catalog: two sources are called %q", k.Name)
+	add := func(name string, table []*tallyman.Desc) error {
+		if seen[name] {
+			return fmt.Errorf("catalog: two sources are called %q", name)
 		}
-		seen[k.Name] = true
-		for _, d := range k.Metrics {
+		seen[name] = true
+		for _, d := range table {
 			if other, ok := metrics[d.Name]; ok && other != d {
-				return Catalog{}, fmt.Errorf("catalog: metric %s is described twice, last by source %q", d.Name, k.Name)
+				return fmt.Errorf("catalog: metric %s is described twice, last by source %q", d.Name, name)
 			}
 			metrics[d.Name] = d
 		}
+		return nil
 	}
-	return Catalog{Sources: kinds}, nil
+	for _, k := range sources {
+		if err := add(k.Name, k.Metrics); err != nil {
+			return Catalog{}, err
+		}
+	}
+	for _, k := range records {
+		if err := add(k.Name, k.Metrics); err != nil {
+			return Catalog{}, err
+		}
+	}
+	return Catalog{Sources: sources, Records: records}, nil
 }
 
 // Metrics are the descriptions of every metric of every source, by name.
 func (c Catalog) Metrics() map[string]*tallyman.Desc {
 	m := map[string]*tallyman.Desc{}
-	for _, k := range c.Sources {
-		for _, d := range k.Metrics {
+	add := func(table []*tallyman.Desc) {
+		for _, d := range table {
 			m[d.Name] = d
 		}
+	}
+	for _, k := range c.Sources {
+		add(k.Metrics)
+	}
+	for _, k := range c.Records {
+		add(k.Metrics)
 	}
 	return m
 }

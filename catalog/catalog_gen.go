@@ -7,13 +7,18 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/source/cgroup"
+	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
+	"tallyman/source/enginelog"
 	"tallyman/source/enginestate"
 	"tallyman/source/enginestats"
 	"tallyman/source/host"
+	"tallyman/source/hostlog"
+	"tallyman/source/journald"
 	"tallyman/source/netns"
 	"tallyman/source/self"
 	"tallyman/source/shm"
+	"tallyman/source/snapshot"
 	"tallyman/source/socket"
 	"tallyman/source/spec"
 )
@@ -30,5 +35,15 @@ func sources() []tallyman.SourceKind {
 		shm.Kind(),
 		socket.Kind(),
 		spec.Kind(),
+	}
+}
+
+func records() []tallyman.RecordKind {
+	return []tallyman.RecordKind{
+		containerlog.Kind(),
+		enginelog.Kind(),
+		hostlog.Kind(),
+		journald.Kind(),
+		snapshot.Kind(),
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"regexp"
 )
 
-var kind = regexp.MustCompile(`(?m)^func Kind\(\) tallyman\.SourceKind`)
+var kind = regexp.MustCompile(`(?m)^func Kind\(\) tallyman\.(Source|Record)Kind`)
 
 func main() {
 	files, err := filepath.Glob("../source/*/*.go")
@@ -24,13 +24,16 @@ func main() {
 		log.Fatal(err)
 	}
 	var names []string
+	by := map[string][]string{}
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			log.Fatal(err)
 		}
-		if kind.Match(text) {
-			names = append(names, filepath.Base(filepath.Dir(f)))
+		if m := kind.FindSubmatch(text); m != nil {
+			name := filepath.Base(filepath.Dir(f))
+			names = append(names, name)
+			by[string(m[1])] = append(by[string(m[1])], name)
 		}
 	}
 	var b bytes.Buffer
@@ -38,11 +41,14 @@ func main() {
 	for _, n := range names {
 		fmt.Fprintf(&b, "\t%q\n", "tallyman/source/"+n)
 	}
-	b.WriteString(")\n\nfunc sources() []tallyman.SourceKind {\n\treturn []tallyman.SourceKind{\n")
-	for _, n := range names {
-		fmt.Fprintf(&b, "\t\t%s.Kind(),\n", n)
+	b.WriteString(")\n")
+	for _, list := range [][2]string{{"sources", "Source"}, {"records", "Record"}} {
+		fmt.Fprintf(&b, "\nfunc %s() []tallyman.%sKind {\n\treturn []tallyman.%sKind{\n", list[0], list[1], list[1])
+		for _, n := range by[list[1]] {
+			fmt.Fprintf(&b, "\t\t%s.Kind(),\n", n)
+		}
+		b.WriteString("\t}\n}\n")
 	}
-	b.WriteString("\t}\n}\n")
 	out, err := format.Source(b.Bytes())
 	if err != nil {
 		log.Fatal(err)

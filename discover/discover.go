@@ -109,7 +109,10 @@ type Discovery struct {
 	store     *inventoryFile
 }
 
-var _ tallyman.Inventory = (*Discovery)(nil)
+var (
+	_ tallyman.Inventory = (*Discovery)(nil)
+	_ tallyman.Engines   = (*Discovery)(nil)
+)
 
 // New checks the options and reads the last known inventory. Nothing is asked
 // of an engine before Run. An inventory that cannot be read is set aside and
@@ -288,6 +291,12 @@ func (d *Discovery) engineNamed(name string) (*engine, error) {
 		}
 	}
 	return nil, fmt.Errorf("there is no engine %q", name)
+}
+
+// EngineRemote reports whether an engine is reached over the network.
+func (d *Discovery) EngineRemote(engine string) bool {
+	e, err := d.engineNamed(engine)
+	return err == nil && e.currentStatus().Remote
 }
 
 // EngineSize asks an engine for the size in bytes of the writable layer of one

@@ -101,7 +101,7 @@ func newEngine(d *Discovery, name, host string, client *dockerapi.Client) *engin
 	return &engine{
 		d: d, name: name, host: host, client: client, log: d.log.With("engine", name),
 		tracks:  make(map[string]*track),
-		status:  tallyman.EngineStatus{Name: name, Address: client.Host(), Host: host},
+		status:  tallyman.EngineStatus{Name: name, Address: client.Host(), Host: host, Remote: dockerapi.Remote(client.Host())},
 		first:   make(chan struct{}),
 		events:  make(chan *dockerapi.Event, maxQueue),
 		ended:   make(chan error, 1),

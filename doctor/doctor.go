@@ -29,9 +29,8 @@ type Options struct {
 	Container bool
 	Inventory tallyman.Inventory
 	Readings  tallyman.Readings
-	// Absences say what cannot be known of a target by its id: a container,
-	// the host, the machine "/".
-	Absences func(id string) []tallyman.Absence
+	// Absences say what cannot be known of a container, the host or the machine.
+	Absences func(t tallyman.TargetKey) []tallyman.Absence
 	// Replaced says why a container's numbers come from the engine's API.
 	Replaced func(id string) (reason string, ok bool)
 	// Try tries what may be done to the process pid of a container; nil leaves
@@ -179,7 +178,7 @@ func (d *Doctor) containers() (out []Feature) {
 			why = cmp.Or(why, reason)
 		}
 		seen := map[string]bool{}
-		for _, a := range d.o.Absences(c.ID) {
+		for _, a := range d.o.Absences(c.Key()) {
 			if a.Code == tallyman.Later || a.Code == tallyman.None {
 				continue // it comes by itself, or is not, as it was made
 			}
@@ -297,7 +296,7 @@ var hostRows = []struct {
 func (d *Doctor) host() (out []Feature) {
 	absent := map[string]tallyman.Absence{}
 	var others []string
-	for _, a := range slices.Concat(d.o.Absences(d.o.Host), d.o.Absences("/")) {
+	for _, a := range slices.Concat(d.o.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: d.o.Host}), d.o.Absences(tallyman.TargetKey{Kind: tallyman.MachineTarget, ID: "/"})) {
 		id := a.What
 		for _, r := range hostRows {
 			if slices.Contains(r.what, a.What) {

@@ -31,7 +31,7 @@ func (f *fake) Latest([]tallyman.Reading) ([]tallyman.Reading, uint64) { return 
 func (f *fake) doctor(t *testing.T, change func(*Options)) *Doctor {
 	o := Options{
 		Host: "harbor", Logs: true, Inventory: f, Readings: f, Space: fsx.NewSpace(t.TempDir()), Data: "/data",
-		Absences: func(id string) []tallyman.Absence { return f.absent[id] },
+		Absences: func(t tallyman.TargetKey) []tallyman.Absence { return f.absent[t.ID] },
 		Replaced: func(id string) (string, bool) {
 			r, ok := f.instead[id]
 			return r, ok

@@ -160,7 +160,7 @@ func inBubble(t *testing.T, test func(t *testing.T, h bubble)) {
 		current := query.NewCurrent(m)
 		r, err := rest.New(t.Context(), rest.Options{
 			Inventory: m, Events: events, Records: records, Current: current, Query: query.New(nothing{}, time.Second, slog.New(slog.DiscardHandler)),
-			Absences: func(string) []tallyman.Absence { return nil }, Replaced: func(string) (string, bool) { return "", false },
+			Absences: func(tallyman.TargetKey) []tallyman.Absence { return nil }, Replaced: func(string) (string, bool) { return "", false },
 			Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

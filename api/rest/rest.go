@@ -36,7 +36,7 @@ type Options struct {
 	Current *query.Current
 	Query   *query.Engine
 	// Absences say what cannot be known of a container.
-	Absences func(id string) []tallyman.Absence
+	Absences func(t tallyman.TargetKey) []tallyman.Absence
 	// Replaced says why a container's numbers come from the engine's API in
 	// place of the kernel's files; ok is false for one whose do not.
 	Replaced func(id string) (reason string, ok bool)
@@ -243,7 +243,7 @@ func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
 	v.LastEvent = s.lastEvent(c.ID)
 	if c.Alive() {
 		v.Now = ViewNow(p.Containers[c.ID])
-		v.Absent = s.o.Absences(c.ID)
+		v.Absent = s.o.Absences(c.Key())
 		v.Collect = "cgroup"
 		if why, ok := s.o.Replaced(c.ID); ok {
 			v.Collect, v.CollectWhy = "api", why

@@ -200,7 +200,7 @@ func ViewEngine(e *tallyman.EngineStatus) Engine {
 		Name: e.Name, Address: e.Address, Up: e.Up, Since: millis(e.Since), LastGood: millis(e.LastGood),
 		Failure: string(e.Failure), Error: e.Error, Version: e.Version, APIVersion: e.APIVersion,
 		CgroupVersion: e.CgroupVersion, CgroupDriver: e.CgroupDriver, OS: e.OS, Kernel: e.Kernel,
-		Remote: strings.HasPrefix(e.Address, "tcp://"),
+		Remote: e.Remote,
 	}
 }
 

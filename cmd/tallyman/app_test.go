@@ -19,6 +19,7 @@ import (
 
 	"tallyman/config"
 	"tallyman/internal/httpx"
+	"tallyman/internal/machine"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +36,7 @@ func testApp(t *testing.T, change func(*config.Config)) *app {
 	if change != nil {
 		change(&c)
 	}
-	a, err := newApp(t.Context(), c, here(os.Getenv), slog.New(slog.DiscardHandler))
+	a, err := newApp(t.Context(), c, machine.Here(os.Getenv), slog.New(slog.DiscardHandler), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"tallyman/config"
 	"tallyman/doctor"
 	"tallyman/internal/datadir"
+	"tallyman/internal/machine"
 )
 
 type doctorCmd struct {
@@ -95,17 +96,16 @@ func look(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
 		return nil, fmt.Errorf("make a directory to look with: %w", err)
 	}
 	defer os.RemoveAll(temporary)
-	place := here(os.Getenv)
-	cfg.Host = place.hostName(ctx, cfg)
+	here := machine.Here(os.Getenv)
+	cfg.Host = hostName(ctx, here, cfg)
 	cfg.Data = temporary
 	cfg.Keep.Metrics, cfg.Logs.Push = false, false // what is seen is not kept
-	a, err := newApp(ctx, cfg, place, slog.New(slog.DiscardHandler))
+	a, err := newApp(ctx, cfg, here, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		return nil, err
 	}
 	defer a.close()
-	a.look = true
-	stop := a.start(ctx, nil)
+	stop := a.start(ctx)
 	for deadline := time.Now().Add(lookFor); a.ready() != nil && time.Now().Before(deadline) && ctx.Err() == nil; {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -35,7 +35,7 @@ func TestEventsAreRecords(t *testing.T) {
 			}
 		}
 		names := ""
-		for _, k := range a.recordsKeeper() {
+		for _, k := range a.recordsStatus() {
 			names += k.Name + " "
 			if k.Name == "events" && k.Newest().Sub(e.Time).Abs() > time.Microsecond {
 				t.Errorf("the newest event is of %v, want %v", k.Newest(), e.Time)

@@ -261,12 +261,24 @@ func metricReference(t *testing.T, a *app) []byte {
 				cell(o.V1), cell(cmp.Or(o.V2, o.V1)), cell(o.API), o.Row)
 		}
 	}
+	told := map[string]bool{}
+	section := func(name, summary string, metrics []*tallyman.Desc) {
+		for _, d := range metrics {
+			told[d.Name] = true
+		}
+		table("source/"+name, summary, slices.Clone(metrics))
+	}
 	for _, k := range all.Sources {
-		table("source/"+k.Name, k.Summary, slices.Clone(k.Metrics))
+		section(k.Name, k.Summary, k.Metrics)
+	}
+	for _, k := range all.Records {
+		section(k.Name, k.Summary, k.Metrics)
 	}
 	var own []*tallyman.Desc
-	for _, m := range slices.Concat(a.pipeline.SelfMetrics(), a.events.SelfMetrics(), a.samplesOwn(), a.recordsOwn(), a.snapshots.SelfMetrics(), a.discovery.SelfMetrics(), a.supervisor.SelfMetrics()) {
-		own = append(own, m.Desc)
+	for _, m := range a.metrics() {
+		if !told[m.Desc.Name] {
+			own = append(own, m.Desc)
+		}
 	}
 	table("tallyman itself", "What the stations of the flow count about themselves, given by source/self", own)
 	return b.Bytes()

@@ -180,6 +180,10 @@ func withoutUser(host string) string {
 	return scheme + "://" + rest
 }
 
+// Remote reports whether an address is reached over the network, so that what the
+// engine tells of is likely not on this machine.
+func Remote(address string) bool { return !strings.HasPrefix(address, "unix://") }
+
 // Host is the address, as given and without a password.
 func (c *Client) Host() string { return c.host }
 

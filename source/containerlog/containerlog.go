@@ -77,6 +77,8 @@ type Options struct {
 const (
 	// maxLine is the longest line in bytes.
 	maxLine = 256 << 10
+	// defaultBacklog is in bytes.
+	defaultBacklog = 64 << 20
 	// bufferSize is what a container may take in one turn; it is larger than
 	// the largest entry.
 	bufferSize = 512 << 10
@@ -123,7 +125,7 @@ type root struct {
 // New makes a tailer; Run reads.
 func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
-		o.Backlog = 64 << 20
+		o.Backlog = defaultBacklog
 	}
 	return &Tailer{o: o, buf: make([]byte, bufferSize), batch: logtail.NewBatch(o.Records), followers: map[string]*follower{}, watched: map[int32]*follower{}, catcher: catcher{logs: map[int32]*catch{}}, roots: map[string]root{},
 		pending: map[string]*tallyman.Container{}, absent: map[string]tallyman.Absence{}, faults: map[string]tallyman.Absence{}, placed: map[string]bool{}, wake: make(chan struct{}, 1)}
@@ -153,12 +155,15 @@ func (t *Tailer) poke() {
 }
 
 // Absences say why the log of a container cannot be read.
-func (t *Tailer) Absences(id string) []tallyman.Absence {
+func (t *Tailer) Absences(of tallyman.TargetKey) []tallyman.Absence {
+	if of.Kind != tallyman.ContainerTarget {
+		return nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []tallyman.Absence
 	for _, m := range []map[string]tallyman.Absence{t.absent, t.faults} {
-		if a, ok := m[id]; ok {
+		if a, ok := m[of.ID]; ok {
 			out = append(out, a)
 		}
 	}
@@ -199,7 +204,7 @@ func (t *Tailer) Run(ctx context.Context) error {
 }
 
 // Look finds out where the logs are, until ctx ends, and reads none: Absences and
-// Reads tell of it.
+// LogAbsence tell of it.
 func (t *Tailer) Look(ctx context.Context) error {
 	for {
 		select {
@@ -334,7 +339,7 @@ func (t *Tailer) place(c *follower, k *tallyman.Container) {
 			absent.Code, absent.Reason = tallyman.None, "It has no log (driver none)."
 			break
 		}
-		if _, err := os.Stat(filepath.Join(dir, base)); err != nil && k.LogDriver == Journald {
+		if _, err := os.Stat(filepath.Join(dir, base)); err != nil && k.LogDriver == "journald" {
 			absent.Code = tallyman.Elsewhere
 			absent.Reason = "Its lines are in the journal only (driver journald), which cannot be read here."
 			absent.Unlock = "run tallyman on the host, or in an image with journalctl"
@@ -354,18 +359,6 @@ func (t *Tailer) place(c *follower, k *tallyman.Container) {
 		t.absent[c.id] = absent
 	}
 	t.placed[c.id] = absent.Reason == ""
-}
-
-// Journald is the log driver whose lines may have no file.
-const Journald = "journald"
-
-// Reads reports whether the log of a container is read here; known is false as
-// long as it was not looked for.
-func (t *Tailer) Reads(id string) (reads, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	reads, known = t.placed[id]
-	return reads, known
 }
 
 // woken takes up what inotify has seen.

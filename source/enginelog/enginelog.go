@@ -220,10 +220,10 @@ func (f *Follower) leave(r *follow, started time.Time) (left bool) {
 }
 
 // Absences say why a log is not followed.
-func (f *Follower) Absences(id string) []tallyman.Absence {
+func (f *Follower) Absences(of tallyman.TargetKey) []tallyman.Absence {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if a, ok := f.absent[id]; ok {
+	if a, ok := f.absent[of.ID]; ok && of.Kind == tallyman.ContainerTarget {
 		return []tallyman.Absence{a}
 	}
 	return nil
@@ -242,23 +242,6 @@ func (f *Follower) healthy(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.absent, id)
-}
-
-// Follows reports whether the log of a container comes this way.
-func (f *Follower) Follows(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, read := f.read[id]
-	return f.running[id] != nil || read
-}
-
-// Reads reports whether the log of a container was found to be had in no better
-// way, and is read.
-func (f *Follower) Reads(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, read := f.read[id]
-	return read || f.running[id] != nil && f.running[id].reads.Load()
 }
 
 // SelfMetrics are the follower's own numbers.

@@ -137,7 +137,7 @@ func run(t *testing.T, test func(t *testing.T, f *Follower, e *engine, s *failin
 			t.Error(err)
 		}
 		f.ObserveContainer(container("late")) // whoever tells does not know that it has ended
-		if f.Follows("late") {
+		if follows(f, "late") {
 			t.Error("it follows after its end")
 		}
 	})
@@ -175,8 +175,8 @@ func TestItGoesOnWhereItWas(t *testing.T) {
 	run(t, func(t *testing.T, f *Follower, e *engine, s *failing) {
 		after(graceful)
 		e.wantAsked(t, "far a 0 at 3s")
-		if !f.Follows("a") || !f.Reads("a") || f.Absences("a") != nil {
-			t.Errorf("Follows %v, Reads %v, Absences %v", f.Follows("a"), f.Reads("a"), f.Absences("a"))
+		if !follows(f, "a") || !f.ReadsLog("a") || absences(f, "a") != nil {
+			t.Errorf("follows %v, ReadsLog %v, Absences %v", follows(f, "a"), f.ReadsLog("a"), absences(f, "a"))
 		}
 		e.write(t, frame(1, at1+" one\n"), frame(1, at2+" two\n"))
 		if synctest.Wait(); s.lines() != nil {
@@ -203,7 +203,7 @@ func TestItGoesOnWhereItWas(t *testing.T) {
 		f.ObserveContainer(gone)
 		after(time.Minute)
 		e.wantAsked(t)
-		if f.Follows("a") || f.Reads("a") {
+		if follows(f, "a") || f.ReadsLog("a") {
 			t.Error("it follows what has gone")
 		}
 	}, nil)
@@ -245,12 +245,12 @@ func TestFailures(t *testing.T) {
 		if got := own(f); got != "failures 7, s_followed 1" {
 			t.Errorf("its numbers: %s", got)
 		}
-		if a := f.Absences("a"); len(a) != 1 || !strings.Contains(a[0].Reason, "down") {
+		if a := absences(f, "a"); len(a) != 1 || !strings.Contains(a[0].Reason, "down") {
 			t.Errorf("Absences = %+v", a)
 		}
 		e.setFail(nil)
 		after(time.Minute)
-		if a := f.Absences("a"); a != nil {
+		if a := absences(f, "a"); a != nil {
 			t.Errorf("Absences of a log that is quiet = %+v", a)
 		}
 	}, nil)
@@ -283,22 +283,22 @@ func TestWhoIsNotFollowed(t *testing.T) {
 		for _, c := range []*tallyman.Container{silent, off, container("b")} {
 			f.ObserveContainer(c)
 		}
-		if f.Follows("silent") || f.Follows("off") || f.Follows("b") {
+		if follows(f, "silent") || follows(f, "off") || follows(f, "b") {
 			t.Error("it follows what has no log, what is not wanted, or too many")
 		}
-		if a := f.Absences("b"); len(a) != 1 || !strings.Contains(a[0].Reason, "1 logs are followed") {
+		if a := absences(f, "b"); len(a) != 1 || !strings.Contains(a[0].Reason, "1 logs are followed") {
 			t.Errorf("Absences = %+v", a)
 		}
 		gone := container("b")
 		gone.State = tallyman.Gone
 		f.ObserveContainer(gone)
-		if a := f.Absences("b"); a != nil {
+		if a := absences(f, "b"); a != nil {
 			t.Errorf("Absences of what has gone = %+v", a)
 		}
 	}, func(o *Options) { o.Most = 1 })
 	run(t, func(t *testing.T, f *Follower, e *engine, _ *failing) {
 		after(graceful)
-		if f.Follows("a") || f.Reads("a") {
+		if follows(f, "a") || f.ReadsLog("a") {
 			t.Error("it follows what is read in a better way")
 		}
 		e.wantAsked(t)
@@ -345,7 +345,7 @@ func TestPlaces(t *testing.T) {
 		f.ObserveContainer(container("b"))
 		f.ObserveContainer(stopped("older"))
 		for _, id := range []string{"old", "b", "older"} {
-			if a := f.Absences(id); len(a) != 1 || !strings.Contains(a[0].Reason, "1 logs are followed") {
+			if a := absences(f, id); len(a) != 1 || !strings.Contains(a[0].Reason, "1 logs are followed") {
 				t.Errorf("%s: Absences = %+v", id, a)
 			}
 		}
@@ -384,13 +384,13 @@ func TestDamagedLog(t *testing.T) {
 			e.end() // though the container runs
 			after(2 * retryMin)
 		}
-		if a := f.Absences("a"); len(a) != 1 || a[0].What != "log" || !strings.Contains(a[0].Reason, "damaged") {
+		if a := absences(f, "a"); len(a) != 1 || a[0].What != "log" || !strings.Contains(a[0].Reason, "damaged") {
 			t.Errorf("Absences = %+v", a)
 		}
 		e.write(t, frame(1, at1+" one\n"))
 		e.end()
 		after(2 * retryMin)
-		if a := f.Absences("a"); a != nil {
+		if a := absences(f, "a"); a != nil {
 			t.Errorf("Absences = %+v", a)
 		}
 		for range suspicious {
@@ -398,7 +398,7 @@ func TestDamagedLog(t *testing.T) {
 			e.write(t, frame(3, "Error grabbing logs: invalid character 'x'\n"))
 			synctest.Wait()
 		}
-		if a := f.Absences("a"); len(a) != 1 || !strings.Contains(a[0].Reason, "invalid character") {
+		if a := absences(f, "a"); len(a) != 1 || !strings.Contains(a[0].Reason, "invalid character") {
 			t.Errorf("Absences = %+v", a)
 		}
 	}, nil)
@@ -447,4 +447,16 @@ func TestRefusedLines(t *testing.T) {
 			t.Errorf("its numbers: %s", got)
 		}
 	}, nil)
+}
+
+// follows reports whether a container has a place, or was read to its end.
+func follows(f *Follower, id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, read := f.read[id]
+	return f.running[id] != nil || read
+}
+
+func absences(f *Follower, id string) []tallyman.Absence {
+	return f.Absences(tallyman.TargetKey{Kind: tallyman.ContainerTarget, ID: id})
 }

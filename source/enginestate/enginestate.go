@@ -32,7 +32,7 @@ var (
 
 // Source implements tallyman.Source.
 type Source struct {
-	ask      func(engine string) (up bool, upFor, knownFor time.Duration, known bool)
+	engines  tallyman.Engines
 	interval time.Duration
 	list     []*engine
 }
@@ -42,7 +42,7 @@ var _ tallyman.Source = (*Source)(nil)
 // engine is one target. The ratio is told from start to now. At the ticks that
 // is one interval; a round between them does not shorten the next one's.
 type engine struct {
-	id, name    string
+	id          string // its name
 	up, ratio   *tallyman.Series
 	start, mark point
 }
@@ -51,22 +51,16 @@ type point struct{ upFor, knownFor time.Duration }
 
 // New makes the source.
 func New(o tallyman.SourceOptions) (tallyman.Source, error) {
-	if o.EngineUp == nil {
+	if o.Engines == nil {
 		return nil, errors.New("nobody says whether engines answer")
 	}
-	return &Source{ask: o.EngineUp, interval: o.Interval}, nil
+	return &Source{engines: o.Engines, interval: o.Interval}, nil
 }
 
 // Attach takes an engine.
 func (s *Source) Attach(t *tallyman.Target) error {
 	at, _ := s.find(t.ID)
-	e := &engine{id: t.ID, up: t.Series(up), ratio: t.Series(upRatio)}
-	for _, l := range t.Labels {
-		if l.Name == "engine" {
-			e.name = l.Value
-		}
-	}
-	s.list = slices.Insert(s.list, at, e)
+	s.list = slices.Insert(s.list, at, &engine{id: t.ID, up: t.Series(up), ratio: t.Series(upRatio)})
 	return nil
 }
 
@@ -90,7 +84,7 @@ func (s *Source) Close() error {
 // Collect adds the state of each engine that was pinged.
 func (s *Source) Collect(b *tallyman.Batch) {
 	for _, e := range s.list {
-		isUp, upFor, knownFor, known := s.ask(e.name)
+		isUp, upFor, knownFor, known := s.engines.EngineUp(e.id)
 		if !known {
 			continue
 		}

@@ -10,21 +10,31 @@ import (
 	"tallyman"
 )
 
+// pings is what discovery's pings tell.
+type pings struct {
+	tallyman.Engines
+	tell func(engine string) (bool, time.Duration, time.Duration, bool)
+}
+
+func (p pings) EngineUp(engine string) (bool, time.Duration, time.Duration, bool) {
+	return p.tell(engine)
+}
+
 // The ratio is that of the last interval, whatever rounds come between.
 func TestRatio(t *testing.T) {
 	var upFor, knownFor time.Duration
 	isUp, known := true, false
 	s, err := New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Interval: 10 * time.Second,
-		EngineUp: func(engine string) (bool, time.Duration, time.Duration, bool) {
+		Engines: pings{tell: func(engine string) (bool, time.Duration, time.Duration, bool) {
 			if engine != "local" {
 				t.Fatalf("asked for %q", engine)
 			}
 			return isUp, upFor, knownFor, known
-		}})
+		}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := &tallyman.Target{Kind: tallyman.EngineTarget, ID: "engine/local", Labels: []tallyman.Label{{Name: "engine", Value: "local"}, {Name: "host", Value: "h"}}}
+	target := &tallyman.Target{Kind: tallyman.EngineTarget, ID: "local", Labels: []tallyman.Label{{Name: "engine", Value: "local"}, {Name: "host", Value: "h"}}}
 	if err := s.Attach(target); err != nil {
 		t.Fatal(err)
 	}

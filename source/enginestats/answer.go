@@ -141,9 +141,8 @@ func table() []*tallyman.Desc {
 	return t
 }
 
-// samples are the values of an answer, always in the same order.
-func (c *container) samples(a *answer) []tallyman.Sample {
-	out := make([]tallyman.Sample, 0, len(c.values))
+// samples appends the values of an answer, always in the same order.
+func (c *container) samples(out []tallyman.Sample, a *answer) []tallyman.Sample {
 	add := func(v *uint64, scale float64, d *tallyman.Desc, label string, extra ...tallyman.Label) {
 		if v != nil {
 			out = append(out, tallyman.Sample{Series: c.of(d, label, extra...), Value: float64(*v) * scale})

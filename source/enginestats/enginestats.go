@@ -8,15 +8,11 @@
 // # Cost
 //
 // The API costs the engine 80 to 100 times what the files cost, and an engine
-// before version 25 takes up to a second for each answer. Asking is therefore
-// done beside the rounds: at most parallel requests per engine, once per round.
+// before version 25 takes up to a second for each answer. So it is a
+// tallyman.Poller, which asks once per round, beside it and shortly before the next:
 //
 //	round n ──► emit what is known      round n+1 ──► emit
 //	      └──── wait until shortly before ────► ask ─┘
-//
-// So a value is at most lead older than the round that it is in. One that could
-// not be had for stale is left out. A question that failed is asked once more
-// after retry, and then with the next round.
 //
 // # What is absent
 //
@@ -28,10 +24,8 @@
 package enginestats
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,62 +41,38 @@ func Kind() tallyman.SourceKind {
 		Targets:  []tallyman.TargetKind{tallyman.ContainerTarget},
 		Replaces: []string{"cgroup", "netns", "socket", "shm"},
 		Metrics:  table(),
-		New:      New,
+		Poll:     New,
 	}
 }
 
-const (
-	// lead is how long before a round the engines are asked. An engine before
-	// 25 answers with its next sample, which it takes each second.
-	lead = 2500 * time.Millisecond
-	// stale is for how many intervals, and at least how long, an old value is
-	// repeated.
-	staleRounds = 3
-	staleLeast  = 10 * time.Second
-	// parallel requests to one engine.
-	parallel = 32
-	deadline = 8 * time.Second
-	// retry is how long after a failure the engine is asked once more.
-	retry = time.Second
-)
-
-// Source implements tallyman.Source.
-type Source struct {
-	ask  func(ctx context.Context, engine, id string, into any) error
-	list []*container // sorted by id, so that rounds are alike
-
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	limits map[string]chan struct{} // by engine
-
-	last     time.Time // round
-	interval time.Duration
+// plan: an engine before 25 answers with its next sample, which it takes each second.
+var plan = tallyman.PollPlan{
+	Lead: 2500 * time.Millisecond, Deadline: 8 * time.Second, Retry: time.Second, RetryMost: 10 * time.Second,
+	Hold: 3, HoldLeast: 10 * time.Second, Parallel: 32,
 }
 
-var (
-	_ tallyman.Source   = (*Source)(nil)
-	_ tallyman.Absentee = (*Source)(nil)
-)
+// Source implements tallyman.Poller.
+type Source struct {
+	engines tallyman.Engines
+}
 
-// container is one attached container.
+var _ tallyman.Poller = (*Source)(nil)
+
+// container is one container. The maps and the series are those of the polling
+// goroutine.
 type container struct {
-	target *tallyman.Target
-	limit  chan struct{}
-	ctx    context.Context
-	cancel context.CancelFunc
-	wake   chan time.Duration // how long to wait before asking
-	shared string             // why it has no network of its own
+	engines tallyman.Engines
+	target  *tallyman.Target
+	shared  string // why it has no network of its own
+	series  map[key]*tallyman.Series
 
-	mu     sync.Mutex
-	values []tallyman.Sample // of the last answer
-	at     time.Time         // when it came, zero for never
-	err    error
+	mu  sync.Mutex
+	err error
 	// The last answer had no block IO, no kernel memory.
 	empty, noKernel bool
-
-	series map[key]*tallyman.Series // the asking goroutine's
 }
+
+var _ tallyman.Poll = (*container)(nil)
 
 // key names a series of one container.
 type key struct {
@@ -110,89 +80,34 @@ type key struct {
 	label string
 }
 
-// New makes the source. Without an engine to ask every target is refused.
-func New(o tallyman.SourceOptions) (tallyman.Source, error) {
-	s := &Source{ask: o.EngineStats, limits: map[string]chan struct{}{}}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s, nil
+// New makes the source.
+func New(o tallyman.SourceOptions) (tallyman.Poller, error) {
+	if o.Engines == nil {
+		return nil, errors.New("there is no engine to ask for statistics")
+	}
+	return &Source{engines: o.Engines}, nil
 }
 
-// Attach starts to ask for a container.
-func (s *Source) Attach(t *tallyman.Target) error {
-	if s.ask == nil {
-		return errors.New("ask the engine for statistics: there is no engine")
-	}
-	engine := t.Container.Engine
-	if s.limits[engine] == nil {
-		s.limits[engine] = make(chan struct{}, parallel)
-	}
-	c := &container{target: t, limit: s.limits[engine], wake: make(chan time.Duration, 1), series: map[key]*tallyman.Series{}}
-	c.ctx, c.cancel = context.WithCancel(s.ctx)
+// Plan asks once for each round.
+func (*Source) Plan() tallyman.PollPlan { return plan }
+
+// Close has nothing to close.
+func (*Source) Close() error { return nil }
+
+// Open begins with a container.
+func (s *Source) Open(t *tallyman.Target) (tallyman.Poll, error) {
+	c := &container{engines: s.engines, target: t, series: map[key]*tallyman.Series{}}
 	switch mode := t.Container.NetworkMode; {
 	case mode == "host":
 		c.shared = "It shares the network of the host; the kernel does not count its part."
 	case strings.HasPrefix(mode, "container:"):
 		c.shared = "It shares the network of another container; see there."
 	}
-	at, _ := s.find(t)
-	s.list = slices.Insert(s.list, at, c)
-	s.wg.Go(func() { c.run(s.ask) })
-	c.wake <- 0
-	return nil
-}
-
-func (s *Source) find(t *tallyman.Target) (int, bool) {
-	return slices.BinarySearchFunc(s.list, t.ID, func(c *container, id string) int { return cmp.Compare(c.target.ID, id) })
-}
-
-// Detach stops asking for a container.
-func (s *Source) Detach(t *tallyman.Target) {
-	if at, ok := s.find(t); ok {
-		s.list[at].cancel()
-		s.list = slices.Delete(s.list, at, at+1)
-	}
-}
-
-// Close stops asking, and waits for what is under way.
-func (s *Source) Close() error {
-	s.cancel()
-	s.wg.Wait()
-	s.list = nil
-	return nil
-}
-
-// Collect appends what is known, and plans the next question so that its
-// answer is there shortly before the next round.
-func (s *Source) Collect(b *tallyman.Batch) {
-	if len(s.list) == 0 {
-		return
-	}
-	if gap := b.Time.Sub(s.last); gap > 0 && gap < 10*time.Minute {
-		s.interval = gap
-	}
-	s.last = b.Time
-	wait := max(0, s.interval-lead)
-	oldest := time.Now().Add(-max(staleLeast, staleRounds*s.interval))
-	for _, c := range s.list {
-		c.mu.Lock()
-		if c.at.After(oldest) {
-			b.Samples = append(b.Samples, c.values...)
-		}
-		c.mu.Unlock()
-		select {
-		case c.wake <- wait:
-		default: // the last question is still open
-		}
-	}
+	return c, nil
 }
 
 // Absences name what the API does not give, and what it fails to.
-func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
-	at, ok := s.find(t)
-	if !ok {
-		return nil
-	}
-	c := s.list[at]
+func (c *container) Absences() []tallyman.Absence {
 	const unlock = "run tallyman on that machine, with --pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro in a container"
 	a := []tallyman.Absence{
 		{What: "swap", Reason: "The numbers come from the engine's stats API, which does not tell it.", Unlock: unlock},
@@ -218,68 +133,26 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	return a
 }
 
-// run asks whenever it is woken, until the container is detached.
-func (c *container) run(ask func(ctx context.Context, engine, id string, into any) error) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		var wait time.Duration
-		select {
-		case <-c.ctx.Done():
-			return
-		case wait = <-c.wake:
-		}
-		timer.Reset(wait)
-		select {
-		case <-c.ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if err := c.askOnce(ask); err == nil || c.ctx.Err() != nil {
-			continue
-		}
-		timer.Reset(retry)
-		select {
-		case <-c.ctx.Done():
-			return
-		case <-timer.C:
-		}
-		_ = c.askOnce(ask) // kept in c.err
-	}
-}
-
-// askOnce asks, and keeps the answer or the error, which it also returns.
-func (c *container) askOnce(ask func(ctx context.Context, engine, id string, into any) error) error {
-	select {
-	case <-c.ctx.Done():
-		return c.ctx.Err()
-	case c.limit <- struct{}{}:
-	}
+// Poll asks the engine once.
+func (c *container) Poll(ctx context.Context, b *tallyman.Batch) error {
 	var a answer
-	ctx, cancel := context.WithTimeout(c.ctx, deadline)
-	err := ask(ctx, c.target.Container.Engine, c.target.ID, &a)
-	cancel()
-	<-c.limit
-	c.take(&a, err)
-	return err
-}
-
-// take makes samples of an answer.
-func (c *container) take(a *answer, err error) {
+	err := c.engines.EngineStats(ctx, c.target.Container.Engine, c.target.ID, &a)
 	if err == nil && !a.taken() {
-		return // it does not run: the API answers zeros
+		return nil // it does not run: the API answers zeros
 	}
-	var values []tallyman.Sample
 	if err == nil {
-		values = c.samples(a)
+		b.Samples = c.samples(b.Samples, &a)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err = err; err == nil {
-		c.values, c.at = values, time.Now()
 		c.empty, c.noKernel = len(a.BlockIO.Bytes) == 0, !a.unified()
 	}
+	return err
 }
+
+// Close has nothing to close.
+func (*container) Close() {}
 
 // of is an interned series of the container.
 func (c *container) of(d *tallyman.Desc, label string, extra ...tallyman.Label) *tallyman.Series {

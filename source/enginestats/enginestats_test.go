@@ -8,12 +8,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -38,13 +35,30 @@ func target(mode string) *tallyman.Target {
 }
 
 // answering is an engine that always gives the same text.
-func answering(text []byte) func(context.Context, string, string, any) error {
-	return func(_ context.Context, _, _ string, into any) error { return json.Unmarshal(text, into) }
+type answering struct {
+	tallyman.Engines
+	text []byte
+	fail error
 }
 
-func open(ask func(context.Context, string, string, any) error) *Source {
-	s, _ := New(tallyman.SourceOptions{EngineStats: ask}) // it cannot fail
-	return s.(*Source)
+func (e *answering) EngineStats(ctx context.Context, _, _ string, into any) error {
+	if err := errors.Join(e.fail, ctx.Err()); err != nil {
+		return err
+	}
+	return json.Unmarshal(e.text, into)
+}
+
+func open(t testing.TB, e tallyman.Engines, mode string) *container {
+	t.Helper()
+	s, err := Kind().Poll(tallyman.SourceOptions{Engines: e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Open(target(mode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.(*container)
 }
 
 // key is a series in words.
@@ -70,13 +84,8 @@ func samplesOf(t *testing.T, text []byte, mode string) map[string]float64 {
 	if err := json.Unmarshal(text, &a); err != nil {
 		t.Fatal(err)
 	}
-	s := open(answering(text))
-	defer s.Close()
-	if err := s.Attach(target(mode)); err != nil {
-		t.Fatal(err)
-	}
-	c := &container{target: target(mode), series: map[key]*tallyman.Series{}, shared: s.list[0].shared}
-	return values(c.samples(&a))
+	c := open(t, &answering{text: text}, mode)
+	return values(c.samples(nil, &a))
 }
 
 func TestAnswerOf2010(t *testing.T) {
@@ -160,127 +169,37 @@ func TestMissingFieldsAreAbsentNotZero(t *testing.T) {
 	}
 }
 
-// The engine is asked shortly before each round, a slow one is waited for, and
-// what it does not give for long is absent.
-func TestRounds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex // over asked: that the bubble waits orders one way only
-		var asked []time.Time
-		var fail atomic.Bool
-		text := recording(t, "stats-20.10-cgroup1.json")
-		s := open(func(ctx context.Context, engine, id string, into any) error {
-			mu.Lock()
-			asked = append(asked, time.Now())
-			mu.Unlock()
-			if engine != "far" || id != "a" {
-				t.Errorf("asked %s for %s", engine, id)
-			}
-			time.Sleep(time.Second)
-			if fail.Load() {
-				return errors.New("the engine is down")
-			}
-			return json.Unmarshal(text, into)
-		})
-		defer s.Close()
-		if err := s.Attach(target("default")); err != nil {
-			t.Fatal(err)
-		}
-		var b tallyman.Batch
-		var sizes []int
-		begin := time.Now()
-		round := func() {
-			time.Sleep(10 * time.Second)
-			synctest.Wait()
-			b.Reset(time.Now())
-			s.Collect(&b)
-			sizes = append(sizes, len(b.Samples))
-		}
-		for range 4 {
-			round()
-		}
-		if sizes[0] == 0 || sizes[3] != sizes[0] {
-			t.Errorf("samples per round: %v", sizes)
-		}
-		var at []float64
-		mu.Lock()
-		for _, a := range asked {
-			at = append(at, a.Sub(begin).Seconds())
-		}
-		mu.Unlock()
-		if d := cmp.Diff([]float64{0, 10, 27.5, 37.5}, at); d != "" { // the first round knows no interval yet
-			t.Errorf("asked at (-want +got):\n%s", d)
-		}
-		fail.Store(true)
-		for range 4 {
-			round()
-		}
-		if last := sizes[len(sizes)-1]; last != 0 {
-			t.Errorf("%d samples although the engine has been silent for 40 s: %v", last, sizes)
-		}
-		found := false
-		for _, a := range s.Absences(s.list[0].target) {
-			found = found || strings.Contains(a.Reason, "the engine is down")
-		}
-		if !found {
-			t.Errorf("Absences = %+v, want the engine's error", s.Absences(s.list[0].target))
-		}
-	})
-}
-
-// One failure, as while an engine starts, costs no round.
-func TestAFailedQuestionIsAskedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		text := recording(t, "stats-20.10-cgroup1.json")
-		s := open(func(_ context.Context, _, _ string, into any) error {
-			if asked++; asked == 1 {
-				return errors.New("not yet")
-			}
-			return json.Unmarshal(text, into)
-		})
-		defer s.Close()
-		if err := s.Attach(target("default")); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		var b tallyman.Batch
-		b.Reset(time.Now())
-		if s.Collect(&b); len(b.Samples) == 0 || asked != 2 {
-			t.Errorf("%d samples after %d questions, want some after two", len(b.Samples), asked)
-		}
-	})
-}
-
-// settled waits for the first answer, which the suite wants at once.
-type settled struct {
-	*Source
-	t *testing.T
-}
-
-func (s settled) Attach(target *tallyman.Target) error {
-	if err := s.Source.Attach(target); err != nil {
-		return err
+func TestAFailureIsSaid(t *testing.T) {
+	e := &answering{text: recording(t, "stats-20.10-cgroup1.json"), fail: errors.New("the engine is down")}
+	c := open(t, e, "default")
+	said := func() bool {
+		return slices.ContainsFunc(c.Absences(), func(a tallyman.Absence) bool { return strings.Contains(a.Reason, "the engine is down") })
 	}
-	at, _ := s.find(target)
-	c := s.list[at]
-	for range 1000 {
-		c.mu.Lock()
-		done := !c.at.IsZero()
-		c.mu.Unlock()
-		if done {
-			return nil
-		}
-		time.Sleep(time.Millisecond)
+	var b tallyman.Batch
+	if err := c.Poll(t.Context(), &b); err == nil || len(b.Samples) != 0 || !said() {
+		t.Errorf("%d samples, %v; want the error, said among %+v", len(b.Samples), err, c.Absences())
 	}
-	s.t.Fatal("no answer")
-	return nil
+	e.fail = nil
+	if err := c.Poll(t.Context(), &b); err != nil || len(b.Samples) == 0 || said() {
+		t.Errorf("%d samples, %v; want samples, and the error said no more", len(b.Samples), err)
+	}
+	e.text, b.Samples = []byte(`{"read":"0001-01-01T00:00:00Z"}`), nil
+	if err := c.Poll(t.Context(), &b); err != nil || len(b.Samples) != 0 {
+		t.Errorf("of one that does not run: %d samples, %v; want nothing", len(b.Samples), err)
+	}
+	if _, err := Kind().Poll(tallyman.SourceOptions{}); err == nil {
+		t.Error("without an engine there is a source")
+	}
 }
 
 func TestContract(t *testing.T) {
 	text := recording(t, "stats-20.10-cgroup1.json")
-	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
-		return settled{open(answering(text)), t}, []*tallyman.Target{target("default")}
+	sourcetest.RunPoller(t, Kind(), func(t *testing.T) (tallyman.Poller, []*tallyman.Target) {
+		s, err := New(tallyman.SourceOptions{Engines: &answering{text: text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, []*tallyman.Target{target("default")}
 	})
 }
 
@@ -293,7 +212,7 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		c := &container{target: target("default"), series: map[key]*tallyman.Series{}}
-		if n := len(c.samples(&a)); n > 40+8*maxInterfaces+16*maxDevices {
+		if n := len(c.samples(nil, &a)); n > 40+8*maxInterfaces+16*maxDevices {
 			t.Errorf("%d samples of one answer", n)
 		}
 	})

@@ -108,7 +108,9 @@ const (
 	lookEvery = 10 * time.Second
 	// bufferSize is what a file may take in one turn.
 	bufferSize = 256 << 10
-	keyPrefix  = "hostlog/"
+	// defaultBacklog is in bytes.
+	defaultBacklog = 64 << 20
+	keyPrefix      = "hostlog/"
 )
 
 // Tailer implements tallyman.ContainerObserver.
@@ -140,7 +142,7 @@ var _ tallyman.ContainerObserver = (*Tailer)(nil)
 // New makes a tailer; Run reads.
 func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
-		o.Backlog = 64 << 20
+		o.Backlog = defaultBacklog
 	}
 	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Records), inside: map[string]*place{},
 		followers: map[string]*follower{}, folders: map[int32]map[*place]bool{}, quiet: map[int32]*follower{}, pending: map[string]*tallyman.Container{}, absent: map[string][]tallyman.Absence{}, wake: make(chan struct{}, 1)}
@@ -161,12 +163,17 @@ func (t *Tailer) ObserveContainer(c *tallyman.Container) {
 	}
 }
 
-// Absences say which files of a container cannot be read; of the host's with an
-// empty id.
-func (t *Tailer) Absences(id string) []tallyman.Absence {
+// Absences say which files of a container, or of the host, cannot be read.
+func (t *Tailer) Absences(of tallyman.TargetKey) []tallyman.Absence {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.absent[id]
+	switch of.Kind {
+	case tallyman.ContainerTarget:
+		return t.absent[of.ID]
+	case tallyman.HostTarget:
+		return t.absent[""]
+	}
+	return nil
 }
 
 // SelfMetrics are the tailer's own numbers.

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"tallyman"
 	"tallyman/internal/logrule"
 	"tallyman/internal/recordtest"
 )
@@ -258,8 +259,8 @@ func TestOnlyRegularFiles(t *testing.T) {
 		t.Errorf("%q are followed", got)
 	}
 	equal(t, "good.log", stored(h.store, "/var/log/good.log"), []string{"a line"})
-	if len(tailer.Absences("")) != 3 {
-		t.Errorf("%v is said to be absent, want a reason for each pattern that names one of them", tailer.Absences(""))
+	if len(tailer.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget})) != 3 {
+		t.Errorf("%v is said to be absent, want a reason for each pattern that names one of them", tailer.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget}))
 	}
 }
 
@@ -269,7 +270,7 @@ func TestFilesComeAndGo(t *testing.T) {
 	h := newHost(t)
 	tailer := h.tail("*.log")
 	look(tailer, 0)
-	if a := tailer.Absences(""); len(a) != 1 || !strings.Contains(a[0].Reason, "/var/log/*.log") {
+	if a := tailer.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget}); len(a) != 1 || !strings.Contains(a[0].Reason, "/var/log/*.log") {
 		t.Errorf("without a file: %v", a)
 	}
 	h.write("a.log", "1\n2\nhalf")

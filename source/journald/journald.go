@@ -125,8 +125,8 @@ func (s *Source) lack(code tallyman.AbsenceCode, reason, unlock string) {
 }
 
 // Absences say why the journal cannot be read.
-func (s *Source) Absences() []tallyman.Absence {
-	if a := s.absent.Load(); a != nil {
+func (s *Source) Absences(of tallyman.TargetKey) []tallyman.Absence {
+	if a := s.absent.Load(); a != nil && of.Kind == tallyman.HostTarget {
 		return []tallyman.Absence{*a}
 	}
 	return nil

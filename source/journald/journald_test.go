@@ -257,7 +257,7 @@ func TestTheCommand(t *testing.T) {
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if a := s.Absences(); len(a) != 1 || s.Active() || s.starts.Load() != 1 || s.ended.Load() != 1 {
+	if a := s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget}); len(a) != 1 || s.Active() || s.starts.Load() != 1 || s.ended.Load() != 1 {
 		t.Errorf("%v, run %d times", a, s.starts.Load())
 	}
 	s.o.Command = filepath.Join(dir, "none")
@@ -266,7 +266,7 @@ func TestTheCommand(t *testing.T) {
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if a := s.Absences(); len(a) != 1 || !strings.Contains(a[0].Reason, "no such file") {
+	if a := s.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget}); len(a) != 1 || !strings.Contains(a[0].Reason, "no such file") {
 		t.Errorf("%v", a)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/prometheus/procfs"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // Kind is the catalog's entry. The metrics of the parts come from the parts
-// (SourceOptions.SelfMetrics) and are described there.
+// (Export) and are described there.
 func Kind() tallyman.SourceKind {
 	return tallyman.SourceKind{
 		Name:    "self",
@@ -49,7 +50,10 @@ type Source struct {
 	series  []*tallyman.Series // cost, then own
 }
 
-var _ tallyman.Source = (*Source)(nil)
+var (
+	_ tallyman.Source       = (*Source)(nil)
+	_ tallyman.SelfExporter = (*Source)(nil)
+)
 
 // New makes the source. It reads /proc/self of this process, wherever the
 // host's /proc may be mounted.
@@ -58,12 +62,15 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tallyman's own /proc/self: %w", err)
 	}
-	s := &Source{proc: p, started: float64(o.Started.UnixMilli()) / 1000, own: o.SelfMetrics}
+	s := &Source{proc: p, started: float64(time.Now().UnixMilli()) / 1000}
 	if fs, err := procfs.NewFS(o.Proc); err == nil {
 		s.engine = &engine{fs: fs, proc: o.Proc}
 	}
 	return s, nil
 }
+
+// Export takes the numbers of the parts.
+func (s *Source) Export(m []tallyman.SelfMetric) { s.own = m }
 
 // Attach takes tallyman as the target; there is only one.
 func (s *Source) Attach(t *tallyman.Target) error {

@@ -4,7 +4,9 @@
 package sourcetest
 
 import (
+	"context"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,27 +31,7 @@ func Run(t *testing.T, kind tallyman.SourceKind, open func(t *testing.T) (tallym
 	t.Run("samples are of the table and of their target", func(t *testing.T) {
 		s, targets := open(t)
 		defer s.Close()
-		table := map[*tallyman.Desc]bool{}
-		for _, d := range kind.Metrics {
-			table[d] = true
-		}
-		b := round(t, s, targets)
-		if len(b.Samples) == 0 {
-			t.Fatal("no samples of an attached target")
-		}
-		for _, one := range b.Samples {
-			if !table[one.Series.Desc] {
-				t.Errorf("%s is not in the kind's table", one.Series.Desc.Name)
-			}
-			if !kind.Watches(one.Series.Target.Kind) {
-				t.Errorf("%s is of a %s, which the kind does not watch", one.Series.Desc.Name, one.Series.Target.Kind)
-			}
-			for i := 1; i < len(one.Series.Labels); i++ {
-				if one.Series.Labels[i-1].Name >= one.Series.Labels[i].Name {
-					t.Errorf("%s: labels are not sorted or come twice: %v", one.Series.Desc.Name, one.Series.Labels)
-				}
-			}
-		}
+		check(t, kind, round(t, s, targets).Samples)
 	})
 	t.Run("series keep their identity and order", func(t *testing.T) {
 		s, targets := open(t)
@@ -109,6 +91,108 @@ func Run(t *testing.T, kind tallyman.SourceKind, open func(t *testing.T) (tallym
 			t.Errorf("%d descriptors before, %d after", before, after)
 		}
 	})
+}
+
+// RunPoller checks the contract of tallyman.Poller. open returns a new poller with
+// targets that can be opened, whose first poll gives samples.
+func RunPoller(t *testing.T, kind tallyman.SourceKind, open func(t *testing.T) (tallyman.Poller, []*tallyman.Target)) {
+	t.Run("its plan can be kept", func(t *testing.T) {
+		p, _ := open(t)
+		defer p.Close()
+		plan := p.Plan()
+		if plan.Deadline <= 0 || plan.Retry <= 0 || plan.RetryMost < plan.Retry || plan.Hold < 1 || plan.Parallel < 1 || plan.Every < 0 || plan.Lead < 0 || plan.Rest < 0 {
+			t.Errorf("%+v: want a deadline, a pause after failures that grows, and a bound of what is under way", plan)
+		}
+	})
+	t.Run("samples are of the table and of their target, and series keep their identity", func(t *testing.T) {
+		p, targets := open(t)
+		defer p.Close()
+		for _, tg := range targets {
+			poll, err := p.Open(tg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			poll.Absences() // before the first answer too
+			first, second := asked(t, poll), asked(t, poll)
+			check(t, kind, first)
+			if len(first) != len(second) {
+				t.Fatalf("%d samples, then %d", len(first), len(second))
+			}
+			for i := range first {
+				if first[i].Series != second[i].Series || first[i].Series.Target != tg {
+					t.Errorf("sample %d is of %v of another series or target", i, second[i].Series.Desc.Name)
+				}
+			}
+			poll.Close()
+		}
+	})
+	t.Run("it ends when it is told to", func(t *testing.T) {
+		p, targets := open(t)
+		defer p.Close()
+		poll, err := p.Open(targets[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer poll.Close()
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		var b tallyman.Batch
+		if err := poll.Poll(ctx, &b); err == nil {
+			t.Error("a poll that was ended tells no error")
+		}
+	})
+	t.Run("no descriptor is left", func(t *testing.T) {
+		before := descriptors(t)
+		for range 5 {
+			p, targets := open(t)
+			for _, tg := range targets {
+				poll, err := p.Open(tg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked(t, poll)
+				poll.Close()
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if after := descriptors(t); after > before {
+			t.Errorf("%d descriptors before, %d after", before, after)
+		}
+	})
+}
+
+// asked are the samples of one poll.
+func asked(t *testing.T, p tallyman.Poll) []tallyman.Sample {
+	t.Helper()
+	var b tallyman.Batch
+	b.Reset(time.Now())
+	if err := p.Poll(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Samples
+}
+
+// check finds samples that the kind does not tell of.
+func check(t *testing.T, kind tallyman.SourceKind, samples []tallyman.Sample) {
+	t.Helper()
+	if len(samples) == 0 {
+		t.Fatal("no samples of an attached target")
+	}
+	for _, one := range samples {
+		if !slices.Contains(kind.Metrics, one.Series.Desc) {
+			t.Errorf("%s is not in the kind's table", one.Series.Desc.Name)
+		}
+		if !kind.Watches(one.Series.Target.Kind) {
+			t.Errorf("%s is of a %s, which the kind does not watch", one.Series.Desc.Name, one.Series.Target.Kind)
+		}
+		for i := 1; i < len(one.Series.Labels); i++ {
+			if one.Series.Labels[i-1].Name >= one.Series.Labels[i].Name {
+				t.Errorf("%s: labels are not sorted or come twice: %v", one.Series.Desc.Name, one.Series.Labels)
+			}
+		}
+	}
 }
 
 func round(t *testing.T, s tallyman.Source, targets []*tallyman.Target) tallyman.Batch {

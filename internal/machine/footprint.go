@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package machine
 
 import (
 	"bufio"
@@ -13,18 +13,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tallyman/config"
 )
 
 // settled is when a start is over.
 const settled = 20 * time.Second
 
-// settle gives back, once, what only the start needed: garbage, and the pages of
+// Settle gives back, once, what only the start needed: garbage, and the pages of
 // the executable that the start of its libraries touched, most of which is never
 // run again. They are read from the file again when they are; of a lean agent
 // one by one, and the page cache is asked to forget them too.
-func settle(lean bool) func(context.Context) error {
+func Settle(lean bool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
@@ -75,10 +73,6 @@ func dropExecutable(oneByOne bool) {
 	}
 }
 
-// lean reports whether an agent keeps neither metrics nor logs: all that it has
-// is gone on to others, so that its memory counts more than its next question.
-func lean(cfg *config.Config) bool { return !cfg.Keep.Metrics && !cfg.Keep.Logs }
-
 // slacken lets the kernel put off what wakes this process by a millisecond. Go's
 // runtime watches itself each 20 us while anything runs, and most of what a short
 // round costs beyond its own work were those wake-ups. Threads that come later
@@ -93,18 +87,13 @@ func slacken() {
 	}
 }
 
-// moderate makes an agent without history collect its garbage earlier, and a lean
-// one run on one CPU at a time unless the environment says otherwise: it is one
+// Lean makes the process one that keeps nothing: it collects its garbage early, and runs
+// on one CPU at a time unless the environment (GOMAXPROCS) says otherwise. It is one
 // goroutine that does the work, and waking a second CPU each time costs a fifth.
-func moderate(cfg *config.Config) {
-	switch {
-	case lean(cfg):
-		debug.SetGCPercent(20)
-		if os.Getenv("GOMAXPROCS") == "" {
-			runtime.GOMAXPROCS(1)
-		}
-		slacken()
-	case !cfg.Keep.Metrics:
-		debug.SetGCPercent(50)
+func Lean(env func(string) string) {
+	debug.SetGCPercent(20)
+	if env("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
 	}
+	slacken()
 }

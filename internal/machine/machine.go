@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package machine knows the machine that tallyman runs on: where the host is found from
+// here, in a container or not, what memory and how many descriptors tallyman itself may
+// use, and how it stays small there.
+package machine
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,25 +16,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"tallyman/config"
-	"tallyman/doctor"
-	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
 )
 
-// place is where tallyman runs, and where it finds the host from there.
+// Machine is where tallyman runs, and where it finds the host from there.
 //
 //	             on the host    in a container
 //	/proc        /proc          $HOST_PROC, /host/proc, or /proc with --pid=host
 //	/sys         /sys           $HOST_SYS, /host/sys, that of the host's root, or /sys
 //	cgroups      /sys/fs/cgroup $HOST_SYS/fs/cgroup, /host/sys/fs/cgroup
 //	/            /              /rootfs, or that of the host's init
-type place struct {
+type Machine struct {
 	Container bool
 	// Proc, Sys and Cgroup are the host's file systems.
 	Proc, Sys, Cgroup string
@@ -49,36 +47,36 @@ type place struct {
 	Limit uint64
 }
 
-// here finds out where tallyman runs; env is its environment.
-func here(env func(string) string) place {
-	p := place{Container: inContainer()}
-	p.Proc = firstOf(env("HOST_PROC"), "/host/proc", "/proc")
-	p.Cgroup = firstOf(filepath.Join(cmp.Or(env("HOST_SYS"), "/host/sys"), "fs/cgroup"), "/sys/fs/cgroup")
-	p.Init = p.hostInit()
+// Here finds out where tallyman runs; env is its environment.
+func Here(env func(string) string) Machine {
+	m := Machine{Container: inContainer()}
+	m.Proc = firstOf(env("HOST_PROC"), "/host/proc", "/proc")
+	m.Cgroup = firstOf(filepath.Join(cmp.Or(env("HOST_SYS"), "/host/sys"), "fs/cgroup"), "/sys/fs/cgroup")
+	m.Init = m.hostInit()
 	switch {
 	case exists("/rootfs"):
-		p.Root = "/rootfs"
-	case !p.Container:
-		p.Root = "/"
-	case p.Init != "":
-		if p.root = p.hostRoot(); p.root != nil {
-			p.Root = fmt.Sprintf("/proc/self/fd/%d", p.root.Fd())
+		m.Root = "/rootfs"
+	case !m.Container:
+		m.Root = "/"
+	case m.Init != "":
+		if m.root = m.hostRoot(); m.root != nil {
+			m.Root = fmt.Sprintf("/proc/self/fd/%d", m.root.Fd())
 		}
 	}
 	// /host/sys is there as soon as something below it is mounted.
-	p.Sys = "/sys"
-	for _, dir := range []string{env("HOST_SYS"), "/host/sys", p.Root + "/sys"} {
+	m.Sys = "/sys"
+	for _, dir := range []string{env("HOST_SYS"), "/host/sys", m.Root + "/sys"} {
 		if dir != "" && exists(filepath.Join(dir, "class/net")) {
-			p.Sys = dir
+			m.Sys = dir
 			break
 		}
 	}
-	p.Memory = memoryOf(p.Proc)
-	p.Limit = ownLimit("/proc/self/cgroup", p.Cgroup, "/sys/fs/cgroup")
-	if p.Memory > 0 && p.Limit >= p.Memory {
-		p.Limit = 0
+	m.Memory = memoryOf(m.Proc)
+	m.Limit = ownLimit("/proc/self/cgroup", m.Cgroup, "/sys/fs/cgroup")
+	if m.Memory > 0 && m.Limit >= m.Memory {
+		m.Limit = 0
 	}
-	return p
+	return m
 }
 
 // inContainer reports whether a container engine has started us: it leaves a
@@ -95,12 +93,12 @@ func inContainer() bool {
 // hostRoot opens the root directory of the host: that of its first process or,
 // where that one is guarded, of another with the same mounts. It needs
 // SYS_PTRACE. Held open it stays, whatever becomes of the process.
-func (p place) hostRoot() *os.File {
-	mounts, err := rootMount(p.Init)
+func (m Machine) hostRoot() *os.File {
+	mounts, err := rootMount(m.Init)
 	if err != nil {
 		return nil
 	}
-	entries, err := os.ReadDir(p.Proc)
+	entries, err := os.ReadDir(m.Proc)
 	if err != nil {
 		return nil
 	}
@@ -111,7 +109,7 @@ func (p place) hostRoot() *os.File {
 		}
 	}
 	for _, pid := range pids {
-		dir := filepath.Join(p.Proc, pid)
+		dir := filepath.Join(m.Proc, pid)
 		if own, err := rootMount(dir); err != nil || own != mounts {
 			continue
 		}
@@ -141,23 +139,23 @@ func rootMount(dir string) (string, error) {
 	return "", os.ErrNotExist
 }
 
-// path is where a path of the host is found from here, empty when it is not:
+// Path is where a path of the host is found from here, empty when it is not:
 // mounted under /host, here when this is the host, or below its root.
-func (p place) path(name string) string {
-	if root := p.below(name); root != "" {
+func (m Machine) Path(name string) string {
+	if root := m.Below(name); root != "" {
 		return filepath.Join(root, name)
 	}
 	return ""
 }
 
-// below is the directory below which a path of the host is found.
-func (p place) below(name string) string {
+// Below is the directory below which a path of the host is found.
+func (m Machine) Below(name string) string {
 	roots := []string{"/host"}
-	if !p.Container {
+	if !m.Container {
 		roots = append(roots, "/")
 	}
-	if p.Root != "" {
-		roots = append(roots, p.Root)
+	if m.Root != "" {
+		roots = append(roots, m.Root)
 	}
 	for _, root := range roots {
 		if exists(filepath.Join(root, name)) {
@@ -183,12 +181,12 @@ func firstOf(names ...string) string {
 
 // hostInit is the directory of the host's first process. In a container with
 // processes of its own, the first one is of that container: it has our cgroup.
-func (p place) hostInit() string {
-	dir := filepath.Join(p.Proc, "1")
+func (m Machine) hostInit() string {
+	dir := filepath.Join(m.Proc, "1")
 	if !exists(dir) {
 		return ""
 	}
-	if p.Container && p.Proc == "/proc" {
+	if m.Container && m.Proc == "/proc" {
 		first, err1 := os.ReadFile("/proc/1/cgroup")
 		own, err2 := os.ReadFile("/proc/self/cgroup")
 		if err1 != nil || err2 != nil || bytes.Equal(first, own) {
@@ -254,44 +252,45 @@ func ownLimit(self string, roots ...string) uint64 {
 	return limit
 }
 
-// limitMemory keeps the garbage collector within the memory limit, if there is one.
-func (p place) limitMemory(log *slog.Logger) {
-	if p.Limit == 0 || os.Getenv("GOMEMLIMIT") != "" {
+// LimitMemory keeps the garbage collector below 85 % of the memory limit, if there is
+// one and the environment (GOMEMLIMIT) says nothing else. enough is how much tallyman
+// should have, in bytes; less is told.
+func (m Machine) LimitMemory(env func(string) string, enough uint64, log *slog.Logger) {
+	if m.Limit == 0 || env("GOMEMLIMIT") != "" {
 		return
 	}
-	debug.SetMemoryLimit(int64(p.Limit / 100 * 85))
-	if p.Limit < doctor.EnoughMemory {
+	debug.SetMemoryLimit(int64(m.Limit / 100 * 85))
+	if m.Limit < enough {
 		log.Warn("the memory limit is low: with many containers tallyman will be slow or be killed; give it more (docker run -m, MemoryMax)",
-			"limit", p.Limit, "enough", doctor.EnoughMemory)
+			"limit", m.Limit, "enough", enough)
 	}
 }
 
-// hostName is the name of the host: the configured one, but in a container,
-// whose default is a name of its own, what the host's /etc/hostname says, else what the local engine says,
-// else what one of them said before. It is kept in the data directory, so that
-// the series of a host go on under one name.
-func (p place) hostName(ctx context.Context, cfg config.Config) string {
-	if own, err := os.Hostname(); !p.Container || err != nil || cfg.Host != own {
-		return cfg.Host
+// HostName is the name of the host: the configured one, but in a container, whose
+// default is a name of its own, what the host's /etc/hostname says, else what ask says,
+// else what one of them said before. That is kept in a file, so that the series of a
+// host go on under one name.
+func (m Machine) HostName(configured, kept string, ask func() string) string {
+	if own, err := os.Hostname(); !m.Container || err != nil || configured != own {
+		return configured
 	}
-	kept := filepath.Join(cfg.Data, "host")
 	name := ""
-	if p.Root != "" {
-		b, err := os.ReadFile(filepath.Join(p.Root, "etc/hostname"))
+	if m.Root != "" {
+		b, err := os.ReadFile(filepath.Join(m.Root, "etc/hostname"))
 		if name = strings.TrimSpace(string(b)); err != nil || !plausible(name) {
 			name = ""
 		}
 	}
 	if name == "" {
-		name = engineHost(ctx, cfg)
+		name = ask()
 	}
-	if name != "" {
+	if plausible(name) {
 		_ = fsx.WriteFile(kept, []byte(name+"\n"), 0o600) // the next start asks again
 		return name
 	}
 	b, err := os.ReadFile(kept)
 	if name = strings.TrimSpace(string(b)); err != nil || !plausible(name) {
-		return cfg.Host
+		return configured
 	}
 	return name
 }
@@ -299,30 +298,4 @@ func (p place) hostName(ctx context.Context, cfg config.Config) string {
 // plausible reports whether a name may be a host's.
 func plausible(name string) bool {
 	return name != "" && len(name) <= 253 && !strings.ContainsAny(name, " \t\n/\"") && name != "localhost"
-}
-
-// engineHost asks the local engine for its machine's name.
-func engineHost(ctx context.Context, cfg config.Config) string {
-	endpoints, err := cfg.Endpoints()
-	if err != nil {
-		return ""
-	}
-	for _, e := range endpoints {
-		if !strings.HasPrefix(e.Address, "unix://") {
-			continue
-		}
-		c, err := dockerapi.New(e.Address, dockerapi.Options{APIVersion: e.APIVersion})
-		if err != nil {
-			return ""
-		}
-		defer c.Close()
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		info, err := c.Info(ctx)
-		if err != nil || !plausible(info.Name) {
-			return ""
-		}
-		return info.Name
-	}
-	return ""
 }
