@@ -27,7 +27,13 @@ import (
 	"tallyman/internal/recordtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv("JOURNAL"); name != "" {
+		journalctl(name, os.Args[1:])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	id1 = "1111111111111111111111111111111111111111111111111111111111111111"

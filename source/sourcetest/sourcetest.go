@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sourcetest holds the suite that every source must pass.
+// Package sourcetest holds the suites that every source must pass: [Run] for one of
+// samples, [RunPoller] for one that asks for them, [RunRecords] for one of records.
 package sourcetest
 
 import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +93,20 @@ func Run(t *testing.T, kind tallyman.SourceKind, open func(t *testing.T) (tallym
 			t.Errorf("%d descriptors before, %d after", before, after)
 		}
 	})
+}
+
+// Target is a container that a source can be attached to: this process, which has a
+// cgroup, a network and files of its own like any other. change makes it another one.
+func Target(change ...func(*tallyman.Container)) *tallyman.Target {
+	id := strings.Repeat("0a", 32)
+	c := &tallyman.Container{ID: id, Name: "web", Image: "web:1", Host: "harbor", Engine: "local", State: tallyman.Running, Pid: os.Getpid(),
+		Workload: tallyman.Workload{Key: "web", Origin: "name"}, Created: time.Now(), Started: time.Now()}
+	for _, f := range change {
+		f(c)
+	}
+	return &tallyman.Target{Kind: tallyman.ContainerTarget, ID: c.ID, Job: "cadvisor", Instance: c.Host, Container: c, Labels: []tallyman.Label{
+		{Name: "host", Value: c.Host}, {Name: "id", Value: "/docker/" + c.ID}, {Name: "image", Value: c.Image}, {Name: "name", Value: c.Name}, {Name: "workload", Value: c.Workload.Key},
+	}}
 }
 
 // RunPoller checks the contract of tallyman.Poller. open returns a new poller with

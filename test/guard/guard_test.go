@@ -99,7 +99,7 @@ func fits(path, pattern string) bool {
 // Records have one way into their store, where they are counted: nothing but the
 // pipeline appends, and the store of events, which goes that way.
 func TestOnlyThePipelineAppends(t *testing.T) {
-	may := []string{"pipeline/", "store/", "internal/recordtest/"}
+	may := []string{"pipeline/", "store/", "internal/recordtest/", "source/sourcetest/"}
 	for _, name := range tracked(t) {
 		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "test/") || slices.ContainsFunc(may, func(m string) bool { return strings.HasPrefix(name, m) }) {
 			continue
@@ -112,6 +112,23 @@ func TestOnlyThePipelineAppends(t *testing.T) {
 			if strings.Contains(line, ".AppendRecords(") && !strings.Contains(line, ".pushes.AppendRecords(") {
 				t.Errorf("%s:%d appends records; sources take a tallyman.RecordIntake", name, i+1)
 			}
+		}
+	}
+}
+
+// A source is added by its folder alone: the wiring knows those by name that settings
+// speak of, in one file.
+func TestTheWiringKnowsFewSources(t *testing.T) {
+	for _, name := range tracked(t) {
+		if !strings.HasPrefix(name, "cmd/") || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || name == "cmd/tallyman/sources.go" {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte(`"tallyman/source/`)) {
+			t.Errorf("%s imports a source; the catalog has them, and sources.go their options", name)
 		}
 	}
 }
