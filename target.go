@@ -141,16 +141,23 @@ type Container struct {
 	MemorySwap        int64 `json:"memorySwap,omitempty"`
 	PidsLimit         int64 `json:"pidsLimit,omitempty"`
 
-	NetworkMode string            `json:"networkMode,omitempty"`
-	IpcMode     string            `json:"ipcMode,omitempty"` // private, shareable, none, host, container:<id>
-	Networks    []Network         `json:"networks,omitempty"`
-	Ports       []Port            `json:"ports,omitempty"`
-	Mounts      []Mount           `json:"mounts,omitempty"`
-	Command     []string          `json:"command,omitempty"` // entrypoint and arguments, secrets redacted
-	User        string            `json:"user,omitempty"`
-	LogDriver   string            `json:"logDriver,omitempty"`
-	Tty         bool              `json:"tty,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	NetworkMode string    `json:"networkMode,omitempty"`
+	IpcMode     string    `json:"ipcMode,omitempty"` // private, shareable, none, host, container:<id>
+	Networks    []Network `json:"networks,omitempty"`
+	Ports       []Port    `json:"ports,omitempty"`
+	Mounts      []Mount   `json:"mounts,omitempty"`
+	Command     []string  `json:"command,omitempty"` // entrypoint and arguments, secrets redacted
+	User        string    `json:"user,omitempty"`
+	LogDriver   string    `json:"logDriver,omitempty"`
+	Tty         bool      `json:"tty,omitempty"`
+	OpenStdin   bool      `json:"openStdin,omitempty"`
+	// StopSignal is what docker stop sends, empty for SIGTERM; StopTimeout is after how
+	// many seconds SIGKILL follows, 0 for the engine's 10.
+	StopSignal  string `json:"stopSignal,omitempty"`
+	StopTimeout int    `json:"stopTimeout,omitempty"`
+	// AutoRemove is set for one that the engine removes as soon as it has ended.
+	AutoRemove bool              `json:"autoRemove,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
 	// HealthTest is the health check's command as exec events show it, empty
 	// without one.
 	HealthTest string `json:"healthTest,omitempty"`

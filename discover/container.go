@@ -47,7 +47,11 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 		raw = cfg.Labels
 		c.Image = cut(cfg.Image, maxName)
 		c.User = cut(cfg.User, maxName)
-		c.Tty = cfg.Tty
+		c.Tty, c.OpenStdin = cfg.Tty, cfg.OpenStdin
+		c.StopSignal = cut(cfg.StopSignal, 32)
+		if cfg.StopTimeout != nil {
+			c.StopTimeout = *cfg.StopTimeout
+		}
 		c.Labels = labelsOf(raw)
 		if cfg.Healthcheck != nil {
 			c.HealthTest = healthTest(cfg.Healthcheck.Test, cfg.Shell)
@@ -69,6 +73,7 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 		}
 	}
 	if h := d.HostConfig; h != nil {
+		c.AutoRemove = h.AutoRemove
 		c.RestartPolicy = restartPolicy(h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount)
 		c.NetworkMode, c.IpcMode = cut(h.NetworkMode, maxName), cut(h.IpcMode, maxName)
 		c.LogDriver = cut(h.LogConfig.Type, maxName)

@@ -84,7 +84,7 @@ type eventContext struct {
 	command string
 	// oom reports an oom event of this life of the container.
 	oom bool
-	// signal is what was asked for shortly before a death, empty otherwise.
+	// signal is the one by which a death was asked for, empty for one that was not.
 	signal string
 }
 
@@ -170,7 +170,10 @@ func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x event
 		if x.oom {
 			set("oomKilled", "true")
 		}
-		set("signal", x.signal)
+		if x.signal != "" {
+			set("signal", x.signal)
+			set("asked", "signal")
+		}
 		set("execDuration", number("execDuration"))
 	case "kill":
 		set("signal", own("signal"))

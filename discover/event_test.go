@@ -113,7 +113,7 @@ func FuzzNormalise(f *testing.F) {
 				}
 			}
 			for k := range e.Attributes {
-				if !strings.Contains("exitCode signal execID oldName execDuration oomKilled command health container driver", k) {
+				if !strings.Contains("exitCode asked signal execID oldName execDuration oomKilled command health container driver", k) {
 					t.Errorf("attribute %q is not one of the list", k)
 				}
 			}

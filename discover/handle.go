@@ -251,7 +251,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		toldBefore = t.life.account(false, raw.Time, t.c, x.fresh)
 		// An oom event comes right before the death it causes.
 		x.oom = !t.oom.IsZero() && raw.Time.Sub(t.oom) < 10*time.Second
-		if !t.killed.at.IsZero() && raw.Time.Sub(t.killed.at) < askedFor {
+		if t.killed.explains(raw.Time, t.c) {
 			x.signal = t.killed.signal
 		}
 		t.oom, t.killed = time.Time{}, killed{}
@@ -266,7 +266,9 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 	case "oom":
 		t.oom = raw.Time
 	case "kill":
-		t.killed = killed{normalise(raw, *x).Attributes["signal"], raw.Time}
+		if signal := normalise(raw, *x).Attributes["signal"]; asks(signal, t.c) {
+			t.killed = killed{signal, raw.Time}
+		}
 	case "pause":
 		t.paused = true
 	case "unpause":
@@ -296,17 +298,6 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 // sameDeath is how far the time of a death's event lies from the one that an
 // inspection gives, at most.
 const sameDeath = 5 * time.Second
-
-// askedFor is for how long after a signal a death counts as asked for: longer
-// than most stop timeouts, and short enough that a reload by SIGHUP hours ago
-// explains nothing.
-const askedFor = time.Minute
-
-// killed is the last signal that the engine was asked to send to a container.
-type killed struct {
-	signal string
-	at     time.Time
-}
 
 // exec is what is known of a running exec.
 type exec struct {

@@ -94,10 +94,19 @@ func Event(e *tallyman.Event) Words {
 	return Words{"other", "", strings.ReplaceAll(e.Action, "_", " ")}
 }
 
-// death tells a death. One with a signal was asked for: by docker stop,
-// kill or rm; that is worth no alarm.
+// Asked reports whether a death was asked for, by docker stop, kill or rm; that is
+// worth no alarm. Events of versions before name any signal that was sent before.
+func Asked(attributes map[string]string) bool {
+	switch attributes["signal"] {
+	case "2", "3", "9", "15":
+		return true
+	}
+	return attributes["asked"] != ""
+}
+
+// death tells a death.
 func death(a map[string]string) Words {
-	code, asked := a["exitCode"], a["signal"] != ""
+	code, asked := a["exitCode"], Asked(a)
 	switch {
 	case a["oomKilled"] == "true":
 		text := "Out of memory: the kernel killed it"
@@ -119,8 +128,6 @@ func death(a map[string]string) Words {
 		return Words{"death", "", strings.Replace(text, "Died", "Killed as asked", 1)}
 	case asked:
 		return Words{"death", "", strings.Replace(text, "Died", "Ended as asked", 1)}
-	case code == "143" || code == "130":
-		return Words{"death", "", text} // somebody asked for that, too
 	}
 	return Words{"death", "critical", text}
 }

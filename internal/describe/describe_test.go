@@ -24,7 +24,10 @@ func TestDescribe(t *testing.T) {
 	f("container", "die", a{"exitCode": "137"}, "death", "critical", "Died, exit 137 (SIGKILL)")
 	f("container", "die", a{"exitCode": "137", "signal": "9"}, "death", "", "Killed as asked, exit 137 (SIGKILL)")
 	f("container", "die", a{"exitCode": "143", "signal": "15"}, "death", "", "Ended as asked, exit 143 (SIGTERM)")
-	f("container", "die", a{"exitCode": "143"}, "death", "", "Died, exit 143 (SIGTERM)")
+	f("container", "die", a{"exitCode": "5", "signal": "1"}, "death", "critical", "Died, exit 5") // of a version before: SIGHUP asks for nothing
+	f("container", "die", a{"exitCode": "0", "asked": "signal", "signal": "28"}, "death", "", "Exited 0")
+	f("container", "die", a{"exitCode": "5", "asked": "signal", "signal": "28"}, "death", "", "Ended as asked, exit 5")
+	f("container", "die", a{"exitCode": "143"}, "death", "critical", "Died, exit 143 (SIGTERM)")
 	f("container", "die", a{"exitCode": "127"}, "death", "critical", "Died, exit 127 (the command was not found)")
 	f("container", "die", nil, "death", "warning", "Died; the exit code is not known")
 	f("container", "start_failed", a{"exitCode": "127", "error": "no such file"}, "death", "critical", "Did not start, exit 127 (the command was not found): no such file")

@@ -88,6 +88,7 @@ type State struct {
 type HostConfig struct {
 	NetworkMode   string
 	IpcMode       string
+	AutoRemove    bool
 	RestartPolicy struct {
 		Name              string
 		MaximumRetryCount int
@@ -111,6 +112,9 @@ type Config struct {
 	Image       string
 	User        string
 	Tty         bool
+	OpenStdin   bool
+	StopSignal  string
+	StopTimeout *int // seconds
 	Labels      map[string]string
 	Entrypoint  []string
 	Cmd         []string
