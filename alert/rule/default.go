@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rule
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+
+	"tallyman/internal/nearest"
+)
+
+// The severities of alarms. Info is kept and shown, and sent to nobody.
+const (
+	Critical = "critical"
+	Warning  = "warning"
+	Info     = "info"
+)
+
+// builtin is one rule that comes with tallyman. Where its expression holds $threshold it
+// has one number that a setting may change.
+type builtin struct {
+	group, name     string
+	expr            string
+	threshold       float64
+	wait, keep      time.Duration
+	severity        string
+	summary, advice string
+}
+
+const (
+	problems   = "problems"
+	containers = "containers"
+	host       = "host"
+	engine     = "engine"
+	logs       = "logs"
+	own        = "tallyman"
+)
+
+// intervals of the groups.
+var intervals = map[string]time.Duration{problems: 15 * time.Second, containers: time.Minute, host: time.Minute, engine: time.Minute, logs: time.Minute, own: time.Minute}
+
+const (
+	real  = `fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|erofs"`
+	layer = `container_fs_usage_bytes{id=~"/docker/.+"}`
+)
+
+// defaults are the rules that come with tallyman. They are calm on a healthy host: the
+// thresholds and waits are those of docs/alarms.md, with the reasons.
+var defaults = []builtin{
+	{problems, "ContainerCrashed", `container_problem{kind="crash",class="service"}`, 0, 0, 0, Critical, "{{$labels.workload}} crashed", "see why on its page"},
+	{problems, "ContainerCrashed", `container_problem{kind="crash",class="plain"}`, 0, 0, 0, Warning, "{{$labels.workload}} crashed", "see why on its page"},
+	{problems, "ContainerOOMKilled", `container_problem{kind="oom"}`, 0, 0, 0, Critical, "{{$labels.workload}} was killed for want of memory", "raise its memory limit, or find what grows"},
+	{problems, "ContainerRestartLoop", `container_problem{kind="restart_loop"}`, 0, 0, 0, Critical, "{{$labels.workload}} keeps dying", "see its last lines"},
+	{problems, "ContainerNotRunning", `container_problem{kind="not_running"}`, 0, 0, 0, Critical, "{{$labels.workload}} does not run", "start it"},
+	{problems, "ContainerNotStarted", `container_problem{kind="not_started",class="service"}`, 0, 0, 0, Critical, "{{$labels.workload}} cannot be started", "mend what the engine says"},
+	{problems, "ContainerNotStarted", `container_problem{kind="not_started",class="plain"}`, 0, 0, 0, Info, "{{$labels.workload}} cannot be started", "mend what the engine says"},
+	{problems, "ContainerUnhealthy", `container_problem{kind="unhealthy"}`, 0, 0, 0, Critical, "{{$labels.workload}} is unhealthy", "see what its health check says"},
+	{problems, "ContainerOOMInside", `container_problem{kind="oom_inside"}`, 0, 0, 0, Warning, "a process in {{$labels.workload}} was killed for want of memory", "raise its memory limit, or find what grows"},
+	{problems, "ContainerPaused", `container_problem{kind="paused"}`, 0, 0, 0, Warning, "{{$labels.workload}} is paused", "docker unpause"},
+	{problems, "ContainerJobFailed", `container_problem{kind="job_failed"}`, 0, 0, 0, Info, "the job {{$labels.workload}} failed", "see its last lines"},
+	{problems, "EngineDown", `engine_problem{kind="down"}`, 0, 0, 0, Critical, "the Docker engine {{$labels.engine}} does not answer", "see the log of docker.service"},
+
+	{engine, "EngineFlaps", `max by (host, engine) (avg_over_time(docker_up_ratio[15m])) < $threshold and max by (host, engine) (docker_up) == 1`, 0.8, 15 * time.Minute, 0, Warning,
+		"the Docker engine {{$labels.engine}} answered {{$value | humanizePercentage}} of the last 15 minutes", "see the log of docker.service"},
+
+	{containers, "ContainerMemoryNearLimit", `max by (host, workload) ((container_memory_usage_percent > $threshold) and on (host, id) (container_memory_rss / container_spec_memory_limit_bytes > 0.75) and on (host, id) (container_spec_memory_limit_bytes < on (host) group_left () machine_memory_bytes))`,
+		90, 5 * time.Minute, 5 * time.Minute, Warning, "{{$labels.workload}} uses {{printf \"%.0f\" $value}} % of its memory limit", "raise the limit, or find what grows"},
+	{containers, "ContainerMemoryStalls", `max by (host, workload) (rate(container_pressure_memory_stalled_seconds_total[5m])) > $threshold`, 0.05, 5 * time.Minute, 5 * time.Minute, Warning,
+		"{{$labels.workload}} waits for memory {{$value | humanizePercentage}} of the time", "raise its memory limit"},
+	{containers, "ContainerCPUThrottled", `max by (host, workload) (rate(container_cpu_cfs_throttled_periods_total[10m]) / (rate(container_cpu_cfs_periods_total[10m]) > 1) > $threshold and rate(container_cpu_cfs_throttled_seconds_total[10m]) > 0.25)`,
+		0.75, 15 * time.Minute, 10 * time.Minute, Warning, "{{$labels.workload}} is held back by its CPU limit in {{$value | humanizePercentage}} of its periods", "raise its CPU limit"},
+	{containers, "ContainerTasksNearLimit", `max by (host, workload) (container_threads / container_threads_max) > $threshold`, 0.9, 5 * time.Minute, 0, Warning,
+		"{{$labels.workload}} has {{$value | humanizePercentage}} of the tasks that it may have", "raise its limit of tasks, or find what starts them"},
+	{containers, "ContainerShmNearlyFull", `min by (host, workload) (container_shm_free_percent and on (host, id) container_shm_limit_bytes > 0) < $threshold`, 5, 10 * time.Minute, 0, Warning,
+		"the shared memory of {{$labels.workload}} has {{printf \"%.1f\" $value}} % left", "--shm-size"},
+	{containers, "ContainerFileLayerGrows", `max by (host, workload) (` + layer + `) > 10e9 and max by (host, workload) (delta(` + layer + `[6h])) > $threshold`, 1e9, time.Hour, 0, Info,
+		"{{$labels.workload}} writes into its own layer, {{$value | humanize1024}}B by now", "give it a volume"},
+
+	{host, "HostDiskFillsUp", `min by (host, device) (predict_linear(node_filesystem_avail_bytes{` + real + `}[6h], 86400)) < 0 and min by (host, device) (node_filesystem_avail_bytes / node_filesystem_size_bytes) < $threshold and min by (host, device) (node_filesystem_avail_bytes offset 3h) > 0 and max by (host, device) (node_filesystem_readonly) == 0`,
+		0.25, 30 * time.Minute, 15 * time.Minute, Warning, "{{$labels.host}}: {{$labels.device}} is full within a day at this rate", "make room: docker system df"},
+	{host, "HostDiskAlmostFull", `min by (host, device) (node_filesystem_avail_bytes{` + real + `} / node_filesystem_size_bytes) < $threshold and min by (host, device) (node_filesystem_avail_bytes) < 20 * 1024 ^ 3 and max by (host, device) (node_filesystem_readonly) == 0`,
+		0.05, 5 * time.Minute, 10 * time.Minute, Critical, "{{$labels.host}}: {{$labels.device}} has {{$value | humanizePercentage}} left", "make room: docker system df"},
+	{host, "HostInodesAlmostGone", `min by (host, device) (node_filesystem_files_free / (node_filesystem_files > 0)) < $threshold and max by (host, device) (node_filesystem_readonly) == 0`, 0.05, 15 * time.Minute, 0, Critical,
+		"{{$labels.host}}: {{$labels.device}} has {{$value | humanizePercentage}} of its inodes left", "find what makes so many files"},
+	{host, "HostDiskReadOnly", `max by (host, device) (node_filesystem_readonly{` + real + `}) == 1 and min by (host, device) (node_filesystem_readonly offset 30m) == 0`, 0, time.Minute, 6 * time.Hour, Critical,
+		"{{$labels.host}}: {{$labels.device}} was made read-only", "see the kernel's messages"},
+	{host, "HostMemoryLow", `min by (host) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes) < $threshold or max by (host) (rate(node_pressure_memory_stalled_seconds_total[5m])) > 0.1`, 0.05, 5 * time.Minute, 5 * time.Minute, Critical,
+		"{{$labels.host}} is short of memory", "see which containers use it"},
+	{host, "HostIOStalls", `max by (host) (rate(node_pressure_io_stalled_seconds_total[10m])) > $threshold`, 0.5, 15 * time.Minute, 0, Info,
+		"{{$labels.host}} waits for its disks {{$value | humanizePercentage}} of the time", "see which containers write"},
+	{host, "HostCPUWaits", `max by (host) (rate(node_pressure_cpu_waiting_seconds_total[15m])) > $threshold`, 0.9, time.Hour, 0, Info,
+		"{{$labels.host}} has more work than CPUs", "see which containers use them"},
+	{host, "HostFilesNearLimit", `max by (host) (node_filefd_allocated / node_filefd_maximum) > $threshold`, 0.85, 10 * time.Minute, 0, Warning,
+		"{{$labels.host}} has {{$value | humanizePercentage}} of the open files that it may have", "sysctl fs.file-max"},
+
+	{logs, "LogErrorBurst", `sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) > $threshold unless on (host, workload) (sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) <= (5 * sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[1h] offset 5m)) / 12))`,
+		20, 0, 10 * time.Minute, Warning, "{{$labels.workload}} logs {{$value}} errors in 5 minutes, far more than in the hour before", "see its log"},
+	{logs, "LogFatal", `sum by (host, workload) (count_over_time({source="container", level=~"fatal|critical"}[5m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
+		"{{$labels.workload}} logs something fatal", "see its log"},
+	{logs, "HostKernelError", `sum by (host) (count_over_time({source="journal", unit="kernel"} |~ "I/O error|EXT4-fs error|Remounting filesystem read-only|Hardware Error" [10m])) > $threshold`, 0, 0, time.Hour, Critical,
+		"the kernel of {{$labels.host}} tells of faulty hardware or a faulty file system", "see the kernel's messages"},
+	{logs, "ConfigurationDrift", `sum by (host, workload) (count_over_time({source="event"} | action="drift" [10m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
+		"the configuration of {{$labels.workload}} has changed", "see what on its page"},
+
+	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!="refused"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
+		"tallyman on {{$labels.host}} loses data", "see Doctor"},
+	{own, "TallymanLate", `max by (host) (rate(tallyman_collect_late_rounds_total[15m]) / rate(tallyman_collect_rounds_total[15m])) > $threshold`, 0.5, 15 * time.Minute, 0, Info,
+		"tallyman on {{$labels.host}} cannot keep its rhythm", "give it more CPU"},
+	{own, "TallymanRefusesSeries", `max by (host) (tallyman_series_refused) > $threshold`, 0, 5 * time.Minute, 0, Warning,
+		"tallyman on {{$labels.host}} has reached its limit of series", "see Doctor"},
+}
+
+// Override changes a default rule. What is nil stays as it is.
+type Override struct {
+	Off       bool
+	For       *time.Duration
+	Severity  string
+	Threshold *float64
+}
+
+// Names are those of the default rules.
+func Names() (out []string) {
+	for _, d := range defaults {
+		if !slices.Contains(out, d.name) {
+			out = append(out, d.name)
+		}
+	}
+	return out
+}
+
+// Check finds overrides that cannot work.
+func Check(overrides map[string]Override) error {
+	for name, o := range overrides {
+		i := slices.IndexFunc(defaults, func(d builtin) bool { return d.name == name })
+		if i < 0 {
+			return fmt.Errorf("there is no rule %q; did you mean %q?", name, nearest.Of(name, Names()))
+		}
+		switch o.Severity {
+		case "", Critical, Warning, Info:
+		default:
+			return fmt.Errorf("%s: the severity %q is not known; write critical, warning or info", name, o.Severity)
+		}
+		if o.Threshold != nil && !strings.Contains(defaults[i].expr, "$threshold") {
+			return fmt.Errorf("%s: it has no threshold; write for, severity or off", name)
+		}
+		if o.For != nil && *o.For < 0 {
+			return fmt.Errorf("%s: for cannot be below 0", name)
+		}
+	}
+	return nil
+}
+
+// Defaults are the default rules with overrides, as files of Prometheus and of Loki have
+// them.
+func Defaults(overrides map[string]Override) (promql, logql rulefmt.RuleGroups) {
+	for _, d := range defaults {
+		o := overrides[d.name]
+		if o.Off {
+			continue
+		}
+		threshold, wait := d.threshold, d.wait
+		if o.Threshold != nil {
+			threshold = *o.Threshold
+		}
+		if o.For != nil {
+			wait = *o.For
+		}
+		severity := d.severity
+		if o.Severity != "" {
+			severity = o.Severity
+		}
+		to := &promql
+		if d.group == logs {
+			to = &logql
+		}
+		i := slices.IndexFunc(to.Groups, func(g rulefmt.RuleGroup) bool { return g.Name == d.group })
+		if i < 0 {
+			i = len(to.Groups)
+			to.Groups = append(to.Groups, rulefmt.RuleGroup{Name: d.group, Interval: model.Duration(intervals[d.group])})
+		}
+		to.Groups[i].Rules = append(to.Groups[i].Rules, rulefmt.Rule{
+			Alert: d.name, Expr: strings.ReplaceAll(d.expr, "$threshold", strconv.FormatFloat(threshold, 'g', -1, 64)),
+			For: model.Duration(wait), KeepFiringFor: model.Duration(d.keep), Labels: map[string]string{"severity": severity},
+			Annotations: map[string]string{"summary": d.summary, "advice": d.advice},
+		})
+	}
+	return promql, logql
+}

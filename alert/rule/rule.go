@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/storage"
+
+	"tallyman/alert/problem"
+)
+
+// Options of an engine. All fields but Samples, LogQL, Files, LogFiles, Overrides and
+// Active are needed.
+type Options struct {
+	// Samples is the store of samples; nil without one, when only rules over problems
+	// and logs are evaluated.
+	Samples storage.Queryable
+	// LogQL evaluates an expression at one time, and CheckLogQL says what is wrong
+	// with one; nil without logs.
+	LogQL      func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
+	CheckLogQL func(expr string) error
+	// Problems are those that are open.
+	Problems func() []problem.Problem
+	// Builtin asks for the default rules, with Overrides by name.
+	Builtin   bool
+	Overrides map[string]Override
+	// Files are in Prometheus' format, LogFiles in Loki's.
+	Files, LogFiles []string
+	// External is the address of the page, for links.
+	External *url.URL
+	// Warm is how long rules over samples wait after the start, so that rates are known.
+	Warm time.Duration
+	// Active is what was pending and firing when the process before ended.
+	Active []Active
+	// Notify is told of what fires and of what has ended, again each minute. It must
+	// not block for long.
+	Notify func(ctx context.Context, expr string, alerts ...*rules.Alert)
+	Log    *slog.Logger
+}
+
+// Active is one alert that is pending or firing, as it is kept over a restart.
+type Active struct {
+	Group  string            `json:"group"`
+	Rule   string            `json:"rule"`
+	Labels map[string]string `json:"labels"`
+	Value  float64           `json:"value"`
+	// Firing is set when it fires, else it waits.
+	Firing    bool      `json:"firing"`
+	ActiveAt  time.Time `json:"activeAt"`
+	FiredAt   time.Time `json:"firedAt,omitzero"`
+	KeepSince time.Time `json:"keepSince,omitzero"`
+}
+
+// Engine evaluates rules.
+type Engine struct {
+	o        Options
+	promql   *promql.Engine
+	store    storage.Queryable
+	manager  *rules.Manager
+	problems []*rules.Group // of which this package itself keeps the rhythm
+	groups   map[string]*rules.Group
+	changed  chan struct{}
+	registry *prometheus.Registry
+}
+
+// Limits of rules.
+const (
+	problemsEvery = 15 * time.Second
+	resend        = time.Minute
+	maxRules      = 2000
+	logsLate      = 5 * time.Second // lines arrive late
+)
+
+// New loads the rules. An error names the file and what is wrong with it.
+func New(o Options) (*Engine, error) {
+	if err := Check(o.Overrides); err != nil {
+		return nil, err
+	}
+	if o.CheckLogQL == nil {
+		o.CheckLogQL = func(string) error { return errors.New("rules over logs need logs; set keep.logs") }
+	}
+	if o.Samples == nil {
+		o.Samples = storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil })
+	}
+	p := parser.NewParser(parser.Options{})
+	e := &Engine{o: o, changed: make(chan struct{}, 1), store: withProblems{o.Samples, o.Problems}, registry: prometheus.NewRegistry()}
+	// Users' queries must not starve rules, so they have an engine of their own.
+	e.promql = promql.NewEngine(promql.EngineOpts{
+		Logger: o.Log, MaxSamples: 5_000_000, Timeout: 10 * time.Second, LookbackDelta: 5 * time.Minute,
+		EnableAtModifier: true, EnableNegativeOffset: true, Parser: p,
+	})
+	load := &loader{parser: p, check: o.CheckLogQL, log: o.Log}
+	var files []string
+	if o.Builtin {
+		load.promql, load.logql = Defaults(o.Overrides)
+		files = append(files, builtinPromQL)
+		if o.LogQL != nil {
+			files = append(files, builtinLogQL)
+		}
+	}
+	files = append(files, o.Files...)
+	for _, f := range o.LogFiles {
+		files = append(files, lokiFile+f)
+	}
+	e.manager = rules.NewManager(&rules.ManagerOptions{
+		ExternalURL: o.External, QueryFunc: e.query, NotifyFunc: rules.NotifyFunc(o.Notify), Context: context.Background(),
+		Appendable: nowhere{}, Queryable: storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }),
+		Logger: o.Log, Registerer: e.registry, ForGracePeriod: 1 << 62, ResendDelay: resend,
+		GroupLoader: load, RuleDependencyController: independent{}, Parser: p,
+	})
+	external := ""
+	if o.External != nil {
+		external = o.External.String()
+	}
+	loaded, errs := e.manager.LoadGroups(time.Minute, labels.EmptyLabels(), external, nil, false, files...)
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("load the rules: %w", errors.Join(errs...))
+	}
+	e.groups = loaded
+	n := 0
+	for _, g := range loaded {
+		n += len(g.Rules())
+		if strings.HasPrefix(g.Name(), problems) {
+			e.problems = append(e.problems, g)
+		}
+	}
+	if n > maxRules {
+		return nil, fmt.Errorf("load the rules: %d are more than the %d that are evaluated", n, maxRules)
+	}
+	slices.SortFunc(e.problems, func(a, b *rules.Group) int { return strings.Compare(a.Name(), b.Name()) })
+	e.seed()
+	return e, nil
+}
+
+// query evaluates an expression in either language.
+func (e *Engine) query(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
+	if logql, ok := strings.CutPrefix(expr, mark); ok {
+		if e.o.LogQL == nil {
+			return nil, errors.New("there are no logs")
+		}
+		return e.o.LogQL(ctx, logql, t.Add(-logsLate))
+	}
+	return rules.EngineQueryFunc(e.promql, e.store)(ctx, expr, t)
+}
+
+// seed gives the rules what was pending and firing before. Rules that are no more are
+// left out: their alerts end.
+func (e *Engine) seed() {
+	for _, g := range e.groups {
+		for _, r := range g.AlertingRules() {
+			var saved promql.Vector
+			of := map[uint64]Active{}
+			at := time.Time{}
+			for _, a := range e.o.Active {
+				if a.Group != g.Name() || a.Rule != r.Name() || !same(r.Labels(), a.Labels) {
+					continue
+				}
+				l := labels.FromMap(a.Labels)
+				of[l.Hash()] = a
+				saved = append(saved, promql.Sample{Metric: l, F: a.Value})
+				if at.IsZero() || a.ActiveAt.Before(at) {
+					at = a.ActiveAt
+				}
+			}
+			if len(saved) == 0 {
+				continue
+			}
+			// Evaluated with what was, it knows them; then their times are put right.
+			if _, err := r.Eval(context.Background(), 0, at, func(context.Context, string, time.Time) (promql.Vector, error) { return saved, nil }, e.o.External, 0); err != nil {
+				e.o.Log.Warn("what a rule told before cannot be taken over", "rule", r.Name(), "err", err)
+				continue
+			}
+			r.ForEachActiveAlert(func(a *rules.Alert) {
+				s, ok := of[a.Labels.Hash()]
+				if !ok {
+					return
+				}
+				a.ActiveAt, a.FiredAt, a.KeepFiringSince, a.State = s.ActiveAt, s.FiredAt, s.KeepSince, rules.StatePending
+				if s.Firing {
+					a.State = rules.StateFiring
+				}
+			})
+			r.SetRestored(true)
+		}
+	}
+}
+
+// same reports whether an alert has the labels that its rule gives today.
+func same(rule labels.Labels, of map[string]string) bool {
+	ok := true
+	rule.Range(func(l labels.Label) {
+		if of[l.Name] != l.Value && !strings.Contains(l.Value, "{{") {
+			ok = false
+		}
+	})
+	return ok
+}
+
+// Run evaluates until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { e.followProblems(ctx) })
+	for _, g := range e.groups {
+		if slices.Contains(e.problems, g) {
+			continue
+		}
+		wg.Go(func() { e.follow(ctx, g) })
+	}
+	wg.Wait()
+	return e.promql.Close()
+}
+
+// follow evaluates a group in its interval, at moments that differ from group to group.
+func (e *Engine) follow(ctx context.Context, g *rules.Group) {
+	timer := time.NewTimer(e.o.Warm)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		at := g.EvalTimestamp(time.Now().UnixNano())
+		rules.DefaultEvalIterationFunc(ctx, g, at)
+		timer.Reset(time.Until(at.Add(g.Interval())))
+	}
+}
+
+// followProblems evaluates the groups over problems, every 15 seconds and when something
+// has changed.
+func (e *Engine) followProblems(ctx context.Context) {
+	tick := time.NewTicker(problemsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.changed:
+		}
+		for _, g := range e.problems {
+			if ctx.Err() != nil {
+				return
+			}
+			rules.DefaultEvalIterationFunc(ctx, g, time.Now())
+		}
+	}
+}
+
+// ProblemsChanged has the rules over problems evaluated now. It never blocks.
+func (e *Engine) ProblemsChanged() {
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+// RuleGroups are all groups, by file and name. With AlertingRules it is what Prometheus'
+// API asks for.
+func (e *Engine) RuleGroups() []*rules.Group {
+	out := make([]*rules.Group, 0, len(e.groups))
+	for _, g := range e.groups {
+		out = append(out, g)
+	}
+	slices.SortFunc(out, func(a, b *rules.Group) int {
+		if c := strings.Compare(a.File(), b.File()); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name(), b.Name())
+	})
+	return out
+}
+
+// AlertingRules are the rules of all groups.
+func (e *Engine) AlertingRules() (out []*rules.AlertingRule) {
+	for _, g := range e.RuleGroups() {
+		out = append(out, g.AlertingRules()...)
+	}
+	return out
+}
+
+// Active is what is pending and firing now.
+func (e *Engine) Active() (out []Active) {
+	for _, g := range e.RuleGroups() {
+		for _, r := range g.AlertingRules() {
+			for _, a := range r.ActiveAlerts() {
+				out = append(out, Active{Group: g.Name(), Rule: r.Name(), Labels: a.Labels.Map(), Value: a.Value, Firing: a.State == rules.StateFiring,
+					ActiveAt: a.ActiveAt, FiredAt: a.FiredAt, KeepSince: a.KeepFiringSince})
+			}
+		}
+	}
+	return out
+}
+
+// Failing are the rules whose last evaluation failed, with the reason.
+func (e *Engine) Failing() map[string]error {
+	out := map[string]error{}
+	for _, g := range e.RuleGroups() {
+		for _, r := range g.Rules() {
+			if err := r.LastError(); err != nil && r.Health() == rules.HealthBad {
+				out[g.Name()+"/"+r.Name()] = err
+			}
+		}
+	}
+	return out
+}
+
+// nowhere takes the samples of rules and keeps none.
+type nowhere struct{}
+
+// Appender takes what rules would store.
+func (nowhere) Appender(context.Context) storage.Appender { return nothing{} }
+
+type nothing struct{ storage.Appender }
+
+func (nothing) Append(storage.SeriesRef, labels.Labels, int64, float64) (storage.SeriesRef, error) {
+	return 0, nil
+}
+func (nothing) SetOptions(*storage.AppendOptions) {}
+func (nothing) Commit() error                     { return nil }
+func (nothing) Rollback() error                   { return nil }
