@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
 
 const root = import.meta.dirname;
@@ -42,4 +42,21 @@ test("no colour outside the tokens", () => {
     if (!file.endsWith(".css") || file.endsWith("tokens.css")) continue;
     expect(readFileSync(file, "utf8").match(/#[0-9a-f]{3,8}\b|rgb\(/gi), relative(root, file)).toBeNull();
   }
+});
+
+// A page is a folder that can be read, and taken out, by itself. What two pages
+// share has a folder of its own.
+test("a page is imported by page/index alone", () => {
+  const folder = (path: string) => /^page\/(.+)\//.exec(path)?.[1];
+  let imports = 0;
+  for (const file of files) {
+    const at = relative(root, file);
+    if (!/\.tsx?$/.test(at) || at === "page/index.tsx") continue;
+    for (const [, spec] of readFileSync(file, "utf8").matchAll(/(?:from|import) ?\(?"(\.[^"]+)"/g)) {
+      imports++;
+      const page = folder(relative(root, resolve(dirname(file), spec!)));
+      if (page) expect(folder(at), `${at} imports ${spec}`).toBe(page);
+    }
+  }
+  expect(imports).toBeGreaterThan(300);
 });

@@ -22,6 +22,9 @@ export interface EventFilter {
   workloads: string[];
 }
 
+/** The filter that takes every event. */
+export const anything: EventFilter = { text: "", severities: [], types: [], actions: [], without: [], hosts: [], workloads: [] };
+
 export interface EventPage extends Events {
   /** What before takes to go on. */
   next?: string;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import "../style/tokens.css";
+import "../style/base.css";
+import "../style/frame.css";
 import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
@@ -11,12 +14,8 @@ import { listen } from "../part/keys";
 import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
 import { applyTheme } from "../part/theme";
-import { NotFound } from "./notfound";
-import { ServersPage } from "./servers";
-import "../style/tokens.css";
-import "../style/base.css";
-import "../style/frame.css";
-import "../style/servers.css";
+import { NotFound } from "./notfound/notfound";
+import { ServersPage } from "./servers/servers";
 
 /** A page whose code comes when it is first opened. */
 function later<P extends object>(title: string, load: () => Promise<ComponentType<P>>) {
@@ -54,11 +53,11 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
   };
 }
 
-const ContainerPage = later("Container", () => import("./container").then((m) => m.ContainerPage));
-const DoctorPage = later("Doctor", () => import("./doctor").then((m) => m.DoctorPage));
-const LogsPage = later("Logs", () => import("./logs").then((m) => m.LogsPage));
-const EventsPage = later("Events", () => import("./events").then((m) => m.EventsPage));
-const ConfigurationPage = later("Configuration", () => import("./configuration").then((m) => m.ConfigurationPage));
+const ContainerPage = later("Container", () => import("./container/container").then((m) => m.ContainerPage));
+const DoctorPage = later("Doctor", () => import("./doctor/doctor").then((m) => m.DoctorPage));
+const LogsPage = later("Logs", () => import("./logs/logs").then((m) => m.LogsPage));
+const EventsPage = later("Events", () => import("./events/events").then((m) => m.EventsPage));
+const ConfigurationPage = later("Configuration", () => import("./configuration/configuration").then((m) => m.ConfigurationPage));
 
 function App() {
   const { path, params } = place.value;

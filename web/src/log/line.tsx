@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Component, type ComponentChild } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import type { Entry } from "../api/loki";
+import { glyph, tone } from "../chart/marks";
+import { ansi, bare, visibleLines } from "../format/ansi";
+import { Exact, json, type Kind, logfmt, parts } from "../format/logline";
+import { isLabel } from "../format/logql";
+import { count, counted, size } from "../format/number";
+import { originOf, wholeOrigin } from "../format/origin";
+import { show } from "../format/text";
+import { hms, iso, weekday } from "../format/time";
+import { Icon } from "../part/icon";
+import { copy } from "../part/notice";
+import { exactTime, gapText } from "./lines";
+import type { LogRow } from "./rows";
+import { ofTrace, type Traces } from "./trace";
+
+/** What a list of lines is told about how to show them. */
+export interface LineView {
+  /** What is marked as found. */
+  needle: string;
+  exact: boolean;
+  /** The colour of what a line is of, 1 to 8; none when there is only one. */
+  colour(origin: string): number | undefined;
+  /** The container, file or unit of a line as it is told from the others; "" leaves it out. */
+  named(e: Entry): string;
+  toggle(r: LogRow): void;
+  /** Narrows the query, where that can be done. */
+  narrow: ((e: Entry, name: string, value: string, is: boolean, parser: "" | "json" | "logfmt") => void) | undefined;
+  /** The addresses of the lines around a moment, and of the container's page then. */
+  aroundHref(e: Entry): string | undefined;
+  containerHref(e: Entry): string | undefined;
+  /** The traces of lines that a filter has torn out of them; undefined where nothing is filtered. */
+  traces: Traces | undefined;
+  /** Loads the lines anew. */
+  reload(): void;
+  /** The lines of the group that a line heads. */
+  group(r: LogRow): Entry[];
+}
+
+const words: Record<Kind, string> = { unknown: "no level", debug: "debug", info: "info", warn: "warning", error: "error" };
+// Longer lines are cut in the list and whole when opened, up to a bound.
+const cutAt = 2000;
+const openMost = 65_536;
+
+interface RowProps {
+  row: LogRow;
+  view: LineView;
+  open: boolean;
+  current: boolean;
+  near: boolean;
+}
+
+/** Whether two rows are drawn the same. */
+function same(a: LogRow, b: LogRow): boolean {
+  return a === b || (a.as === "line" && b.as === "line" && a.entry === b.entry && a.kind === b.kind && a.joins === b.joins && a.heads === b.heads);
+}
+
+/** One row of the list. Scrolling draws those that are new, not those that stay. */
+export class Row extends Component<RowProps> {
+  override shouldComponentUpdate(p: RowProps): boolean {
+    const { row, view, open, current, near } = this.props;
+    return !same(p.row, row) || p.view !== view || p.open !== open || p.current !== current || p.near !== near;
+  }
+
+  override render() {
+    return <Drawn {...this.props} />;
+  }
+}
+
+function Drawn({ row, view, open, current, near }: RowProps) {
+  switch (row.as) {
+    case "line":
+      return <Line row={row} view={view} open={open} current={current} near={near} />;
+    case "gap":
+      return (
+        <div class="lmark gap" title={`${iso(row.t)}: lines are missing here`}>
+          <time>{hms(row.t)}</time>
+          <span aria-hidden="true">▨</span>
+          <span>
+            <b>{show(wholeOrigin(row.entry.labels))}</b>: {show(gapText(row.entry))}
+          </span>
+        </div>
+      );
+    case "event":
+      return (
+        <div class={`lmark ${tone(row.event)}`} title={iso(row.t)}>
+          <time>{hms(row.t)}</time>
+          <span aria-hidden="true">{glyph(row.event)}</span>
+          <span>
+            {row.event.name && <b>{show(row.event.name)}</b>} {show(row.event.text)}
+          </span>
+        </div>
+      );
+    case "hole":
+      return (
+        <div class="lmark gap">
+          <time>{hms(row.t)}</time>
+          <span aria-hidden="true">▨</span>
+          <span>{counted(row.n, "line")} came faster than they can be shown; they are stored. <button type="button" onClick={view.reload}>Load again</button></span>
+        </div>
+      );
+    case "edge":
+      return <p class="edge">The first line of this range.</p>;
+    case "day":
+      return <div class="lmark">{weekday(row.t)}</div>;
+  }
+}
+
+const three = (t: number) => String(t % 1000).padStart(3, "0");
+
+function Line({ row, view, open, current, near }: { row: LogRow & { as: "line" }; view: LineView; open: boolean; current: boolean; near: boolean }) {
+  const { entry, kind, joins } = row;
+  const origin = originOf(entry.labels);
+  // A file inside of a container may be chosen without the container.
+  const colour = view.colour(origin) ?? view.colour(entry.labels["filename"] ?? "");
+  const short = origin && view.named(entry);
+  // An entry of several lines that was stored as one.
+  const several = useMemo(() => entry.line.split("\n").length, [entry]);
+  const click = (e: MouseEvent) => {
+    if ((e.target as Element).closest("button, a") || getSelection()?.toString()) return;
+    view.toggle(row);
+  };
+  const cut = Number(entry.meta["tallyman_cut_bytes"] ?? 0);
+  return (
+    <>
+      <div class={`ll ${kind}${short ? "" : " one"}${joins ? " joins" : ""}${near ? " near" : ""}`} data-open={open || undefined} onClick={click}>
+        <span class="lv" />
+        <button type="button" class="lt" data-key={row.key} tabIndex={current ? 0 : -1} aria-expanded={open} title={`${exactTime(entry.ns)}, ${words[kind]}`} onClick={() => view.toggle(row)}>
+          {hms(entry.t)}
+          <span class="ms">.{three(entry.t)}</span>
+          <span class="sr"> {words[kind]}</span>
+        </button>
+        {short !== "" && (
+          <span class="src ell" title={show(wholeOrigin(entry.labels))}>
+            {colour !== undefined && <i class={`c${colour}`} />}
+            {show(short)}
+          </span>
+        )}
+        <span class="msg">
+          {several > 1 && <em class="torn">{count(several)} lines</em>}
+          {view.traces && !joins && several === 1 && (open || ofTrace(entry)) && <Torn entry={entry} traces={view.traces} />}
+          <Message line={several > 1 ? entry.line.slice(0, entry.line.indexOf("\n")) : entry.line} view={view} cut={cut} />
+        </span>
+      </div>
+      {open && <Opened row={row} view={view} />}
+    </>
+  );
+}
+
+/** How many lines the trace of a line has. */
+function Torn({ entry, traces }: { entry: Entry; traces: Traces }) {
+  useEffect(() => traces.want(entry), [entry, traces]);
+  const n = traces.of(entry).value.length;
+  return n > 0 ? <em class="torn">{n} lines</em> : null;
+}
+
+function Message({ line, view, cut }: { line: string; view: LineView; cut: number }) {
+  const shown = useMemo(() => {
+    const long = line.length > cutAt;
+    return { long, pieces: ansi(long ? line.slice(0, cutAt) : line).map((p) => ({ style: p.style, parts: parts(p.text, view.needle, view.exact) })) };
+  }, [line, view.needle, view.exact]);
+  return (
+    <>
+      {shown.pieces.map((p, i) => {
+        const inner = p.parts.map((x, j) => (x.as === "hit" ? <mark key={j}>{x.text}</mark> : x.as === "key" && p.style === "" ? <span key={j} class="k">{x.text}</span> : x.text));
+        return p.style === "" ? inner : <span key={i} class={p.style}>{inner}</span>;
+      })}
+      {shown.long && <em> … {count(line.length - cutAt)} more characters</em>}
+      {cut > 0 && <em> ▨ {size(cut)} cut off</em>}
+    </>
+  );
+}
+
+/** What is known of a line, under it. */
+function Opened({ row, view }: { row: LogRow & { as: "line" }; view: LineView }) {
+  const { entry } = row;
+  const value = useMemo(() => (entry.line.length <= openMost ? json(entry.line) : undefined), [entry]);
+  const fields = useMemo(() => (value || entry.line.includes("\n") ? undefined : logfmt(entry.line)), [entry]);
+  const trace = view.traces?.of(entry).value ?? [];
+  const group = trace.length ? trace : row.heads > 1 ? view.group(row) : [];
+  const around = view.aroundHref(entry);
+  const container = view.containerHref(entry);
+  const name = entry.labels["name"] ?? "";
+  const labels = Object.entries(entry.labels);
+  const meta = Object.entries(entry.meta);
+  const only = (name: string, text: string, parser: "" | "json" | "logfmt") =>
+    view.narrow && isLabel(name) && text.length < 500 ? (
+      <>
+        <button type="button" class="only" aria-label={`Only ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, true, parser)}>only</button>
+        <button type="button" class="only" aria-label={`Not ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, false, parser)}>not</button>
+      </>
+    ) : null;
+  return (
+    <div class="exp" role="group" aria-label="This line">
+      <header>
+        {around && <a class="btn q" href={around}>Lines around it</a>}
+        {container && <a class="btn q" href={container} title={show(name)}><span class="ell">Open {show(name) || "the container"} at this time</span></a>}
+        <button type="button" class="btn q" onClick={() => void copy(entry.line, "Line copied", "select the text instead")}>
+          <Icon name="copy" />
+          Copy
+        </button>
+        {group.length > 1 && (
+          <button type="button" class="btn q" onClick={() => void copy(group.map((e) => e.line).join("\n"), `${group.length} lines copied`, "select the text instead")}>
+            Copy all {group.length} lines
+          </button>
+        )}
+        <span class="grow" />
+        <span class="dim">{value ? "JSON, " : fields ? "logfmt, " : ""}{size(entry.line.length)}</span>
+      </header>
+      {value ? (
+        <div class="tree">
+          <Tree value={value} depth={0} only={(name, text) => only(name, text, "json")} />
+        </div>
+      ) : fields ? (
+        <dl>
+          {fields.map(([k, v], i) => (
+            <div key={i}>
+              <dt>{show(k)}</dt>
+              <dd>
+                <span>{show(v)}</span> {only(k, v, "logfmt")}
+              </dd>
+            </div>
+          ))}
+        </dl>
+      ) : trace.length ? null : (
+        <pre tabIndex={0}>{visibleLines(entry.line.slice(0, openMost))}{entry.line.length > openMost && `\n… ${count(entry.line.length - openMost)} more characters; Copy has them`}</pre>
+      )}
+      {trace.length > 0 && <pre tabIndex={0}>{visibleLines(trace.map((e) => e.line).join("\n").slice(0, openMost))}</pre>}
+      <dl class="of">
+        <div>
+          <dt>time</dt>
+          <dd><span>{exactTime(entry.ns)}</span></dd>
+        </div>
+        {[...labels, ...meta].map(([k, v]) => (
+          <div key={k}>
+            <dt>{show(k)}</dt>
+            <dd>
+              <span>{show(v)}</span> {only(k, v, "")}
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </div>
+  );
+}
+
+const childrenMost = 200;
+const depthMost = 30;
+
+function Tree({ value, depth, only }: { value: object; depth: number; only(name: string, text: string): ComponentChild }) {
+  const all = Object.entries(value);
+  const shown = all.slice(0, childrenMost);
+  return (
+    <dl>
+      {shown.map(([k, v]) => (
+        <div key={k}>
+          <dt>{show(k)}</dt>
+          <dd>
+            {typeof v === "object" && v !== null && !(v instanceof Exact) ? (
+              depth >= depthMost ? (
+                <span class="dim">deeper than {depthMost} levels; Copy has it</span>
+              ) : (
+                <details open={depth < 1}>
+                  <summary class="dim">{Array.isArray(v) ? `[ ${v.length} ]` : `{ ${Object.keys(v).length} }`}</summary>
+                  <Tree value={v as object} depth={depth + 1} only={() => null} />
+                </details>
+              )
+            ) : (
+              <>
+                <Scalar value={v} /> {depth === 0 && v !== null && only(k, typeof v === "string" ? bare(v) : v instanceof Exact ? v.text : String(v))}
+              </>
+            )}
+          </dd>
+        </div>
+      ))}
+      {all.length > childrenMost && (
+        <div>
+          <dt />
+          <dd class="dim">{count(all.length - childrenMost)} more; Copy has them</dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function Scalar({ value }: { value: unknown }) {
+  if (value instanceof Exact) return <span class="n">{value.text}</span>;
+  if (typeof value === "string") return <span class="s">{`"${show(value)}"`}</span>;
+  return <span class={typeof value === "number" ? "n" : "dim"}>{String(value)}</span>;
+}

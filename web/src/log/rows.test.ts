@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { expect, test } from "vitest";
+import type { Entry } from "../api/loki";
+import type { Event } from "../api/types";
+import { shapeOf } from "../format/logline";
+import { asText, merge, withGaps } from "./lines";
+import { rowsOf } from "./rows";
+
+let id = 0;
+function entry(ms: number, line: string, more: Partial<Entry> = {}): Entry {
+  return { id: ++id, ns: `${ms}000000`, t: ms, line, labels: { name: "a", stream: "stdout", level: "info" }, meta: {}, source: "a", shape: shapeOf(line), ...more };
+}
+const base = Date.UTC(2026, 10, 20, 12);
+
+test("lines that come twice are kept once, in the order of their times", () => {
+  const one = entry(base, "one");
+  const three = entry(base + 2, "three");
+  const all = merge([one, three], [entry(base, "one"), entry(base + 1, "two"), entry(base, "one", { source: "b" }), entry(base + 2, "three")]);
+  expect(all.map((e) => e.line + e.source)).toEqual(["onea", "oneb", "twoa", "threea"]);
+});
+
+test("events and gaps stand between the lines, parts with their head", () => {
+  const list = [entry(base, "Error: x", { labels: { name: "a", level: "error" } }), entry(base + 1, "    at f"), entry(base + 3000, "tallyman: gone", { meta: { tallyman_gap: "12" } }), entry(base + 4000, "next")];
+  const event = (t: number) => ({ id: `e${t}`, time: t }) as Event;
+  const rows = rowsOf(list, [event(base - 3_600_000), event(base + 3500), event(base + 9000)]);
+  expect(rows.map((r) => r.as)).toEqual(["line", "line", "gap", "event", "line", "event"]);
+  expect(rows.slice(0, 2)).toMatchObject([{ kind: "error", joins: false, heads: 2 }, { kind: "error", joins: true, heads: 0 }]);
+});
+
+test("lines that were left out have a row at their place", () => {
+  const list = [entry(base, "a"), entry(base + 1, "b"), entry(base + 2, "c")];
+  expect(rowsOf(list, [], false, [{ ns: list[0]!.ns, n: 7 }, { ns: list[2]!.ns, n: 9 }]).map((r) => (r.as === "hole" ? r.n : r.as))).toEqual(["line", 7, "line", "line", 9]);
+});
+
+test("a new day has a row", () => {
+  expect(rowsOf([entry(base, "a"), entry(base + 86_400_000, "b")], []).map((r) => r.as)).toEqual(["line", "day", "line"]);
+});
+
+test("a file has the exact time, the container and the line as it is", () => {
+  expect(asText([entry(base, "\u001b[31mred")])).toBe("2026-11-20T12:00:00.000000000Z a stdout \u001b[31mred\n");
+  const more = (labels: Record<string, string>) => asText([entry(base, "x", { labels })]).slice(31);
+  const others: Record<string, string>[] = [{ filename: "/var/log/a.log" }, { name: "a", filename: "/a.log" }, { unit: "docker.service" }];
+  expect(others.map(more)).toEqual(["/var/log/a.log x\n", "a: /a.log x\n", "docker.service x\n"]);
+});
+
+test("notes of missing lines stand between the lines, once, and not where lines are not loaded", () => {
+  const list = [entry(base + 1, "a"), entry(base + 5, "b")];
+  const gap = (ms: number) => entry(base + ms, "tallyman: lines are missing here", { meta: { tallyman_gap: "1" } });
+  const texts = (older: boolean, newer: boolean) => withGaps(list, [gap(0), gap(3), gap(9)], older, newer).map((e) => (e.meta["tallyman_gap"] ? "gap" : e.line));
+  expect(texts(false, false)).toEqual(["gap", "a", "gap", "b", "gap"]);
+  expect(texts(true, true)).toEqual(["a", "gap", "b"]);
+  expect(withGaps(withGaps(list, [gap(3)], true, true), [gap(3)], true, true)).toHaveLength(3);
+  expect(withGaps([], [gap(3)], false, false)).toHaveLength(0);
+  expect(withGaps(list, [], false, false)).toBe(list);
+  expect(rowsOf(withGaps(list, [gap(3)], true, true), []).map((r) => r.key)).toEqual(rowsOf(withGaps(list, [gap(3)], true, true), []).map((r) => r.key));
+});

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { batch, type ReadonlySignal, signal } from "@preact/signals";
+import { container, events, history, inWords, servers } from "../../api/client";
+import { Live } from "../../api/live";
+import type { Container, Detail, Event, Now, Tick } from "../../api/types";
+import { append, forget, fromHistory, type Values } from "../../chart/columns";
+import { Model } from "../../chart/model";
+import { all, type Range } from "../../format/range";
+import { isUp } from "../../format/state";
+import { day, hour, minute } from "../../format/time";
+import { concerns } from "./concerns";
+
+const eventsMost = 500;
+// Live seconds that are kept to be put after stored samples, which end up to an interval ago.
+const secondsKept = 120;
+// A live page reads the stored samples again at times: they hold what ticks do not.
+const reloadLeast = minute;
+const identifyAfter = 1500;
+
+/** The state of one Container page: who it is, what it does, what is known of the range. */
+export class ContainerData {
+  readonly detail = signal<Detail | undefined>(undefined);
+  readonly now = signal<Now | undefined>(undefined);
+  /** Why the container cannot be shown, and why its history cannot. */
+  readonly problem = signal("");
+  readonly historyProblem = signal("");
+  readonly moreEvents = signal(false);
+  readonly loaded = signal(false);
+  readonly model: Model;
+
+  private range: Range = { live: true, span: hour };
+  private stream: Live<{ container: Detail | null }> | undefined;
+  private seconds: { time: number; values: Values }[] = [];
+  private skew = 0;
+  private loadedAt = 0;
+  private lastTick = 0;
+  private loading: AbortController | undefined;
+  private timer = 0;
+
+  constructor(
+    readonly host: string,
+    readonly workload: string,
+    private readonly id: string | undefined,
+    pin: ReadonlySignal<number | undefined>,
+  ) {
+    this.model = new Model(pin);
+  }
+
+  start(): void {
+    if (this.id !== undefined) {
+      // A container that is named by its id is gone: there is nothing to follow.
+      void this.identify();
+      return;
+    }
+    this.stream = new Live(
+      { view: "container", host: this.host, workload: this.workload },
+      {
+        // The stream of a workload that has no container waits for one; what is known of it says more.
+        snapshot: (s) => (s.container ? this.known(s.container) : void this.identify()),
+        tick: (t) => this.tick(t),
+        container: (c) => this.known(c as Detail),
+        event: (e) => this.happened(e),
+      },
+    );
+    this.stream.start();
+    this.timer = window.setTimeout(() => {
+      if (!this.detail.peek()) void this.identify();
+    }, identifyAfter);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.loading?.abort();
+    this.stream?.stop();
+  }
+
+  /** Starts anew after a problem. */
+  again(): void {
+    this.stop();
+    this.problem.value = "";
+    this.start();
+  }
+
+  // Asks who the container is when the stream does not say.
+  private async identify(): Promise<void> {
+    try {
+      let id = this.id;
+      if (id === undefined) {
+        const host = (await servers()).hosts?.find((h) => h.host === this.host);
+        const same = (host?.containers ?? []).filter((c) => c.workload === this.workload);
+        id = (same.find((c) => c.state !== "gone") ?? same.sort((a, b) => (b.goneAt ?? 0) - (a.goneAt ?? 0))[0])?.id;
+      }
+      if (this.detail.peek()) return;
+      if (id === undefined) {
+        this.problem.value = "No container of this workload is known on this host.";
+        this.stream?.stop();
+      } else this.known(await container(id, this.host));
+    } catch (err) {
+      this.problem.value = inWords(err);
+    }
+  }
+
+  private known(d: Detail): void {
+    const before = this.detail.peek();
+    batch(() => {
+      this.problem.value = "";
+      this.detail.value = d;
+      // A container keeps its life over restarts; its last start is not its first.
+      this.model.instances.value = (d.instances ?? []).map((i) => (i.id === d.id && d.created && i.started ? { ...i, started: Math.min(d.created, i.started) } : i));
+      this.model.up.value = isUp(d);
+      if (d.now || !isUp(d)) this.now.value = d.now;
+    });
+    const hole = this.lastTick > 0 && this.time() - this.lastTick > 3000;
+    if (!before || before.id !== d.id || before.state !== d.state || hole) this.show(this.range);
+  }
+
+  /** The server's present. */
+  time(): number {
+    return Date.now() + this.skew;
+  }
+
+  private resolve(r: Range): { from: number; to: number } {
+    if (!r.live) return { from: r.from, to: r.to };
+    const d = this.detail.peek();
+    // The end of a gone container stands a little before the right edge, so that its mark is whole.
+    const margin = r.span === all ? minute : r.span / 50;
+    const to = d?.state === "gone" && d.goneAt ? d.goneAt + margin : this.time();
+    if (r.span !== all) return { from: to - r.span, to };
+    const first = this.model.columns.peek().firstSample ?? d?.created ?? to - day;
+    return { from: Math.min(first, to - minute), to };
+  }
+
+  /** Shows another range: the axis at once, samples when they come. */
+  show(r: Range): void {
+    this.range = r;
+    this.model.view.value = this.resolve(r);
+    void this.load();
+  }
+
+  async load(): Promise<void> {
+    this.loading?.abort();
+    const stop = (this.loading = new AbortController());
+    this.loadedAt = this.time();
+    const where = { host: this.host, workload: this.workload };
+    try {
+      if (this.range.live && this.range.span === all) {
+        const { firstSample } = await history({ ...where, start: 0, end: Math.round(this.time()), points: 2 }, stop.signal);
+        if (firstSample !== undefined) this.model.view.value = { ...this.resolve(this.range), from: firstSample };
+      }
+      const { from, to } = this.model.view.peek();
+      const points = Math.max(200, Math.min(1200, Math.round(this.model.width.peek())));
+      // One point before the left edge lets the curve start at it.
+      const start = Math.floor(from - Math.max(this.model.columns.peek().step, (to - from) / points));
+      const end = Math.ceil(to);
+      const [stored, own, around] = await Promise.all([
+        history({ ...where, start, end, points }, stop.signal),
+        events({ ...where, start, end, limit: eventsMost }, stop.signal),
+        events({ host: this.host, start, end, type: ["engine", "tallyman"], limit: eventsMost }, stop.signal),
+      ]);
+      batch(() => {
+        let columns = fromHistory(stored);
+        const last = columns.t.at(-1) ?? 0;
+        for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
+        this.model.columns.value = columns;
+        const unique = new Map([...own.events, ...around.events.filter((e) => concerns(e, this.workload))].map((e) => [e.id, e]));
+        // What happened since the request left came over the stream and stays.
+        for (const e of this.model.events.peek()) if (this.range.live || e.time <= to) unique.set(e.id, e);
+        this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
+        this.moreEvents.value = own.more || around.more;
+        this.historyProblem.value = "";
+        this.loaded.value = true;
+      });
+    } catch (err) {
+      if (!stop.signal.aborted) this.historyProblem.value = inWords(err);
+    }
+  }
+
+  // Two points of a curve per pixel are enough.
+  private apart(): number {
+    return 0.5 / (this.model.scale.peek() || 1);
+  }
+
+  private tick(t: Tick): void {
+    this.skew = t.time - Date.now();
+    this.lastTick = t.time;
+    const d = this.detail.peek();
+    const now = d && t.now?.[d.id];
+    batch(() => {
+      if (now) this.now.value = now;
+      const values = d && now ? valuesOf(now, d) : undefined;
+      if (values) {
+        this.seconds.push({ time: t.time, values });
+        if (this.seconds.length > secondsKept) this.seconds.shift();
+      }
+      if (!this.range.live || d?.state === "gone") return;
+      const view = this.model.view.peek();
+      this.model.view.value = this.range.span === all ? { from: view.from, to: t.time } : { from: t.time - this.range.span, to: t.time };
+      if (values && this.loaded.peek()) {
+        this.model.columns.value = forget(append(this.model.columns.peek(), t.time, values, this.apart()), this.model.view.peek().from);
+      }
+    });
+    if (this.range.live && t.time - this.loadedAt > Math.max(reloadLeast, length(this.model) / 100)) void this.load();
+  }
+
+  private happened(e: Event): void {
+    const d = this.detail.peek();
+    if (d && e.actor === d.id && (d.lastEvent?.time ?? 0) <= e.time) this.detail.value = { ...d, lastEvent: e };
+    const list = this.model.events.peek();
+    const { from, to } = this.model.view.peek();
+    if (list.some((x) => x.id === e.id) || e.time < from || (!this.range.live && e.time > to)) return;
+    this.model.events.value = [...list, e].sort((a, b) => a.time - b.time);
+  }
+}
+
+function length(m: Model): number {
+  const { from, to } = m.view.peek();
+  return to - from;
+}
+
+// What a tick says, under the names of the stored series.
+function valuesOf(n: Now, c: Container): Values {
+  const out: Values = {};
+  const put = (name: keyof Values, v: number | undefined) => {
+    if (v !== undefined) out[name] = v;
+  };
+  put("cpuUser", n.cpuUser);
+  put("cpuSystem", n.cpuSystem);
+  put("throttled", n.throttled);
+  put("cpuLimit", c.cpuLimit);
+  put("anon", n.anon);
+  put("cache", n.cache);
+  put("kernel", n.kernel);
+  put("swap", n.swap);
+  put("workingSet", n.memory);
+  put("memoryLimit", c.memoryLimit);
+  put("rx", n.rx);
+  put("tx", n.tx);
+  put("blkRead", n.blkRead);
+  put("blkWrite", n.blkWrite);
+  put("pids", n.pids);
+  return out;
+}

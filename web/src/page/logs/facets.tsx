@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { useSignal } from "@preact/signals";
+import type { ComponentChild } from "preact";
+import type { Kind } from "../../format/logline";
+import { among, type Controls, places, type Source, toggled, withPlace, withSource } from "../../format/logql";
+import { count, size } from "../../format/number";
+import { shortNames, shortPaths, unitName } from "../../format/origin";
+import { Choice, Group, withChosen } from "../../part/facets";
+
+/** How much there is of each value, of all lines of the range. */
+export interface Facets {
+  sources: Map<string, number>;
+  hosts: Map<string, number>;
+  names: Map<string, number>;
+  files: Map<string, number>;
+  units: Map<string, number>;
+  streams: Map<string, number>;
+  /** The containers that a file is in; "" for one of the host. */
+  owners: Map<string, Set<string>>;
+  /** What containers are called within their projects, and files without their folders, where no other is called so. */
+  short: Map<string, string>;
+}
+
+export const facetLabels = ["source", "host", "name", "workload", "filename", "unit", "stream"];
+
+/** The sums of what there is by labels. */
+export function facetsOf(found: readonly { labels: Record<string, string>; bytes: number }[]): Facets {
+  const out: Facets = { sources: new Map(), hosts: new Map(), names: new Map(), files: new Map(), units: new Map(), streams: new Map(), owners: new Map(), short: new Map() };
+  const add = (m: Map<string, number>, k: string | undefined, n: number) => k && m.set(k, (m.get(k) ?? 0) + n);
+  for (const { labels, bytes } of found) {
+    add(out.sources, labels["source"], bytes);
+    add(out.hosts, labels["host"], bytes);
+    add(out.streams, labels["stream"], bytes);
+    if (labels["source"] === "container") add(out.names, labels["name"], bytes);
+    add(out.files, labels["filename"], bytes);
+    add(out.units, labels["unit"], bytes);
+    const file = labels["filename"];
+    if (file) out.owners.set(file, (out.owners.get(file) ?? new Set()).add(labels["name"] ?? ""));
+  }
+  const named = found.filter((f) => f.labels["name"]).map((f) => ({ name: f.labels["name"]!, workload: f.labels["workload"] ?? "" }));
+  out.short = new Map([...shortNames(named), ...shortPaths([...out.files.keys()])]);
+  return out;
+}
+
+/** The files that lines can be of beside some containers: those of the host and of these. */
+export function filesWith(facets: Facets, names: readonly string[]): Map<string, number> {
+  if (names.length === 0) return facets.files;
+  return new Map([...facets.files].filter(([file]) => [...facets.owners.get(file)!].some((n) => n === "" || names.includes(n))));
+}
+
+const levels: readonly { kind: Kind; label: string }[] = [
+  { kind: "error", label: "error" },
+  { kind: "warn", label: "warn" },
+  { kind: "info", label: "info" },
+  { kind: "debug", label: "debug" },
+  { kind: "unknown", label: "no level" },
+];
+
+const kinds: readonly { source: Source; label: string }[] = [
+  { source: "container", label: "containers" },
+  { source: "file", label: "files" },
+  { source: "journal", label: "units" },
+];
+
+// From so many on there is a field to find one, and the list scrolls by itself.
+const findFrom = 12;
+
+interface Props {
+  controls: Controls | undefined;
+  facets: Facets;
+  byLevel: Partial<Record<Kind, number>>;
+  colour(name: string): number | undefined;
+  change(c: Controls): void;
+  /** Back from a query that was written by hand. */
+  reset(): void;
+}
+
+/** The simple controls: what the query selects. */
+export function FacetList({ controls: c, facets, byLevel, colour, change, reset }: Props) {
+  if (!c) {
+    return (
+      <div class="byhand">
+        <p>This query says more than the controls can.</p>
+        <button type="button" class="btn" onClick={reset}>Back to the controls</button>
+      </div>
+    );
+  }
+  const hosts = withChosen(facets.hosts, c.hosts);
+  const choose = (source: Source) => ({
+    chosen: c[places[source].list],
+    toggle: (value: string) => change(withPlace(c, source, value)),
+    clear: () => change(c[places[source].list].reduce((next, v) => withPlace(next, source, v), c)),
+    mark: (value: string) => {
+      const k = colour(value);
+      return <i class={k ? `c${k}` : ""} />;
+    },
+  });
+  const files = filesWith(facets, c.names);
+  return (
+    <>
+      <Group name="Source" clear={c.sources.length > 0 && (() => change({ ...c, sources: [], names: [], files: [], units: [] }))}>
+        {kinds.map(({ source, label }) => (
+          <Choice key={source} on={c.sources.includes(source)} toggle={() => change(withSource(c, source))} label={label} note={size(facets.sources.get(source) ?? 0)} />
+        ))}
+      </Group>
+      <Group name="Level" clear={c.levels.length > 0 && (() => change({ ...c, levels: [] }))}>
+        {levels.map(({ kind, label }) => (
+          <Choice key={kind} on={c.levels.includes(kind)} toggle={() => change({ ...c, levels: toggled(c.levels, kind) })} mark={<i class={kind} />} label={label} note={byLevel[kind] ? count(byLevel[kind]) : ""} />
+        ))}
+      </Group>
+      {hosts.length > 1 && (
+        <Group name="Host" clear={c.hosts.length > 0 && (() => change({ ...c, hosts: [] }))}>
+          {hosts.map(([h, n]) => <Choice key={h} on={c.hosts.includes(h)} toggle={() => change({ ...c, hosts: toggled(c.hosts, h) })} label={h} note={n ? size(n) : ""} />)}
+        </Group>
+      )}
+      <Places name="Container" known={facets.names} {...choose("container")} label={(name) => facets.short.get(name) ?? name} none="No container wrote anything." />
+      {facets.files.size + c.files.length > 0 && (
+        <Places
+          name="File"
+          known={files}
+          {...choose("file")}
+          label={(path) => facets.short.get(path) ?? path}
+          none="No file of these containers."
+          // Of a file inside of a container that was not chosen nothing is shown.
+          note={(path) => (facets.files.has(path) && !files.has(path) ? "other container" : undefined)}
+        />
+      )}
+      {facets.units.size + c.units.length > 0 && <Places name="Unit" known={facets.units} {...choose("journal")} label={unitName} none="" />}
+      {among(c).includes("container") && (
+        <Group name="Stream" clear={c.streams.length > 0 && (() => change({ ...c, streams: [] }))}>
+          {["stdout", "stderr"].map((s) => (
+            <Choice key={s} on={c.streams.includes(s)} toggle={() => change({ ...c, streams: toggled(c.streams, s).length === 2 ? [] : toggled(c.streams, s) })} label={s} note={size(facets.streams.get(s) ?? 0)} />
+          ))}
+        </Group>
+      )}
+    </>
+  );
+}
+
+interface PlacesProps {
+  name: string;
+  known: Map<string, number>;
+  chosen: readonly string[];
+  label(value: string): string;
+  mark(value: string): ComponentChild;
+  /** What is said in place of how much there is. */
+  note?: (value: string) => string | undefined;
+  toggle(value: string): void;
+  clear(): void;
+  /** What is said when there is none. */
+  none: string;
+}
+
+/** Containers, files or units; of many there is one to find. */
+function Places({ name, known, chosen, label, mark, note, toggle, clear, none }: PlacesProps) {
+  const find = useSignal("");
+  const all = withChosen(known, chosen);
+  const many = all.length >= findFrom;
+  const wanted = many ? find.value.toLowerCase() : "";
+  const found = all.filter(([v]) => v.toLowerCase().includes(wanted) || chosen.includes(v));
+  const word = `Find a ${name.toLowerCase()}`;
+  return (
+    <Group name={name} clear={chosen.length > 0 && clear}>
+      {many && (
+        <label class="field">
+          <input type="search" value={find.value} placeholder={word} aria-label={word} spellcheck={false} autocomplete="off" onInput={(e) => { find.value = e.currentTarget.value; }} />
+        </label>
+      )}
+      <div class={many ? "many" : ""}>
+        {found.map(([v, n]) => <Choice key={v} on={chosen.includes(v)} toggle={() => toggle(v)} mark={mark(v)} label={label(v)} title={v} note={note?.(v) ?? (n ? size(n) : "")} />)}
+      </div>
+      {all.length === 0 && <p class="dim">{none}</p>}
+      {all.length > 0 && found.length === 0 && <p class="dim">None is called so.</p>}
+    </Group>
+  );
+}

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { ApiError, doctor, inWords, servers } from "../../api/client";
+import { type Entry, lines, nanos, volumes } from "../../api/loki";
+import type { Container, Event } from "../../api/types";
+import { totals } from "../../format/logline";
+import { among, around, beside, build, type Controls, everything, gapsOf, narrow, ofWorkload, onlyPlace, problemOf, readControls, type Source } from "../../format/logql";
+import { count, counted } from "../../format/number";
+import { originOf, outputName, unitName, wholeOrigin } from "../../format/origin";
+import { all, rangeLabel } from "../../format/range";
+import { show } from "../../format/text";
+import { ago, hms, hour, iso, minute, parseWhen, second } from "../../format/time";
+import { LogData } from "../../log/data";
+import { asText, gapText, readAll, withGaps } from "../../log/lines";
+import { LogList } from "../../log/list";
+import { Traces } from "../../log/trace";
+import { clock, narrow as narrowWindow } from "../../part/clock";
+import { FindField } from "../../part/findfield";
+import { Frame } from "../../part/frame";
+import { Histogram } from "../../part/histogram";
+import { Icon } from "../../part/icon";
+import { useKeys } from "../../part/keys";
+import { copy, notice } from "../../part/notice";
+import { containerHref, linkTo, logsHref, moveRange, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
+import { RangeControl } from "../../part/rangecontrol";
+import { type Facets, facetLabels, FacetList, facetsOf } from "./facets";
+
+const queryText = param("q");
+const atText = param("at");
+const wrapText = param("wrap");
+const everyLine = build(everything);
+const query = () => queryText.value || everyLine;
+
+const downloadMost = 50_000;
+
+/** Where is that line? The logs of all containers, files and units. */
+export function LogsPage() {
+  const width = useSignal(900);
+  const controls = useComputed(() => readControls(query()));
+  const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120), (e) => selected(controls.peek(), e)), []);
+  const facets = useSignal<Facets>(facetsOf([]));
+  const draft = useSignal<string | undefined>(undefined);
+  const unfolded = useSignal(false);
+  const nothing = useSignal<Nothing | undefined>(undefined);
+  const again = useSignal(0);
+  const search = useRef<HTMLInputElement>(null);
+  const logql = useRef<HTMLInputElement>(null);
+
+  useSignalEffect(() => {
+    again.value;
+    const q = query();
+    const r = range.value;
+    const now = Date.now();
+    const at = atText.value ? parseWhen(atText.value, now) : undefined;
+    draft.value = undefined;
+    nothing.value = undefined;
+    const said = controls.peek();
+    void data.show({ query: q, gaps: said && gapsOf(said), from: r.live ? (r.span === all ? 0 : now - r.span) : r.from, to: r.live ? undefined : r.to, at });
+  });
+  useEffect(() => () => data.stop(), []);
+
+  const view = useComputed(() => {
+    const r = range.value;
+    if (!r.live) return { from: r.from, to: r.to };
+    const now = clock.value;
+    return { from: r.span === all ? (data.first.value ?? now - hour) : now - r.span, to: now };
+  });
+
+  // What there is to choose from, of all lines of the range; the controls' own choice must not hide the rest.
+  useSignalEffect(() => {
+    const r = range.value;
+    const stop = new AbortController();
+    const load = () => {
+      const now = Date.now();
+      volumes(everyLine, facetLabels, r.live ? (r.span === all ? 0 : now - r.span) : r.from, r.live ? now + hour : r.to, stop.signal).then((found) => {
+        facets.value = facetsOf(found);
+      }, () => undefined);
+    };
+    load();
+    const timer = r.live ? setInterval(() => document.hidden || load(), 15_000) : 0;
+    return () => {
+      clearInterval(timer);
+      stop.abort();
+    };
+  });
+
+  // Why there is nothing, once it is known that there is.
+  useSignalEffect(() => {
+    if (!data.lines.loaded.value || data.lines.entries.value.length > 0 || data.lines.problem.value) {
+      nothing.value = undefined;
+      return;
+    }
+    data.lines.turn.value;
+    let gone = false;
+    void whyNothing(query(), controls.peek(), data.lines.wanted.from).then((n) => {
+      if (!gone) nothing.value = n;
+    });
+    return () => {
+      gone = true;
+    };
+  });
+
+  // A query by hand may be about any containers: those whose lines are here.
+  const happened = useComputed(() => {
+    if (controls.value) return data.events.value;
+    const names = new Set(data.lines.entries.value.map((e) => e.labels["name"]));
+    return data.events.value.filter((e) => names.has(e.name));
+  });
+  // Those that are chosen are told apart before all others.
+  const colours = useComputed(() => {
+    const c = controls.value;
+    const f = facets.value;
+    const chosen = c ? [...c.names, ...c.files, ...c.units] : [];
+    return new Map((chosen.length > 1 ? chosen : [...f.names.keys(), ...[...f.files.keys()].filter((p) => f.owners.get(p)!.has("")), ...f.units.keys()]).sort().map((n, i) => [n, (i % 7) + 1]));
+  });
+  const colour = (origin: string) => (colours.value.size > 1 ? colours.value.get(origin) : undefined);
+  const mixed = useComputed(() => data.lines.entries.value.some((e) => e.labels["filename"]));
+  const c = controls.value;
+  const change = (next: Controls) => setParams({ q: asParam(build(next)), at: undefined }, "push");
+  const apply = (q: string) => {
+    draft.value = undefined;
+    setParams({ q: asParam(q.trim()), at: undefined }, "push");
+    again.value++;
+  };
+  const find = (text: string) => {
+    const now = controls.peek();
+    if (now && text !== now.text) setParams({ q: asParam(build({ ...now, text })), at: undefined });
+  };
+  const freeze = () => setRange({ live: false, ...view.peek() });
+  const toNow = () => {
+    setParams({ at: undefined });
+    again.value++;
+  };
+  const wrap = wrapText.value === "1";
+  const toggleWrap = () => setParams({ wrap: wrap ? undefined : "1" });
+
+  useKeys("Logs", [
+    { keys: ["/"], label: "Find text", run: () => (c ? search : logql).current?.focus() },
+    { keys: ["w"], label: "Wrap long lines", run: toggleWrap },
+    { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
+  ]);
+
+  const { volume } = data;
+  const sum = volume.value ? totals(volume.value, view.value.from, view.value.to + second) : undefined;
+  const problem = data.lines.problem.value;
+  const wrong = problem instanceof ApiError && problem.code === "logs" && problem.status === 400;
+  const empty = data.lines.loaded.value && data.lines.entries.value.length === 0;
+  const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
+  const filtered = c ? c.text !== "" || c.levels.length > 0 : /\|[=~>]|level/.test(query());
+  const traces = useMemo(() => (filtered ? new Traces() : undefined), [filtered, queryText.value]);
+  // One object as long as it says the same: lines that stay are not drawn anew. Its functions read signals.
+  const lineView = useMemo(() => ({
+    needle: c?.text ?? "",
+    exact: c?.exact ?? false,
+    colour,
+    named: (e: Entry) => {
+      const now = controls.value;
+      const places = now ? [...now.names, ...now.files, ...now.units] : [];
+      // Of one container, file or unit alone it need not be said.
+      if (places.length === 1 && now!.sources.length === 1) return "";
+      if (now?.workloads.length === 1 && places.length === 0) return mixed.value ? outputName(e.labels) : "";
+      const { name, filename, unit } = e.labels;
+      const { short } = facets.value;
+      const of = name && (short.get(name) ?? name);
+      if (filename) return `${of ? `${of}: ` : ""}${short.get(filename) ?? filename}`;
+      return of ?? (unit ? unitName(unit) : originOf(e.labels));
+    },
+    traces,
+    narrow: (e: Entry, name: string, value: string, is: boolean, parser: "" | "json" | "logfmt") => {
+      const now = controls.peek();
+      const place = ({ name: "container", filename: "file", unit: "journal" } as Record<string, Source>)[name];
+      // A label that the controls have is chosen there.
+      if (is && now && place && e.labels["source"] === place) change(onlyPlace(now, place, value));
+      else if (is && now && name === "host") change({ ...now, hosts: [value] });
+      else if (is && now && name === "workload") change({ ...now, workloads: [value] });
+      else if (is && now && name === "stream") change({ ...now, streams: [value] });
+      else apply(narrow(query(), name, value, is, parser));
+    },
+    aroundHref: (e: Entry) => {
+      const { host, workload } = e.labels;
+      const near = { from: iso(e.t - 2 * minute), to: iso(e.t + 2 * minute), at: iso(e.t) };
+      return logsHref(host && workload ? ofWorkload(host, workload) : beside({ ...e.labels, stream: "" }), near);
+    },
+    containerHref: (e: Entry) => {
+      const { host, workload } = e.labels;
+      return host && workload ? `${containerHref({ host, workload, id: "" })}&${new URLSearchParams({ from: iso(e.t - 5 * minute), to: iso(e.t + 5 * minute), at: iso(e.t) })}` : undefined;
+    },
+  }), [c?.text, c?.exact, traces]);
+
+  return (
+    <Frame title="Logs" mainClass="lpage" crumb={<b>Logs</b>} range={<RangeControl range={range.value} freeze={freeze} canLive />}>
+      <h1 class="sr">Logs</h1>
+      <section class="query" aria-label="Query">
+        <div class="row l1">
+          <FindField label="Find text in the lines" placeholder={c ? "Find text in the lines" : "The query below says what is searched"} text={c?.text ?? ""} disabled={!c} input={search} find={find}>
+            {c?.hosts.length === 1 && facets.value.hosts.size < 2 && <Token of={`host ${c.hosts[0]}`} drop={() => change({ ...c, hosts: [] })} />}
+            {c?.workloads.map((w) => <Token key={w} of={w.split("/").join(" / ")} drop={() => change({ ...c, workloads: c.workloads.filter((x) => x !== w) })} />)}
+          </FindField>
+          <button type="button" class="btn" aria-pressed={c?.exact ?? false} disabled={!c} title="Tell upper and lower case apart" aria-label="Tell upper and lower case apart" onClick={() => c && change({ ...c, exact: !c.exact })}>
+            Aa
+          </button>
+          {narrowWindow.value && (
+            <button type="button" class="btn" aria-expanded={unfolded.value} onClick={() => { unfolded.value = !unfolded.value; }}>
+              <Icon name="filter" />
+              <span class="sr">Filters</span>
+              {c ? chosen(c) || "" : ""}
+            </button>
+          )}
+          <button type="button" class="btn wide" onClick={() => void download(data)}>
+            <Icon name="download" />
+            Download
+          </button>
+          <button type="button" class="btn wide" title="Copy a link to this range" onClick={() => void copy(linkTo({ live: false, ...view.peek() }))}>
+            <Icon name="link" />
+            Share
+          </button>
+        </div>
+        <form class="row ql" onSubmit={(e) => { e.preventDefault(); apply(draft.peek() ?? query()); }}>
+          <label class="dim" for="logql">LogQL</label>
+          <input
+            id="logql"
+            aria-label="LogQL"
+            ref={logql}
+            class="mono"
+            value={draft.value ?? query()}
+            spellcheck={false}
+            autocomplete="off"
+            autocapitalize="off"
+            aria-invalid={wrong}
+            aria-describedby={wrong ? "logql-problem" : undefined}
+            onInput={(e) => { draft.value = e.currentTarget.value; }}
+            onKeyDown={(e) => {
+              if (e.key !== "Escape") return;
+              draft.value = undefined;
+              e.currentTarget.blur();
+            }}
+          />
+          {draft.value !== undefined && draft.value !== query() && <button type="submit" class="btn p">Run</button>}
+        </form>
+        {wrong && <Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
+      </section>
+      <Histogram volume={volume.value} problem={wrong ? "" : data.volumeProblem.value} view={view.value} events={happened.value} at={pinned} zoom={zoomTo} width={width} axis />
+      <aside class={unfolded.value ? "fac unfolded" : "fac"} aria-label="Filters">
+        <FacetList controls={c} facets={facets.value} byLevel={sum ?? {}} colour={colour} change={change} reset={() => apply(everyLine)} />
+        {narrowWindow.value && (
+          <p class="row wrap">
+            <button type="button" class="btn" onClick={() => void download(data)}>Download</button>
+            <button type="button" class="btn" onClick={() => void copy(linkTo({ live: false, ...view.peek() }))}>Share</button>
+            <button type="button" class="btn p" onClick={() => { unfolded.value = false; }}>Done</button>
+          </p>
+        )}
+      </aside>
+      <section class="res" aria-label="Lines" aria-busy={!data.lines.loaded.value}>
+        <header class="row rh">
+          <span class="ell" role="status">
+            {sum ? <><b>{count(sum.all)}</b> <span class="mid">{sum.all === 1 ? "line" : "lines"} {range.value.live ? `in ${rangeLabel(range.value)}` : "in this range"}</span></> : <span class="mid">{data.lines.loaded.value && !problem ? counted(data.lines.entries.value.length, "line") : ""}</span>}
+          </span>
+          {sum && sum.error > 0 && <span class="crit nw">{counted(sum.error, "error")}</span>}
+          <span class="grow" />
+          {!narrowWindow.value && <button type="button" class="btn" aria-pressed={wrap} title="Wrap long lines (w)" onClick={toggleWrap}>Wrap</button>}
+        </header>
+        {problem && !wrong && (
+          <section class="empty">
+            <h2>{problem instanceof ApiError && problem.code === "nologs" ? "No logs are kept here" : "The logs cannot be read"}</h2>
+            <p>{show(inWords(problem))}</p>
+            <p class="row">
+              <button type="button" class="btn" onClick={() => { again.value++; }}>Try again</button>
+              <a class="btn q" href="/doctor">Open Doctor</a>
+            </p>
+          </section>
+        )}
+        {empty && !problem && nothing.value && <Empty n={nothing.value} c={c} gaps={data.gaps.value} clear={() => apply(everyLine)} />}
+        <LogList lines={data.lines} events={happened} gaps={data.gaps} wrap={wrap} label="Lines" view={lineView} live={range.value.live} at={pinned} toNow={toNow} />
+      </section>
+    </Frame>
+  );
+}
+
+function asParam(q: string): string | undefined {
+  return q === everyLine || q === "" ? undefined : q;
+}
+
+function chosen(c: Controls): number {
+  return [c.sources, c.hosts, c.workloads, c.names, c.files, c.units, c.levels, c.streams].reduce((n, list) => n + list.length, 0);
+}
+
+/** Whether an event is of a container that the controls select; a query by hand may be about any. */
+function selected(c: Controls | undefined, e: Event): boolean {
+  const of = (list: readonly string[], v: string | undefined) => list.length === 0 || (v !== undefined && list.includes(v));
+  return !c || ((among(c).includes("container") || c.workloads.length > 0) && of(c.hosts, e.host) && of(c.names, e.name) && of(c.workloads, e.workload));
+}
+
+function Token({ of, drop }: { of: string; drop(): void }) {
+  return (
+    <span class="tok">
+      {show(of)}
+      <button type="button" aria-label={`Without ${show(of)}`} onClick={(e) => { e.preventDefault(); drop(); }}>×</button>
+    </span>
+  );
+}
+
+/** What is wrong with the query, at its place. */
+function Wrong({ text, query, reset }: { text: string; query: string; reset(): void }) {
+  const p = problemOf(text);
+  const where = around(query, p);
+  return (
+    <div id="logql-problem" class="wrong" role="alert">
+      {where && (
+        <pre>
+          {show(where[0])}
+          <mark>{show(where[1])}</mark>
+          {show(where[2])}
+        </pre>
+      )}
+      <p>
+        {p.column !== undefined && <b>{p.line! > 1 ? `Line ${p.line}, column` : "Column"} {p.column}: </b>}
+        {show(p.message)}{" "}
+        <button type="button" onClick={reset}>Back to all lines</button>
+      </p>
+    </div>
+  );
+}
+
+interface Nothing {
+  /** The newest line of the query before the range. */
+  last?: Entry;
+  /** Whether any container's line is stored at all. */
+  any: boolean;
+  /** What was asked for and is nowhere: how it comes here. */
+  unread: { name: string; reason: string; unlock?: string }[];
+  /** Containers whose log cannot be read, with the reason. */
+  absent: { name: string; reason: string; unlock?: string }[];
+}
+
+// How lines of a source come here, where the doctor has no reason why they do not.
+const howTo: Partial<Record<Source, { name: string; feature: string; reason: string }>> = {
+  file: {
+    name: "Files",
+    feature: "host/log files",
+    reason: "No file has given a line. The setting logs.files names files of the host; the label tallyman.logs, or the setting logs.rules, those inside of a container.",
+  },
+  journal: {
+    name: "Units",
+    feature: "host/journal",
+    reason: "The journal has given no line. It is read where systemd and its command journalctl are beside tallyman; the setting logs.journal.units names the units.",
+  },
+};
+
+async function whyNothing(query: string, c: Controls | undefined, from: number): Promise<Nothing> {
+  const [last, stored, known] = await Promise.all([
+    from > 0 ? lines({ query, start: "0", end: nanos(from), limit: 1 }).catch((): Entry[] => []) : Promise.resolve<Entry[]>([]),
+    volumes(everyLine, ["source"], 0, Date.now() + hour).catch(() => undefined),
+    servers().catch(() => undefined),
+  ]);
+  const containers: Container[] = (known?.hosts ?? []).flatMap((h) => h.containers);
+  const chosen = c?.sources ?? [];
+  const missing = chosen.flatMap((s) => (stored?.some((v) => v.labels["source"] === s) === false && howTo[s] ? [howTo[s]] : []));
+  const features = missing.length ? ((await doctor().catch(() => undefined))?.features ?? []) : [];
+  const unread = missing.map(({ name, feature, reason }) => {
+    const found = features.find((f) => f.id === feature && f.reason);
+    return { name, reason: found?.reason ?? reason, unlock: found?.unlock };
+  });
+  const of = new Set(chosen.length === 0 ? ["log", "log files"] : chosen.map((s) => ({ container: "log", file: "log files", journal: "" })[s]));
+  const absent = containers.filter((x) => x.state !== "gone").flatMap((x) => (x.absent ?? []).filter((a) => of.has(a.what)).map((a) => ({ name: x.name, reason: a.reason, unlock: a.unlock })));
+  return { last: last[0], any: stored === undefined || stored.some((s) => s.bytes > 0), unread, absent };
+}
+
+function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefined; gaps: readonly Entry[]; clear(): void }) {
+  const narrowed = !c || chosen(c) > 0 || c.text !== "";
+  return (
+    <section class="empty">
+      {!n.any ? (
+        <>
+          <h2>No lines here yet</h2>
+          <p>A line of a container shows up here as soon as the container writes one to its standard output or error.</p>
+        </>
+      ) : (
+        <>
+          <h2>{narrowed ? "No line matches in this range" : "No line in this range"}</h2>
+          {n.last ? (
+            <p>
+              The newest one before it is {ago(n.last.t, clock.value)} old. <a class="link" href={rangeHref(n.last.t)}>Show it</a>
+            </p>
+          ) : (
+            <p>{narrowed ? "Nothing before it does, either." : "Nothing was written before it, either."}</p>
+          )}
+          {narrowed && <p><button type="button" class="btn" onClick={clear}>Show all lines</button></p>}
+        </>
+      )}
+      {gaps.slice(-3).map((g) => <p key={g.ns}>{hms(g.t)} <b>{show(wholeOrigin(g.labels))}</b>: {show(gapText(g))}</p>)}
+      {gaps.length > 3 && <p>Lines are missing at {counted(gaps.length - 3, "other place")} of this range, too.</p>}
+      {n.unread.map((u) => <p key={u.name}><b>{u.name}</b>: {show(u.reason)} {u.unlock && <span class="mid">{show(u.unlock)}</span>}</p>)}
+      {n.absent.slice(0, 3).map((a) => <p key={a.name}><b>{show(a.name)}</b>: {show(a.reason)} {a.unlock && <span class="mid">{show(a.unlock)}</span>}</p>)}
+      {n.absent.length > 3 && <p>{counted(n.absent.length - 3, "other container")} cannot be read, either.</p>}
+      <p><a class="link" href="/doctor">Doctor</a> tells what tallyman can read here.</p>
+    </section>
+  );
+}
+
+/** The same page around another time. */
+function rangeHref(t: number): string {
+  const params = new URLSearchParams(place.peek().params);
+  params.delete("range");
+  for (const [k, v] of Object.entries({ from: iso(t - 5 * minute), to: iso(t + 5 * minute), at: iso(t) })) params.set(k, v);
+  return `/logs?${params}`;
+}
+
+async function download(data: LogData): Promise<void> {
+  notice.value = "Reading the lines of this range…";
+  try {
+    const { all: found, more } = await readAll(data.lines.wanted, downloadMost, AbortSignal.timeout(60_000));
+    const url = URL.createObjectURL(new Blob([asText(withGaps(found, data.gaps.peek(), more, false))], { type: "text/plain" }));
+    const link = document.createElement("a");
+    link.href = url;
+    link.download = `logs-${iso(found.at(-1)?.t ?? Date.now()).slice(0, 19).replaceAll(":", "")}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    notice.value = more ? `Only the newest ${count(downloadMost)} lines; a shorter range has the others` : `${counted(found.length, "line")} downloaded`;
+  } catch (err) {
+    notice.value = `The lines cannot be read: ${inWords(err)}`;
+  }
+  setTimeout(() => {
+    notice.value = "";
+  }, 5000);
+}

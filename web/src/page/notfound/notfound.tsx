@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Frame } from "../../part/frame";
+
+/** The answer to an address that is no page. */
+export function NotFound() {
+  return (
+    <Frame title="Not found" crumb={<b>Not found</b>} range={null} mainClass="pad">
+      <section class="empty">
+        <h1>No such page</h1>
+        <p>The address may be cut off. All containers, also those that are gone, are found from the start.</p>
+        <p>
+          <a class="btn p" href="/">Open Servers</a>
+        </p>
+      </section>
+    </Frame>
+  );
+}
