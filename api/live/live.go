@@ -16,6 +16,7 @@
 package live
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,7 +24,7 @@ import (
 	"time"
 
 	"tallyman"
-	"tallyman/api/rest"
+	"tallyman/api/view"
 	"tallyman/internal/httpx"
 	"tallyman/query"
 )
@@ -34,9 +35,20 @@ type Watcher interface {
 	Interval() time.Duration
 }
 
+// Views makes what pages show of containers, the same as in the answers of REST.
+type Views interface {
+	// Servers is everything that the Servers page shows.
+	Servers(context.Context) *view.Servers
+	// Row is a container as that page shows it, Detailed as its own page does.
+	Row(*tallyman.Container) view.Container
+	Detailed(*tallyman.Container) view.Container
+	// Workload finds the container that a workload's page is about.
+	Workload(host, workload string) (c *tallyman.Container, ok bool)
+}
+
 // Hub sends to all open pages. It is an Observer.
 type Hub struct {
-	rest    *rest.Service
+	views   Views
 	current *query.Current
 	watcher Watcher
 	done    chan struct{}
@@ -47,7 +59,7 @@ type Hub struct {
 
 	ticking  sync.Mutex
 	tickTime time.Time // of ticks
-	ticks    map[view][]byte
+	ticks    map[shown][]byte
 }
 
 var (
@@ -57,8 +69,8 @@ var (
 )
 
 // New makes a hub.
-func New(r *rest.Service, c *query.Current, w Watcher) *Hub {
-	h := &Hub{rest: r, current: c, watcher: w, done: make(chan struct{}), pages: map[*page]struct{}{}}
+func New(v Views, c *query.Current, w Watcher) *Hub {
+	h := &Hub{views: v, current: c, watcher: w, done: make(chan struct{}), pages: map[*page]struct{}{}}
 	h.close = sync.OnceFunc(func() { close(h.done) })
 	return h
 }
@@ -129,16 +141,16 @@ func (h *Hub) ObserveContainer(c *tallyman.Container) {
 		return short
 	}, func(f form) any {
 		if f == whole {
-			return h.rest.Detailed(c)
+			return h.views.Detailed(c)
 		}
-		return h.rest.Row(c)
+		return h.views.Row(c)
 	})
 }
 
 // ObserveEngine sends an engine's state to every page.
 func (h *Hub) ObserveEngine(e tallyman.EngineStatus) {
 	h.send("engine", func(*page) form { return whole }, func(form) any {
-		return map[string]any{"host": e.Host, "engine": rest.ViewEngine(&e)}
+		return map[string]any{"host": e.Host, "engine": view.EngineOf(&e)}
 	})
 }
 
@@ -151,7 +163,7 @@ func (h *Hub) ObserveEvent(e tallyman.Event) {
 			return whole
 		}
 		return no
-	}, func(form) any { return rest.ViewEvent(&e) })
+	}, func(form) any { return view.EventOf(&e) })
 }
 
 func (p *page) shows(host, workload string) bool {
@@ -179,7 +191,7 @@ func (h *Hub) Routes() []httpx.Route {
 // ServeHTTP streams until the client goes or the hub closes.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := &page{queue: make(chan []byte, queueLength)}
-	switch view := r.FormValue("view"); view {
+	switch name := r.FormValue("view"); name {
 	case "servers":
 	case "events":
 		p.eventsOnly = true
@@ -190,7 +202,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	default:
-		httpx.WriteError(w, httpx.Bad("view", fmt.Sprintf("there is no view %q", view), "give view=servers, view=container or view=events"))
+		httpx.WriteError(w, httpx.Bad("view", fmt.Sprintf("there is no view %q", name), "give view=servers, view=container or view=events"))
 		return
 	}
 	if !p.eventsOnly {
@@ -259,24 +271,24 @@ func (h *Hub) snapshot(s *stream, r *http.Request, p *page) bool {
 		return s.write("snapshot", map[string]any{"time": time.Now().UnixMilli()})
 	}
 	if p.workload == "" {
-		return s.write("snapshot", h.rest.Servers(r.Context()))
+		return s.write("snapshot", h.views.Servers(r.Context()))
 	}
-	c, ok := h.rest.Workload(p.host, p.workload)
+	c, ok := h.views.Workload(p.host, p.workload)
 	if !ok {
 		return s.write("snapshot", map[string]any{"container": nil})
 	}
-	return s.write("snapshot", map[string]any{"container": h.rest.Detailed(c)})
+	return s.write("snapshot", map[string]any{"container": h.views.Detailed(c)})
 }
 
 // tick is the numbers of this second.
 type tick struct {
 	Time  int64                       `json:"time"`
-	Hosts map[string]rest.HostFigures `json:"hosts,omitempty"`
-	Now   map[string]*rest.Now        `json:"now"`
+	Hosts map[string]view.HostFigures `json:"hosts,omitempty"`
+	Now   map[string]*view.Now        `json:"now"`
 }
 
-// view is what pages with the same ticks have in common.
-type view struct {
+// shown is what pages with the same ticks have in common.
+type shown struct {
 	host, workload string
 	eventsOnly     bool
 }
@@ -287,33 +299,33 @@ func (h *Hub) tickOf(p *page, at time.Time) []byte {
 	h.ticking.Lock()
 	defer h.ticking.Unlock()
 	if !h.tickTime.Equal(at) {
-		h.tickTime, h.ticks = at, map[view][]byte{}
+		h.tickTime, h.ticks = at, map[shown][]byte{}
 	}
-	v := view{p.host, p.workload, p.eventsOnly}
-	if h.ticks[v] == nil {
-		h.ticks[v] = encode("tick", h.tick(p))
+	s := shown{p.host, p.workload, p.eventsOnly}
+	if h.ticks[s] == nil {
+		h.ticks[s] = encode("tick", h.tick(p))
 	}
-	return h.ticks[v]
+	return h.ticks[s]
 }
 
 func (h *Hub) tick(p *page) tick {
-	t := tick{Time: time.Now().UnixMilli(), Now: map[string]*rest.Now{}}
+	t := tick{Time: time.Now().UnixMilli(), Now: map[string]*view.Now{}}
 	if p.eventsOnly {
 		return t
 	}
 	present := h.current.Present()
 	if p.workload != "" {
-		if c, ok := h.rest.Workload(p.host, p.workload); ok && present.Containers[c.ID] != nil {
-			t.Now[c.ID] = rest.ViewNow(present.Containers[c.ID])
+		if c, ok := h.views.Workload(p.host, p.workload); ok && present.Containers[c.ID] != nil {
+			t.Now[c.ID] = view.NowOf(present.Containers[c.ID])
 		}
 		return t
 	}
-	t.Hosts = map[string]rest.HostFigures{}
+	t.Hosts = map[string]view.HostFigures{}
 	for name, n := range present.Hosts {
-		t.Hosts[name] = rest.ViewHost(n)
+		t.Hosts[name] = view.FiguresOf(n)
 	}
 	for id, n := range present.Containers {
-		t.Now[id] = rest.ViewNow(n)
+		t.Now[id] = view.NowOf(n)
 	}
 	return t
 }

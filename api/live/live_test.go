@@ -5,7 +5,6 @@ package live
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,14 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/prometheus/storage"
 	"go.uber.org/goleak"
 
 	"tallyman"
-	"tallyman/api/rest"
-	"tallyman/internal/recordtest"
+	"tallyman/api/view"
 	"tallyman/query"
-	"tallyman/store/event"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,11 +26,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // machine is one host with an engine and two containers.
 type machine struct{ containers []*tallyman.Container }
 
-func (m machine) Containers() []*tallyman.Container { return m.containers }
-func (m machine) Engines() []tallyman.EngineStatus {
-	return []tallyman.EngineStatus{{Name: "local", Host: "h", Up: true}}
+func (m machine) Servers(context.Context) *view.Servers {
+	h := view.Host{Host: "h", Engine: view.Engine{Name: "local", Up: true}}
+	for _, c := range m.containers {
+		h.Containers = append(h.Containers, m.Row(c))
+	}
+	return &view.Servers{Hosts: []view.Host{h}}
 }
-func (m machine) Container(string) (*tallyman.Container, bool) { return nil, false }
+
+func (m machine) Row(c *tallyman.Container) view.Container { return view.ContainerOf(c) }
+
+func (m machine) Detailed(c *tallyman.Container) view.Container {
+	v := m.Row(c)
+	v.Detail = view.DetailOf(c, []*tallyman.Container{c})
+	return v
+}
+
+func (m machine) Workload(host, workload string) (*tallyman.Container, bool) {
+	at := slices.IndexFunc(m.containers, func(c *tallyman.Container) bool { return c.Host == host && c.Workload.Key == workload })
+	if at < 0 {
+		return nil, false
+	}
+	return m.containers[at], true
+}
 
 // Latest are readings of each container's memory and of the host's load.
 func (m machine) Latest(dst []tallyman.Reading) ([]tallyman.Reading, uint64) {
@@ -44,14 +58,6 @@ func (m machine) Latest(dst []tallyman.Reading) ([]tallyman.Reading, uint64) {
 	}
 	h := &tallyman.Target{Kind: tallyman.HostTarget, ID: "h", Instance: "h"}
 	return append(dst, tallyman.Reading{Series: h.Series(&tallyman.Desc{Name: "node_load1"}), Value: 1.5}), 1
-}
-
-// nothing is a store without samples.
-type nothing struct{}
-
-func (nothing) Querier(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }
-func (nothing) ChunkQuerier(int64, int64) (storage.ChunkQuerier, error) {
-	return storage.NoopChunkedQuerier(), nil
 }
 
 // watcher counts who watches.
@@ -152,22 +158,8 @@ func inBubble(t *testing.T, test func(t *testing.T, h bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := machine{[]*tallyman.Container{container("a", "web"), container("b", "db")}}
-		records := recordtest.New()
-		events, err := event.Open(event.Options{Records: records})
-		if err != nil {
-			t.Fatal(err)
-		}
-		current := query.NewCurrent(m)
-		r, err := rest.New(t.Context(), rest.Options{
-			Inventory: m, Events: events, Records: records, Current: current, Query: query.New(nothing{}, time.Second, slog.New(slog.DiscardHandler)),
-			Absences: func(tallyman.TargetKey) []tallyman.Absence { return nil }, Replaced: func(string) (string, bool) { return "", false },
-			Log: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		w := &watcher{}
-		h := New(r, current, w)
+		h := New(m, query.NewCurrent(m), w)
 		var wg sync.WaitGroup
 		test(t, bubble{h, w, func(query string) (*browser, context.CancelFunc) {
 			b := &browser{header: http.Header{}, slow: make(chan struct{}, 1)}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/api/view"
 	"tallyman/query"
 )
 
@@ -112,7 +113,7 @@ func monitor(c *tallyman.Container, p query.Present) monitored {
 		cpu := n.CPU.V * 100
 		m.CPU = &cpu
 	}
-	m.Mem = number(n.MemoryPercent)
+	m.Mem = view.Number(n.MemoryPercent)
 	return m
 }
 

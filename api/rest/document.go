@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"tallyman/api/view"
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
 	"tallyman/query"
@@ -21,7 +22,7 @@ func docs() map[string]httpx.Doc {
 		prefix + "servers": {
 			Summary: "Every host with its engine and its containers, with their numbers of now",
 			Text:    "A sparkline covers the last quarter of an hour.",
-			Answer:  Servers{},
+			Answer:  view.Servers{},
 		},
 		prefix + "containers": {
 			Summary: "Every known container, removed ones too",
@@ -31,7 +32,7 @@ func docs() map[string]httpx.Doc {
 			Summary: "One container with its details",
 			Text:    "ref is a full id, the first 12 digits of one or more, or a name.",
 			Params:  []httpx.Param{{Name: "host", Text: "On this host; names may be the same on several"}},
-			Answer:  Container{}, Errors: []int{http.StatusNotFound},
+			Answer:  view.Container{}, Errors: []int{http.StatusNotFound},
 		},
 		prefix + "history": {
 			Summary: "The numbers of a workload over time",

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/api/view"
 	"tallyman/internal/describe"
 	"tallyman/internal/httpx"
 )
 
 // eventsAnswer is the answer of /events.
 type eventsAnswer struct {
-	Events []Event `json:"events"`
+	Events []view.Event `json:"events"`
 	// More says that there may be older ones; Next is what before takes to go on.
 	More bool   `json:"more"`
 	Next string `json:"next,omitempty"`
@@ -177,10 +178,10 @@ func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
 	if f.rest() {
 		f.q.Limit = walkPage
 	}
-	out := eventsAnswer{Events: []Event{}}
+	out := eventsAnswer{Events: []view.Event{}}
 	out.Next, err = s.walkEvents(r.Context(), f.q, func(e *tallyman.Event) bool {
 		if f.fits(e, describe.Event(e)) {
-			out.Events = append(out.Events, ViewEvent(e))
+			out.Events = append(out.Events, view.EventOf(e))
 		}
 		return len(out.Events) < limit
 	})

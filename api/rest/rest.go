@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/api/view"
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
 	"tallyman/internal/nearest"
@@ -63,7 +64,7 @@ type Service struct {
 }
 
 // lastEvents are the newest event of a container and the newest critical one.
-type lastEvents struct{ newest, critical *Event }
+type lastEvents struct{ newest, critical *view.Event }
 
 var _ tallyman.EventObserver = (*Service)(nil)
 
@@ -85,7 +86,7 @@ func (s *Service) ObserveEvent(e tallyman.Event) {
 	if e.Type != "container" || e.Actor == "" {
 		return
 	}
-	v := ViewEvent(&e)
+	v := view.EventOf(&e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.last[e.Actor]
@@ -118,7 +119,7 @@ func (s *Service) trim() {
 // graveFor is how long a critical event is shown although others followed it.
 const graveFor = 15 * time.Minute
 
-func (s *Service) lastEvent(id string) *Event {
+func (s *Service) lastEvent(id string) *view.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.last[id]
@@ -203,16 +204,16 @@ func (s *Service) servers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // Servers is everything the Servers page shows.
-func (s *Service) Servers(ctx context.Context) *Servers {
+func (s *Service) Servers(ctx context.Context) *view.Servers {
 	p := s.o.Current.Present()
 	sparks := s.recent(ctx)
-	out := &Servers{Time: time.Now().UnixMilli(), Version: s.o.Version, Auth: s.o.Auth, Interval: s.o.Interval.Seconds()}
+	out := &view.Servers{Time: time.Now().UnixMilli(), Version: s.o.Version, Auth: s.o.Auth, Interval: s.o.Interval.Seconds()}
 	at := map[string]int{}
 	for _, e := range s.o.Inventory.Engines() {
-		h := Host{Host: e.Host, Engine: ViewEngine(&e), Containers: []Container{}}
+		h := view.Host{Host: e.Host, Engine: view.EngineOf(&e), Containers: []view.Container{}}
 		if n := p.Hosts[e.Host]; n != nil {
-			h.HostFigures = ViewHost(n)
-			h.Cores, h.Memory = number(n.Cores), number(n.MemoryTotal)
+			h.HostFigures = view.FiguresOf(n)
+			h.Cores, h.Memory = view.Number(n.Cores), view.Number(n.MemoryTotal)
 		}
 		if h.Cores == nil && e.CPUs > 0 {
 			cores, memory := float64(e.CPUs), float64(e.Memory)
@@ -228,7 +229,7 @@ func (s *Service) Servers(ctx context.Context) *Servers {
 		}
 		v := s.row(c, &p)
 		if k, ok := sparks[c.ID]; ok {
-			v.Spark = &Spark{CPU: nullable(k.CPU), Memory: nullable(k.Memory)}
+			v.Spark = &view.Spark{CPU: nullable(k.CPU), Memory: nullable(k.Memory)}
 		}
 		out.Hosts[i].Containers = append(out.Hosts[i].Containers, v)
 		if v.Collect != "" && out.Hosts[i].Engine.Collect != "api" {
@@ -238,11 +239,11 @@ func (s *Service) Servers(ctx context.Context) *Servers {
 	return out
 }
 
-func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
-	v := viewContainer(c)
+func (s *Service) row(c *tallyman.Container, p *query.Present) view.Container {
+	v := view.ContainerOf(c)
 	v.LastEvent = s.lastEvent(c.ID)
 	if c.Alive() {
-		v.Now = ViewNow(p.Containers[c.ID])
+		v.Now = view.NowOf(p.Containers[c.ID])
 		v.Absent = s.o.Absences(c.Key())
 		v.Collect = "cgroup"
 		if why, ok := s.o.Replaced(c.ID); ok {
@@ -253,13 +254,13 @@ func (s *Service) row(c *tallyman.Container, p *query.Present) Container {
 }
 
 // Row is a container as the Servers page shows it, without sparklines.
-func (s *Service) Row(c *tallyman.Container) Container {
+func (s *Service) Row(c *tallyman.Container) view.Container {
 	p := s.o.Current.Present()
 	return s.row(c, &p)
 }
 
 // Detailed is a container as its own page shows it.
-func (s *Service) Detailed(c *tallyman.Container) Container {
+func (s *Service) Detailed(c *tallyman.Container) view.Container {
 	v := s.Row(c)
 	var siblings []*tallyman.Container
 	for _, o := range s.o.Inventory.Containers() {
@@ -267,7 +268,7 @@ func (s *Service) Detailed(c *tallyman.Container) Container {
 			siblings = append(siblings, o)
 		}
 	}
-	v.Detail = viewDetail(c, siblings)
+	v.Detail = view.DetailOf(c, siblings)
 	return v
 }
 
@@ -299,7 +300,7 @@ func better(a, b *tallyman.Container) bool {
 
 func (s *Service) containers(w http.ResponseWriter, r *http.Request) error {
 	p := s.o.Current.Present()
-	out := []Container{}
+	out := []view.Container{}
 	for _, c := range s.o.Inventory.Containers() {
 		out = append(out, s.row(c, &p))
 	}
@@ -338,7 +339,7 @@ func (s *Service) find(ref, host string) (*tallyman.Container, bool) {
 
 // containersAnswer is the answer of /containers.
 type containersAnswer struct {
-	Containers []Container `json:"containers"`
+	Containers []view.Container `json:"containers"`
 }
 
 // historyAnswer is the answer of /history.
@@ -378,7 +379,7 @@ func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := historyAnswer{Start: h.Start.UnixMilli(), End: h.End.UnixMilli(), Step: h.Step.Milliseconds(), Series: map[string][]*float64{}, First: millis(h.First)}
+	a := historyAnswer{Start: h.Start.UnixMilli(), End: h.End.UnixMilli(), Step: h.Step.Milliseconds(), Series: map[string][]*float64{}, First: view.Millis(h.First)}
 	for i := range h.Steps() {
 		a.Times = append(a.Times, h.Start.Add(time.Duration(i+1)*h.Step).UnixMilli())
 	}

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rest
+// Package view is how hosts, engines, containers and events look in JSON: in the
+// answers of REST and in the messages of the live stream, which are to be the
+// same, so neither of the two makes them itself.
+//
+// Times are milliseconds since the epoch. What is not known is left out.
+//
+//	v := view.ContainerOf(c)
+//	v.Now = view.NowOf(present.Containers[c.ID])
+//
+// A view holds no more than it is given: the functions look at nothing, keep
+// nothing, and may be called concurrently. A view shares the slices and maps of
+// what it was made of; neither is changed.
+package view
 
-import (
-	"cmp"
-	"slices"
-	"strings"
-	"time"
-
-	"tallyman"
-	"tallyman/internal/describe"
-	"tallyman/query"
-)
-
-// The answers of the API. Times are milliseconds since the epoch; what is not
-// known is left out.
+import "tallyman"
 
 // Servers is the answer of /servers.
 type Servers struct {
@@ -179,108 +179,4 @@ type Event struct {
 	Kind       string            `json:"kind"`
 	Severity   string            `json:"severity"`
 	Text       string            `json:"text"`
-}
-
-// ViewEvent puts an event into words.
-func ViewEvent(e *tallyman.Event) Event {
-	s := describe.Event(e)
-	if e.Inferred {
-		s.Text += " (not seen, inferred)"
-	}
-	return Event{
-		ID: e.ID, Time: e.Time.UnixMilli(), Host: e.Host, Engine: e.Engine, Type: e.Type, Action: e.Action, Actor: e.Actor,
-		Name: e.Name, Image: e.Image, Workload: e.Workload, Inferred: e.Inferred, Attributes: e.Attributes,
-		Kind: s.Kind, Severity: s.Severity, Text: s.Text,
-	}
-}
-
-// ViewEngine is the state of an engine for the page.
-func ViewEngine(e *tallyman.EngineStatus) Engine {
-	return Engine{
-		Name: e.Name, Address: e.Address, Up: e.Up, Since: millis(e.Since), LastGood: millis(e.LastGood),
-		Failure: string(e.Failure), Error: e.Error, Version: e.Version, APIVersion: e.APIVersion,
-		CgroupVersion: e.CgroupVersion, CgroupDriver: e.CgroupDriver, OS: e.OS, Kernel: e.Kernel,
-		Remote: e.Remote,
-	}
-}
-
-// ViewNow is the present of a container for the page.
-func ViewNow(n *query.Now) *Now {
-	if n == nil {
-		return nil
-	}
-	return &Now{
-		Time: n.Time.UnixMilli(), CPU: number(n.CPU), CPUUser: number(n.CPUUser), CPUSystem: number(n.CPUSystem), Throttled: number(n.Throttled),
-		Memory: number(n.Memory), MemoryUsage: number(n.MemoryUsage), Anon: number(n.Anon), Cache: number(n.Cache), Kernel: number(n.Kernel),
-		Swap: number(n.Swap), Rx: number(n.Rx), Tx: number(n.Tx), Pids: number(n.Tasks),
-		BlkRead: number(n.BlkRead), BlkWrite: number(n.BlkWrite),
-	}
-}
-
-// ViewHost is the present of a host for the page.
-func ViewHost(n *query.HostNow) HostFigures {
-	if n == nil {
-		return HostFigures{}
-	}
-	return HostFigures{
-		CPU: number(n.CPU), MemoryUsed: number(n.MemoryUsed), Load1: number(n.Load1),
-		DiskUsed: number(n.DiskUsed), DiskSize: number(n.DiskSize), DiskMount: n.DiskMount,
-		Self: &Cost{CPU: number(n.SelfCPU), Memory: number(n.SelfMemory)},
-	}
-}
-
-func number(v query.Value) *float64 {
-	if !v.Known {
-		return nil
-	}
-	return &v.V
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func exitCode(c *tallyman.Container) *int {
-	if c.Finished.IsZero() || c.ExitUnknown {
-		return nil
-	}
-	return &c.ExitCode
-}
-
-func viewContainer(c *tallyman.Container) Container {
-	return Container{
-		ID: c.ID, Name: c.Name, Image: c.Image, ImageID: c.ImageID, Host: c.Host, Engine: c.Engine,
-		Workload: c.Workload.Key, Project: c.Workload.Project, Origin: c.Workload.Origin, Service: c.Workload.Service,
-		State: c.State, Health: c.Health, ExitCode: exitCode(c), OOMKilled: c.OOMKilled, Error: c.Error,
-		Created: millis(c.Created), Started: millis(c.Started), Finished: millis(c.Finished), GoneAt: millis(c.GoneAt),
-		Restarts: c.RestartCount, Policy: c.RestartPolicy, CPULimit: c.CPULimit, MemLimit: c.MemoryLimit,
-		Network: c.NetworkMode, Disabled: c.Disabled,
-	}
-}
-
-func viewDetail(c *tallyman.Container, siblings []*tallyman.Container) *Detail {
-	d := &Detail{
-		Command: c.Command, User: c.User, Ports: c.Ports, Mounts: c.Mounts, Networks: c.Networks,
-		LogDriver: c.LogDriver, Labels: c.Labels, Tty: c.Tty,
-	}
-	for _, s := range siblings {
-		i := Instance{ID: s.ID, Image: s.Image, Name: s.Name, Started: millis(s.Started), State: s.State, ExitCode: exitCode(s), Current: s.ID == c.ID}
-		if !s.Alive() {
-			i.Ended = max(millis(s.Finished), 0)
-			if i.Ended < i.Started {
-				i.Ended = millis(s.GoneAt)
-			}
-		}
-		d.Instances = append(d.Instances, i)
-	}
-	slices.SortStableFunc(d.Instances, func(a, b Instance) int {
-		if a.Started != b.Started {
-			return cmp.Compare(a.Started, b.Started)
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return d
 }
