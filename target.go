@@ -78,6 +78,11 @@ const (
 	Gone       State = "gone"
 )
 
+// Values are all states.
+func (State) Values() []string {
+	return []string{string(Created), string(Running), string(Paused), string(Restarting), string(Removing), string(Exited), string(Dead), string(Gone)}
+}
+
 // Workload is the identity of a container that survives its re-creation: the
 // Compose project, service and number, the Swarm stack, service and slot, or
 // else the container's name.

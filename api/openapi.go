@@ -192,6 +192,8 @@ func (s *schemas) responses(r httpx.Route) object {
 	switch {
 	case d.Status == http.StatusNoContent:
 		good["description"] = "Done"
+	case d.Messages != nil:
+		good["content"] = object{"text/event-stream": object{"schema": s.messages(d.Messages)}}
 	case d.Type != "":
 		good["content"] = object{d.Type: object{"schema": object{"type": "string"}}}
 	case d.Answer != nil:
@@ -225,9 +227,51 @@ type schemas struct {
 	err   error
 }
 
+// choice is a string type with a few values only.
+type choice interface{ Values() []string }
+
+// values are those of a choice, none for another type.
+func values(t reflect.Type) []string {
+	if c, ok := reflect.Zero(t).Interface().(choice); ok {
+		return c.Values()
+	}
+	return nil
+}
+
+// messages is the schema of a stream of Server-Sent Events: a list of messages,
+// each an event with its data.
+func (s *schemas) messages(list []httpx.Message) object {
+	var kinds []object
+	for _, m := range list {
+		kinds = append(kinds, object{
+			"type": "object", "description": m.Text, "required": []string{"event", "data"},
+			"properties": object{"event": object{"type": "string", "enum": []string{m.Event}}, "data": s.of(reflect.TypeOf(m.Data))},
+		})
+	}
+	return object{"type": "array", "items": object{"oneOf": kinds}}
+}
+
+// anyJSON is the schema of any JSON at all.
+func (s *schemas) anyJSON() object {
+	ref := object{"$ref": "#/components/schemas/Json"}
+	s.all["Json"] = object{"nullable": true, "description": "Any JSON", "oneOf": []object{
+		{"type": "boolean"}, {"type": "number"}, {"type": "string"}, {"type": "array", "items": ref}, {"type": "object", "additionalProperties": ref},
+	}}
+	return ref
+}
+
+// more is a schema with one key more; beside a reference no key counts.
+func more(schema object, key string, value any) object {
+	if schema["$ref"] != nil {
+		schema = object{"allOf": []object{schema}}
+	}
+	schema[key] = value
+	return schema
+}
+
 func (s *schemas) of(t reflect.Type) object {
 	if t == reflect.TypeFor[json.RawMessage]() {
-		return object{} // any
+		return s.anyJSON()
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -235,7 +279,11 @@ func (s *schemas) of(t reflect.Type) object {
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.String:
-		return object{"type": "string"}
+		one := object{"type": "string"}
+		if v := values(t); v != nil {
+			one["enum"] = v
+		}
+		return one
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return object{"type": "integer"}
 	case reflect.Float32, reflect.Float64:
@@ -243,12 +291,19 @@ func (s *schemas) of(t reflect.Type) object {
 	case reflect.Slice, reflect.Array:
 		items := s.of(t.Elem())
 		if t.Elem().Kind() == reflect.Pointer {
-			items["nullable"] = true
+			items = more(items, "nullable", true)
 		}
 		return object{"type": "array", "items": items}
 	case reflect.Map:
 		if t.Elem().Kind() == reflect.Interface {
 			return object{"type": "object"}
+		}
+		if keys := values(t.Key()); keys != nil {
+			properties := object{}
+			for _, k := range keys {
+				properties[k] = s.of(t.Elem())
+			}
+			return object{"type": "object", "properties": properties}
 		}
 		return object{"type": "object", "additionalProperties": s.of(t.Elem())}
 	case reflect.Interface:
@@ -312,8 +367,11 @@ func (s *schemas) fields(t reflect.Type, properties object, required *[]string, 
 		if !optional && !strings.Contains(options, "omit") {
 			*required = append(*required, name)
 			if f.Type.Kind() == reflect.Pointer {
-				schema["nullable"] = true
+				schema = more(schema, "nullable", true)
 			}
+		}
+		if words := f.Tag.Get("doc"); words != "" {
+			schema = more(schema, "description", words)
 		}
 		properties[name] = schema
 	}

@@ -84,7 +84,7 @@ func New(o Options) *Doctor { return &Doctor{o} }
 
 // Report is the state of now.
 func (d *Doctor) Report() *Report {
-	r := &Report{Time: time.Now().UnixMilli(), Version: d.o.Version, Host: d.o.Host, Where: "binary", Dropped: []Dropped{}}
+	r := &Report{Time: time.Now().UnixMilli(), Version: d.o.Version, Host: d.o.Host, Where: "binary", Stores: []Store{}, Dropped: []Dropped{}}
 	if d.o.Container {
 		r.Where = "container"
 	}

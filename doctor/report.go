@@ -13,6 +13,11 @@ const (
 	Unknown State = "unknown"
 )
 
+// Values are all states.
+func (State) Values() []string {
+	return []string{string(Works), string(Partly), string(Off), string(Unknown)}
+}
+
 // The groups of features, in the order in which they are shown.
 const (
 	Engines    = "Engines"
@@ -26,41 +31,37 @@ const (
 // Report is everything that a doctor finds. Times are milliseconds since the
 // epoch, sizes bytes, CPU cores; what is not known is left out.
 type Report struct {
-	Time    int64  `json:"time"`
-	Version string `json:"version"`
-	Host    string `json:"host"`
-	// Where is "binary" or "container".
-	Where    string    `json:"where"`
+	Time     int64     `json:"time"`
+	Version  string    `json:"version"`
+	Host     string    `json:"host"`
+	Where    string    `json:"where" doc:"How it runs: as a binary or in a container"`
 	Features []Feature `json:"features"`
 	Cost     Costs     `json:"cost"`
 	Stores   []Store   `json:"stores"`
 	Disk     *Disk     `json:"disk,omitempty"`
-	Dropped  []Dropped `json:"dropped"`
+	Dropped  []Dropped `json:"dropped" doc:"What was lost since the start; only counts above 0"`
 }
 
 // Feature is one thing that tallyman does, and whether it can do it here.
 type Feature struct {
-	ID    string `json:"id"`
-	Group string `json:"group"`
-	Name  string `json:"name"`
-	State State  `json:"state"`
-	// Detail says how it works, Reason why it does not, Unlock what to add: a
-	// flag, a mount or a setting, empty when nothing helps.
-	Detail string `json:"detail,omitempty"`
-	Reason string `json:"reason,omitempty"`
-	Unlock string `json:"unlock,omitempty"`
+	ID     string `json:"id"`
+	Group  string `json:"group"`
+	Name   string `json:"name"`
+	State  State  `json:"state"`
+	Detail string `json:"detail,omitempty" doc:"How it works"`
+	Reason string `json:"reason,omitempty" doc:"Why it does not"`
+	Unlock string `json:"unlock,omitempty" doc:"What to add to make it work: a flag, a mount, a setting"`
 }
 
 // Costs are what tallyman takes, and what it causes in the engine.
 type Costs struct {
-	CPU        *float64 `json:"cpu,omitempty"`
-	Memory     *float64 `json:"memory,omitempty"` // that no file backs
-	Resident   *float64 `json:"resident,omitempty"`
-	Files      *float64 `json:"files,omitempty"`
-	FilesLimit *float64 `json:"filesLimit,omitempty"`
-	Goroutines *float64 `json:"goroutines,omitempty"`
-	// MemoryLimit is that of tallyman's own cgroup.
-	MemoryLimit  *float64 `json:"memoryLimit,omitempty"`
+	CPU          *float64 `json:"cpu,omitempty"`
+	Memory       *float64 `json:"memory,omitempty" doc:"That no file backs; what counts against memoryLimit"`
+	Resident     *float64 `json:"resident,omitempty"`
+	Files        *float64 `json:"files,omitempty"`
+	FilesLimit   *float64 `json:"filesLimit,omitempty"`
+	Goroutines   *float64 `json:"goroutines,omitempty"`
+	MemoryLimit  *float64 `json:"memoryLimit,omitempty" doc:"That of tallyman's own cgroup"`
 	RoundSeconds *float64 `json:"roundSeconds,omitempty"`
 	Rounds       *float64 `json:"rounds,omitempty"`
 	LateRounds   *float64 `json:"lateRounds,omitempty"`
@@ -82,13 +83,12 @@ type Call struct {
 	Count  float64 `json:"count"`
 }
 
-// Store is what one store holds. Retention is in seconds; 0 as a limit stands
-// for none.
+// Store is what one store holds.
 type Store struct {
 	Name      string  `json:"name"`
 	Bytes     int64   `json:"bytes"`
-	Limit     int64   `json:"limit"`
-	Retention float64 `json:"retention"`
+	Limit     int64   `json:"limit" doc:"Bytes; 0 for none"`
+	Retention float64 `json:"retention" doc:"Seconds; 0 for ever"`
 	Oldest    int64   `json:"oldest,omitempty"`
 	Newest    int64   `json:"newest,omitempty"`
 	Series    *uint64 `json:"series,omitempty"`
@@ -96,13 +96,12 @@ type Store struct {
 	Reason    string  `json:"reason,omitempty"`
 }
 
-// Disk is the file system of the data directory. Reserve is what is to stay
-// free.
+// Disk is the file system of the data directory.
 type Disk struct {
 	Path    string `json:"path"`
 	Size    uint64 `json:"size"`
 	Free    uint64 `json:"free"`
-	Reserve uint64 `json:"reserve"`
+	Reserve uint64 `json:"reserve" doc:"What is to stay free"`
 }
 
 // Dropped is what was not stored, and why.
@@ -110,5 +109,5 @@ type Dropped struct {
 	What   string  `json:"what"`
 	Reason string  `json:"reason"`
 	Count  float64 `json:"count"`
-	Next   string  `json:"next,omitempty"`
+	Next   string  `json:"next,omitempty" doc:"What to do about it"`
 }

@@ -68,6 +68,18 @@ var columns = []struct {
 	{"blkWrite", "container_fs_writes_bytes_total", true},
 }
 
+// ColumnNames are the names that the columns of a History may have.
+func ColumnNames() []string {
+	out := []string{"cpuLimit"} // of quota and period
+	for _, c := range columns {
+		if c.name != "cpuQuota" && c.name != "cpuPeriod" {
+			out = append(out, c.name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // hostMemory is compared with a container's limit, which equals it when there
 // is no limit.
 const hostMemory = "node_memory_MemTotal_bytes"

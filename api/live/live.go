@@ -150,7 +150,7 @@ func (h *Hub) ObserveContainer(c *tallyman.Container) {
 // ObserveEngine sends an engine's state to every page.
 func (h *Hub) ObserveEngine(e tallyman.EngineStatus) {
 	h.send("engine", func(*page) form { return whole }, func(form) any {
-		return map[string]any{"host": e.Host, "engine": view.EngineOf(&e)}
+		return engineChange{e.Host, view.EngineOf(&e)}
 	})
 }
 
@@ -174,17 +174,24 @@ func (p *page) shows(host, workload string) bool {
 func (h *Hub) Routes() []httpx.Route {
 	return []httpx.Route{{Pattern: "GET /api/tallyman/v1/live", Stream: true, Handler: h, Doc: httpx.Doc{
 		Summary: "What changes, as Server-Sent Events",
-		Text: "interval: {ms} between two ticks, first of all. snapshot: everything, then and whenever much has changed (the answer of /servers, or {container} as /containers/{ref} has it). " +
-			"tick: the numbers of this second ({time, hosts, now}). container: one that is new, has changed or has gone. " +
-			"event: something that happened. engine: {host, engine}, one that came or went. " +
-			"As long as a stream is open, collection runs at live_interval; but with view=events, which has events and engines, a snapshot that says " +
+		Text: "As long as a stream is open, collection runs at live_interval; but with view=events, which has events and engines, a snapshot that says " +
 			"only that events before may have been missed, and ticks without numbers.",
 		Params: []httpx.Param{
 			{Name: "view", Text: "What is shown", Needed: true, Values: []string{"servers", "container", "events"}},
 			{Name: "host", Text: "With view=container: the host of the workload"},
 			{Name: "workload", Text: "With view=container: the workload, as /containers has it"},
 		},
-		Type: "text/event-stream", Errors: []int{http.StatusBadRequest},
+		Messages: []httpx.Message{
+			{Event: "interval", Text: "How far ticks are apart, first of all", Data: interval{}},
+			{Event: "snapshot", Text: "With view=servers: everything, then and whenever much has changed", Data: view.Servers{}},
+			{Event: "snapshot", Text: "With view=container: the container, then and whenever much has changed", Data: containerSnapshot{}},
+			{Event: "snapshot", Text: "With view=events: events before it may have been missed", Data: eventsSnapshot{}},
+			{Event: "tick", Text: "The numbers of this second", Data: tick{}},
+			{Event: "container", Text: "A container that is new, has changed or has gone", Data: view.Container{}},
+			{Event: "event", Text: "Something that happened", Data: view.Event{}},
+			{Event: "engine", Text: "An engine that came or went", Data: engineChange{}},
+		},
+		Errors: []int{http.StatusBadRequest},
 	}}}
 }
 
@@ -224,16 +231,16 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Hub) stream(s *stream, r *http.Request, p *page) {
-	interval := h.watcher.Interval()
+	every := h.watcher.Interval()
 	if p.eventsOnly {
-		interval = time.Second // it only says that the stream is alive
+		every = time.Second // it only says that the stream is alive
 	}
-	if !s.write("interval", map[string]int64{"ms": interval.Milliseconds()}) || !h.snapshot(s, r, p) {
+	if !s.write("interval", interval{every.Milliseconds()}) || !h.snapshot(s, r, p) {
 		return
 	}
 	// The tick comes when the round of that second is through.
 	const settle = 60 * time.Millisecond
-	tick := time.NewTimer(time.Until(time.Now().Truncate(interval).Add(interval + settle)))
+	tick := time.NewTimer(time.Until(time.Now().Truncate(every).Add(every + settle)))
 	defer tick.Stop()
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
@@ -247,7 +254,7 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 		case m := <-p.queue:
 			ok = s.raw(m)
 		case <-tick.C:
-			tick.Reset(time.Until(time.Now().Truncate(interval).Add(interval + settle)))
+			tick.Reset(time.Until(time.Now().Truncate(every).Add(every + settle)))
 			h.mu.Lock()
 			missed := p.missed
 			p.missed = false
@@ -255,7 +262,7 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 			if missed {
 				ok = h.snapshot(s, r, p)
 			} else {
-				ok = s.raw(h.tickOf(p, time.Now().Truncate(interval)))
+				ok = s.raw(h.tickOf(p, time.Now().Truncate(every)))
 			}
 		case <-alive.C:
 			ok = s.raw([]byte(":\n\n"))
@@ -268,16 +275,39 @@ func (h *Hub) stream(s *stream, r *http.Request, p *page) {
 
 func (h *Hub) snapshot(s *stream, r *http.Request, p *page) bool {
 	if p.eventsOnly {
-		return s.write("snapshot", map[string]any{"time": time.Now().UnixMilli()})
+		return s.write("snapshot", eventsSnapshot{time.Now().UnixMilli()})
 	}
 	if p.workload == "" {
 		return s.write("snapshot", h.views.Servers(r.Context()))
 	}
-	c, ok := h.views.Workload(p.host, p.workload)
-	if !ok {
-		return s.write("snapshot", map[string]any{"container": nil})
+	var out containerSnapshot
+	if c, ok := h.views.Workload(p.host, p.workload); ok {
+		v := h.views.Detailed(c)
+		out.Container = &v
 	}
-	return s.write("snapshot", map[string]any{"container": h.views.Detailed(c)})
+	return s.write("snapshot", out)
+}
+
+// interval is how far ticks are apart.
+type interval struct {
+	MS int64 `json:"ms" doc:"Milliseconds"`
+}
+
+// containerSnapshot is the snapshot of a container's page.
+type containerSnapshot struct {
+	Container *view.Container `json:"container" doc:"null while there is none"`
+}
+
+// eventsSnapshot is the snapshot of the Events page, which asks for events
+// itself.
+type eventsSnapshot struct {
+	Time int64 `json:"time"`
+}
+
+// engineChange is an engine that came or went.
+type engineChange struct {
+	Host   string      `json:"host"`
+	Engine view.Engine `json:"engine"`
 }
 
 // tick is the numbers of this second.

@@ -17,31 +17,26 @@ import (
 
 // Configuration is a workload with kept configurations.
 type Configuration struct {
-	Host     string `json:"host"`
-	Workload string `json:"workload"`
-	Project  string `json:"project,omitempty"`
-	Service  string `json:"service,omitempty"`
-	// The newest container.
-	ID    string         `json:"id"`
-	Name  string         `json:"name,omitempty"`
-	Image string         `json:"image,omitempty"`
-	State tallyman.State `json:"state"`
-	// Kept is how many configurations, First and Newest when the oldest and the
-	// newest of them were taken.
-	Kept   int   `json:"kept"`
-	First  int64 `json:"first"`
-	Newest int64 `json:"newest"`
-	// Changed is when the last change was seen, and Changes the first settings
-	// of it, of ChangeCount.
-	Changed     int64           `json:"changed,omitempty"`
-	Changes     []settingChange `json:"changes,omitempty"`
-	ChangeCount int             `json:"changeCount,omitempty"`
+	Host        string          `json:"host"`
+	Workload    string          `json:"workload"`
+	Project     string          `json:"project,omitempty"`
+	Service     string          `json:"service,omitempty"`
+	ID          string          `json:"id" doc:"The newest container"`
+	Name        string          `json:"name,omitempty"`
+	Image       string          `json:"image,omitempty"`
+	State       tallyman.State  `json:"state"`
+	Kept        int             `json:"kept" doc:"How many configurations"`
+	First       int64           `json:"first" doc:"When the oldest of them was taken"`
+	Newest      int64           `json:"newest" doc:"When the newest of them was taken"`
+	Changed     int64           `json:"changed,omitempty" doc:"When the last change was seen"`
+	Changes     []settingChange `json:"changes,omitempty" doc:"The first settings of the last change"`
+	ChangeCount int             `json:"changeCount,omitempty" doc:"How many settings the last change has"`
 }
 
 // settingChange is a changed setting, told as "old → new".
 type settingChange struct {
 	Path string `json:"path"`
-	Text string `json:"text"`
+	Text string `json:"text" doc:"old → new"`
 }
 
 // configurationsAnswer is the answer of /configurations.
@@ -52,15 +47,14 @@ type configurationsAnswer struct {
 // difference is a setting that is not the same everywhere.
 type difference struct {
 	Path   string            `json:"path"`
-	Values []json.RawMessage `json:"values"`
+	Values []json.RawMessage `json:"values" doc:"In the order of members, null where it is not set"`
 }
 
 // siblingsAnswer is the answer of /siblings.
 type siblingsAnswer struct {
 	Members     []Snapshot   `json:"members"`
 	Differences []difference `json:"differences"`
-	// More is how many containers of the service were not compared.
-	More int `json:"more,omitempty"`
+	More        int          `json:"more,omitempty" doc:"How many containers of the service were not compared"`
 }
 
 const (

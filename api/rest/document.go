@@ -134,7 +134,7 @@ func eventParams(start, end httpx.Param) []httpx.Param {
 		{Name: "type", Repeated: true, Text: "Of one of these types: container, image, network, volume, daemon, engine, tallyman …"},
 		{Name: "action", Repeated: true, Text: "With one of these actions: start, die, oom …"},
 		{Name: "without", Repeated: true, Text: "With none of these actions"},
-		{Name: "severity", Repeated: true, Values: severities, Text: "Of one of these severities; plain are those without one"},
+		{Name: "severity", Repeated: true, Values: plain.Values(), Text: "Of one of these severities; plain are those without one"},
 		{Name: "q", Text: "With this text in its words, name, image, type, action or attributes, in upper or lower case"},
 		start, end,
 	}

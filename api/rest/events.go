@@ -20,34 +20,29 @@ import (
 // eventsAnswer is the answer of /events.
 type eventsAnswer struct {
 	Events []view.Event `json:"events"`
-	// More says that there may be older ones; Next is what before takes to go on.
-	More bool   `json:"more"`
-	Next string `json:"next,omitempty"`
+	More   bool         `json:"more" doc:"There may be older ones"`
+	Next   string       `json:"next,omitempty" doc:"What before takes to go on"`
 }
 
 // eventsSummary is the answer of /events/summary.
 type eventsSummary struct {
-	// Column i counts the events from Start + i*Step on, by severity.
-	Start  int64            `json:"start"`
-	Step   int64            `json:"step"`
-	Counts map[string][]int `json:"counts"`
-	Total  int              `json:"total"`
-	// What there is in the range, whatever the filters say.
-	Severities map[string]int  `json:"severities"`
-	Types      map[string]int  `json:"types"`
-	Actions    map[string]int  `json:"actions"`
-	Hosts      map[string]int  `json:"hosts"`
-	Workloads  []workloadCount `json:"workloads"`
-	// Since is from when on events are counted, where there are too many to
-	// count all.
-	Since int64 `json:"since,omitempty"`
+	Start      int64           `json:"start"`
+	Step       int64           `json:"step"`
+	Counts     map[grade][]int `json:"counts" doc:"Column i counts the events from start + i * step on"`
+	Total      int             `json:"total"`
+	Severities map[grade]int   `json:"severities" doc:"What there is in the range, whatever the filters say"`
+	Types      map[string]int  `json:"types" doc:"What there is in the range, whatever the filters say"`
+	Actions    map[string]int  `json:"actions" doc:"What there is in the range, whatever the filters say"`
+	Hosts      map[string]int  `json:"hosts" doc:"What there is in the range, whatever the filters say"`
+	Workloads  []workloadCount `json:"workloads" doc:"What there is in the range, whatever the filters say"`
+	Since      int64           `json:"since,omitempty" doc:"From when on events are counted, where there are too many to count all"`
 }
 
 // workloadCount is how many events a workload has.
 type workloadCount struct {
 	Host     string `json:"host"`
 	Workload string `json:"workload"`
-	Name     string `json:"name"` // of the newest container
+	Name     string `json:"name" doc:"Of the newest container"`
 	Count    int    `json:"count"`
 }
 
@@ -70,11 +65,15 @@ type eventFilter struct {
 	text                                  string // in lower case
 }
 
-// severities are the names of severities in a question.
-var severities = []string{"critical", "warning", "info", "good", plainSeverity}
+// grade is a severity as a question and a summary have it: plain is that of
+// events without one.
+type grade string
 
-// plainSeverity names the events without a severity.
-const plainSeverity = "plain"
+// plain is the grade of events without a severity.
+const plain grade = "plain"
+
+// Values are all grades, the gravest first.
+func (grade) Values() []string { return []string{"critical", "warning", "info", "good", string(plain)} }
 
 func readEventFilter(r *http.Request) (f eventFilter, err error) {
 	_ = r.ParseForm() // a form that cannot be read has no values
@@ -87,7 +86,7 @@ func readEventFilter(r *http.Request) (f eventFilter, err error) {
 	}
 	f.hosts, f.workloads, f.severities, f.without, f.text = values("host"), values("workload"), values("severity"), values("without"), strings.ToLower(r.FormValue("q"))
 	for _, v := range f.severities {
-		if !slices.Contains(severities, v) {
+		if !slices.Contains(plain.Values(), v) {
 			return f, httpx.Bad("severity", "there is no severity "+strconv.Quote(v), "give critical, warning, info, good or plain")
 		}
 	}
@@ -118,7 +117,7 @@ func (f *eventFilter) any() bool {
 // fits is the part of the filter that the store does not answer.
 func (f *eventFilter) fits(e *tallyman.Event, words describe.Words) bool {
 	of := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	return of(f.hosts, e.Host) && of(f.workloads, e.Workload) && of(f.severities, severityOf(words)) &&
+	return of(f.hosts, e.Host) && of(f.workloads, e.Workload) && of(f.severities, string(gradeOf(words))) &&
 		!slices.Contains(f.without, e.Action) && f.holds(e, words)
 }
 
@@ -136,7 +135,7 @@ func (f *eventFilter) holds(e *tallyman.Event, words describe.Words) bool {
 	return false
 }
 
-func severityOf(words describe.Words) string { return cmp.Or(words.Severity, plainSeverity) }
+func gradeOf(words describe.Words) grade { return cmp.Or(grade(words.Severity), plain) }
 
 // walkEvents goes over the events of q, the newest first, until yield has enough
 // or too many were looked at. The last one tells where to go on; it is empty at
@@ -227,23 +226,23 @@ func (s *Service) eventsSummary(w http.ResponseWriter, r *http.Request) error {
 	if !start.IsZero() && !end.After(start) {
 		return httpx.Bad("end", "end is not after start", "give a later end")
 	}
-	out := eventsSummary{Counts: map[string][]int{}, Severities: map[string]int{}, Types: map[string]int{}, Actions: map[string]int{}, Hosts: map[string]int{}, Workloads: []workloadCount{}}
+	out := eventsSummary{Counts: map[grade][]int{}, Severities: map[grade]int{}, Types: map[string]int{}, Actions: map[string]int{}, Hosts: map[string]int{}, Workloads: []workloadCount{}}
 	type hit struct {
-		at       int64
-		severity string
+		at    int64
+		grade grade
 	}
 	var hits []hit
 	var oldest time.Time
 	count := func(e *tallyman.Event) bool {
 		oldest = e.Time
 		if words := describe.Event(e); f.fits(e, words) {
-			hits = append(hits, hit{e.Time.UnixMilli(), severityOf(words)})
+			hits = append(hits, hit{e.Time.UnixMilli(), gradeOf(words)})
 		}
 		return true
 	}
 	workloads := map[[2]string]*workloadCount{}
 	list := func(e *tallyman.Event) bool {
-		out.Severities[severityOf(describe.Event(e))]++
+		out.Severities[gradeOf(describe.Event(e))]++
 		out.Types[e.Type]++
 		out.Actions[e.Action]++
 		out.Hosts[e.Host]++
@@ -289,12 +288,12 @@ func (s *Service) eventsSummary(w http.ResponseWriter, r *http.Request) error {
 	out.Step = step
 	out.Start = start.UnixMilli() / step * step
 	n := int((end.UnixMilli()-out.Start)/step) + 1
-	for _, name := range severities {
-		out.Counts[name] = make([]int, n)
+	for _, name := range plain.Values() {
+		out.Counts[grade(name)] = make([]int, n)
 	}
 	for _, h := range hits {
 		if i := int((h.at - out.Start) / step); i >= 0 && i < n {
-			out.Counts[h.severity][i]++
+			out.Counts[h.grade][i]++
 			out.Total++
 		}
 	}

@@ -207,7 +207,7 @@ func (s *Service) servers(w http.ResponseWriter, r *http.Request) error {
 func (s *Service) Servers(ctx context.Context) *view.Servers {
 	p := s.o.Current.Present()
 	sparks := s.recent(ctx)
-	out := &view.Servers{Time: time.Now().UnixMilli(), Version: s.o.Version, Auth: s.o.Auth, Interval: s.o.Interval.Seconds()}
+	out := &view.Servers{Time: time.Now().UnixMilli(), Version: s.o.Version, Auth: s.o.Auth, Interval: s.o.Interval.Seconds(), Hosts: []view.Host{}}
 	at := map[string]int{}
 	for _, e := range s.o.Inventory.Engines() {
 		h := view.Host{Host: e.Host, Engine: view.EngineOf(&e), Containers: []view.Container{}}
@@ -342,14 +342,20 @@ type containersAnswer struct {
 	Containers []view.Container `json:"containers"`
 }
 
+// column is the name of a series of numbers.
+type column string
+
+// Values are all columns.
+func (column) Values() []string { return query.ColumnNames() }
+
 // historyAnswer is the answer of /history.
 type historyAnswer struct {
 	Start  int64                 `json:"start"`
 	End    int64                 `json:"end"`
-	Step   int64                 `json:"step"`
+	Step   int64                 `json:"step" doc:"Milliseconds between two times"`
 	Times  []int64               `json:"t"`
-	Series map[string][]*float64 `json:"series"`
-	First  int64                 `json:"firstSample,omitempty"`
+	Series map[column][]*float64 `json:"series"`
+	First  int64                 `json:"firstSample,omitempty" doc:"The time of the first sample in the range"`
 }
 
 func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
@@ -379,12 +385,12 @@ func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := historyAnswer{Start: h.Start.UnixMilli(), End: h.End.UnixMilli(), Step: h.Step.Milliseconds(), Series: map[string][]*float64{}, First: view.Millis(h.First)}
+	a := historyAnswer{Start: h.Start.UnixMilli(), End: h.End.UnixMilli(), Step: h.Step.Milliseconds(), Times: []int64{}, Series: map[column][]*float64{}, First: view.Millis(h.First)}
 	for i := range h.Steps() {
 		a.Times = append(a.Times, h.Start.Add(time.Duration(i+1)*h.Step).UnixMilli())
 	}
 	for _, c := range h.Columns {
-		a.Series[c.Name] = nullable(c.Values)
+		a.Series[column(c.Name)] = nullable(c.Values)
 	}
 	httpx.WriteJSON(w, a)
 	return nil

@@ -21,24 +21,18 @@ import (
 
 // Snapshot is one kept configuration of a container or an image.
 type Snapshot struct {
-	Hash string `json:"hash"`
-	Time int64  `json:"time"`
-	// Kind is "container" or "image".
-	Kind     string `json:"kind"`
-	Host     string `json:"host"`
-	ID       string `json:"id"` // of the container or image
-	Name     string `json:"name,omitempty"`
-	Workload string `json:"workload,omitempty"`
-	Image    string `json:"image,omitempty"`
-	// ConfigHash is the hash that Docker Compose gives its file's part about the
-	// service; of a container that Compose made.
-	ConfigHash string `json:"configHash,omitempty"`
-	// Previous is the snapshot before of the same workload, and Changes the paths
-	// that differ from it.
-	Previous string   `json:"previous,omitempty"`
-	Changes  []string `json:"changes,omitempty"`
-	// Config is the configuration itself, without secrets.
-	Config json.RawMessage `json:"config,omitempty"`
+	Hash       string          `json:"hash"`
+	Time       int64           `json:"time"`
+	Kind       string          `json:"kind" doc:"container or image"`
+	Host       string          `json:"host"`
+	ID         string          `json:"id" doc:"Of the container or image"`
+	Name       string          `json:"name,omitempty"`
+	Workload   string          `json:"workload,omitempty"`
+	Image      string          `json:"image,omitempty"`
+	ConfigHash string          `json:"configHash,omitempty" doc:"The hash that Docker Compose gives its file's part about the service; of a container that Compose made"`
+	Previous   string          `json:"previous,omitempty" doc:"The snapshot before of the same workload"`
+	Changes    []string        `json:"changes,omitempty" doc:"The paths that differ from the one before"`
+	Config     json.RawMessage `json:"config,omitempty" doc:"The configuration itself, without secrets"`
 }
 
 // snapshotsAnswer is the answer of /snapshots.

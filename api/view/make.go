@@ -101,7 +101,7 @@ func ContainerOf(c *tallyman.Container) Container {
 func DetailOf(c *tallyman.Container, siblings []*tallyman.Container) *Detail {
 	d := &Detail{
 		Command: c.Command, User: c.User, Ports: c.Ports, Mounts: c.Mounts, Networks: c.Networks,
-		LogDriver: c.LogDriver, Labels: c.Labels, Tty: c.Tty,
+		LogDriver: c.LogDriver, Labels: c.Labels, Tty: c.Tty, Instances: []Instance{},
 	}
 	for _, s := range siblings {
 		i := Instance{ID: s.ID, Image: s.Image, Name: s.Name, Started: Millis(s.Started), State: s.State, ExitCode: exitCode(s), Current: s.ID == c.ID}

@@ -14,15 +14,18 @@
 // what it was made of; neither is changed.
 package view
 
-import "tallyman"
+import (
+	"tallyman"
+	"tallyman/internal/describe"
+)
 
 // Servers is the answer of /servers.
 type Servers struct {
 	Time     int64   `json:"time"`
 	Version  string  `json:"version"`
 	Auth     bool    `json:"auth"`
-	Interval float64 `json:"interval"` // seconds
-	Hosts    []Host  `json:"hosts"`
+	Interval float64 `json:"interval" doc:"Seconds between stored samples"`
+	Hosts    []Host  `json:"hosts" doc:"Empty without any engine"`
 }
 
 // Host is one host with its engine and its containers.
@@ -37,13 +40,13 @@ type Host struct {
 
 // HostFigures are the numbers of a host that change with each tick.
 type HostFigures struct {
-	CPU        *float64 `json:"cpu,omitempty"`
+	CPU        *float64 `json:"cpu,omitempty" doc:"Cores in use by the whole host"`
 	MemoryUsed *float64 `json:"memoryUsed,omitempty"`
 	Load1      *float64 `json:"load1,omitempty"`
-	DiskUsed   *float64 `json:"diskUsed,omitempty"` // of the fullest file system
+	DiskUsed   *float64 `json:"diskUsed,omitempty" doc:"Of the fullest file system"`
 	DiskSize   *float64 `json:"diskSize,omitempty"`
 	DiskMount  string   `json:"diskMount,omitempty"`
-	Self       *Cost    `json:"self,omitempty"`
+	Self       *Cost    `json:"self,omitempty" doc:"What tallyman itself takes"`
 }
 
 // Cost is what tallyman takes: cores and bytes.
@@ -67,53 +70,49 @@ type Engine struct {
 	CgroupDriver  string `json:"cgroupDriver,omitempty"`
 	OS            string `json:"os,omitempty"`
 	Kernel        string `json:"kernel,omitempty"`
-	// Remote is set for an engine that is reached over the network. Collect is
-	// how the numbers of its containers come: from the kernel's files
-	// ("cgroup"), or of some at least from the engine ("api").
-	Remote  bool   `json:"remote,omitempty"`
-	Collect string `json:"collect,omitempty"`
+	Remote        bool   `json:"remote,omitempty" doc:"Another machine's, reached over the network"`
+	Collect       string `json:"collect,omitempty" doc:"How the numbers of its containers come: from files of control groups (cgroup), or of some at least from the engine's API (api)"`
 }
 
 // Container is one container as a row of the page needs it.
 type Container struct {
-	ID        string         `json:"id"`
-	Name      string         `json:"name"`
-	Image     string         `json:"image"`
-	ImageID   string         `json:"imageId,omitempty"`
-	Host      string         `json:"host"`
-	Engine    string         `json:"engine"`
-	Workload  string         `json:"workload"`
-	Project   string         `json:"project,omitempty"`
-	Origin    string         `json:"origin"`
-	Service   string         `json:"service,omitempty"`
-	State     tallyman.State `json:"state"`
-	Health    string         `json:"health,omitempty"`
-	ExitCode  *int           `json:"exitCode,omitempty"`
-	OOMKilled bool           `json:"oomKilled,omitempty"`
-	Error     string         `json:"error,omitempty"`
-	Created   int64          `json:"created,omitempty"`
-	Started   int64          `json:"started,omitempty"`
-	Finished  int64          `json:"finished,omitempty"`
-	GoneAt    int64          `json:"goneAt,omitempty"`
-	Restarts  int            `json:"restartCount"`
-	Policy    string         `json:"restartPolicy,omitempty"`
-	CPULimit  float64        `json:"cpuLimit,omitempty"`
-	MemLimit  int64          `json:"memoryLimit,omitempty"`
-	Network   string         `json:"networkMode,omitempty"`
-	Disabled  bool           `json:"disabled,omitempty"`
-	// Collect is "cgroup" or "api", CollectWhy why the latter.
-	Collect    string             `json:"collect,omitempty"`
-	CollectWhy string             `json:"collectWhy,omitempty"`
+	ID         string             `json:"id"`
+	Name       string             `json:"name"`
+	Image      string             `json:"image"`
+	ImageID    string             `json:"imageId,omitempty"`
+	Host       string             `json:"host"`
+	Engine     string             `json:"engine"`
+	Workload   string             `json:"workload"`
+	Project    string             `json:"project,omitempty"`
+	Origin     string             `json:"origin"`
+	Service    string             `json:"service,omitempty"`
+	State      tallyman.State     `json:"state"`
+	Health     string             `json:"health,omitempty" doc:"starting, healthy or unhealthy; absent without a health check"`
+	ExitCode   *int               `json:"exitCode,omitempty"`
+	OOMKilled  bool               `json:"oomKilled,omitempty"`
+	Error      string             `json:"error,omitempty"`
+	Created    int64              `json:"created,omitempty"`
+	Started    int64              `json:"started,omitempty"`
+	Finished   int64              `json:"finished,omitempty"`
+	GoneAt     int64              `json:"goneAt,omitempty"`
+	Restarts   int                `json:"restartCount"`
+	Policy     string             `json:"restartPolicy,omitempty"`
+	CPULimit   float64            `json:"cpuLimit,omitempty" doc:"Cores; absent without a limit"`
+	MemLimit   int64              `json:"memoryLimit,omitempty" doc:"Bytes; absent without a limit"`
+	Network    string             `json:"networkMode,omitempty"`
+	Disabled   bool               `json:"disabled,omitempty" doc:"It is listed, but not measured"`
+	Collect    string             `json:"collect,omitempty" doc:"How its numbers come: from files of control groups (cgroup) or from the engine's API (api)"`
+	CollectWhy string             `json:"collectWhy,omitempty" doc:"Why they come from the API"`
 	LastEvent  *Event             `json:"lastEvent,omitempty"`
 	Now        *Now               `json:"now,omitempty"`
-	Spark      *Spark             `json:"spark,omitempty"`
-	Absent     []tallyman.Absence `json:"absent,omitempty"`
+	Spark      *Spark             `json:"spark,omitempty" doc:"In /servers and in the snapshots of its page"`
+	Absent     []tallyman.Absence `json:"absent,omitempty" doc:"What cannot be known of it here, why, and what would change that"`
 	*Detail
 }
 
 // Detail is what only a container's own page needs.
 type Detail struct {
-	Command   []string           `json:"command,omitempty"`
+	Command   []string           `json:"command,omitempty" doc:"Entrypoint and arguments, without secrets"`
 	User      string             `json:"user,omitempty"`
 	Ports     []tallyman.Port    `json:"ports,omitempty"`
 	Mounts    []tallyman.Mount   `json:"mounts,omitempty"`
@@ -121,7 +120,7 @@ type Detail struct {
 	LogDriver string             `json:"logDriver,omitempty"`
 	Labels    map[string]string  `json:"labels,omitempty"`
 	Tty       bool               `json:"tty,omitempty"`
-	Instances []Instance         `json:"instances"`
+	Instances []Instance         `json:"instances" doc:"The containers of its workload, in the order of their starts"`
 }
 
 // Instance is one container of a workload's life.
@@ -143,7 +142,7 @@ type Now struct {
 	CPUUser     *float64 `json:"cpuUser,omitempty"`
 	CPUSystem   *float64 `json:"cpuSystem,omitempty"`
 	Throttled   *float64 `json:"throttled,omitempty"`
-	Memory      *float64 `json:"memory,omitempty"`
+	Memory      *float64 `json:"memory,omitempty" doc:"Working set in bytes"`
 	MemoryUsage *float64 `json:"memoryUsage,omitempty"`
 	Anon        *float64 `json:"anon,omitempty"`
 	Cache       *float64 `json:"cache,omitempty"`
@@ -152,13 +151,13 @@ type Now struct {
 	Rx          *float64 `json:"rx,omitempty"`
 	Tx          *float64 `json:"tx,omitempty"`
 	Pids        *float64 `json:"pids,omitempty"`
-	BlkRead     *float64 `json:"blkRead,omitempty"`
+	BlkRead     *float64 `json:"blkRead,omitempty" doc:"Block IO, bytes per second"`
 	BlkWrite    *float64 `json:"blkWrite,omitempty"`
 }
 
 // Spark is the recent past of a row.
 type Spark struct {
-	CPU    []*float64 `json:"cpu"`
+	CPU    []*float64 `json:"cpu" doc:"Oldest first, spread over the last 15 minutes"`
 	Memory []*float64 `json:"memory"`
 }
 
@@ -174,9 +173,9 @@ type Event struct {
 	Name       string            `json:"name,omitempty"`
 	Image      string            `json:"image,omitempty"`
 	Workload   string            `json:"workload,omitempty"`
-	Inferred   bool              `json:"inferred,omitempty"`
+	Inferred   bool              `json:"inferred,omitempty" doc:"Nobody saw it: it follows from two inventories"`
 	Attributes map[string]string `json:"attributes,omitempty"`
-	Kind       string            `json:"kind"`
-	Severity   string            `json:"severity"`
+	Kind       describe.Kind     `json:"kind" doc:"The mark that it has on a chart"`
+	Severity   describe.Severity `json:"severity" doc:"Empty for a plain one"`
 	Text       string            `json:"text"`
 }

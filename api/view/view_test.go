@@ -27,6 +27,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	f(NowOf(&query.Now{Time: epoch, Memory: query.Value{V: 0, Known: true}}), fmt.Sprintf(`{"t":%d,"memory":0}`, epoch.UnixMilli()))
 	f(FiguresOf(nil), "{}")
 	f(FiguresOf(&query.HostNow{Load1: query.Value{V: 0.5, Known: true}}), `{"load1":0.5,"self":{}}`)
+	f(DetailOf(&tallyman.Container{}, nil), `{"instances":[]}`) // a list that is always there is not null
 	f(EngineOf(&tallyman.EngineStatus{Name: "local", Address: "tcp://db:2376"}), `{"name":"local","address":"tcp://db:2376","up":false,"remote":true}`)
 }
 

@@ -5,8 +5,10 @@ package main
 //go:generate go test -count=1 -run ^TestReference$ -update .
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"go/token"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -459,6 +462,10 @@ func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, path := range []string{own + "doctor", own + "configurations", own + "events/summary"} {
+		f(path, path, http.StatusOK)
+	}
+	f(own+"siblings?host=harbor&workload=w", own+"siblings", http.StatusOK)
 	f(own+"snapshots?workload=w", own+"snapshots", http.StatusOK)
 	f(own+"snapshots", own+"snapshots", http.StatusBadRequest)
 	f(own+"snapshots/h1", own+"snapshots/{hash}", http.StatusOK)
@@ -483,6 +490,66 @@ func TestAnswersFitTheOpenAPIDocument(t *testing.T) {
 	}
 }
 
+// So have the messages of the live stream.
+func TestMessagesFitTheOpenAPIDocument(t *testing.T) {
+	t.Parallel()
+	a := testApp(t, nil)
+	schema := readOpenAPI(t, a).Paths["/api/tallyman/v1/live"]["get"].Responses["200"].Content["text/event-stream"].Schema
+	items, ok := schema["items"].(map[string]any)
+	if !ok {
+		t.Fatalf("the document has no messages: %v", schema)
+	}
+	d := readOpenAPI(t, a)
+	server := httptest.NewServer(a.server.Handler())
+	defer server.Close()
+	f := func(query, wanted string) {
+		t.Helper()
+		ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+		defer leave()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/tallyman/v1/live?"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", bearer(t, a)["Authorization"])
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		missing := strings.Fields(wanted)
+		event := ""
+		for lines := bufio.NewScanner(answer.Body); len(missing) > 0; {
+			if !lines.Scan() {
+				t.Errorf("%s: no %v came: %v", query, missing, lines.Err())
+				return
+			}
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				event = value
+			case "data":
+				var data any
+				if err := json.Unmarshal([]byte(value), &data); err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range d.check(items, map[string]any{"event": event, "data": data}, event) {
+					t.Errorf("%s: %s", query, e)
+				}
+				missing = slices.DeleteFunc(missing, func(m string) bool { return m == event })
+				if event == "snapshot" {
+					c := &tallyman.Container{ID: "c", Name: "web", Host: "harbor", State: tallyman.Running, Workload: tallyman.Workload{Key: "w"}}
+					a.hub.ObserveContainer(c)
+					a.hub.ObserveEngine(tallyman.EngineStatus{Name: "local", Host: "harbor"})
+					a.hub.ObserveEvent(tallyman.Event{ID: "1", Time: time.Now(), Host: "harbor", Type: "container", Action: "die", Workload: "w"})
+				}
+			}
+		}
+	}
+	f("view=servers", "interval snapshot tick container event engine")
+	f("view=container&host=harbor&workload=w", "interval snapshot tick container event engine")
+	f("view=events", "interval snapshot tick event engine")
+}
+
 // check compares a value with a schema; a key that the schema does not have
 // is an error too.
 func (d openAPI) check(schema map[string]any, v any, at string) (wrong []string) {
@@ -494,11 +561,30 @@ func (d openAPI) check(schema map[string]any, v any, at string) (wrong []string)
 		}
 		return d.check(target, v, at)
 	}
-	if v == nil {
-		if schema["nullable"] == true || schema["type"] == nil {
-			return nil
+	if v == nil && (schema["nullable"] == true || len(schema) == 0) {
+		return nil
+	}
+	if all, ok := schema["allOf"].([]any); ok {
+		for _, one := range all {
+			wrong = append(wrong, d.check(one.(map[string]any), v, at)...)
 		}
+		return wrong
+	}
+	if kinds, ok := schema["oneOf"].([]any); ok {
+		for _, one := range kinds {
+			e := d.check(one.(map[string]any), v, at)
+			if len(e) == 0 {
+				return nil
+			}
+			wrong = append(wrong, e...)
+		}
+		return append([]string{at + " is nothing that the document says"}, wrong...)
+	}
+	if v == nil {
 		return []string{at + " is null"}
+	}
+	if all, ok := schema["enum"].([]any); ok && !slices.Contains(all, v) {
+		return []string{fmt.Sprintf("%s is %v, the document has %v", at, v, all)}
 	}
 	is := map[reflect.Kind]string{reflect.Bool: "boolean", reflect.String: "string", reflect.Float64: "number", reflect.Slice: "array", reflect.Map: "object"}[reflect.TypeOf(v).Kind()]
 	want, _ := schema["type"].(string)

@@ -21,8 +21,26 @@ import (
 )
 
 // Words are how an event is shown: a kind for its mark, a severity for its colour
-// (critical, warning, info, good, or empty for a plain one) and a sentence.
-type Words struct{ Kind, Severity, Text string }
+// and a sentence.
+type Words struct {
+	Kind     Kind
+	Severity Severity
+	Text     string
+}
+
+// Kind is the kind of mark that an event has on a chart.
+type Kind string
+
+// Values are all kinds.
+func (Kind) Values() []string {
+	return []string{"create", "death", "destroy", "drift", "engine", "exec", "gap", "health", "kill", "oom", "other", "pause", "rename", "start", "stop", "unpause"}
+}
+
+// Severity is how grave an event is; it is empty for a plain one.
+type Severity string
+
+// Values are all severities, the gravest first.
+func (Severity) Values() []string { return []string{"critical", "warning", "info", "good", ""} }
 
 // signals names the numbers that engines send.
 var signals = map[string]string{

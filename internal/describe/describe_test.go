@@ -3,6 +3,7 @@
 package describe
 
 import (
+	"slices"
 	"testing"
 
 	"tallyman"
@@ -12,8 +13,11 @@ func TestDescribe(t *testing.T) {
 	f := func(typ, action string, attributes map[string]string, kind, severity, text string) {
 		t.Helper()
 		got := Event(&tallyman.Event{Type: typ, Action: action, Name: "api", Attributes: attributes})
-		if got != (Words{kind, severity, text}) {
+		if got != (Words{Kind(kind), Severity(severity), text}) {
 			t.Errorf("Event(%s %s %v) = %+v, want %q %q %q", typ, action, attributes, got, kind, severity, text)
+		}
+		if !slices.Contains(got.Kind.Values(), kind) || !slices.Contains(got.Severity.Values(), severity) {
+			t.Errorf("Event(%s %s %v) = %+v, which is none of the kinds and severities that there are", typ, action, attributes, got)
 		}
 	}
 	type a = map[string]string

@@ -41,6 +41,10 @@ type Route struct {
 
 // Doc describes a route for people and programs. The OpenAPI document is made
 // of it; the zero value describes nothing but that the route exists.
+//
+// Of the types of JSON it takes the names of json tags, and the words of doc
+// tags. A string type with a method Values() []string has those values only;
+// as the key of a map it says which keys there may be.
 type Doc struct {
 	// ID names the operation where its path alone does not.
 	ID string
@@ -53,6 +57,8 @@ type Doc struct {
 	Body, Answer any
 	// Type is the media type of an answer that is not JSON.
 	Type string
+	// Messages are those of a stream of Server-Sent Events.
+	Messages []Message
 	// Status is that of a good answer, 200 when it is 0.
 	Status int
 	// Errors are the statuses of errors, beside 401.
@@ -62,6 +68,13 @@ type Doc struct {
 	Failure any
 	// See is the address of a description by somebody else.
 	See string
+}
+
+// Message is what a stream of Server-Sent Events may send: an event, and a zero
+// value of the type of its data, in JSON. One event may have several.
+type Message struct {
+	Event, Text string
+	Data        any
 }
 
 // Param is a parameter of a route.
