@@ -57,8 +57,9 @@ fuzz: ## every fuzz target in turn, T=30s each
 lint: testrun ## gofmt, vet and staticcheck
 	@exec $(TESTRUN) gofmt vet staticcheck
 
-generate: ## rewrite generated files
+generate: web/node_modules/.package-lock.json ## rewrite generated files
 	$(GO) generate ./...
+	cd web && npm run --silent schema
 
 build: web ## the program with the page in it
 	$(GO) build -tags ui -ldflags '-s -w' -o $(BIN) ./cmd/tallyman
@@ -93,6 +94,6 @@ setup-test:
 	@scripts/setup.sh test
 
 clean: ## remove what was built; data in bin/data stays
-	rm -rf $(BIN) $(TESTRUN) web/dist web/node_modules test/e2e/node_modules
+	rm -rf $(BIN) $(TESTRUN) web/dist web/node_modules web/schema/node_modules test/e2e/node_modules
 
 .PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image web web-test test-cgroup2 testrun setup-run setup-test clean

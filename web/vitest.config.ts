@@ -3,4 +3,4 @@
 import { defineConfig } from "vitest/config";
 
 // Times are written in the reader's zone, so the tests fix one that has summer time.
-export default defineConfig({ test: { include: ["src/**/*.test.ts"], env: { TZ: "Europe/Berlin" } } });
+export default defineConfig({ test: { include: ["src/**/*.test.ts", "schema/*.test.ts"], env: { TZ: "Europe/Berlin" } } });

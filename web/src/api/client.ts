@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { brokeOff, reach } from "./reach";
-import type { Detail, Doctor, Events, History, Servers, Session } from "./types";
-
-export const root = "/api/tallyman/v1/";
+import { type AnswerOf, type Path, type QueryOf, root, type Route } from "./route";
+import type { Credentials, Failure } from "./schema";
 
 /** Where the login page finds the address to go back to. */
 export const returnKey = "tallyman.return";
@@ -26,7 +25,7 @@ export class ApiError extends Error {
 }
 
 /** Parameters of a query; what is undefined is left out, a list is repeated. */
-export type Query = Record<string, string | number | string[] | undefined>;
+export type Query = Record<string, string | number | boolean | string[] | undefined>;
 
 /** The address of an API route with its parameters. */
 export function address(path: string, query: Query = {}): string {
@@ -47,7 +46,7 @@ export async function call(url: string, init?: RequestInit): Promise<Response> {
   let message = `tallyman answered ${answer.status} ${answer.statusText}`.trim() + ".";
   let next = "";
   try {
-    const body = (await answer.json()) as { error?: { code?: string; message?: string; next?: string } };
+    const body = (await answer.json()) as Partial<Failure>;
     code = body.error?.code ?? code;
     message = body.error?.message ?? message;
     next = body.error?.next ?? "";
@@ -57,10 +56,10 @@ export async function call(url: string, init?: RequestInit): Promise<Response> {
   throw new ApiError(answer.status, code, message, next);
 }
 
-/** What the API answers. */
-export async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
+/** Asks a route of the API. */
+export async function get<R extends Route>(path: Path<R>, query: QueryOf<R>, signal?: AbortSignal): Promise<AnswerOf<R>> {
   try {
-    return await reach(async () => (await call(address(path, query), { signal })).json() as Promise<T>);
+    return await reach(async () => (await call(address(path, query), { signal })).json() as Promise<AnswerOf<R>>);
   } catch (err) {
     if (err instanceof ApiError && err.status === 401) toLogin();
     throw err;
@@ -73,21 +72,21 @@ export function toLogin(): void {
   location.assign("/login");
 }
 
-export const servers = (signal?: AbortSignal) => get<Servers>("servers", {}, signal);
+export const servers = (signal?: AbortSignal) => get<"servers">("servers", {}, signal);
 
-export const doctor = (signal?: AbortSignal) => get<Doctor>("doctor", {}, signal);
+export const doctor = (signal?: AbortSignal) => get<"doctor">("doctor", {}, signal);
 
-export const session = () => get<Session>("session", {});
+export const session = () => get<"session">("session", {});
 
-export const container = (ref: string, host: string, signal?: AbortSignal) => get<Detail>("containers/" + encodeURIComponent(ref), { host }, signal);
+export const container = (ref: string, host: string, signal?: AbortSignal) => get<"containers/{ref}">(`containers/${encodeURIComponent(ref)}`, { host }, signal);
 
-export const history = (query: { host: string; workload: string; start: number; end: number; points: number }, signal?: AbortSignal) => get<History>("history", query, signal);
+export const history = (query: QueryOf<"history">, signal?: AbortSignal) => get<"history">("history", query, signal);
 
-export const events = (query: { start: number; end: number; host?: string; workload?: string; type?: string[]; limit: number }, signal?: AbortSignal) => get<Events>("events", query, signal);
+export const events = (query: QueryOf<"events">, signal?: AbortSignal) => get<"events">("events", query, signal);
 
 /** Logs in with the code of a one-time link or with the token. */
 export async function login(secret: { code: string } | { token: string }): Promise<void> {
-  await call(address("login"), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(secret) });
+  await call(address("login"), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(secret satisfies Credentials) });
 }
 
 /** Logs out and goes to the login page. */

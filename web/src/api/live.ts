@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { signal } from "@preact/signals";
-import { address, type Query, session } from "./client";
-import type { Container, Engine, Event, Tick } from "./types";
+import { address, session } from "./client";
+import type { DataOf, Message, QueryOf } from "./route";
 
 /** How the stream is. A page without a stream is idle. */
 export interface Stream {
@@ -19,12 +19,13 @@ export const stream = signal<Stream>({ phase: "idle", last: 0, next: 0 });
 /** Tries to reach tallyman now instead of later; set while there is a stream. */
 export const tryNow = signal<(() => void) | undefined>(undefined);
 
-export interface Handlers<Snapshot> {
+/** What is done with the messages of a view, whose snapshots are of one kind. */
+export interface Handlers<Snapshot extends DataOf<"snapshot">> {
   snapshot(s: Snapshot): void;
-  tick(t: Tick): void;
-  container?(c: Container): void;
-  event?(e: Event): void;
-  engine?(e: { host: string; engine: Engine }): void;
+  tick(t: DataOf<"tick">): void;
+  container?(c: DataOf<"container">): void;
+  event?(e: DataOf<"event">): void;
+  engine?(e: DataOf<"engine">): void;
 }
 
 /** After how long without a message a stream is stale: three missed ticks. tallyman says first how far they are apart. */
@@ -35,7 +36,7 @@ const retries = [1000, 2000, 4000, 8000];
  * Live is one stream of server-sent events. It closes while the tab is hidden
  * and opens again with a new snapshot; it reconnects by itself until stopped.
  */
-export class Live<Snapshot> {
+export class Live<Snapshot extends DataOf<"snapshot">> {
   private source: EventSource | undefined;
   private watch = 0;
   private retry = 0;
@@ -43,7 +44,7 @@ export class Live<Snapshot> {
   private staleAfter = patience(1000);
 
   constructor(
-    private readonly query: Query,
+    private readonly query: QueryOf<"live">,
     private readonly handlers: Handlers<Snapshot>,
   ) {}
 
@@ -81,26 +82,26 @@ export class Live<Snapshot> {
     stream.value = { ...stream.value, phase: stream.value.phase === "stale" ? "stale" : "connecting", next: 0 };
     this.guard(this.staleAfter);
 
-    const on = <T>(name: string, handle: ((value: T) => void) | undefined) => {
+    const on = <Event extends Message["event"]>(name: Event, handle: ((data: DataOf<Event>) => void) | undefined) => {
       source.addEventListener(name, (m: MessageEvent<string>) => {
         if (this.source !== source) return;
         this.failures = 0;
         stream.value = { phase: "live", last: Date.now(), next: 0 };
         this.guard(this.staleAfter);
-        handle?.(JSON.parse(m.data) as T);
+        handle?.(JSON.parse(m.data) as DataOf<Event>);
       });
     };
     // It comes before anything that could be shown.
     source.addEventListener("interval", (m: MessageEvent<string>) => {
       if (this.source !== source) return;
-      this.staleAfter = patience((JSON.parse(m.data) as { ms: number }).ms);
+      this.staleAfter = patience((JSON.parse(m.data) as DataOf<"interval">).ms);
       this.guard(this.staleAfter);
     });
-    on<Snapshot>("snapshot", (s) => this.handlers.snapshot(s));
-    on<Tick>("tick", (t) => this.handlers.tick(t));
-    on<Container>("container", this.handlers.container?.bind(this.handlers));
-    on<Event>("event", this.handlers.event?.bind(this.handlers));
-    on<{ host: string; engine: Engine }>("engine", this.handlers.engine?.bind(this.handlers));
+    on("snapshot", (s) => this.handlers.snapshot(s as Snapshot));
+    on("tick", (t) => this.handlers.tick(t));
+    on("container", this.handlers.container?.bind(this.handlers));
+    on("event", this.handlers.event?.bind(this.handlers));
+    on("engine", this.handlers.engine?.bind(this.handlers));
     source.onerror = () => {
       if (this.source === source) this.failed();
     };

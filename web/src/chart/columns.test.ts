@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Event, History } from "../api/types";
+import type { Event, HistoryAnswer } from "../api/schema";
 import { append, type Columns, extremes, fromHistory, gapReason, gaps, nearest, sampleOf, stack } from "./columns";
 
-function stored(cpu: (number | null)[], more: Partial<History> = {}): Columns {
+function stored(cpu: (number | null)[], more: Partial<HistoryAnswer> = {}): Columns {
   return fromHistory({ start: 0, end: cpu.length * 10_000, step: 10_000, t: cpu.map((_, i) => i * 10_000), series: { cpuUser: cpu, cpuLimit: cpu.map(() => 2) }, ...more });
 }
 

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event, History, SeriesName } from "../api/types";
-import { seriesNames } from "../api/types";
+import type { Event, HistoryAnswer } from "../api/schema";
+
+/** A series of numbers of a workload. */
+export type SeriesName = keyof HistoryAnswer["series"];
+
+/** Those that the page draws. */
+const seriesNames = [
+  "cpuUser", "cpuSystem", "throttled", "cpuLimit",
+  "anon", "cache", "kernel", "swap", "workingSet", "memoryLimit",
+  "rx", "tx", "rxErrors", "txErrors", "rxDropped", "txDropped", "blkRead", "blkWrite", "pids",
+] as const satisfies readonly SeriesName[];
 
 /** Columns of samples on one time axis; null where there is none. */
 export interface Columns {
@@ -28,8 +37,8 @@ function known(c: Columns, i: number): boolean {
 }
 
 /** Stored samples, without the empty points at the end that live ticks will fill. */
-export function fromHistory(h: History): Columns {
-  const c: Columns = { t: h.t ?? [], series: h.series, step: h.step, firstSample: h.firstSample };
+export function fromHistory(h: HistoryAnswer): Columns {
+  const c: Columns = { t: h.t, series: h.series, step: h.step, firstSample: h.firstSample };
   let n = c.t.length;
   while (n > 0 && !known(c, n - 1)) n--;
   const series: Columns["series"] = {};

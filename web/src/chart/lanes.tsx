@@ -2,7 +2,7 @@
 
 import { useComputed } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import type { Instance } from "../api/types";
+import type { Instance } from "../api/schema";
 import { exitWords } from "../format/state";
 import { shortId, shortImage, show } from "../format/text";
 import { hms, iso, weekday, zone } from "../format/time";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { gravest, lineClass, merge } from "./marks";
 
 const event = (time: number, kind: Event["kind"], severity: Event["severity"] = "") => ({ id: String(time), time, type: "container", action: "", kind, severity, text: "" }) as Event;

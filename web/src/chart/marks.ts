@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event, EventKind } from "../api/types";
+import type { Event } from "../api/schema";
 
 // The variation selector keeps a glyph from becoming a coloured picture.
-const glyphs: Record<EventKind, string> = {
+const glyphs: Record<Event["kind"], string> = {
   death: "✕", oom: "✕", kill: "✕", start: "▲", stop: "■", pause: "‖", unpause: "▷", health: "♥\ufe0e",
   exec: "❯", rename: "◆", create: "◆", destroy: "◇", engine: "●", gap: "▨", drift: "◆", other: "•",
 };

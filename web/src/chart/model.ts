@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import type { Event, Instance } from "../api/types";
+import type { Event, Instance } from "../api/schema";
 import { type Columns, type Gap, gapReason, gaps, nearest, noColumns } from "./columns";
 import { type EventMark, merge } from "./marks";
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import uPlot from "uplot";
-import type { SeriesName } from "../api/types";
-import { type Columns, stack } from "./columns";
+import { type Columns, type SeriesName, stack } from "./columns";
 import { type Axis, axis } from "./scale";
 
 /** One line of a chart, in the order it is drawn. */

@@ -3,11 +3,10 @@
 import { type ReadonlySignal, useComputed, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { SeriesName } from "../api/types";
 import type { Quantity } from "../format/number";
 import { hms, iso, stamp } from "../format/time";
 import { theme } from "../part/theme";
-import { extremes, noColumns, sampleOf, stack } from "./columns";
+import { extremes, noColumns, sampleOf, type SeriesName, stack } from "./columns";
 import type { Model } from "./model";
 import { type ChartSpec, type Line, Plot } from "./plot";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Json } from "../api/kept";
+import type { Json } from "../api/schema";
 import { compared, flat, grouped, inShort, odd, partsOf, rowOf, said, settingOf, union } from "./setting";
 
 test("paths are told as people call settings", () => {

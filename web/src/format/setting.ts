@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Json } from "../api/kept";
+import type { Json } from "../api/schema";
 import { plain, size } from "./number";
 
 /** A setting of a container: under which heading it stands and what it is called. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Container, Event } from "../api/types";
+import type { Container, Event } from "../api/schema";
 import { assess } from "./state";
 
-const last = (kind: Event["kind"], text: string): Event => ({ id: "e", time: 1, type: "container", action: "", kind, text });
+const last = (kind: Event["kind"], text: string): Event => ({ id: "e", time: 1, host: "h", type: "container", action: "", kind, severity: "", text });
 
 test.each<[Partial<Container>, string, string]>([
   [{ state: "running" }, "ok", "running"],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Container, Event } from "../api/types";
+import type { Container, Event } from "../api/schema";
 
 /** The shapes of a state mark, worst last. */
 export type Mark = "ok" | "unknown" | "off" | "pause" | "warn" | "crit";

@@ -3,7 +3,7 @@
 import { signal as state } from "@preact/signals";
 import { ApiError, events as eventsOf, inWords } from "../api/client";
 import { counts, type Entry, lines, nanos } from "../api/loki";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { tone } from "../chart/marks";
 import { columnsOf, columnStep, levelKind, type Volume, withLines } from "../format/logline";
 import { counting } from "../format/logql";

@@ -3,7 +3,7 @@
 import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Entry } from "../api/loki";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { count } from "../format/number";
 import { offsets, rowAt } from "../format/offset";
 import { narrow as narrowWindow } from "../part/clock";

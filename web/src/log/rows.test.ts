@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Entry } from "../api/loki";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { shapeOf } from "../format/logline";
 import { asText, merge, withGaps } from "./lines";
 import { rowsOf } from "./rows";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Entry } from "../api/loki";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { groups, type Kind, levelKind } from "../format/logline";
 import { midnight } from "../format/time";
 

@@ -3,7 +3,7 @@
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { gravest, lineClass } from "../chart/marks";
 import { timeTicks } from "../chart/scale";
 import { kinds, totals, type Volume } from "../format/logline";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from "../api/types";
+import type { Event } from "../api/schema";
 import { glyph, tone } from "../chart/marks";
 import "../style/mark.css";
 

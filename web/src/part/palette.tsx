@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { inWords, logout, servers } from "../api/client";
-import type { Servers } from "../api/types";
+import type { Servers } from "../api/schema";
 import { only } from "../format/filter";
 import { localName, show } from "../format/text";
 import { stamp } from "../format/time";

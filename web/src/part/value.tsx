@@ -3,7 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import { computed, useSignalEffect } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
-import type { Absence } from "../api/types";
+import type { Absence } from "../api/schema";
 import { show } from "../format/text";
 import type { Quantity } from "../format/number";
 import { ago, iso } from "../format/time";

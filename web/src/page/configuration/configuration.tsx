@@ -3,7 +3,7 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { Configuration, Json, Siblings, Snapshot } from "../../api/kept";
+import type { Configuration, Json, SiblingsAnswer, Snapshot } from "../../api/schema";
 import { Live } from "../../api/live";
 import { counted } from "../../format/number";
 import { compared, flat, grouped, inShort, odd, type Piece, rowOf, said, settingOf, type SettingRow, union } from "../../format/setting";
@@ -251,7 +251,7 @@ function Workload({ data, of, one, several }: { data: ConfigData; of: { host: st
 }
 
 /** How many of a service are not as most are. */
-function strangers(s: Siblings): number {
+function strangers(s: SiblingsAnswer): number {
   const off = new Set<number>();
   for (const d of s.differences) odd(d.values).forEach((is, i) => is && off.add(i));
   return off.size;
@@ -487,7 +487,7 @@ function Cell({ v, pieces, class: cls, word, title }: { v: { kind: string }; pie
 }
 
 /** Where the containers of one service are not alike. */
-function Drift({ sib, of }: { sib: Siblings; of: { host: string; workload: string } }) {
+function Drift({ sib, of }: { sib: SiblingsAnswer; of: { host: string; workload: string } }) {
   const names = sib.members.map((m) => shortMember(m, of.workload));
   const hashes = sib.members.map((m) => m.configHash ?? null);
   const unlike = new Set(hashes).size > 1;

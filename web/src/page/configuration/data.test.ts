@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Configuration } from "../../api/kept";
+import type { Configuration } from "../../api/schema";
 import { byChange, byProject, found, pick, refOf, type Version } from "./data";
 
 const version = (n: number, hash: string): Version => ({ n, hash, time: n * 1000, kind: "container", host: "h", id: "c" });

@@ -2,8 +2,8 @@
 
 import { batch, signal as state } from "@preact/signals";
 import { inWords } from "../../api/client";
-import { anything, type Change, type Configuration, configurations, diff, eventPage, type Siblings, siblings, snapshot, type Snapshot, snapshots } from "../../api/kept";
-import type { Event } from "../../api/types";
+import { anything, configurations, diff, eventPage, siblings, snapshot, snapshots } from "../../api/kept";
+import type { Change, Configuration, Event, SiblingsAnswer, Snapshot } from "../../api/schema";
 import { flat } from "../../format/setting";
 import { dayBefore, hour, midnight, day } from "../../format/time";
 
@@ -72,7 +72,7 @@ export class ConfigData {
   readonly versions = state<Version[] | undefined>(undefined);
   readonly more = state(false);
   readonly problem = state("");
-  readonly siblings = state<Siblings | undefined>(undefined);
+  readonly siblings = state<SiblingsAnswer | undefined>(undefined);
   readonly changes = state<Change[] | undefined>(undefined);
   readonly changesProblem = state("");
   /** What went wrong within the hour after the later version, oldest first. */

@@ -4,7 +4,7 @@ import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect 
 import type { ComponentChildren, ComponentProps, ComponentType, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { fetchPart } from "../../api/reach";
-import type { Detail, Event, Now } from "../../api/types";
+import type { Container, Event, Now } from "../../api/schema";
 import { Stack } from "../../chart/stack";
 import { only } from "../../format/filter";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
@@ -203,7 +203,7 @@ function useActions(data: ContainerData, gone: boolean) {
 }
 
 
-function Head({ data, d, name, id }: { data: ContainerData; d: Detail | undefined; name: string; id: string | undefined }) {
+function Head({ data, d, name, id }: { data: ContainerData; d: Container | undefined; name: string; id: string | undefined }) {
   const now = clock.value;
   const died = d?.lastEvent && d.lastEvent.severity === "critical" ? d.lastEvent : undefined;
   const current = id !== undefined ? d?.instances?.find((i) => i.current && i.id !== d.id) : undefined;
@@ -275,7 +275,7 @@ function Kpi({ name, two, children }: { name: string; two?: boolean; children: C
 
 const notYet = "tallyman has no sample of it yet.";
 
-function Living({ data, d }: { data: ContainerData; d: Detail }) {
+function Living({ data, d }: { data: ContainerData; d: Container }) {
   const now = data.now;
   const has = useComputed(() => (["cpu", "memory", "rx", "tx", "blkRead", "blkWrite", "pids"] as const).filter((k) => now.value?.[k] !== undefined).join(" "));
   const there = new Set(has.value.split(" "));
@@ -321,7 +321,7 @@ function Flow({ now, of, mark, word }: { now: ReadonlySignal<Now | undefined>; o
   );
 }
 
-function Ended({ d }: { d: Detail }) {
+function Ended({ d }: { d: Container }) {
   return (
     <>
       <Kpi name="State">{show(assess(d).words.split(",")[0]!)}</Kpi>
@@ -340,7 +340,7 @@ const tabs = [
   { key: "facts", id: "facts", label: "Facts" },
 ] as const;
 
-function Side({ data, d, pin, select, filter }: { data: ContainerData; d: Detail | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
+function Side({ data, d, pin, select, filter }: { data: ContainerData; d: Container | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
   const on = tabs.find((t) => t.key === tab.value) ?? tabs[0];
   const arrows = (e: TargetedKeyboardEvent<HTMLElement>) => {
     if (e.key !== "ArrowLeft" && e.key !== "ArrowRight") return;

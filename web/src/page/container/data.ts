@@ -3,7 +3,7 @@
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
 import { container, events, history, inWords, servers } from "../../api/client";
 import { Live } from "../../api/live";
-import type { Container, Detail, Event, Now, Tick } from "../../api/types";
+import type { Container, Event, Now, Tick } from "../../api/schema";
 import { append, forget, fromHistory, type Values } from "../../chart/columns";
 import { Model } from "../../chart/model";
 import { all, type Range } from "../../format/range";
@@ -20,7 +20,7 @@ const identifyAfter = 1500;
 
 /** The state of one Container page: who it is, what it does, what is known of the range. */
 export class ContainerData {
-  readonly detail = signal<Detail | undefined>(undefined);
+  readonly detail = signal<Container | undefined>(undefined);
   readonly now = signal<Now | undefined>(undefined);
   /** Why the container cannot be shown, and why its history cannot. */
   readonly problem = signal("");
@@ -30,7 +30,7 @@ export class ContainerData {
   readonly model: Model;
 
   private range: Range = { live: true, span: hour };
-  private stream: Live<{ container: Detail | null }> | undefined;
+  private stream: Live<{ container: Container | null }> | undefined;
   private seconds: { time: number; values: Values }[] = [];
   private skew = 0;
   private loadedAt = 0;
@@ -59,7 +59,7 @@ export class ContainerData {
         // The stream of a workload that has no container waits for one; what is known of it says more.
         snapshot: (s) => (s.container ? this.known(s.container) : void this.identify()),
         tick: (t) => this.tick(t),
-        container: (c) => this.known(c as Detail),
+        container: (c) => this.known(c),
         event: (e) => this.happened(e),
       },
     );
@@ -101,7 +101,7 @@ export class ContainerData {
     }
   }
 
-  private known(d: Detail): void {
+  private known(d: Container): void {
     const before = this.detail.peek();
     batch(() => {
       this.problem.value = "";
@@ -142,10 +142,10 @@ export class ContainerData {
     this.loading?.abort();
     const stop = (this.loading = new AbortController());
     this.loadedAt = this.time();
-    const where = { host: this.host, workload: this.workload };
+    const { host, workload } = this;
     try {
       if (this.range.live && this.range.span === all) {
-        const { firstSample } = await history({ ...where, start: 0, end: Math.round(this.time()), points: 2 }, stop.signal);
+        const { firstSample } = await history({ host, workload, start: 0, end: Math.round(this.time()), points: 2 }, stop.signal);
         if (firstSample !== undefined) this.model.view.value = { ...this.resolve(this.range), from: firstSample };
       }
       const { from, to } = this.model.view.peek();
@@ -154,9 +154,9 @@ export class ContainerData {
       const start = Math.floor(from - Math.max(this.model.columns.peek().step, (to - from) / points));
       const end = Math.ceil(to);
       const [stored, own, around] = await Promise.all([
-        history({ ...where, start, end, points }, stop.signal),
-        events({ ...where, start, end, limit: eventsMost }, stop.signal),
-        events({ host: this.host, start, end, type: ["engine", "tallyman"], limit: eventsMost }, stop.signal),
+        history({ host, workload, start, end, points }, stop.signal),
+        events({ host: [host], workload: [workload], start, end, limit: eventsMost }, stop.signal),
+        events({ host: [host], start, end, type: ["engine", "tallyman"], limit: eventsMost }, stop.signal),
       ]);
       batch(() => {
         let columns = fromHistory(stored);
@@ -185,7 +185,7 @@ export class ContainerData {
     this.skew = t.time - Date.now();
     this.lastTick = t.time;
     const d = this.detail.peek();
-    const now = d && t.now?.[d.id];
+    const now = d && t.now[d.id];
     batch(() => {
       if (now) this.now.value = now;
       const values = d && now ? valuesOf(now, d) : undefined;

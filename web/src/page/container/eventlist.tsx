@@ -2,7 +2,7 @@
 
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Event } from "../../api/types";
+import type { Event } from "../../api/schema";
 import { tone } from "../../chart/marks";
 import { counted } from "../../format/number";
 import { show } from "../../format/text";

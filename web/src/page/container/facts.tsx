@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { servers } from "../../api/client";
-import type { Detail, Engine } from "../../api/types";
+import type { Container, Engine } from "../../api/schema";
 import { plain, size } from "../../format/number";
 import { assess, exitWords } from "../../format/state";
 import { shortId, show } from "../../format/text";
@@ -12,7 +12,7 @@ import { iso, stamp } from "../../format/time";
 import { Ago } from "../../part/value";
 
 /** Everything that is known of a container, and what cannot be known. */
-export function Facts({ d, now }: { d: Detail; now: number }) {
+export function Facts({ d, now }: { d: Container; now: number }) {
   const labels = Object.entries(d.labels ?? {}).sort(([a], [b]) => a.localeCompare(b));
   const mono = (text: string) => <span class="mono">{show(text)}</span>;
   const list = (items: ComponentChildren[]) => (items.length ? <ul>{items.map((x, i) => <li key={i}>{x}</li>)}</ul> : <span class="dim">none</span>);
@@ -104,7 +104,7 @@ export function Facts({ d, now }: { d: Detail; now: number }) {
 const ways: Record<string, string> = { cgroup: "from files of its control group", api: "from the engine's API" };
 
 /** The engine and how numbers come from it; a container says only its name. */
-function EngineFacts({ d }: { d: Detail }) {
+function EngineFacts({ d }: { d: Container }) {
   const engine = useSignal<Engine | undefined>(undefined);
   useEffect(() => {
     const stop = new AbortController();

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { doctor } from "../../api/client";
 import { Poll } from "../../api/poll";
-import type { Doctor, Feature, OwnCost, Store } from "../../api/types";
+import type { Costs, Feature, Report, Store } from "../../api/schema";
 import { strain } from "../../format/number";
 import { show } from "../../format/text";
 import { ago, hms, iso } from "../../format/time";
@@ -23,7 +23,7 @@ const every = 5000;
 
 /** What works here, what does not, which flag helps? */
 export function DoctorPage() {
-  const poll = useMemo(() => new Poll<Doctor>(doctor, every), []);
+  const poll = useMemo(() => new Poll<Report>(doctor, every), []);
   const waited = useSignal(false);
 
   useEffect(() => {
@@ -81,8 +81,8 @@ export function DoctorPage() {
   );
 }
 
-function Head({ d, copyReport }: { d: Doctor; copyReport(): void }) {
-  const { mark, text } = verdict(d.features ?? []);
+function Head({ d, copyReport }: { d: Report; copyReport(): void }) {
+  const { mark, text } = verdict(d.features);
   return (
     <header class="dhead">
       <div class="grow">
@@ -99,11 +99,10 @@ function Head({ d, copyReport }: { d: Doctor; copyReport(): void }) {
   );
 }
 
-function Findings({ d }: { d: Doctor }) {
-  const features = d.features ?? [];
-  const lack = features.filter(lacking);
-  const work = features.filter((f) => !lacking(f));
-  const lost = (d.dropped ?? []).length > 0;
+function Findings({ d }: { d: Report }) {
+  const lack = d.features.filter(lacking);
+  const work = d.features.filter((f) => !lacking(f));
+  const lost = d.dropped.length > 0;
   return (
     <div class="dgrid">
       <div class="dmain">
@@ -112,7 +111,7 @@ function Findings({ d }: { d: Doctor }) {
         {work.length > 0 && <Features id="work" title="Works" features={work} />}
       </div>
       <div class="dside">
-        {d.cost && <CostCard cost={d.cost} />}
+        <CostCard cost={d.cost} />
         <Stores d={d} />
         {!lost && <DroppedCard d={d} />}
       </div>
@@ -196,7 +195,7 @@ function Meter({ share, kind }: { share: number; kind: string }) {
 const notYet = "tallyman has not measured it yet.";
 const unseen = "The processes of the engine cannot be seen from here.";
 
-function CostCard({ cost }: { cost: OwnCost }) {
+function CostCard({ cost }: { cost: Costs }) {
   const daemons = daemonLines(cost);
   const calls = callLines(cost);
   return (
@@ -220,18 +219,17 @@ function CostCard({ cost }: { cost: OwnCost }) {
   );
 }
 
-function Stores({ d }: { d: Doctor }) {
-  const stores = d.stores ?? [];
+function Stores({ d }: { d: Report }) {
   const disk = d.disk && diskLine(d.disk);
-  if (stores.length === 0 && !disk) return null;
+  if (d.stores.length === 0 && !disk) return null;
   return (
     <Card id="stores" title="Stores">
-      {stores.map((s) => <StoreBlock key={s.name} s={s} />)}
+      {d.stores.map((s) => <StoreBlock key={s.name} s={s} />)}
       {disk && (
         <div class="store">
           <p class="top">
-            <b><span class={`dot ${disk.mark}`} role="img" aria-label={disk.mark === "ok" ? "enough room" : disk.mark === "unknown" ? "not known" : "little room"} />Disk</b>
-            <span>{disk.value ?? <NotKnown why="The file system did not say." />}</span>
+            <b><span class={`dot ${disk.mark}`} role="img" aria-label={disk.mark === "ok" ? "enough room" : "little room"} />Disk</b>
+            <span>{disk.value}</span>
           </p>
           {disk.share !== undefined && <Meter share={disk.share} kind={disk.mark === "ok" ? "m" : disk.mark} />}
           <p class="dim"><span class="mono">{show(disk.name)}</span></p>
@@ -250,7 +248,7 @@ function StoreBlock({ s }: { s: Store }) {
     <div class="store">
       <p class="top">
         <b><span class={`dot ${mark}`} role="img" aria-label={word} title={word} />{show(s.name)}</b>
-        <span>{l.value ?? <NotKnown why="Its size has not been measured yet." />}</span>
+        <span>{l.value}</span>
       </p>
       {l.share !== undefined && <Meter share={l.share} kind="" />}
       <p class="dim" title={s.oldest === undefined ? undefined : `oldest ${iso(s.oldest)}`}>{kept(s, (t) => ago(t, clock.peek()))}</p>
@@ -259,15 +257,14 @@ function StoreBlock({ s }: { s: Store }) {
   );
 }
 
-function DroppedCard({ d }: { d: Doctor }) {
-  const dropped = d.dropped ?? [];
+function DroppedCard({ d }: { d: Report }) {
   return (
     <Card id="dropped" title="Dropped">
-      {dropped.length === 0 ? (
+      {d.dropped.length === 0 ? (
         <p class="calm"><span class="dot ok" />Nothing was dropped.</p>
       ) : (
         <ul>
-          {dropped.map((x) => (
+          {d.dropped.map((x) => (
             <li key={`${x.what} ${x.reason}`} class="drop">
               <span class="dot warn" />
               <div>

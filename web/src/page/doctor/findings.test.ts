@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Feature, FeatureState } from "../../api/types";
+import type { Costs, Feature, Store } from "../../api/schema";
 import { callLines, costLines, daemonLines, diskLine, dropWords, fine, grouped, kept, pasted, says, storeSize, verdict } from "./findings";
 
 const GiB = 1 << 30;
-const f = (state: FeatureState, more: Partial<Feature> = {}): Feature => ({ id: "x/y", group: "Host", name: "y", state, ...more });
+const f = (state: Feature["state"], more: Partial<Feature> = {}): Feature => ({ id: "x/y", group: "Host", name: "y", state, ...more });
 const some = (off: number, partly: number, unknown: number, works: number) => [
   ...Array.from({ length: off }, () => f("off", { unlock: "--pid=host" })),
   ...Array.from({ length: partly }, () => f("partly")),
@@ -20,7 +20,7 @@ test.each([
   [some(0, 2, 1, 1), "warn", "2 of 4 work partly, 1 is not known."],
   [some(0, 0, 2, 1), "unknown", "2 of 3 are not known."],
   [[], "unknown", "Nothing has been checked yet."],
-  [[f("asleep" as FeatureState), f("works")], "unknown", "1 of 2 is not known."],
+  [[f("asleep" as Feature["state"]), f("works")], "unknown", "1 of 2 is not known."],
 ])("the whole in a sentence", (features, mark, text) => expect(verdict(features)).toEqual({ mark, text }));
 
 test("groups stand in a fixed order, the worst comes first in each", () => {
@@ -44,36 +44,37 @@ test("detail and reason are sentences", () => {
   expect(says(f("off"))).toBe("");
 });
 
+const costs = (c: Partial<Costs> = {}): Costs => ({ daemons: [], calls: [], ...c });
+const store = (s: Partial<Store> = {}): Store => ({ name: "m", state: "works", bytes: 0, limit: 0, retention: 0, ...s });
+
 test("costs against their limits; what is not known is not zero", () => {
-  expect(costLines({ cpu: 0.0123, memory: 26214400, memoryLimit: 134217728, resident: 61000000, files: 911, filesLimit: 1048576, goroutines: 32, rounds: 1204, roundSeconds: 0.0073, lateRounds: 0 }).map((l) => `${l.name} ${l.value}`)).toEqual([
+  expect(costLines(costs({ cpu: 0.0123, memory: 26214400, memoryLimit: 134217728, resident: 61000000, files: 911, filesLimit: 1048576, goroutines: 32, rounds: 1204, roundSeconds: 0.0073, lateRounds: 0 })).map((l) => `${l.name} ${l.value}`)).toEqual([
     "CPU 0.012 cores", "Memory 25.0 of 128 MiB", "Resident 58.2 MiB", "Descriptors 911 of 1,048,576", "Goroutines 32", "Rounds 1,204, 7.3 ms each, none late",
   ]);
-  expect(costLines({}).map((l) => l.value)).toEqual(Array(6).fill(undefined));
-  expect(costLines({ memory: 26214400, rounds: 2, lateRounds: 1 }).flatMap((l) => l.value ?? [])).toEqual(["25.0 MiB", "2, 1 late"]);
+  expect(costLines(costs()).map((l) => l.value)).toEqual(Array(6).fill(undefined));
+  expect(costLines(costs({ memory: 26214400, rounds: 2, lateRounds: 1 })).flatMap((l) => l.value ?? [])).toEqual(["25.0 MiB", "2, 1 late"]);
   expect([fine(0), fine(0.4)]).toEqual(["0.00 cores", "0.40 cores"]);
 });
 
 test("what the engine takes, and how often it was called", () => {
-  expect(daemonLines({ daemons: [{ name: "dockerd", cpu: 0.02, memory: 90000000 }, { name: "containerd" }] }).map((l) => l.value)).toEqual(["0.020 cores, 85.8 MiB", undefined]);
+  expect(daemonLines(costs({ daemons: [{ name: "dockerd", cpu: 0.02, memory: 90000000 }, { name: "containerd" }] })).map((l) => l.value)).toEqual(["0.020 cores, 85.8 MiB", undefined]);
   const calls = [{ engine: "local", call: "list", count: 12 }, { engine: "harbor-2", call: "stats", count: 5 }, { engine: "local", call: "inspect", count: 1234 }];
-  expect(callLines({ calls }).map((l) => `${l.name}: ${l.value}`)).toEqual(["local: 1,234 inspect, 12 list", "harbor-2: 5 stats"]);
+  expect(callLines(costs({ calls })).map((l) => `${l.name}: ${l.value}`)).toEqual(["local: 1,234 inspect, 12 list", "harbor-2: 5 stats"]);
 });
 
 test("a store against its limit", () => {
   const ago = () => "3 d ago";
-  expect(storeSize({ name: "metrics", bytes: GiB / 2, limit: GiB, state: "works" })).toEqual({ name: "metrics", value: "512 MiB of 1 GiB", share: 0.5 });
-  expect(storeSize({ name: "events", bytes: 10, limit: 0, state: "works" }).value).toBe("10 B, no limit");
-  expect(storeSize({ name: "events", state: "off" }).value).toBeUndefined();
-  expect(kept({ name: "m", state: "works", oldest: 1, retention: 604800, series: 6012 }, ago)).toBe("oldest 3 d ago, kept for 7 d, 6,012 series");
-  expect(kept({ name: "m", state: "works", retention: 3600 }, ago)).toBe("kept for 1 h");
-  expect(kept({ name: "m", state: "works" }, ago)).toBe("no limit in time");
+  expect(storeSize(store({ name: "metrics", bytes: GiB / 2, limit: GiB }))).toEqual({ name: "metrics", value: "512 MiB of 1 GiB", share: 0.5 });
+  expect(storeSize(store({ bytes: 10 })).value).toBe("10 B, no limit");
+  expect(kept(store({ oldest: 1, retention: 604800, series: 6012 }), ago)).toBe("oldest 3 d ago, kept for 7 d, 6,012 series");
+  expect(kept(store({ retention: 3600 }), ago)).toBe("kept for 1 h");
+  expect(kept(store(), ago)).toBe("no limit in time");
 });
 
 test.each([
   [12 * GiB, "ok"],
   [1.5 * GiB, "warn"],
   [GiB / 2, "crit"],
-  [undefined, "unknown"],
 ])("%s bytes free with a reserve of 1 GiB are %s", (free, mark) => expect(diskLine({ path: "/data", size: 40 * GiB, free, reserve: GiB }).mark).toBe(mark));
 
 test("what was dropped, in words", () => {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Doctor, Dropped, Feature, FeatureState, OwnCost, Store } from "../../api/types";
+import type { Costs, Disk, Dropped, Feature, Store } from "../../api/schema";
 import { bytes, bytesLike, cores, count, plain, size } from "../../format/number";
 import type { Mark } from "../../format/state";
+
+type FeatureState = Feature["state"];
 
 /** The shape and the word of a feature's state. */
 export const states: Record<FeatureState, { mark: Mark; word: string }> = {
@@ -99,7 +101,7 @@ function time(seconds: number): string {
 }
 
 /** What tallyman itself takes. */
-export function costLines(c: OwnCost): Line[] {
+export function costLines(c: Costs): Line[] {
   const within = (v: number | undefined, limit: number | undefined, say: (v: number) => string, of: (v: number, limit: number) => string): Pick<Line, "value" | "share"> =>
     v === undefined ? { value: undefined } : limit ? { value: of(v, limit), share: v / limit } : { value: say(v) };
   const { memory, memoryLimit, files, filesLimit, rounds, lateRounds, roundSeconds } = c;
@@ -114,17 +116,17 @@ export function costLines(c: OwnCost): Line[] {
 }
 
 /** What the engine's own processes take. */
-export function daemonLines(c: OwnCost): Line[] {
-  return (c.daemons ?? []).map((d) => ({
+export function daemonLines(c: Costs): Line[] {
+  return c.daemons.map((d) => ({
     name: d.name,
     value: [d.cpu !== undefined && fine(d.cpu), d.memory !== undefined && text(d.memory)].filter(Boolean).join(", ") || undefined,
   }));
 }
 
 /** The calls to each engine, the most frequent first. */
-export function callLines(c: OwnCost): Line[] {
+export function callLines(c: Costs): Line[] {
   const by = new Map<string, { call: string; count: number }[]>();
-  for (const one of c.calls ?? []) by.set(one.engine, [...(by.get(one.engine) ?? []), one]);
+  for (const one of c.calls) by.set(one.engine, [...(by.get(one.engine) ?? []), one]);
   return [...by].map(([name, calls]) => ({ name, value: calls.sort((a, b) => b.count - a.count).map((x) => `${count(x.count)} ${x.call}`).join(", ") }));
 }
 
@@ -143,19 +145,18 @@ export function kept(s: Store, ago: (t: number) => string): string {
 }
 
 /** A store's size against its limit. */
-export function storeSize(s: Store): Line {
-  if (s.bytes === undefined) return { name: s.name, value: undefined };
+export function storeSize(s: Store): Line & { value: string } {
   return s.limit ? { name: s.name, value: `${text(s.bytes)} of ${size(s.limit)}`, share: s.bytes / s.limit } : { name: s.name, value: `${text(s.bytes)}, no limit` };
 }
 
 /** The free space of the disk that holds the stores, and how near it is to the reserve. */
-export function diskLine(d: NonNullable<Doctor["disk"]>): Line & { mark: Mark; reserve: string } {
+export function diskLine(d: Disk): Line & { value: string; mark: Mark; reserve: string } {
   const { size: all, free, reserve } = d;
-  const mark: Mark = free === undefined ? "unknown" : reserve && free < reserve ? "crit" : reserve && free < 2 * reserve ? "warn" : "ok";
+  const mark: Mark = reserve && free < reserve ? "crit" : reserve && free < 2 * reserve ? "warn" : "ok";
   return {
     name: d.path,
-    value: free === undefined ? undefined : all ? `${text(free)} free of ${size(all)}` : `${text(free)} free`,
-    share: free !== undefined && all ? 1 - free / all : undefined,
+    value: all ? `${text(free)} free of ${size(all)}` : `${text(free)} free`,
+    share: all ? 1 - free / all : undefined,
     mark,
     reserve: !reserve ? "" : mark === "crit" ? `Less than the reserve of ${size(reserve)} is free.` : `tallyman leaves ${size(reserve)} of it free.`,
   };

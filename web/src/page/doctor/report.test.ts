@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Doctor } from "../../api/types";
+import type { Report } from "../../api/schema";
 import { report } from "./report";
 
-const doctor: Doctor = {
+const doctor: Report = {
   time: Date.UTC(2026, 10, 21, 13, 40), version: "0.1", host: "harbor-1", where: "container",
   features: [
     { id: "engine/local", group: "Engines", name: "Engine local", state: "works", detail: "Docker 29.1.2" },
@@ -73,7 +73,7 @@ tallyman 0.1 on harbor-1, in a container, 2026-11-21T14:40:00+01:00
 });
 
 test("a report of nothing is a report", () => {
-  const text = report({ time: 0, version: "0.1", host: "h", where: "binary", features: null });
+  const text = report({ time: 0, version: "0.1", host: "h", where: "binary", features: [], cost: { daemons: [], calls: [] }, stores: [], dropped: [] });
   expect(text).toContain("not in a container");
   expect(text).toContain("Nothing was dropped.");
 });

@@ -2,8 +2,8 @@
 
 import { signal as state } from "@preact/signals";
 import { inWords } from "../../api/client";
-import { type EventFilter, eventPage, type EventSummary, eventSummary } from "../../api/kept";
-import type { Event } from "../../api/types";
+import { type EventFilter, eventPage, eventSummary } from "../../api/kept";
+import type { Event, EventsSummary } from "../../api/schema";
 import { type Volume, withLines } from "../../format/logline";
 import { columnKind, fits, merged, volumeOf } from "./rows";
 
@@ -29,7 +29,7 @@ export class EventData {
   readonly more = state(false);
   readonly loaded = state(false);
   readonly problem = state("");
-  readonly summary = state<EventSummary | undefined>(undefined);
+  readonly summary = state<EventsSummary | undefined>(undefined);
   readonly volume = state<Volume | undefined>(undefined);
   readonly countProblem = state("");
   /** Grows when other events are shown. */

@@ -4,9 +4,9 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { servers } from "../../api/client";
-import { anything, type EventFilter, eventPage, severities } from "../../api/kept";
+import { anything, type EventFilter, eventPage, severities, type Severity } from "../../api/kept";
 import { Live } from "../../api/live";
-import type { Event } from "../../api/types";
+import type { Event } from "../../api/schema";
 import { totals } from "../../format/logline";
 import { toggled } from "../../format/logql";
 import { count, counted } from "../../format/number";
@@ -35,15 +35,15 @@ const counted1 = { one: "event", error: "critical", warn: "warning" };
 
 // The parts of the address that are the filter, as one text: it changes only when one of them does.
 const lists = { severities: "severity", types: "type", actions: "action", without: "without", hosts: "host", workloads: "workload" } as const;
-const words: Record<(typeof severities)[number], string> = { critical: "critical", warning: "warning", info: "info", good: "good", plain: "plain" };
+const words: Record<Severity, string> = { critical: "critical", warning: "warning", info: "info", good: "good", plain: "plain" };
 // The shape of what is bad, else the colour of the columns over time.
-const marks: Record<(typeof severities)[number], ComponentChildren> = { critical: <span class="dot crit" />, warning: <span class="dot warn" />, info: <i class="info" />, good: <i class="debug" />, plain: <i class="debug" /> };
+const marks: Record<Severity, ComponentChildren> = { critical: <span class="dot crit" />, warning: <span class="dot warn" />, info: <i class="info" />, good: <i class="debug" />, plain: <i class="debug" /> };
 
 function readFilter(): EventFilter {
   const { params } = place.value;
-  const f: EventFilter = { ...anything, text: text.value };
+  const f: Record<keyof typeof lists, string[]> & { text: string } = { ...anything, text: text.value };
   for (const [key, name] of Object.entries(lists) as [keyof typeof lists, string][]) f[key] = params.getAll(name);
-  return f;
+  return f as EventFilter; // what is no severity the server refuses, in words
 }
 
 /** What happened? The events of all hosts. */

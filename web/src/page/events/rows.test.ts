@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import { anything } from "../../api/kept";
-import type { Event } from "../../api/types";
+import type { Event } from "../../api/schema";
 import { driftPair, fits, merged, ranFor, rowsOf, runLength, volumeOf } from "./rows";
 
 const noon = new Date(2026, 10, 20, 12).getTime();

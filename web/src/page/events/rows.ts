@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type EventFilter, type EventSummary, type Severity, severities } from "../../api/kept";
-import type { Event } from "../../api/types";
+import { type EventFilter, type Severity, severities } from "../../api/kept";
+import type { Event, EventsSummary } from "../../api/schema";
 import type { Kind, Volume } from "../../format/logline";
 import { midnight } from "../../format/time";
 
@@ -91,11 +91,11 @@ export function columnKind(e: Event): Kind {
 }
 
 /** The columns of a summary as the histogram draws them. */
-export function volumeOf(s: EventSummary): Volume {
-  const n = s.counts.plain.length;
+export function volumeOf(s: EventsSummary): Volume {
+  const n = s.counts.plain?.length ?? 0;
   const zero = () => new Array<number>(n).fill(0);
   const counts: Record<Kind, number[]> = { unknown: zero(), debug: zero(), info: zero(), warn: zero(), error: zero() };
-  for (const name of severities) s.counts[name].forEach((v, i) => { counts[kindOf[name]][i]! += v; });
+  for (const name of severities) s.counts[name]?.forEach((v, i) => { counts[kindOf[name]][i]! += v; });
   return { start: s.start, step: s.step, counts };
 }
 

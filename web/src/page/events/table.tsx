@@ -3,7 +3,7 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Event } from "../../api/types";
+import type { Event } from "../../api/schema";
 import { tone } from "../../chart/marks";
 import { ofWorkload } from "../../format/logql";
 import { counted } from "../../format/number";

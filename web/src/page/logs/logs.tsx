@@ -4,7 +4,7 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, doctor, inWords, servers } from "../../api/client";
 import { type Entry, lines, nanos, volumes } from "../../api/loki";
-import type { Container, Event } from "../../api/types";
+import type { Container, Event } from "../../api/schema";
 import { totals } from "../../format/logline";
 import { among, around, beside, build, type Controls, everything, gapsOf, narrow, ofWorkload, onlyPlace, problemOf, readControls, type Source } from "../../format/logql";
 import { count, counted } from "../../format/number";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Container } from "../../api/types";
+import type { Container } from "../../api/schema";
 import { lacks } from "./absences";
 
 const c = (state: string, ...absent: string[]) => ({ state, absent: absent.map((what) => ({ what, reason: "why" })) }) as Container;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Absence, Container } from "../../api/types";
+import type { Absence, Container } from "../../api/schema";
 import { isUp } from "../../format/state";
 
 /** What cannot be known of most of the containers that are measured. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Container, Now } from "../../api/types";
+import type { Container, Now } from "../../api/schema";
 import { parseFilter } from "../../format/filter";
 import { type Arrangeable, arrange, clickSort, type Group, keepOrder, readSort, writeSort } from "./arrange";
 
-function row(name: string, now?: Now, more: Partial<Container> = {}): Arrangeable {
-  return { info: { id: name, name, image: "img", host: "h", workload: name, state: "running", ...more }, now };
+function row(name: string, now?: Partial<Now>, more: Partial<Container> = {}): Arrangeable {
+  return { info: { id: name, name, image: "img", host: "h", engine: "local", workload: name, origin: "name", restartCount: 0, state: "running", ...more }, now: now && { t: 0, ...now } };
 }
 
 const rows = [

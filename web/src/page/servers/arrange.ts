@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Container, Now } from "../../api/types";
+import type { Container, Now } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
 import { needsAttention } from "../../format/state";
 

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { Engine } from "../../api/types";
+import type { Engine } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
 import { bytes, bytesLike, cores, digits, percent, plain, size, strain } from "../../format/number";
 import { localName, show } from "../../format/text";

@@ -2,7 +2,7 @@
 
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import { namesKey } from "../../api/client";
-import type { Container, Cost, Engine, Event, Host, HostFigures, Now, Servers, Tick } from "../../api/types";
+import type { Container, Cost, Engine, Event, Host, HostFigures, Now, Servers, Tick } from "../../api/schema";
 import { bytes, cores, rate, strain } from "../../format/number";
 import { day } from "../../format/time";
 
@@ -87,8 +87,8 @@ export class Row {
     this.data.value = c;
     if (c.now || c.state !== "running") this.live.value = this.latest = c.now;
     if (c.spark) {
-      this.cpuSpark.value = c.spark.cpu ?? [];
-      this.memorySpark.value = c.spark.memory ?? [];
+      this.cpuSpark.value = c.spark.cpu;
+      this.memorySpark.value = c.spark.memory;
       this.sums = { cpu: 0, memory: 0, cpuN: 0, memoryN: 0, end: 0 };
     }
   }
@@ -184,7 +184,7 @@ export class Inventory {
   snapshot(s: Servers): void {
     batch(() => {
       this.fresh.value = true;
-      this.fill(s.hosts ?? []);
+      this.fill(s.hosts);
     });
     keepNames(s);
   }
@@ -238,7 +238,7 @@ export class Inventory {
         const h = t.hosts?.[block.data.peek().host];
         if (h) block.figures(h);
       }
-      for (const [id, now] of Object.entries(t.now ?? {})) for (const row of this.rows.get(id) ?? []) row.tick(now, t.time);
+      for (const [id, now] of Object.entries(t.now)) for (const row of this.rows.get(id) ?? []) row.tick(now, t.time);
       this.beat.value++;
     });
   }
@@ -269,7 +269,7 @@ const namesMost = 300;
 
 // Only what draws the frame of the page is kept, and it goes with the login.
 function keepNames(s: Servers): void {
-  const hosts = (s.hosts ?? []).map(({ host, engine, containers }) => ({
+  const hosts = s.hosts.map(({ host, engine, containers }) => ({
     host,
     engine: { name: engine.name, address: engine.address, up: true, version: engine.version, remote: engine.remote },
     containers: containers.filter((c) => c.state !== "gone").slice(0, namesMost).map(({ id, name, image, engine, workload, project, origin, state }) => ({ id, name, image, host, engine, workload, project, origin, state })),

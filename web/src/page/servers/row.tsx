@@ -3,7 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Container } from "../../api/types";
+import type { Container } from "../../api/schema";
 import { plain, size } from "../../format/number";
 import { assess, isUp } from "../../format/state";
 import { localName, shortImage, show } from "../../format/text";

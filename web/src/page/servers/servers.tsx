@@ -3,7 +3,7 @@
 import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Live } from "../../api/live";
-import type { Servers } from "../../api/types";
+import type { Servers } from "../../api/schema";
 import { matches, parseFilter } from "../../format/filter";
 import { counted } from "../../format/number";
 import { needsAttention } from "../../format/state";

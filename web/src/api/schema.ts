@@ -1,0 +1,1676 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Written by make generate from docs/reference/openapi.json; do not edit.
+
+type AnyJson = null | boolean | number | string | AnyJson[] | {
+    [key: string]: AnyJson;
+};
+export interface paths {
+    "/api/tallyman/v1/configurations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every workload with kept configurations, that changed last first
+         * @description changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as a configuration of it is kept.
+         */
+        get: operations["get_configurations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/containers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every known container, removed ones too */
+        get: operations["get_containers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/containers/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One container with its details
+         * @description ref is a full id, the first 12 digits of one or more, or a name.
+         */
+        get: operations["get_containers_ref"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where two kept configurations differ
+         * @description old is absent where b has something that a has not, new where it is the other way round.
+         */
+        get: operations["get_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What works here, what does not and what would help, and what tallyman costs */
+        get: operations["get_doctor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events, the newest first
+         * @description All given filters must fit. more is set when there may be older ones: ask again with next as before. One question looks at 50000 events at most, so that an answer may be empty and yet have more.
+         */
+        get: operations["get_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/events/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many events there are over time, and of which kinds
+         * @description counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are of all events of the range. Of more than 50000 events the newest are counted; since tells from when on.
+         */
+        get: operations["get_events_summary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The numbers of a workload over time
+         * @description Each series has a value for each time in t, the mean over the step that ends there; null where nothing is known. Without start it goes back to the first sample. Samples of all containers of the workload are joined.
+         */
+        get: operations["get_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes, as Server-Sent Events
+         * @description As long as a stream is open, collection runs at live_interval; but with view=events, which has events and engines, a snapshot that says only that events before may have been missed, and ticks without numbers.
+         */
+        get: operations["get_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in with the code of a link or with the token
+         * @description The answer sets a cookie that is good for thirty days. Five failures a minute are allowed for each address.
+         */
+        post: operations["post_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End this session */
+        post: operations["post_logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This description */
+        get: operations["get_openapi_json"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every host with its engine and its containers, with their numbers of now
+         * @description A sparkline covers the last quarter of an hour.
+         */
+        get: operations["get_servers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Is there a login, and which tallyman is this? */
+        get: operations["get_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/siblings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the containers of one service differ
+         * @description The newest configurations of the containers of the same Compose service on the host, or of the same Swarm service on all hosts, at most 32. values are in the order of members, null where a setting is not there. What tells containers of one service apart (id, name, number) does not count.
+         */
+        get: operations["get_siblings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Kept configurations of a container, a workload or an image, the newest first
+         * @description One is kept at first sight and at each change, without secrets: values of variables are replaced by a number that tells whether they changed. changes are the paths that differ from previous, the one before of the same workload; what every new container has anew (id, name, time of creation) does not count.
+         */
+        get: operations["get_snapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/snapshots/{hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One kept configuration, in the engine's words
+         * @description What is empty, zero or false, and what changes by itself, is left out.
+         */
+        get: operations["get_snapshots_hash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        Absence: {
+            code?: string;
+            reason: string;
+            unlock?: string;
+            what: string;
+        };
+        Call: {
+            call: string;
+            count: number;
+            engine: string;
+        };
+        Change: {
+            new?: components["schemas"]["Json"];
+            old?: components["schemas"]["Json"];
+            path: string;
+        };
+        Configuration: {
+            /** @description How many settings the last change has */
+            changeCount?: number;
+            /** @description When the last change was seen */
+            changed?: number;
+            /** @description The first settings of the last change */
+            changes?: components["schemas"]["SettingChange"][];
+            /** @description When the oldest of them was taken */
+            first: number;
+            host: string;
+            /** @description The newest container */
+            id: string;
+            image?: string;
+            /** @description How many configurations */
+            kept: number;
+            name?: string;
+            /** @description When the newest of them was taken */
+            newest: number;
+            project?: string;
+            service?: string;
+            /** @enum {string} */
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            workload: string;
+        };
+        ConfigurationsAnswer: {
+            workloads: components["schemas"]["Configuration"][];
+        };
+        Container: {
+            /** @description What cannot be known of it here, why, and what would change that */
+            absent?: components["schemas"]["Absence"][];
+            /** @description How its numbers come: from files of control groups (cgroup) or from the engine's API (api) */
+            collect?: string;
+            /** @description Why they come from the API */
+            collectWhy?: string;
+            /** @description Entrypoint and arguments, without secrets */
+            command?: string[];
+            /** @description Cores; absent without a limit */
+            cpuLimit?: number;
+            created?: number;
+            /** @description It is listed, but not measured */
+            disabled?: boolean;
+            engine: string;
+            error?: string;
+            exitCode?: number;
+            finished?: number;
+            goneAt?: number;
+            /** @description starting, healthy or unhealthy; absent without a health check */
+            health?: string;
+            host: string;
+            id: string;
+            image: string;
+            imageId?: string;
+            /** @description The containers of its workload, in the order of their starts */
+            instances?: components["schemas"]["Instance"][];
+            labels?: {
+                [key: string]: string;
+            };
+            lastEvent?: components["schemas"]["Event"];
+            logDriver?: string;
+            /** @description Bytes; absent without a limit */
+            memoryLimit?: number;
+            mounts?: components["schemas"]["Mount"][];
+            name: string;
+            networkMode?: string;
+            networks?: components["schemas"]["Network"][];
+            now?: components["schemas"]["Now"];
+            oomKilled?: boolean;
+            origin: string;
+            ports?: components["schemas"]["Port"][];
+            project?: string;
+            restartCount: number;
+            restartPolicy?: string;
+            service?: string;
+            /** @description In /servers and in the snapshots of its page */
+            spark?: components["schemas"]["Spark"];
+            started?: number;
+            /** @enum {string} */
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            tty?: boolean;
+            user?: string;
+            workload: string;
+        };
+        ContainerSnapshot: {
+            /** @description null while there is none */
+            container: components["schemas"]["Container"] | null;
+        };
+        ContainersAnswer: {
+            containers: components["schemas"]["Container"][];
+        };
+        Cost: {
+            cpu?: number;
+            memory?: number;
+        };
+        Costs: {
+            calls: components["schemas"]["Call"][];
+            cpu?: number;
+            daemons: components["schemas"]["Daemon"][];
+            files?: number;
+            filesLimit?: number;
+            goroutines?: number;
+            lateRounds?: number;
+            /** @description That no file backs; what counts against memoryLimit */
+            memory?: number;
+            /** @description That of tallyman's own cgroup */
+            memoryLimit?: number;
+            resident?: number;
+            roundSeconds?: number;
+            rounds?: number;
+        };
+        Credentials: {
+            code?: string;
+            token?: string;
+        };
+        Daemon: {
+            cpu?: number;
+            memory?: number;
+            name: string;
+        };
+        DiffAnswer: {
+            a: components["schemas"]["Snapshot"];
+            b: components["schemas"]["Snapshot"];
+            changes: components["schemas"]["Change"][];
+        };
+        Difference: {
+            path: string;
+            /** @description In the order of members, null where it is not set */
+            values: components["schemas"]["Json"][];
+        };
+        Disk: {
+            free: number;
+            path: string;
+            /** @description What is to stay free */
+            reserve: number;
+            size: number;
+        };
+        Dropped: {
+            count: number;
+            /** @description What to do about it */
+            next?: string;
+            reason: string;
+            what: string;
+        };
+        Engine: {
+            address: string;
+            apiVersion?: string;
+            cgroupDriver?: string;
+            cgroupVersion?: string;
+            /** @description How the numbers of its containers come: from files of control groups (cgroup), or of some at least from the engine's API (api) */
+            collect?: string;
+            error?: string;
+            failure?: string;
+            kernel?: string;
+            lastGood?: number;
+            name: string;
+            os?: string;
+            /** @description Another machine's, reached over the network */
+            remote?: boolean;
+            since?: number;
+            up: boolean;
+            version?: string;
+        };
+        EngineChange: {
+            engine: components["schemas"]["Engine"];
+            host: string;
+        };
+        Event: {
+            action: string;
+            actor?: string;
+            attributes?: {
+                [key: string]: string;
+            };
+            engine?: string;
+            host: string;
+            id: string;
+            image?: string;
+            /** @description Nobody saw it: it follows from two inventories */
+            inferred?: boolean;
+            /**
+             * @description The mark that it has on a chart
+             * @enum {string}
+             */
+            kind: "create" | "death" | "destroy" | "drift" | "engine" | "exec" | "gap" | "health" | "kill" | "oom" | "other" | "pause" | "rename" | "start" | "stop" | "unpause";
+            name?: string;
+            /**
+             * @description Empty for a plain one
+             * @enum {string}
+             */
+            severity: "critical" | "warning" | "info" | "good" | "";
+            text: string;
+            time: number;
+            type: string;
+            workload?: string;
+        };
+        EventsAnswer: {
+            events: components["schemas"]["Event"][];
+            /** @description There may be older ones */
+            more: boolean;
+            /** @description What before takes to go on */
+            next?: string;
+        };
+        EventsSnapshot: {
+            time: number;
+        };
+        EventsSummary: {
+            /** @description What there is in the range, whatever the filters say */
+            actions: {
+                [key: string]: number;
+            };
+            /** @description Column i counts the events from start + i * step on */
+            counts: {
+                critical?: number[];
+                good?: number[];
+                info?: number[];
+                plain?: number[];
+                warning?: number[];
+            };
+            /** @description What there is in the range, whatever the filters say */
+            hosts: {
+                [key: string]: number;
+            };
+            /** @description What there is in the range, whatever the filters say */
+            severities: {
+                critical?: number;
+                good?: number;
+                info?: number;
+                plain?: number;
+                warning?: number;
+            };
+            /** @description From when on events are counted, where there are too many to count all */
+            since?: number;
+            start: number;
+            step: number;
+            total: number;
+            /** @description What there is in the range, whatever the filters say */
+            types: {
+                [key: string]: number;
+            };
+            /** @description What there is in the range, whatever the filters say */
+            workloads: components["schemas"]["WorkloadCount"][];
+        };
+        Failure: {
+            error: components["schemas"]["FailureText"];
+        };
+        FailureText: {
+            code: string;
+            message: string;
+            next?: string;
+        };
+        Feature: {
+            /** @description How it works */
+            detail?: string;
+            group: string;
+            id: string;
+            name: string;
+            /** @description Why it does not */
+            reason?: string;
+            /** @enum {string} */
+            state: "works" | "partly" | "off" | "unknown";
+            /** @description What to add to make it work: a flag, a mount, a setting */
+            unlock?: string;
+        };
+        HistoryAnswer: {
+            end: number;
+            /** @description The time of the first sample in the range */
+            firstSample?: number;
+            series: {
+                anon?: (number | null)[];
+                blkRead?: (number | null)[];
+                blkWrite?: (number | null)[];
+                cache?: (number | null)[];
+                cpuLimit?: (number | null)[];
+                cpuSystem?: (number | null)[];
+                cpuUser?: (number | null)[];
+                kernel?: (number | null)[];
+                memoryLimit?: (number | null)[];
+                pids?: (number | null)[];
+                rx?: (number | null)[];
+                rxDropped?: (number | null)[];
+                rxErrors?: (number | null)[];
+                swap?: (number | null)[];
+                throttled?: (number | null)[];
+                tx?: (number | null)[];
+                txDropped?: (number | null)[];
+                txErrors?: (number | null)[];
+                workingSet?: (number | null)[];
+            };
+            start: number;
+            /** @description Milliseconds between two times */
+            step: number;
+            t: number[];
+        };
+        Host: {
+            containers: components["schemas"]["Container"][];
+            cores?: number;
+            /** @description Cores in use by the whole host */
+            cpu?: number;
+            diskMount?: string;
+            diskSize?: number;
+            /** @description Of the fullest file system */
+            diskUsed?: number;
+            engine: components["schemas"]["Engine"];
+            host: string;
+            load1?: number;
+            memory?: number;
+            memoryUsed?: number;
+            /** @description What tallyman itself takes */
+            self?: components["schemas"]["Cost"];
+        };
+        HostFigures: {
+            /** @description Cores in use by the whole host */
+            cpu?: number;
+            diskMount?: string;
+            diskSize?: number;
+            /** @description Of the fullest file system */
+            diskUsed?: number;
+            load1?: number;
+            memoryUsed?: number;
+            /** @description What tallyman itself takes */
+            self?: components["schemas"]["Cost"];
+        };
+        Instance: {
+            current?: boolean;
+            ended?: number;
+            exitCode?: number;
+            id: string;
+            image: string;
+            name: string;
+            started?: number;
+            /** @enum {string} */
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+        };
+        Interval: {
+            /** @description Milliseconds */
+            ms: number;
+        };
+        /** @description Any JSON */
+        Json: AnyJson;
+        Mount: {
+            destination: string;
+            readOnly?: boolean;
+            source?: string;
+            type: string;
+        };
+        Network: {
+            ip?: string;
+            ipv6?: string;
+            name: string;
+        };
+        Now: {
+            anon?: number;
+            /** @description Block IO, bytes per second */
+            blkRead?: number;
+            blkWrite?: number;
+            cache?: number;
+            cpu?: number;
+            cpuSystem?: number;
+            cpuUser?: number;
+            kernel?: number;
+            /** @description Working set in bytes */
+            memory?: number;
+            memoryUsage?: number;
+            pids?: number;
+            rx?: number;
+            swap?: number;
+            t: number;
+            throttled?: number;
+            tx?: number;
+        };
+        Port: {
+            hostIp?: string;
+            hostPort?: number;
+            port: number;
+            protocol: string;
+        };
+        Report: {
+            cost: components["schemas"]["Costs"];
+            disk?: components["schemas"]["Disk"];
+            /** @description What was lost since the start; only counts above 0 */
+            dropped: components["schemas"]["Dropped"][];
+            features: components["schemas"]["Feature"][];
+            host: string;
+            stores: components["schemas"]["Store"][];
+            time: number;
+            version: string;
+            /** @description How it runs: as a binary or in a container */
+            where: string;
+        };
+        Servers: {
+            auth: boolean;
+            /** @description Empty without any engine */
+            hosts: components["schemas"]["Host"][];
+            /** @description Seconds between stored samples */
+            interval: number;
+            time: number;
+            version: string;
+        };
+        Session: {
+            auth: boolean;
+            host: string;
+            version: string;
+        };
+        SettingChange: {
+            path: string;
+            /** @description old → new */
+            text: string;
+        };
+        SiblingsAnswer: {
+            differences: components["schemas"]["Difference"][];
+            members: components["schemas"]["Snapshot"][];
+            /** @description How many containers of the service were not compared */
+            more?: number;
+        };
+        Snapshot: {
+            /** @description The paths that differ from the one before */
+            changes?: string[];
+            /** @description The configuration itself, without secrets */
+            config?: components["schemas"]["Json"];
+            /** @description The hash that Docker Compose gives its file's part about the service; of a container that Compose made */
+            configHash?: string;
+            hash: string;
+            host: string;
+            /** @description Of the container or image */
+            id: string;
+            image?: string;
+            /** @description container or image */
+            kind: string;
+            name?: string;
+            /** @description The snapshot before of the same workload */
+            previous?: string;
+            time: number;
+            workload?: string;
+        };
+        SnapshotsAnswer: {
+            more: boolean;
+            snapshots: components["schemas"]["Snapshot"][];
+        };
+        Spark: {
+            /** @description Oldest first, spread over the last 15 minutes */
+            cpu: (number | null)[];
+            memory: (number | null)[];
+        };
+        Store: {
+            bytes: number;
+            /** @description Bytes; 0 for none */
+            limit: number;
+            name: string;
+            newest?: number;
+            oldest?: number;
+            reason?: string;
+            /** @description Seconds; 0 for ever */
+            retention: number;
+            series?: number;
+            /** @enum {string} */
+            state: "works" | "partly" | "off" | "unknown";
+        };
+        Tick: {
+            hosts?: {
+                [key: string]: components["schemas"]["HostFigures"];
+            };
+            now: {
+                [key: string]: components["schemas"]["Now"];
+            };
+            time: number;
+        };
+        WorkloadCount: {
+            count: number;
+            host: string;
+            /** @description Of the newest container */
+            name: string;
+            workload: string;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type Absence = components['schemas']['Absence'];
+export type Call = components['schemas']['Call'];
+export type Change = components['schemas']['Change'];
+export type Configuration = components['schemas']['Configuration'];
+export type ConfigurationsAnswer = components['schemas']['ConfigurationsAnswer'];
+export type Container = components['schemas']['Container'];
+export type ContainerSnapshot = components['schemas']['ContainerSnapshot'];
+export type ContainersAnswer = components['schemas']['ContainersAnswer'];
+export type Cost = components['schemas']['Cost'];
+export type Costs = components['schemas']['Costs'];
+export type Credentials = components['schemas']['Credentials'];
+export type Daemon = components['schemas']['Daemon'];
+export type DiffAnswer = components['schemas']['DiffAnswer'];
+export type Difference = components['schemas']['Difference'];
+export type Disk = components['schemas']['Disk'];
+export type Dropped = components['schemas']['Dropped'];
+export type Engine = components['schemas']['Engine'];
+export type EngineChange = components['schemas']['EngineChange'];
+export type Event = components['schemas']['Event'];
+export type EventsAnswer = components['schemas']['EventsAnswer'];
+export type EventsSnapshot = components['schemas']['EventsSnapshot'];
+export type EventsSummary = components['schemas']['EventsSummary'];
+export type Failure = components['schemas']['Failure'];
+export type FailureText = components['schemas']['FailureText'];
+export type Feature = components['schemas']['Feature'];
+export type HistoryAnswer = components['schemas']['HistoryAnswer'];
+export type Host = components['schemas']['Host'];
+export type HostFigures = components['schemas']['HostFigures'];
+export type Instance = components['schemas']['Instance'];
+export type Interval = components['schemas']['Interval'];
+export type Json = components['schemas']['Json'];
+export type Mount = components['schemas']['Mount'];
+export type Network = components['schemas']['Network'];
+export type Now = components['schemas']['Now'];
+export type Port = components['schemas']['Port'];
+export type Report = components['schemas']['Report'];
+export type Servers = components['schemas']['Servers'];
+export type Session = components['schemas']['Session'];
+export type SettingChange = components['schemas']['SettingChange'];
+export type SiblingsAnswer = components['schemas']['SiblingsAnswer'];
+export type Snapshot = components['schemas']['Snapshot'];
+export type SnapshotsAnswer = components['schemas']['SnapshotsAnswer'];
+export type Spark = components['schemas']['Spark'];
+export type Store = components['schemas']['Store'];
+export type Tick = components['schemas']['Tick'];
+export type WorkloadCount = components['schemas']['WorkloadCount'];
+export type $defs = Record<string, never>;
+export interface operations {
+    get_configurations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigurationsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_containers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContainersAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_containers_ref: {
+        parameters: {
+            query?: {
+                /** @description On this host; names may be the same on several */
+                host?: string;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Container"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_diff: {
+        parameters: {
+            query: {
+                /** @description The hash of the earlier one */
+                a: string;
+                /** @description The hash of the later one */
+                b: string;
+                /** @description Name what every new container has anew, too */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DiffAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_doctor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_events: {
+        parameters: {
+            query?: {
+                /** @description Of one of these hosts */
+                host?: string[];
+                /** @description Of the container with this id */
+                container?: string;
+                /** @description Of one of these workloads */
+                workload?: string[];
+                /** @description Of this image */
+                image?: string;
+                /** @description Of one of these types: container, image, network, volume, daemon, engine, tallyman … */
+                type?: string[];
+                /** @description With one of these actions: start, die, oom … */
+                action?: string[];
+                /** @description With none of these actions */
+                without?: string[];
+                /** @description Of one of these severities; plain are those without one */
+                severity?: ("critical" | "warning" | "info" | "good" | "plain")[];
+                /** @description With this text in its words, name, image, type, action or attributes, in upper or lower case */
+                q?: string;
+                /** @description From when, in milliseconds since 1970 */
+                start?: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description Older than the event with this id */
+                before?: string;
+                /** @description How many, 1 to 5000 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_events_summary: {
+        parameters: {
+            query?: {
+                /** @description Of one of these hosts */
+                host?: string[];
+                /** @description Of the container with this id */
+                container?: string;
+                /** @description Of one of these workloads */
+                workload?: string[];
+                /** @description Of this image */
+                image?: string;
+                /** @description Of one of these types: container, image, network, volume, daemon, engine, tallyman … */
+                type?: string[];
+                /** @description With one of these actions: start, die, oom … */
+                action?: string[];
+                /** @description With none of these actions */
+                without?: string[];
+                /** @description Of one of these severities; plain are those without one */
+                severity?: ("critical" | "warning" | "info" | "good" | "plain")[];
+                /** @description With this text in its words, name, image, type, action or attributes, in upper or lower case */
+                q?: string;
+                /** @description From when, in milliseconds since 1970 */
+                start?: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description How many columns at most, 1 to 1000 */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventsSummary"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_history: {
+        parameters: {
+            query: {
+                /** @description The workload of a container, as /containers has it */
+                workload: string;
+                /** @description Its host */
+                host: string;
+                /** @description From when, in milliseconds since 1970 */
+                start?: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description How many points, 1 to 11000 */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_live: {
+        parameters: {
+            query: {
+                /** @description What is shown */
+                view: "servers" | "container" | "events";
+                /** @description With view=container: the host of the workload */
+                host?: string;
+                /** @description With view=container: the workload, as /containers has it */
+                workload?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": ({
+                        data: components["schemas"]["Interval"];
+                        /** @enum {string} */
+                        event: "interval";
+                    } | {
+                        data: components["schemas"]["Servers"];
+                        /** @enum {string} */
+                        event: "snapshot";
+                    } | {
+                        data: components["schemas"]["ContainerSnapshot"];
+                        /** @enum {string} */
+                        event: "snapshot";
+                    } | {
+                        data: components["schemas"]["EventsSnapshot"];
+                        /** @enum {string} */
+                        event: "snapshot";
+                    } | {
+                        data: components["schemas"]["Tick"];
+                        /** @enum {string} */
+                        event: "tick";
+                    } | {
+                        data: components["schemas"]["Container"];
+                        /** @enum {string} */
+                        event: "container";
+                    } | {
+                        data: components["schemas"]["Event"];
+                        /** @enum {string} */
+                        event: "event";
+                    } | {
+                        data: components["schemas"]["EngineChange"];
+                        /** @enum {string} */
+                        event: "engine";
+                    })[];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_openapi_json: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_servers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Servers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_siblings: {
+        parameters: {
+            query: {
+                /** @description The workload of one of them, as /containers has it */
+                workload: string;
+                /** @description Its host */
+                host: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SiblingsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_snapshots: {
+        parameters: {
+            query?: {
+                /** @description Of this workload; this, container or image is needed */
+                workload?: string;
+                /** @description Of the container with this id, first 12 digits of one or more, or name */
+                container?: string;
+                /** @description Of the image with this id or name */
+                image?: string;
+                /** @description Of this host */
+                host?: string;
+                /** @description How many, 1 to 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_snapshots_hash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hash: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+}
