@@ -254,6 +254,7 @@ func (s *schemas) messages(list []httpx.Message) object {
 // anyJSON is the schema of any JSON at all.
 func (s *schemas) anyJSON() object {
 	ref := object{"$ref": "#/components/schemas/Json"}
+	s.types["Json"] = reflect.TypeFor[json.RawMessage]()
 	s.all["Json"] = object{"nullable": true, "description": "Any JSON", "oneOf": []object{
 		{"type": "boolean"}, {"type": "number"}, {"type": "string"}, {"type": "array", "items": ref}, {"type": "object", "additionalProperties": ref},
 	}}
