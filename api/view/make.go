@@ -32,7 +32,7 @@ func EngineOf(e *tallyman.EngineStatus) Engine {
 		Name: e.Name, Address: e.Address, Up: e.Up, Since: Millis(e.Since), LastGood: Millis(e.LastGood),
 		Failure: string(e.Failure), Error: e.Error, Version: e.Version, APIVersion: e.APIVersion,
 		CgroupVersion: e.CgroupVersion, CgroupDriver: e.CgroupDriver, OS: e.OS, Kernel: e.Kernel,
-		Remote: strings.HasPrefix(e.Address, "tcp://"),
+		Remote: e.Remote,
 	}
 }
 
