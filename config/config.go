@@ -69,6 +69,7 @@ type Config struct {
 	// How often at most the engine is asked for the size of a container's
 	// writable layer, 10s or more; 0 for never. Default 1h.
 	DiskUsage Duration `yaml:"disk_usage"`
+	Alarms    Alarms   `yaml:"alarms"`
 
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
@@ -189,6 +190,7 @@ func Default() Config {
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		DiskUsage: Duration(time.Hour),
+		Alarms:    Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},
@@ -333,6 +335,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Alarms.check(); err != nil {
 		return err
 	}
 	return nil

@@ -182,6 +182,12 @@ func (s setting) set(v reflect.Value, text string) error {
 			}
 		}
 		v.Set(reflect.ValueOf(list))
+	case reflect.TypeFor[AlarmRules]():
+		rules := AlarmRules{}
+		if err := yaml.UnmarshalWithOptions([]byte(text), &rules, yaml.Strict()); err != nil {
+			return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+		}
+		v.Set(reflect.ValueOf(rules))
 	case reflect.TypeFor[[]Engine]():
 		return setList[Engine](s.key, v, text)
 	case reflect.TypeFor[[]LogFile]():

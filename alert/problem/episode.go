@@ -283,11 +283,13 @@ func (x *evaluation) judge() {
 		return
 	}
 	last := bad[len(bad)-1]
-	for _, d := range bad {
-		ep.longest = max(ep.longest, d.life)
-	}
 	if ep.life == nil {
 		ep.began = bad[0].at
+	}
+	for _, d := range bad {
+		if !d.at.Add(-d.life).Before(ep.began) { // the life before the first death is no part of it
+			ep.longest = max(ep.longest, d.life)
+		}
 	}
 	ep.deaths = append(ep.deaths, bad...)
 	recent := slices.IndexFunc(ep.deaths, func(d death) bool { return last.at.Sub(d.at) < loopWindow })

@@ -44,7 +44,9 @@ type Options struct {
 	CollectNow func(context.Context) error
 	// Metrics are the descriptions by name.
 	Metrics map[string]*tallyman.Desc
-	Log     *slog.Logger
+	// Rules are those of alarms; nil for none.
+	Rules v1.RulesRetriever
+	Log   *slog.Logger
 }
 
 // API answers.
@@ -78,7 +80,12 @@ func mount(o Options) http.Handler {
 		nil, "", false, // no administration of the store
 		false, 0,
 		o.Log,
-		func(context.Context) v1.RulesRetriever { return nothing{} },
+		func(context.Context) v1.RulesRetriever {
+			if o.Rules == nil {
+				return nothing{}
+			}
+			return o.Rules
+		},
 		0, 0, 0,
 		false,
 		regexp.MustCompile(`^$`), // no other origin
@@ -116,10 +123,9 @@ func (a *API) Routes() []httpx.Route {
 	add(a.upstream, "format_query", "#formatting-query-expressions", "An expression, set in order", "GET", "POST")
 	add(a.upstream, "label/{name}/values", "#querying-label-values", "The values of a label", "GET")
 	add(a.upstream, "status/buildinfo", "#build-information", "The release of Prometheus whose API this is", "GET")
-	// Clients that show rules, alerts and exemplars ask for them without being
-	// asked; there are none.
-	add(a.upstream, "rules", "#rules", "The rules: none", "GET")
-	add(a.upstream, "alerts", "#alerts", "The alerts: none", "GET")
+	// Clients that show exemplars ask for them without being asked; there are none.
+	add(a.upstream, "rules", "#rules", "The rules of alarms, with their state", "GET")
+	add(a.upstream, "alerts", "#alerts", "The alerts that are pending or fire", "GET")
 	add(http.HandlerFunc(noExemplars), "query_exemplars", "#querying-exemplars", "The exemplars: none", "GET", "POST")
 	add(http.HandlerFunc(a.metadata), "metadata", "#querying-metric-metadata", "Type, help and unit of each metric", "GET")
 	return append(out, httpx.Route{Pattern: "GET /metrics", Handler: http.HandlerFunc(a.metrics), Doc: httpx.Doc{

@@ -9,11 +9,8 @@ package rest
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +21,6 @@ import (
 	"tallyman/api/view"
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
-	"tallyman/internal/nearest"
 	"tallyman/query"
 )
 
@@ -140,7 +136,7 @@ func (s *Service) Routes() []httpx.Route {
 	}
 	get := func(pattern string, f func(http.ResponseWriter, *http.Request) error) httpx.Route {
 		return httpx.Route{Pattern: "GET " + pattern, Doc: docs[pattern], Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			err := known(r, docs[pattern].Params)
+			err := httpx.Known(r, docs[pattern].Params)
 			if err == nil {
 				err = f(w, r)
 			}
@@ -173,29 +169,6 @@ func (s *Service) Routes() []httpx.Route {
 		monitor("/docker-monitor/api/v1.0/metrics", s.monitorAll),
 		monitor("/docker-monitor/api/v1.0/metrics/{name}", s.monitorOne),
 	}
-}
-
-// known refuses parameters that a route does not have: a filter with a typing
-// error would be ignored, and the answer be about everything.
-func known(r *http.Request, params []httpx.Param) error {
-	var names []string
-	for _, p := range params {
-		names = append(names, p.Name)
-	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return httpx.Bad("parameter", "the parameters cannot be read: "+err.Error(), "write name=value, with & between")
-	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		switch {
-		case slices.Contains(names, name):
-		case len(names) == 0:
-			return httpx.Bad("parameter", fmt.Sprintf("there is no parameter %.100q", name), "this route has no parameters")
-		default:
-			return httpx.Bad("parameter", fmt.Sprintf("there is no parameter %.100q; did you mean %q?", name, nearest.Of(name, names)), "there are "+strings.Join(names, ", "))
-		}
-	}
-	return nil
 }
 
 func (s *Service) servers(w http.ResponseWriter, r *http.Request) error {

@@ -28,7 +28,7 @@ func TestUnknownIsLeftOut(t *testing.T) {
 	f(FiguresOf(nil), "{}")
 	f(FiguresOf(&query.HostNow{Load1: query.Value{V: 0.5, Known: true}}), `{"load1":0.5,"self":{}}`)
 	f(DetailOf(&tallyman.Container{}, nil), `{"instances":[]}`) // a list that is always there is not null
-	f(EngineOf(&tallyman.EngineStatus{Name: "local", Address: "tcp://db:2376"}), `{"name":"local","address":"tcp://db:2376","up":false,"remote":true}`)
+	f(EngineOf(&tallyman.EngineStatus{Name: "local", Address: "tcp://db:2376", Remote: true}), `{"name":"local","address":"tcp://db:2376","up":false,"remote":true}`)
 }
 
 // A container that runs, and one whose end nobody saw, have no exit code.

@@ -37,6 +37,7 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 		return err
 	}
 	a.add(part{name: "store of records", metrics: a.records.SelfMetrics(), close: a.records.Close})
+	a.logs = logql.New(a.records, logql.Options{})
 	a.intake = pipeline.NewRecords(a.records, a.log)
 	a.pushes = a.intake.Intake("push")
 	a.eventStore, err = event.Open(event.Options{Records: eventRecords{a.intake.Intake("event"), a.records}, Old: filepath.Join(a.cfg.Data, "events"), Log: a.log})
@@ -108,7 +109,7 @@ func (a *app) recordsStatus() []doctor.StoreStatus {
 
 // lokiRoutes are Loki's HTTP API over the records.
 func (a *app) lokiRoutes() []httpx.Route {
-	o := loki.Options{Store: a.records, Engine: logql.New(a.records, logql.Options{}), Tailer: a.records, Log: a.log.With("api", "loki")}
+	o := loki.Options{Store: a.records, Engine: a.logs, Tailer: a.records, Log: a.log.With("api", "loki")}
 	if a.cfg.Logs.Push {
 		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error { return a.pushes.AppendRecords(b) }
 		o.Reserved = slices.Concat(tallyman.PreciousSources(), []string{tallyman.SourceContainer, tallyman.SourceFile, tallyman.SourceJournal})

@@ -189,6 +189,8 @@ func typeName(t reflect.Type) string {
 		return "list of files"
 	case reflect.TypeFor[[]config.LogRule]():
 		return "list of rules"
+	case reflect.TypeFor[config.AlarmRules]():
+		return "changes by name"
 	case reflect.TypeFor[bool]():
 		return "true or false"
 	case reflect.TypeFor[int]():
@@ -220,7 +222,7 @@ func defaultText(v reflect.Value) string {
 			return "none"
 		}
 		return "`" + strings.Join(x, "`, `") + "`"
-	case []config.Engine, []config.LogFile, []config.LogRule:
+	case []config.Engine, []config.LogFile, []config.LogRule, config.AlarmRules:
 		return "none"
 	case string:
 		if x == "" {

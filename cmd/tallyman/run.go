@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/alert"
 	"tallyman/api"
 	"tallyman/api/auth"
 	"tallyman/api/live"
@@ -34,6 +35,7 @@ import (
 	"tallyman/internal/nsx"
 	"tallyman/pipeline"
 	"tallyman/query"
+	"tallyman/query/logql"
 	"tallyman/store/event"
 	"tallyman/store/metric"
 	"tallyman/store/record"
@@ -99,6 +101,8 @@ type app struct {
 	engine     *query.Engine
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
+	alarms     *alert.Service // nil when they are not wanted
+	logs       *logql.Engine
 	pipeline   *pipeline.Pipeline
 	bus        pipeline.Bus // all events
 	doctor     *doctor.Doctor
@@ -147,6 +151,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.add(part{name: "pipeline", run: a.pipeline.Run, metrics: a.pipeline.SelfMetrics()})
 	current := query.NewCurrent(a.pipeline)
 	events := pipeline.NewEvents(a.eventStore, log)
+	a.bus.Observe(events) // the first: what is told of an event is stored
 	a.add(part{name: "events", run: events.Run, metrics: events.SelfMetrics()})
 
 	if a.discovery, err = discover.New(discover.Options{
@@ -157,6 +162,11 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	readers, err := a.readers(all.Records, look)
 	if err != nil {
 		return nil, err
+	}
+	if !look {
+		if err := a.openAlarms(interval); err != nil {
+			return nil, err
+		}
 	}
 	// Discovery tells all the others, so it starts after them.
 	found := part{name: "discover", run: a.discovery.Run, metrics: a.discovery.SelfMetrics()}
@@ -186,7 +196,6 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		return nil, err
 	}
 	a.hub = live.New(service, current, a.supervisor)
-	a.bus.Observe(events)
 	a.bus.Observe(service)
 	a.bus.Observe(a.hub)
 	a.bus.Observe(readers)
@@ -201,8 +210,8 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	for _, m := range a.metrics() {
 		metrics[m.Desc.Name] = m.Desc
 	}
-	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Log: log})
-	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes())
+	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Rules: a.promRules(), Log: log})
+	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes())
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
 	})

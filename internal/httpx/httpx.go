@@ -9,11 +9,17 @@ package httpx
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tallyman"
+	"tallyman/internal/nearest"
 )
 
 // Access says who may call a route.
@@ -127,6 +133,29 @@ type FailureText struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Next    string `json:"next,omitempty"`
+}
+
+// Known refuses parameters that a route does not have: a filter with a typing
+// error would be ignored, and the answer be about everything.
+func Known(r *http.Request, params []Param) error {
+	var names []string
+	for _, p := range params {
+		names = append(names, p.Name)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return Bad("parameter", "the parameters cannot be read: "+err.Error(), "write name=value, with & between")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			return Bad("parameter", fmt.Sprintf("there is no parameter %.100q", name), "this route has no parameters")
+		default:
+			return Bad("parameter", fmt.Sprintf("there is no parameter %.100q; did you mean %q?", name, nearest.Of(name, names)), "there are "+strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // WriteJSON sends v with status 200.

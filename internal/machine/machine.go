@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
@@ -298,4 +299,17 @@ func (m Machine) HostName(configured, kept string, ask func() string) string {
 // plausible reports whether a name may be a host's.
 func plausible(name string) bool {
 	return name != "" && len(name) <= 253 && !strings.ContainsAny(name, " \t\n/\"") && name != "localhost"
+}
+
+// BootTime is when the machine was started, zero when it cannot be read.
+func BootTime(proc string) time.Time {
+	fs, err := procfs.NewFS(proc)
+	if err != nil {
+		return time.Time{}
+	}
+	st, err := fs.Stat()
+	if err != nil || st.BootTime == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(st.BootTime), 0)
 }

@@ -6,6 +6,66 @@ type AnyJson = null | boolean | number | string | AnyJson[] | {
     [key: string]: AnyJson;
 };
 export interface paths {
+    "/api/tallyman/v1/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The alarms that are pending or fire
+         * @description The gravest and newest first.
+         */
+        get: operations["get_alarms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The alarms that have fired
+         * @description The newest first, each as it stood last: firing, or cleared with the reason.
+         */
+        get: operations["get_alarms_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rules with their state
+         * @description Those that come with tallyman and those of files.
+         */
+        get: operations["get_alarms_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/configurations": {
         parameters: {
             query?: never;
@@ -234,6 +294,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/problems": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The open problems
+         * @description What is wrong with workloads and engines now, as the series container_problem and engine_problem have it.
+         */
+        get: operations["get_problems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/servers": {
         parameters: {
             query?: never;
@@ -340,6 +420,41 @@ export interface components {
             reason: string;
             unlock?: string;
             what: string;
+        };
+        Alarm: {
+            acknowledged?: number;
+            /** @description What to do */
+            advice?: string;
+            cleared?: number;
+            fired?: number;
+            host?: string;
+            id: string;
+            image?: string;
+            labels: {
+                [key: string]: string;
+            };
+            name?: string;
+            /** @description Why it has cleared */
+            reason?: string;
+            rule: string;
+            /** @description critical, warning or info; of the last nobody is told */
+            severity: string;
+            /** @description When the condition began to hold */
+            since: number;
+            /** @description pending, firing or cleared */
+            state: string;
+            /** @description One sentence: what is wrong */
+            summary: string;
+            value: number;
+            workload?: string;
+        };
+        AlarmHistoryAnswer: {
+            alarms: components["schemas"]["Alarm"][];
+            /** @description Whether there are older ones than the limit allows */
+            more: boolean;
+        };
+        AlarmsAnswer: {
+            alarms: components["schemas"]["Alarm"][];
         };
         Call: {
             call: string;
@@ -725,6 +840,20 @@ export interface components {
             port: number;
             protocol: string;
         };
+        Problem: {
+            deaths?: number;
+            engine?: string;
+            exitCode?: string;
+            host: string;
+            kind: string;
+            oom?: boolean;
+            since: number;
+            text?: string;
+            workload?: string;
+        };
+        ProblemsAnswer: {
+            problems: components["schemas"]["Problem"][];
+        };
         Report: {
             cost: components["schemas"]["Costs"];
             disk?: components["schemas"]["Disk"];
@@ -737,6 +866,31 @@ export interface components {
             version: string;
             /** @description How it runs: as a binary or in a container */
             where: string;
+        };
+        Rule: {
+            /** @description For how many sets of labels it is pending or fires */
+            active: number;
+            /** @description Whether it comes with tallyman */
+            builtin: boolean;
+            /** @description What went wrong then */
+            error?: string;
+            /** @description When it was evaluated last */
+            evaluated?: number;
+            expr: string;
+            /** @description How long the condition must hold, in milliseconds */
+            for: number;
+            group: string;
+            /** @description promql or logql */
+            language: string;
+            name: string;
+            severity: string;
+            /** @description inactive, pending or firing */
+            state: string;
+            /** @description How long that took, in seconds */
+            took: number;
+        };
+        RulesAnswer: {
+            rules: components["schemas"]["Rule"][];
         };
         Servers: {
             auth: boolean;
@@ -830,6 +984,9 @@ export interface components {
     pathItems: never;
 }
 export type Absence = components['schemas']['Absence'];
+export type Alarm = components['schemas']['Alarm'];
+export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
+export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
 export type Configuration = components['schemas']['Configuration'];
@@ -864,7 +1021,11 @@ export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
 export type Now = components['schemas']['Now'];
 export type Port = components['schemas']['Port'];
+export type Problem = components['schemas']['Problem'];
+export type ProblemsAnswer = components['schemas']['ProblemsAnswer'];
 export type Report = components['schemas']['Report'];
+export type Rule = components['schemas']['Rule'];
+export type RulesAnswer = components['schemas']['RulesAnswer'];
 export type Servers = components['schemas']['Servers'];
 export type Session = components['schemas']['Session'];
 export type SettingChange = components['schemas']['SettingChange'];
@@ -877,6 +1038,138 @@ export type Tick = components['schemas']['Tick'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
 export type $defs = Record<string, never>;
 export interface operations {
+    get_alarms: {
+        parameters: {
+            query?: {
+                /** @description Only of this host */
+                host?: string;
+                /** @description Only of this workload */
+                workload?: string;
+                /** @description Only these */
+                state?: "pending" | "firing";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_history: {
+        parameters: {
+            query?: {
+                /** @description Only of this host */
+                host?: string;
+                /** @description Only of this workload */
+                workload?: string;
+                /** @description Alarms that changed from this time on, in milliseconds since 1970 */
+                start?: number;
+                /** @description Alarms that changed before this time, in milliseconds since 1970 */
+                end?: number;
+                /** @description How many at most, 1 to 1000 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlarmHistoryAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     get_configurations: {
         parameters: {
             query?: never;
@@ -1452,6 +1745,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_problems: {
+        parameters: {
+            query?: {
+                /** @description Only of this host */
+                host?: string;
+                /** @description Only of this workload */
+                workload?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
                 };
             };
             /** @description Unauthorized */

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package alarm is the REST interface of alarms: what is pending and firing, how it
+// went, the rules behind it, and the open problems.
+//
+// Times are in milliseconds since 1970, as in the other interfaces of tallyman.
+package alarm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"tallyman"
+	"tallyman/alert"
+	"tallyman/alert/rule"
+	"tallyman/internal/httpx"
+)
+
+// Options of the interface. All are needed.
+type Options struct {
+	Service *alert.Service
+	Records tallyman.RecordReader
+}
+
+// API answers. It may be called concurrently.
+type API struct{ o Options }
+
+// New makes the interface.
+func New(o Options) *API { return &API{o} }
+
+// Alarm is one alarm for the page.
+type Alarm struct {
+	ID           string            `json:"id"`
+	Rule         string            `json:"rule"`
+	State        string            `json:"state" doc:"pending, firing or cleared"`
+	Severity     string            `json:"severity" doc:"critical, warning or info; of the last nobody is told"`
+	Host         string            `json:"host,omitempty"`
+	Workload     string            `json:"workload,omitempty"`
+	Name         string            `json:"name,omitempty"`
+	Image        string            `json:"image,omitempty"`
+	Summary      string            `json:"summary" doc:"One sentence: what is wrong"`
+	Advice       string            `json:"advice,omitempty" doc:"What to do"`
+	Value        float64           `json:"value"`
+	Labels       map[string]string `json:"labels"`
+	Since        int64             `json:"since" doc:"When the condition began to hold"`
+	Fired        int64             `json:"fired,omitempty"`
+	Cleared      int64             `json:"cleared,omitempty"`
+	Reason       string            `json:"reason,omitempty" doc:"Why it has cleared"`
+	Acknowledged int64             `json:"acknowledged,omitempty"`
+}
+
+// Rule is one rule for the page.
+type Rule struct {
+	Name     string `json:"name"`
+	Group    string `json:"group"`
+	Language string `json:"language" doc:"promql or logql"`
+	Expr     string `json:"expr"`
+	Severity string `json:"severity"`
+	For      int64  `json:"for" doc:"How long the condition must hold, in milliseconds"`
+	State    string `json:"state" doc:"inactive, pending or firing"`
+	Active   int    `json:"active" doc:"For how many sets of labels it is pending or fires"`
+	// Evaluated is when it was evaluated last, Error what went wrong then.
+	Evaluated int64   `json:"evaluated,omitempty" doc:"When it was evaluated last"`
+	Took      float64 `json:"took" doc:"How long that took, in seconds"`
+	Error     string  `json:"error,omitempty" doc:"What went wrong then"`
+	Builtin   bool    `json:"builtin" doc:"Whether it comes with tallyman"`
+}
+
+// Problem is one open problem for the page.
+type Problem struct {
+	Kind     string `json:"kind"`
+	Host     string `json:"host"`
+	Workload string `json:"workload,omitempty"`
+	Engine   string `json:"engine,omitempty"`
+	Since    int64  `json:"since"`
+	Deaths   int    `json:"deaths,omitempty"`
+	ExitCode string `json:"exitCode,omitempty"`
+	OOM      bool   `json:"oom,omitempty"`
+	Text     string `json:"text,omitempty"`
+}
+
+type alarmsAnswer struct {
+	Alarms []Alarm `json:"alarms"`
+}
+
+type alarmHistoryAnswer struct {
+	Alarms []Alarm `json:"alarms"`
+	More   bool    `json:"more" doc:"Whether there are older ones than the limit allows"`
+}
+
+type rulesAnswer struct {
+	Rules []Rule `json:"rules"`
+}
+
+type problemsAnswer struct {
+	Problems []Problem `json:"problems"`
+}
+
+// maxHistory is how many transitions are looked at for one answer.
+const maxHistory = 20_000
+
+// Routes are those of the interface.
+func (a *API) Routes() []httpx.Route {
+	word := func(name, text string) httpx.Param { return httpx.Param{Name: name, Text: text} }
+	moment := func(name, text string) httpx.Param {
+		return httpx.Param{Name: name, Type: "integer", Text: text + ", in milliseconds since 1970"}
+	}
+	host, workload := word("host", "Only of this host"), word("workload", "Only of this workload")
+	get := func(path string, d httpx.Doc, f func(r *http.Request) (any, error)) httpx.Route {
+		if !slices.Contains(d.Errors, http.StatusBadRequest) {
+			d.Errors = append(d.Errors, http.StatusBadRequest)
+		}
+		return httpx.Route{Pattern: "GET /api/tallyman/v1/" + path, Doc: d, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			err := httpx.Known(r, d.Params)
+			var v any
+			if err == nil {
+				v, err = f(r)
+			}
+			if err != nil {
+				httpx.WriteError(w, err)
+				return
+			}
+			httpx.WriteJSON(w, v)
+		})}
+	}
+	return []httpx.Route{
+		get("alarms", httpx.Doc{Summary: "The alarms that are pending or fire", Text: "The gravest and newest first.",
+			Params: []httpx.Param{host, workload, {Name: "state", Text: "Only these", Values: []string{alert.Pending, alert.Firing}}}, Answer: alarmsAnswer{}}, a.active),
+		get("alarms/history", httpx.Doc{Summary: "The alarms that have fired", Text: "The newest first, each as it stood last: firing, or cleared with the reason.",
+			Params: []httpx.Param{host, workload, moment("start", "Alarms that changed from this time on"), moment("end", "Alarms that changed before this time"),
+				{Name: "limit", Type: "integer", Text: "How many at most, 1 to 1000", Default: 200}}, Answer: alarmHistoryAnswer{}}, a.history),
+		get("alarms/rules", httpx.Doc{Summary: "The rules with their state", Text: "Those that come with tallyman and those of files.", Answer: rulesAnswer{}}, a.rules),
+		get("problems", httpx.Doc{Summary: "The open problems", Text: "What is wrong with workloads and engines now, as the series container_problem and engine_problem have it.",
+			Params: []httpx.Param{host, workload}, Answer: problemsAnswer{}}, a.problems),
+	}
+}
+
+// millis is a time as the page has it, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func view(x *alert.Alarm) Alarm {
+	return Alarm{ID: x.ID, Rule: x.Rule, State: x.State, Severity: x.Severity, Host: x.Host, Workload: x.Workload, Name: x.Name, Image: x.Image, Summary: x.Summary, Advice: x.Advice,
+		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Acknowledged: millis(x.Acknowledged)}
+}
+
+// wanted reports whether something of a host and a workload is asked for.
+func wanted(r *http.Request, host, workload string) bool {
+	h, w := r.FormValue("host"), r.FormValue("workload")
+	return (h == "" || h == host) && (w == "" || w == workload)
+}
+
+func (a *API) active(r *http.Request) (any, error) {
+	state := r.FormValue("state")
+	switch state {
+	case "", alert.Pending, alert.Firing:
+	default:
+		return nil, httpx.Bad("state", "the state is not known", "write pending or firing")
+	}
+	out := alarmsAnswer{Alarms: []Alarm{}}
+	for _, x := range a.o.Service.Active() {
+		if wanted(r, x.Host, x.Workload) && (state == "" || state == x.State) {
+			out.Alarms = append(out.Alarms, view(&x))
+		}
+	}
+	return out, nil
+}
+
+func (a *API) history(r *http.Request) (any, error) {
+	start, err := httpx.Millis(r, "start")
+	if err != nil {
+		return nil, err
+	}
+	end, err := httpx.Millis(r, "end")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := httpx.Int(r, "limit", 200, 1, 1000)
+	if err != nil {
+		return nil, err
+	}
+	q := tallyman.RecordQuery{Matchers: []tallyman.Matcher{{Name: "source", Value: tallyman.SourceAlarm}}, Start: 0, End: 1<<63 - 1}
+	if !start.IsZero() {
+		q.Start = start.UnixNano()
+	}
+	if !end.IsZero() {
+		q.End = end.UnixNano()
+	}
+	for _, name := range []string{"host", "workload"} {
+		if v := r.FormValue(name); v != "" {
+			q.Matchers = append(q.Matchers, tallyman.Matcher{Name: name, Value: v})
+		}
+	}
+	all, more, err := a.transitions(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(x, y alert.Alarm) int { return y.At.Compare(x.At) })
+	out := alarmHistoryAnswer{Alarms: []Alarm{}, More: more}
+	seen := map[string]bool{}
+	for i := range all {
+		if seen[all[i].ID] {
+			continue // it stands there as it was last
+		}
+		if len(out.Alarms) == limit {
+			out.More = true
+			break
+		}
+		seen[all[i].ID] = true
+		out.Alarms = append(out.Alarms, view(&all[i]))
+	}
+	return out, nil
+}
+
+// transitions are the records of alarms that q selects, in no order.
+func (a *API) transitions(ctx context.Context, q tallyman.RecordQuery) (out []alert.Alarm, more bool, err error) {
+	q.Backward = true
+	cursors, err := a.o.Records.SelectRecords(ctx, q)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, c := range cursors {
+		defer c.Close()
+	}
+	for _, c := range cursors {
+		for {
+			records, err := c.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, false, err
+			}
+			for i := range records {
+				var x alert.Alarm
+				if json.NewDecoder(bytes.NewReader(records[i].Line)).Decode(&x) == nil && x.ID != "" {
+					out = append(out, x)
+				}
+			}
+			if len(out) > maxHistory {
+				return out, true, nil
+			}
+		}
+	}
+	return out, false, nil
+}
+
+func (a *API) rules(*http.Request) (any, error) {
+	out := rulesAnswer{Rules: []Rule{}}
+	builtin := rule.Names()
+	for _, g := range a.o.Service.Rules().RuleGroups() {
+		for _, x := range g.AlertingRules() {
+			expr, logs := strings.CutPrefix(x.Query().String(), "# LogQL\n")
+			v := Rule{Name: x.Name(), Group: g.Name(), Language: "promql", Expr: expr, Severity: x.Labels().Get("severity"), For: x.HoldDuration().Milliseconds(), State: x.State().String(),
+				Active: x.ActiveAlertsCount(), Evaluated: millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
+				Builtin: slices.Contains(builtin, x.Name()) && strings.HasPrefix(g.File(), "tallyman")}
+			if logs {
+				v.Language = "logql"
+			}
+			if v.State == "unknown" {
+				v.State = "inactive" // it was not evaluated yet
+			}
+			if err := x.LastError(); err != nil {
+				v.Error = err.Error()
+			}
+			out.Rules = append(out.Rules, v)
+		}
+	}
+	return out, nil
+}
+
+func (a *API) problems(r *http.Request) (any, error) {
+	out := problemsAnswer{Problems: []Problem{}}
+	for _, p := range a.o.Service.Problems() {
+		if wanted(r, p.Host, p.Workload) {
+			out.Problems = append(out.Problems, Problem{Kind: string(p.Kind), Host: p.Host, Workload: p.Workload, Engine: p.Engine, Since: millis(p.Since), Deaths: p.Deaths,
+				ExitCode: p.ExitCode, OOM: p.OOM, Text: p.Text})
+		}
+	}
+	return out, nil
+}
