@@ -440,7 +440,7 @@ func describe(summary string, p *problem.Problem) string {
 	switch p.Kind {
 	case problem.RestartLoop:
 		if p.Deaths > 0 {
-			add("%d times in %s", p.Deaths, max(p.Died.Sub(p.Began), time.Second).Round(time.Second))
+			add("%d times in %s", p.Deaths, inWords(max(p.Died.Sub(p.Began), time.Second)))
 		}
 	case problem.OOMInside, problem.Unhealthy:
 		if p.Turns > 1 {
@@ -465,6 +465,17 @@ func describe(summary string, p *problem.Problem) string {
 		return summary
 	}
 	return summary + ": " + strings.Join(more, ", ")
+}
+
+// inWords is a time as people say it.
+func inWords(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Round(time.Second).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Round(time.Minute).Minutes()))
+	}
+	return fmt.Sprintf("%d h", int(d.Round(time.Hour).Hours()))
 }
 
 // containerOf is the newest container of the workload that an alarm is about.

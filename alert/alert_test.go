@@ -236,8 +236,8 @@ func TestALoopIsOneAlarm(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := x.told.text(); got != "ContainerCrashed fires; ContainerRestartLoop fires; ContainerCrashed ends, became restart_loop" &&
-			got != "ContainerCrashed fires; ContainerCrashed ends, became restart_loop; ContainerRestartLoop fires" {
+		if got := x.told.text(); got != "ContainerCrashed fires; ContainerRestartLoop fires; ContainerCrashed ends, became a restart loop" &&
+			got != "ContainerCrashed fires; ContainerCrashed ends, became a restart loop; ContainerRestartLoop fires" {
 			t.Errorf("told %q", got)
 		}
 		time.Sleep(20 * time.Minute)

@@ -3,7 +3,6 @@
 package problem
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -332,6 +331,14 @@ func rank(k Kind) int {
 	return slices.Index([]Kind{JobFailed, NotStarted, Crash, OOM, NotRunning, RestartLoop}, k)
 }
 
+// became begins the reason of a problem that went on as another one.
+const became = "became "
+
+// words are the kinds of a life as people say them.
+var words = map[Kind]string{
+	Crash: "a crash", OOM: "a death for want of memory", RestartLoop: "a restart loop", NotRunning: "one that does not run", NotStarted: "a start that fails", JobFailed: "a job that fails",
+}
+
 // stage opens a problem of the life, or makes an open one another kind.
 func (x *evaluation) stage(k Kind, d death) {
 	p := x.ep.life
@@ -341,7 +348,7 @@ func (x *evaluation) stage(k Kind, d death) {
 			return
 		}
 		deaths, oom = p.Deaths, oom || p.OOM
-		x.close(&x.ep.life, fmt.Sprintf("became %s", k))
+		x.close(&x.ep.life, became+words[k])
 	}
 	x.open(k)
 	if p := x.ep.life; p != nil {
@@ -387,7 +394,7 @@ func (x *evaluation) close(slot **Problem, reason string) {
 	x.m.open--
 	p.Ended, p.Reason = x.now.UTC(), reason
 	x.out = append(x.out, Change{Closed, *p})
-	if slot == &x.ep.life && !strings.HasPrefix(reason, "became ") {
+	if slot == &x.ep.life && !strings.HasPrefix(reason, became) {
 		x.ep.deaths, x.ep.longest, x.ep.began = nil, 0, time.Time{}
 	}
 }

@@ -290,7 +290,7 @@ func TestDays(t *testing.T) {
 			w.put("a", "web", "always")
 			w.loop("a", "1", 12, 40*time.Second, time.Second)
 			w.pass(time.Hour)
-		}, []string{"crash web", "crash web ends: became restart_loop", "restart_loop web", "restart_loop web ends: it runs again"}},
+		}, []string{"crash web", "crash web ends: became a restart loop", "restart_loop web", "restart_loop web ends: it runs again"}},
 		{"a loop, removed", func(w *world) {
 			w.put("a", "web", "always")
 			w.loop("a", "1", 8, 100*time.Millisecond, time.Second)

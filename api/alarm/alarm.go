@@ -263,7 +263,7 @@ func (a *API) rules(*http.Request) (any, error) {
 		for _, x := range g.AlertingRules() {
 			expr, logs := strings.CutPrefix(x.Query().String(), "# LogQL\n")
 			v := Rule{Name: x.Name(), Group: g.Name(), Language: "promql", Expr: expr, Severity: x.Labels().Get("severity"), For: x.HoldDuration().Milliseconds(), State: x.State().String(),
-				Active: x.ActiveAlertsCount(), Evaluated: millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
+				Active: len(x.ActiveAlerts()), Evaluated: millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
 				Builtin: slices.Contains(builtin, x.Name()) && strings.HasPrefix(g.File(), "tallyman")}
 			if logs {
 				v.Language = "logql"

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { ApiError } from "../../api/client";
+import { Poll } from "../../api/poll";
+import type { Alarm, Rule } from "../../api/schema";
+import { show } from "../../format/text";
+import { ago, hms, iso, stamp } from "../../format/time";
+import { clock } from "../../part/clock";
+import { Frame } from "../../part/frame";
+import { containerHref, param } from "../../part/place";
+import { alarms, type Alarms, lasted, ordered, toneOf, verdict, waits } from "./data";
+import "./alarms.css";
+
+const every = 5000;
+
+/** What fires, what did, and which rules watch? */
+export function AlarmsPage() {
+  const off = useSignal(false);
+  const poll = useMemo(
+    () =>
+      new Poll<Alarms>(async (signal) => {
+        try {
+          return await alarms(signal);
+        } catch (err) {
+          if (err instanceof ApiError && err.status === 404) off.value = true;
+          throw err;
+        }
+      }, every),
+    [],
+  );
+  useEffect(() => {
+    poll.start();
+    return () => poll.stop();
+  }, []);
+  const a = poll.value.value;
+  const problem = poll.problem.value;
+  return (
+    <Frame title="Alarms" crumb={<b>Alarms</b>} range={null} mainClass="pad apage">
+      {a ? (
+        <>
+          {problem && (
+            <p class="banner warn old" role="alert">
+              <span class="dot warn" />
+              <span class="grow">{show(problem)} The page shows what was before.</span>
+              <button type="button" class="btn q" onClick={() => poll.again()}>Try again</button>
+            </p>
+          )}
+          <All a={a} />
+        </>
+      ) : off.value ? (
+        <section class="empty">
+          <h1>Alarms are switched off</h1>
+          <p>The setting <code>alarms.enabled</code> is false.</p>
+        </section>
+      ) : problem ? (
+        <section class="empty">
+          <h1>There is no answer about alarms</h1>
+          <p role="alert">{show(problem)}</p>
+          <p><button type="button" class="btn" onClick={() => poll.again()}>Try again</button></p>
+        </section>
+      ) : (
+        <h1 class="sr">Alarms</h1>
+      )}
+    </Frame>
+  );
+}
+
+function All({ a }: { a: Alarms }) {
+  const { mark, text } = verdict(a);
+  const firing = a.active.filter((x) => x.state === "firing");
+  const pending = a.active.filter((x) => x.state !== "firing");
+  return (
+    <>
+      <header class="ahead">
+        <h1><span class={`dot ${mark}`} />{text}</h1>
+        <p class="sub">An alarm is the result of a rule. What somebody has asked for, a stop or a restart, raises none.</p>
+      </header>
+      <div class="alist">
+        {firing.length > 0 && <Card id="firing" title="Firing" note={firing.length}><ul>{firing.map((x) => <Row key={x.id} x={x} />)}</ul></Card>}
+        {pending.length > 0 && (
+          <Card id="pending" title="Pending" note={pending.length}>
+            <p class="hint">The condition holds, but not yet for as long as the rule asks.</p>
+            <ul>{pending.map((x) => <Row key={x.id} x={x} />)}</ul>
+          </Card>
+        )}
+        <Card id="history" title="Before" note={a.history.length > 0 ? (a.more ? `the newest ${a.history.length}` : a.history.length) : ""}>
+          {a.history.length === 0 ? <p class="hint">Nothing has cleared that is still kept.</p> : <ul>{a.history.map((x) => <Row key={x.id} x={x} />)}</ul>}
+        </Card>
+        <Rules rules={a.rules} />
+      </div>
+    </>
+  );
+}
+
+function Card({ id, title, note, children }: { id: string; title: string; note?: ComponentChildren; children: ComponentChildren }) {
+  return (
+    <section class="acard" aria-labelledby={`alarms-${id}`}>
+      <h2 id={`alarms-${id}`}>{title} <span class="dim">{note}</span></h2>
+      {children}
+    </section>
+  );
+}
+
+function Row({ x }: { x: Alarm }) {
+  const marked = param("id").value === x.id;
+  const since = x.fired ?? x.since;
+  const over = x.state === "cleared";
+  const at = x.cleared ?? since;
+  const around = new URLSearchParams({ from: iso(since - 10 * 60_000), to: iso((x.cleared ?? Date.now()) + 5 * 60_000), at: iso(since) });
+  return (
+    <li class={marked ? "alarm near" : "alarm"} data-state={x.state} data-rule={x.rule}>
+      <span class={`dot ${over ? "off" : toneOf(x.severity)}`} role="img" aria-label={over ? "cleared" : x.severity} />
+      <div class="what">
+        <p class="sum">{show(x.summary || x.rule)}</p>
+        <p class="sub">
+          {show(x.rule)} · {x.severity}
+          {x.host && <> · {show(x.host)}</>}
+          {x.image && <> · {show(x.image)}</>}
+        </p>
+        {!over && x.advice && <p class="sub">{show(x.advice)}</p>}
+        {over && x.reason && <p class="sub">Cleared: {show(x.reason)}.</p>}
+      </div>
+      <p class="when">
+        <time dateTime={iso(at)} title={iso(at)}>{over ? stamp(at, clock.value) : ago(since, clock.value)}</time>
+        <span class="dim">{over ? `after ${lasted(x)}` : x.state === "firing" ? "firing" : "pending"}</span>
+      </p>
+      <p class="acts">
+        {x.host && x.workload && <a class="btn" href={`${containerHref({ host: x.host, workload: x.workload, id: "" })}&${around}`}>Open</a>}
+      </p>
+    </li>
+  );
+}
+
+function Rules({ rules }: { rules: readonly Rule[] }) {
+  return (
+    <Card id="rules" title="Rules" note={rules.length}>
+      <ul>
+        {ordered(rules).map((r) => (
+          <li key={`${r.group} ${r.name} ${r.expr}`} class="rule" data-rule={r.name} data-state={r.state}>
+            <span class={`dot ${r.error ? "warn" : r.state === "firing" ? toneOf(r.severity) : r.state === "pending" ? "info" : r.evaluated ? "ok" : "unknown"}`} role="img" aria-label={r.error ? "cannot be evaluated" : r.state} />
+            <details>
+              <summary>
+                <b>{show(r.name)}</b>
+                <span class="sub">{r.severity || "no severity"} · {waits(r.for)}{r.active > 0 && ` · ${r.active} active`}{!r.builtin && ` · ${show(r.group)}`}</span>
+              </summary>
+              <pre><code>{show(r.expr)}</code></pre>
+              <p class="sub">
+                {r.language === "logql" ? "LogQL" : "PromQL"}, group {show(r.group)}.{" "}
+                {r.evaluated ? <>Evaluated at <time dateTime={iso(r.evaluated)}>{hms(r.evaluated)}</time> in {(r.took * 1000).toFixed(1)} ms.</> : "Not evaluated yet."}
+              </p>
+            </details>
+            {r.error && <p class="warn">{show(r.error)}</p>}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}

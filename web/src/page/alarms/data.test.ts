@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { describe, expect, it } from "vitest";
+import type { Alarm, Rule } from "../../api/schema";
+import { type Alarms, lasted, ordered, toneOf, verdict, waits } from "./data";
+
+const alarm = (severity: string, more: Partial<Alarm> = {}): Alarm => ({ id: "1", rule: "R", state: "firing", severity, summary: "s", value: 1, labels: {}, since: 1000, ...more });
+const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ name, group: "g", language: "promql", expr: "up", severity: "warning", for: 0, state: "inactive", active: 0, took: 0, builtin: true, ...more });
+const all = (active: Alarm[], rules: Rule[] = [rule("A")]): Alarms => ({ active, history: [], more: false, rules });
+
+describe("the verdict", () => {
+  it("says what fires, and how grave it is", () => {
+    expect(verdict(all([alarm("critical")]))).toEqual({ mark: "crit", text: "1 alarm fires" });
+    expect(verdict(all([alarm("critical"), alarm("warning")]))).toEqual({ mark: "crit", text: "2 alarms fire, 1 of them critical" });
+    expect(verdict(all([alarm("warning")])).mark).toBe("warn");
+    expect(verdict(all([alarm("own words")])).mark).toBe("warn");
+  });
+  it("is calm when nothing fires that anybody is told of", () => {
+    expect(verdict(all([]))).toEqual({ mark: "ok", text: "Nothing fires. 1 rule watches" });
+    expect(verdict(all([alarm("info")])).mark).toBe("ok");
+    expect(verdict(all([alarm("critical", { state: "pending" })])).mark).toBe("ok");
+  });
+  it("is not calm when rules fail, or when there are none", () => {
+    expect(verdict(all([], [rule("A", { error: "no" })])).mark).toBe("warn");
+    expect(verdict(all([], [])).mark).toBe("unknown");
+  });
+});
+
+it("puts rules in order", () => {
+  const of = [rule("C"), rule("B", { state: "pending" }), rule("A"), rule("Z", { error: "no" }), rule("Y", { state: "firing" })];
+  expect(ordered(of).map((r) => r.name)).toEqual(["Y", "Z", "B", "A", "C"]);
+});
+
+it("says times in words", () => {
+  expect(waits(0)).toBe("at once");
+  expect(waits(300_000)).toBe("5 min");
+  expect(waits(7_200_000)).toBe("2 h");
+  expect(lasted(alarm("info", { fired: 1000, cleared: 61_000 }))).toBe("1 min");
+  expect(toneOf("info")).toBe("info");
+});

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { get } from "../../api/client";
+import type { Alarm, Rule } from "../../api/schema";
+import { counted } from "../../format/number";
+import { hour, minute, second, span } from "../../format/time";
+
+/** What the page of alarms shows. */
+export interface Alarms {
+  active: Alarm[];
+  history: Alarm[];
+  more: boolean;
+  rules: Rule[];
+}
+
+/** Asks for all of it. */
+export async function alarms(signal?: AbortSignal): Promise<Alarms> {
+  const [active, history, rules] = await Promise.all([
+    get<"alarms">("alarms", {}, signal),
+    get<"alarms/history">("alarms/history", { limit: 100 }, signal),
+    get<"alarms/rules">("alarms/rules", {}, signal),
+  ]);
+  return { active: active.alarms, history: history.alarms.filter((a) => a.state === "cleared"), more: history.more, rules: rules.rules };
+}
+
+/** The colour of a severity; without a known one it is a warning. */
+export function toneOf(severity: string): "crit" | "warn" | "info" {
+  return severity === "critical" ? "crit" : severity === "info" ? "info" : "warn";
+}
+
+/** What the page says first. */
+export function verdict(a: Alarms): { mark: string; text: string } {
+  const firing = a.active.filter((x) => x.state === "firing");
+  const grave = firing.filter((x) => x.severity !== "info");
+  if (grave.length > 0) {
+    const critical = grave.filter((x) => x.severity === "critical").length;
+    const text = `${counted(grave.length, "alarm")} ${grave.length === 1 ? "fires" : "fire"}`;
+    return { mark: critical > 0 ? "crit" : "warn", text: critical > 0 && critical < grave.length ? `${text}, ${critical} of them critical` : text };
+  }
+  const failing = a.rules.filter((r) => r.error).length;
+  if (failing > 0) return { mark: "warn", text: `Nothing fires, but ${counted(failing, "rule")} cannot be evaluated` };
+  if (a.rules.length === 0) return { mark: "unknown", text: "There are no rules" };
+  return { mark: "ok", text: firing.length > 0 ? "Nothing fires that anybody is told of" : `Nothing fires. ${counted(a.rules.length, "rule")} ${a.rules.length === 1 ? "watches" : "watch"}` };
+}
+
+/** How long an alarm was there. */
+export function lasted(a: Alarm): string {
+  const end = a.cleared ?? 0;
+  const from = a.fired ?? a.since;
+  return end > from ? span(end - from) : span(second);
+}
+
+/** For how long a condition must hold before its rule fires. */
+export function waits(ms: number): string {
+  if (ms === 0) return "at once";
+  if (ms % hour === 0) return `${ms / hour} h`;
+  return ms % minute === 0 ? `${ms / minute} min` : span(ms);
+}
+
+/** Rules in order: what fires, what fails, what is pending, then the others by name. */
+export function ordered(rules: readonly Rule[]): Rule[] {
+  const rank = (r: Rule) => (r.state === "firing" ? 0 : r.error ? 1 : r.state === "pending" ? 2 : 3);
+  return [...rules].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name) || a.severity.localeCompare(b.severity));
+}
