@@ -79,6 +79,25 @@ func TestDoctor(t *testing.T) {
 	walk(t, "doctor.mjs", given(p, nil), nil)
 }
 
+func TestAlarms(t *testing.T) {
+	needBrowser(t)
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	crash, loop, calm := d.Name("crash"), d.Name("loop"), d.Name("calm")
+	d.Start([]string{"--name", calm, "--restart", "always"}, "sleep", "600")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	waitFor(t, p, calm)
+	walk(t, "alarms.mjs", given(p, map[string]any{"crash": crash, "loop": loop, "calm": calm}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+		"start": func(args []string) (string, error) {
+			if args[0] == "crash" {
+				return d.Start([]string{"--name", crash}, "sh", "-c", "sleep 1; exit 3"), nil
+			}
+			return d.Start([]string{"--name", loop, "--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1"), nil
+		},
+	})
+}
+
 func TestContainer(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()

@@ -64,12 +64,12 @@ var rules = []rule{
 // only says which packages outside this module are wrapped in one place.
 var only = map[string][]string{
 	"github.com/moby/moby":                        {"tallyman/internal/dockerapi"},
-	"github.com/prometheus/prometheus/tsdb":       {"tallyman/store/metric", "tallyman/query"}, // query: the chunk iterator of the store's interface
+	"github.com/prometheus/prometheus/tsdb":       {"tallyman/store/metric", "tallyman/query"},    // query: the chunk iterator of the store's interface
 	"github.com/prometheus/prometheus/web/api/v1": {"tallyman/api/prom", "tallyman/cmd/tallyman"}, // cmd: the rules, handed from one to the other
 	"github.com/coder/websocket":                  {"tallyman/api/loki", "tallyman/cmd/tallyman"},
 	"github.com/goccy/go-yaml":                    {"tallyman/config"},
 	"github.com/alecthomas/kong":                  {"tallyman/cmd/tallyman"},
-	"go.yaml.in/yaml":                             {"tallyman/alert/rule"}, // as the reader of rules has it
+	"go.yaml.in/yaml":                             {"tallyman/alert/rule"},                                   // as the reader of rules has it
 	"os/exec":                                     {"tallyman/internal/testkit", "tallyman/source/journald"}, // journalctl
 }
 

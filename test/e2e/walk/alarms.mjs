@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Alarms: what fires, what is asked for and raises none, what has cleared and why.
+
+import assert from "node:assert/strict";
+import { ask, check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+
+const { crash, loop, calm } = given;
+const row = (page, workload) => page.locator(".alarm").filter({ hasText: workload });
+
+{
+  const page = await reader();
+  await check("g a leads there; a host on which nothing happened is calm", async () => {
+    await servers(page);
+    await page.locator("main").focus();
+    await page.keyboard.press("g");
+    await page.keyboard.press("a");
+    await page.locator(".rule").first().waitFor();
+    assert.equal(await page.locator('.rail [aria-current="page"]').textContent(), "Alarms");
+    assert.equal(await row(page, calm).count(), 0);
+    const rules = await page.locator(".rule").count();
+    assert.ok(rules > 30, `${rules} rules`);
+    return await page.locator("h1").textContent();
+  });
+  await check("a crash fires within 20 s, and a stop and a restart do not", async () => {
+    await ask("start", "crash");
+    await ask("docker", "restart", "-t", "0", calm);
+    const took = await within(20_000, async () => assert.equal(await row(page, crash).count(), 1));
+    const text = await row(page, crash).textContent();
+    assert.match(text, /crashed: exit 3/);
+    assert.match(text, /ContainerCrashed/);
+    assert.equal(await row(page, calm).count(), 0);
+    return `${took} ms after its start`;
+  });
+  await check("a loop is one alarm, with how often", async () => {
+    await ask("start", "loop");
+    await within(30_000, async () => assert.match(await row(page, loop).first().textContent(), /keeps dying: \d+ times in \d+ s, exit 1/));
+    assert.equal(await row(page, loop).and(page.locator('[data-state="firing"]')).count(), 1);
+  });
+  await check("Open leads to the container at that time", async () => {
+    await row(page, crash).getByRole("link", { name: "Open" }).click();
+    await page.waitForURL(/\/container\?/);
+    await page.getByText("Died, exit 3").first().waitFor();
+    await page.goBack();
+    await page.locator(".alarm").first().waitFor();
+  });
+  await check("what is removed is cleared, with the reason", async () => {
+    await ask("docker", "rm", "-f", crash, loop);
+    await within(20_000, async () => {
+      const all = row(page, crash).and(page.locator('[data-state="cleared"]'));
+      assert.match(await all.first().textContent(), /Cleared: removed/);
+    });
+    await within(20_000, async () => assert.equal(await row(page, loop).and(page.locator('[data-state="firing"]')).count(), 0));
+  });
+  await check("a rule shows its expression and when it was evaluated", async () => {
+    const rule = page.locator('.rule[data-rule="ContainerRestartLoop"]');
+    await rule.locator("summary").click();
+    await rule.getByText('container_problem{kind="restart_loop"}').waitFor();
+    await rule.getByText(/Evaluated at \d\d:\d\d:\d\d in/).waitFor();
+  });
+  await page.context().close();
+}
+
+const long = "x".repeat(400);
+const made = {
+  calm: { alarms: [] },
+  bad: {
+    alarms: [
+      { id: "1", rule: "ContainerCrashed", state: "firing", severity: "critical", host: "harbor", workload: "shop/api/1", image: "shop/api:1", summary: `<b>shop</b>/api/1 crashed: ${long}`, advice: "See why on its page", value: 3, labels: {}, since: Date.now() - 90_000, fired: Date.now() - 90_000 },
+      { id: "2", rule: "HostDiskFillsUp", state: "firing", severity: "warning", host: "harbor", summary: "harbor: /dev/sda1 is full within a day at this rate", value: 3, labels: {}, since: Date.now() - 9e7, fired: Date.now() - 9e7 },
+      { id: "3", rule: "ContainerCPUThrottled", state: "pending", severity: "info", host: "harbor", workload: "shop/db/1", summary: "", value: 3, labels: {}, since: Date.now() - 90_000 },
+    ],
+  },
+};
+for (const theme of ["light", "dark"]) {
+  for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
+    await check(`calm and bad in ${theme} at ${width}: accessible, not sideways`, async () => {
+      const page = await reader({ theme, width, height, touch: width < 760, withAxe: true });
+      for (const [name, answer] of Object.entries(made)) {
+        await page.route("**/api/tallyman/v1/alarms", (r) => r.fulfill({ json: answer }));
+        await page.goto(`${given.url}/alarms`);
+        await page.locator(".rule").first().waitFor();
+        assert.equal(await sideways(page), "");
+        const text = await page.locator("h1").textContent();
+        assert.match(text, name === "calm" ? /Nothing fires/ : /2 alarms fire, 1 of them critical/);
+        const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+        assert.deepEqual(violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => n.html).join(" | ")}`), []);
+        await page.screenshot({ path: `${given.shots}/alarms-${name}-${width}-${theme}.png`, fullPage: true });
+        await page.unroute("**/api/tallyman/v1/alarms");
+      }
+      await page.context().close();
+    });
+  }
+}
+{
+  const page = await reader({ allow: [/404|500/] });
+  await check("that alarms are switched off, or do not answer, is said", async () => {
+    await page.route("**/api/tallyman/v1/alarms**", (r) => r.fulfill({ status: 404, json: { error: { code: "not_found", message: "no such route", next: "" } } }));
+    await page.goto(`${given.url}/alarms`);
+    await page.getByText("Alarms are switched off").waitFor();
+    await page.unroute("**/api/tallyman/v1/alarms**");
+    await page.route("**/api/tallyman/v1/alarms**", (r) => r.fulfill({ status: 500, json: { error: { code: "internal", message: "The disk is gone.", next: "" } } }));
+    await page.goto(`${given.url}/alarms?x=1`);
+    await page.getByText("The disk is gone.").waitFor();
+  });
+  await page.context().close();
+}
+await finish();
