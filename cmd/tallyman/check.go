@@ -5,10 +5,13 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"tallyman/alert/rule"
 )
 
 type checkCmd struct {
 	Config checkConfigCmd `cmd:"" help:"Check the configuration: file, environment and flags."`
+	Rules  checkRulesCmd  `cmd:"" help:"Check the rules of alarms."`
 }
 
 type checkConfigCmd struct {
@@ -37,6 +40,9 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 		if _, err := e.TLS.Config(e.Name); err != nil {
 			return fmt.Errorf("engine %s: %w", e.Name, err)
 		}
+	}
+	if err := rule.Check(overrides(cfg.Alarms.Rules)); err != nil {
+		return fmt.Errorf("alarms.rules: %w", err)
 	}
 	fmt.Fprintf(out, "the configuration is good: %s listens on %s and keeps in %s\n", cfg.Host, cfg.Listen, cfg.Data)
 	for _, name := range cfg.Foreign() {

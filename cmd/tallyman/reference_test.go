@@ -29,8 +29,10 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/prometheus/model/rulefmt"
 
 	"tallyman"
+	"tallyman/alert/rule"
 	"tallyman/catalog"
 	"tallyman/config"
 )
@@ -46,6 +48,7 @@ func TestReference(t *testing.T) {
 		"config.md":    configReference(t),
 		"metrics.md":   metricReference(t, a),
 		"cli.md":       commandReference(t),
+		"rules.md":     ruleReference(),
 		"openapi.json": a.server.OpenAPI(),
 	} {
 		file := filepath.Join("../../docs/reference", name)
@@ -286,6 +289,28 @@ func metricReference(t *testing.T, a *app) []byte {
 		}
 	}
 	table("tallyman itself", "What the stations of the flow count about themselves, given by source/self", own)
+	return b.Bytes()
+}
+
+// ruleReference is docs/reference/rules.md.
+func ruleReference() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Default rules\n\n" + generated)
+	b.WriteString("The rules that come with tallyman; [alarms](../alarms.md) says what they rest on, and how one is changed. *For* is how long the\n" +
+		"condition must hold, *keep* for how long the alarm stays after it has ended.\n")
+	metrics, logs := rule.Defaults(nil)
+	for _, groups := range []rulefmt.RuleGroups{metrics, logs} {
+		for _, g := range groups.Groups {
+			fmt.Fprintf(&b, "\n## %s\n\nEvery %s.\n\n| rule | severity | for | keep | expression |\n|---|---|---|---|---|\n", g.Name, g.Interval)
+			for _, r := range g.Rules {
+				keep := ""
+				if r.KeepFiringFor > 0 {
+					keep = r.KeepFiringFor.String()
+				}
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", r.Alert, r.Labels["severity"], r.For, keep, cell(r.Expr))
+			}
+		}
+	}
 	return b.Bytes()
 }
 
