@@ -109,3 +109,6 @@ func (s *Set) With(name, value string) []tallyman.Label {
 	tallyman.SortLabels(m)
 	return m
 }
+
+// Own is the stream of tallyman's own lines about the log.
+func (s *Set) Own() *tallyman.Stream { return s.At(s.outputs, "warn") }

@@ -3,7 +3,10 @@
 package logtail
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 
 	"tallyman"
 )
@@ -24,12 +27,16 @@ type Reader interface {
 type Batch struct {
 	// Bytes are those of the lines that wait.
 	Bytes int
+	// Spare has no memory kept between two commits, for who has many batches.
+	Spare bool
 
 	to      tallyman.RecordIntake
 	records tallyman.RecordBatch
 	index   map[*tallyman.Stream]int
 	block   []byte
 	touched map[Reader]bool // whose position goes with it
+	newest  Reader          // that was touched
+	failed  error           // why a batch was dropped
 }
 
 const blockSize = 256 << 10
@@ -41,6 +48,9 @@ func NewBatch(to tallyman.RecordIntake) *Batch {
 
 // Copy gives text a place that stays until the batch is stored.
 func (b *Batch) Copy(text []byte) []byte {
+	if b.Spare {
+		return bytes.Clone(text)
+	}
 	if len(text) > cap(b.block)-len(b.block) {
 		b.block = make([]byte, 0, max(blockSize, len(text)))
 	}
@@ -68,10 +78,17 @@ func (b *Batch) Add(s *tallyman.Stream, time int64, text []byte, meta []tallyman
 }
 
 // Touch notes that a reader's position has moved.
-func (b *Batch) Touch(r Reader) { b.touched[r] = true }
+func (b *Batch) Touch(r Reader) {
+	if r != b.newest {
+		b.touched[r], b.newest = true, r
+	}
+}
 
 // Untouch forgets a reader, whose position then stays as it was.
-func (b *Batch) Untouch(r Reader) { delete(b.touched, r) }
+func (b *Batch) Untouch(r Reader) {
+	delete(b.touched, r)
+	b.newest = nil
+}
 
 // Forget forgets the position of a key with the next commit.
 func (b *Batch) Forget(key string) {
@@ -80,10 +97,11 @@ func (b *Batch) Forget(key string) {
 
 // Commit stores the batch with the positions that belong to it. It waits while the
 // store takes nothing, until ctx ends: then the batch is dropped, and read again
-// from the positions that were stored.
-func (b *Batch) Commit(ctx context.Context) {
-	if len(b.touched) == 0 && len(b.records.Positions) == 0 && len(b.records.Streams) == 0 {
-		return
+// from the positions that were stored. Nothing is stored after that: the positions
+// of what came since lie behind what was dropped.
+func (b *Batch) Commit(ctx context.Context) error {
+	if b.failed != nil || len(b.touched) == 0 && len(b.records.Positions) == 0 && len(b.records.Streams) == 0 {
+		return b.failed
 	}
 	defer b.reset()
 	for r := range b.touched {
@@ -91,16 +109,21 @@ func (b *Batch) Commit(ctx context.Context) {
 			b.records.Positions = append(b.records.Positions, p)
 		}
 	}
-	_ = b.to.TakeRecords(ctx, &b.records) // counted and said there
+	err := b.to.TakeRecords(ctx, &b.records)
+	if _, refused := errors.AsType[*tallyman.RefusedError](err); err != nil && !refused { // which is counted and said there
+		b.failed = fmt.Errorf("store log lines: %w", err)
+	}
+	return b.failed
 }
 
 func (b *Batch) reset() {
-	if len(b.records.Streams) > 1024 { // a rare crowd is not kept for ever
+	if b.Spare || len(b.records.Streams) > 1024 { // a rare crowd is not kept for ever
 		b.records.Streams = nil
 	}
 	b.records.Streams, b.records.Positions = b.records.Streams[:0], b.records.Positions[:0]
 	clear(b.index)
 	clear(b.touched)
+	b.newest = nil
 	b.block = b.block[:0]
 	b.Bytes = 0
 }

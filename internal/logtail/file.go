@@ -21,6 +21,7 @@ type File struct {
 	Dev uint64
 	// Off is what is behind the reader: everything before it was taken.
 	Off    int64
+	torn   int64        // the size at which what is left was seen not to be whole
 	packed *gzip.Reader // set for a compressed file, which is read from its start
 	read   int64        // of what packed gives
 	last   []byte       // the end of that: lines that did not come whole are asked for again
@@ -45,7 +46,7 @@ func Hold(f *os.File, name string) (*File, error) {
 		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", name))
 	}
 	sys := st.Sys().(*syscall.Stat_t)
-	one := &File{F: f, Ino: sys.Ino, Dev: uint64(sys.Dev)}
+	one := &File{F: f, Ino: sys.Ino, Dev: uint64(sys.Dev), torn: -1}
 	if strings.HasSuffix(name, ".gz") {
 		if err := one.unpack(); err != nil {
 			_ = f.Close()
@@ -64,6 +65,9 @@ func (f *File) unpack() (err error) {
 	f.read, f.last = 0, f.last[:0]
 	return err
 }
+
+// Go moves to a place from where the file is read anew.
+func (f *File) Go(off int64) { f.Off, f.torn = off, -1 }
 
 // Packed reports whether the file is compressed.
 func (f *File) Packed() bool { return f.packed != nil }

@@ -42,7 +42,11 @@ func (t *Tailer) watchFolder(c *follower) {
 	c.made = unknown
 	for range looks {
 		before := inode(path)
-		if c.dirWatch = t.watchFor(c, c.dir, logtail.WatchNew); c.dirWatch == 0 || t.catcher.add(c.dirWatch, path, before) {
+		if c.dirWatch = t.tail.Watch.Add(c.dir, logtail.WatchNew); c.dirWatch == 0 {
+			return
+		}
+		t.folders[c.dirWatch] = c
+		if t.catcher.add(c.dirWatch, path, before) {
 			return
 		}
 		t.unwatchFolder(c) // it was rotated just now, which inotify may tell or not
@@ -51,7 +55,9 @@ func (t *Tailer) watchFolder(c *follower) {
 
 func (t *Tailer) unwatchFolder(c *follower) {
 	t.catcher.remove(c.dirWatch)
-	t.unwatch(&c.dirWatch)
+	t.tail.Watch.Remove(c.dirWatch)
+	delete(t.folders, c.dirWatch)
+	c.dirWatch = 0
 }
 
 // add begins to look after the log of that path, whose folder has a watch; false

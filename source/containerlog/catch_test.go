@@ -38,8 +38,8 @@ func TestRotationsWhileTheDiskIsSlow(t *testing.T) {
 				d := newDocker(t, form, 2, compress)
 				store := &slowStore{Store: recordtest.New()}
 				tailer := d.tail(store)
-				k := tailer.followers[testID].container
-				tailer.forget(tailer.followers[testID]) // it has no watch yet
+				k := tailer.tail.Logs[testID].container
+				tailer.forget(tailer.tail.Logs[testID]) // it has no watch yet
 				tailer.ObserveContainer(k)
 				ctx, cancel := context.WithCancel(t.Context())
 				over := make(chan struct{})

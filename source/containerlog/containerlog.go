@@ -75,8 +75,6 @@ type Options struct {
 }
 
 const (
-	// maxLine is the longest line in bytes.
-	maxLine = 256 << 10
 	// defaultBacklog is in bytes.
 	defaultBacklog = 64 << 20
 	// bufferSize is what a container may take in one turn; it is larger than
@@ -90,25 +88,18 @@ const (
 // implements tallyman.ContainerObserver and tallyman.EngineObserver.
 type Tailer struct {
 	o       Options
-	buf     []byte
-	scratch scratch
-	now     time.Time // of the round
-	batch   *logtail.Batch
+	tail    *logtail.Tail[*follower] // by container
 	counts  counts
-	watch   *logtail.Watch
+	scratch scratch
 	catcher catcher
-
-	followers map[string]*follower
-	watched   map[int32]*follower // by the watch of its folder or its file
-	roots     map[string]root     // by engine
+	folders map[int32]*follower // by watch
+	roots   map[string]root     // by engine
 
 	mu      sync.Mutex
-	pending map[string]*tallyman.Container
 	engines []tallyman.EngineStatus
 	absent  map[string]tallyman.Absence
 	faults  map[string]tallyman.Absence // in what is asked for a log
 	placed  map[string]bool             // whether a log has a file, by container
-	wake    chan struct{}
 }
 
 var (
@@ -127,31 +118,21 @@ func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
 		o.Backlog = defaultBacklog
 	}
-	return &Tailer{o: o, buf: make([]byte, bufferSize), batch: logtail.NewBatch(o.Records), followers: map[string]*follower{}, watched: map[int32]*follower{}, catcher: catcher{logs: map[int32]*catch{}}, roots: map[string]root{},
-		pending: map[string]*tallyman.Container{}, absent: map[string]tallyman.Absence{}, faults: map[string]tallyman.Absence{}, placed: map[string]bool{}, wake: make(chan struct{}, 1)}
+	t := &Tailer{o: o, catcher: catcher{logs: map[int32]*catch{}}, folders: map[int32]*follower{}, roots: map[string]root{},
+		absent: map[string]tallyman.Absence{}, faults: map[string]tallyman.Absence{}, placed: map[string]bool{}}
+	t.tail = logtail.NewTail[*follower](logtail.Source{Learn: t.learn, Saw: t.saw, Close: t.close, Now: t.catcher.saw, Log: o.Log}, o.Records, &t.counts.Counts, bufferSize)
+	return t
 }
 
 // ObserveContainer notes a container.
-func (t *Tailer) ObserveContainer(c *tallyman.Container) {
-	t.mu.Lock()
-	t.pending[c.ID] = c
-	t.mu.Unlock()
-	t.poke()
-}
+func (t *Tailer) ObserveContainer(c *tallyman.Container) { t.tail.Note(c) }
 
 // ObserveEngine notes where an engine keeps its containers.
 func (t *Tailer) ObserveEngine(e tallyman.EngineStatus) {
 	t.mu.Lock()
 	t.engines = append(t.engines, e)
 	t.mu.Unlock()
-	t.poke()
-}
-
-func (t *Tailer) poke() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.tail.Wake()
 }
 
 // Absences say why the log of a container cannot be read.
@@ -171,68 +152,35 @@ func (t *Tailer) Absences(of tallyman.TargetKey) []tallyman.Absence {
 }
 
 // Run follows the logs until ctx ends.
-func (t *Tailer) Run(ctx context.Context) error {
-	var err error
-	if t.watch, err = logtail.NewWatch(t.catcher.saw); err != nil {
-		t.o.Log.Warn("logs are looked at in turns, for want of inotify", "err", err)
-	}
-	defer t.watch.Close()
-	defer func() {
-		for _, c := range t.followers {
-			t.unwatchFolder(c)
-			c.close()
-		}
-	}()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-t.wake:
-		case <-t.watch.Wake():
-			t.woken(t.watch.Take())
-		}
-		t.learn()
-		next := t.round(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		timer.Reset(max(time.Until(next), 0))
-	}
-}
+func (t *Tailer) Run(ctx context.Context) error { return t.tail.Run(ctx) }
 
 // Look finds out where the logs are, until ctx ends, and reads none: Absences and
 // LogAbsence tell of it.
-func (t *Tailer) Look(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.wake:
-			t.learn()
-		}
+func (t *Tailer) Look(ctx context.Context) error { return t.tail.Look(ctx) }
+
+// close ends all following.
+func (t *Tailer) close() {
+	for _, c := range t.tail.Logs {
+		t.unwatchFolder(c)
+		c.close()
 	}
 }
 
 var validID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // learn takes up what discovery has noted.
-func (t *Tailer) learn() {
+func (t *Tailer) learn() (next time.Time) {
 	t.mu.Lock()
-	pending, engines := t.pending, t.engines
-	if len(pending) > 0 {
-		t.pending = map[string]*tallyman.Container{}
-	}
+	engines := t.engines
 	t.engines = nil
 	t.mu.Unlock()
 	for _, e := range engines {
 		t.engine(e)
 	}
-	for id, k := range pending {
+	for id, k := range t.tail.Noted() {
 		t.container(id, k)
 	}
+	return time.Now().Add(time.Hour)
 }
 
 // engine takes the folder of an engine's containers.
@@ -247,19 +195,19 @@ func (t *Tailer) engine(e tallyman.EngineStatus) {
 	if dir == "" {
 		return
 	}
-	t.roots[e.Name] = root{dir, t.watch.Add(dir, logtail.WatchNew)}
+	t.roots[e.Name] = root{dir, t.tail.Watch.Add(dir, logtail.WatchNew)}
 	// Containers that came before their engine told where it keeps them.
-	for _, c := range t.followers {
+	for _, c := range t.tail.Logs {
 		if c.container != nil && c.container.Engine == e.Name && c.dir == "" {
 			t.place(c, c.container)
-			c.due = time.Time{}
+			c.Due = time.Time{}
 		}
 	}
 }
 
 // container takes what is known of a container.
 func (t *Tailer) container(id string, k *tallyman.Container) {
-	c := t.followers[id]
+	c := t.tail.Logs[id]
 	if k.Disabled {
 		if c != nil {
 			t.forget(c)
@@ -269,7 +217,7 @@ func (t *Tailer) container(id string, k *tallyman.Container) {
 	if c == nil {
 		if k.State == tallyman.Gone {
 			if _, ok := t.o.Records.Position(keyPrefix + id); ok {
-				t.batch.Forget(keyPrefix + id)
+				t.tail.Batch.Forget(keyPrefix + id)
 			}
 			t.forgetFault(id)
 			return
@@ -289,13 +237,15 @@ func (t *Tailer) container(id string, k *tallyman.Container) {
 		t.place(c, k)
 	}
 	c.know(k)
-	c.due, c.idle = time.Time{}, 0
 }
 
 // follow makes the follower of a container.
 func (t *Tailer) follow(id string) *follower {
 	c := &follower{t: t, id: id, since: time.Now()}
-	t.followers[id] = c
+	for i := range c.out {
+		c.out[i] = logtail.Output[place]{Batch: t.tail.Batch, Counts: t.tail.Counts, Of: c, Stderr: i == 1, Keep: 64 << 10}
+	}
+	t.tail.Logs[id] = c
 	return c
 }
 
@@ -312,9 +262,14 @@ func (t *Tailer) takeRule(c *follower, k *tallyman.Container) error {
 	if errors.Is(err, logrule.ErrRedact) {
 		return err
 	}
-	c.endEntries(time.Time{})
-	if c.rule = nil; r.Lines() { // files inside of it are another's
-		c.rule = r
+	if !r.Lines() { // files inside of it are another's
+		r = nil
+	}
+	for i := range c.out {
+		if c.passed {
+			c.out[i].EndEntry()
+		}
+		c.out[i].Rule = r
 	}
 	return nil
 }
@@ -361,167 +316,41 @@ func (t *Tailer) place(c *follower, k *tallyman.Container) {
 	t.placed[c.id] = absent.Reason == ""
 }
 
-// woken takes up what inotify has seen.
-func (t *Tailer) woken(events map[logtail.Seen]bool) {
-	for e := range events {
-		if c := t.watched[e.Watch]; c != nil {
-			if e.Watch == c.fileWatch {
-				t.unwatch(&c.fileWatch) // it was for once
-				c.due = time.Now().Add(c.gather())
-			} else {
-				c.due = time.Time{}
-			}
-			continue
-		}
-		for _, r := range t.roots {
-			// The folder of a new container: its log is opened before discovery
-			// knows it, in case it lives for milliseconds only.
-			if r.watch == e.Watch && validID.MatchString(e.Name) && t.followers[e.Name] == nil {
-				c := t.follow(e.Name)
-				c.base, c.dir, c.form = e.Name+"-json.log", filepath.Join(r.dir, e.Name), jsonFile
-				t.watchFolder(c)
-			}
+// saw takes up what inotify has seen in a folder.
+func (t *Tailer) saw(e logtail.Seen) {
+	if c := t.folders[e.Watch]; c != nil {
+		c.Due = time.Time{}
+		return
+	}
+	for _, r := range t.roots {
+		// The folder of a new container: its log is opened before discovery
+		// knows it, in case it lives for milliseconds only.
+		if r.watch == e.Watch && validID.MatchString(e.Name) && t.tail.Logs[e.Name] == nil {
+			c := t.follow(e.Name)
+			c.base, c.dir, c.form = e.Name+"-json.log", filepath.Join(r.dir, e.Name), jsonFile
+			t.watchFolder(c)
 		}
 	}
 }
 
-// watchFor watches a path for a container, 0 when it cannot.
-func (t *Tailer) watchFor(c *follower, path string, mask uint32) int32 {
-	n := t.watch.Add(path, mask)
-	if n != 0 {
-		t.watched[n] = c
+// over ends the following of a container that has gone and was read to its end.
+func (t *Tailer) over(ctx context.Context, c *follower) {
+	if !c.opened {
+		t.counts.missed.Add(1)
 	}
-	return n
-}
-
-// unwatch ends a watch.
-func (t *Tailer) unwatch(n *int32) {
-	t.watch.Remove(*n)
-	delete(t.watched, *n)
-	*n = 0
-}
-
-// gather is how long a log that begins to be written to is left alone, so that
-// many lines make one read: not long where a file may soon be rotated away.
-func (c *follower) gather() time.Duration {
-	if len(c.done) > 0 || len(c.files) > 1 || time.Since(c.since) < 5*time.Second {
-		return 10 * time.Millisecond
-	}
-	return 100 * time.Millisecond
-}
-
-// round gives every container that is due a turn and stores what they gave. It
-// returns when the next one is due.
-func (t *Tailer) round(ctx context.Context) (next time.Time) {
-	now := time.Now()
-	t.now = now
-	next = now.Add(time.Minute)
-	for _, c := range t.followers {
-		if c.due.After(now) {
-			next = logtail.Earlier(next, c.due)
-			continue
-		}
-		if t.serve(ctx, c, now) {
-			next = logtail.Earlier(next, c.due)
-		}
-		if t.batch.Bytes >= logtail.CommitAt {
-			t.batch.Commit(ctx)
-		}
-		if ctx.Err() != nil {
-			return next
-		}
-	}
-	t.batch.Commit(ctx)
-	return next
-}
-
-// serve gives one container a turn; false says that it is over.
-func (t *Tailer) serve(ctx context.Context, c *follower, now time.Time) bool {
-	if c.dir == "" {
-		c.due = now.Add(time.Hour)
-		if c.ended {
-			t.forget(c)
-			return false
-		}
-		return true
-	}
-	if c.container == nil {
-		// It is held open until discovery tells whose it is.
-		if c.rotated() {
-			_ = c.find()
-		}
-		c.due = now.Add(20 * time.Millisecond)
-		if now.Sub(c.since) > unknownFor {
-			t.forget(c)
-			return false
-		}
-		return true
-	}
-	took := c.turn()
-	c.tellDamage()
-	c.tellGaps()
-	switch {
-	case took > 0:
-		c.idle = 0
-	case c.flush || c.ended:
-		c.flushParts()
-		c.flush = false
-		if c.ended {
-			if !c.opened {
-				t.counts.missed.Add(1)
-			}
-			t.batch.Commit(ctx) // its position goes only after its last lines
-			t.batch.Forget(keyPrefix + c.id)
-			t.forget(c)
-			t.forgetFault(c.id)
-			return false
-		}
-	default:
-		c.idle++
-	}
-	c.due = now.Add(t.pause(c, took))
-	if c.rule != nil && (c.entries[0].Open || c.entries[1].Open) {
-		c.endEntries(now)
-		c.due = logtail.Earlier(c.due, now.Add(logrule.Wait))
-	}
-	return true
-}
-
-// pause is how long a container may wait for its next turn.
-func (t *Tailer) pause(c *follower, took int) time.Duration {
-	switch {
-	case took >= 128<<10:
-		return 0
-	case took >= 8<<10:
-		return 5 * time.Millisecond
-	case took > 0:
-		return 100 * time.Millisecond
-	case !c.opened:
-		if time.Since(c.since) < 2*time.Second {
-			return 20 * time.Millisecond
-		}
-		return 5 * time.Second // its folder tells when there is a file
-	case c.idle < 2:
-		return 100 * time.Millisecond
-	}
-	// It is quiet: inotify tells when it is written to again.
-	if c.fileWatch == 0 {
-		c.fileWatch = t.watchFor(c, filepath.Join(c.dir, c.base), logtail.WatchWrite)
-		if c.fileWatch != 0 {
-			return 0 // what was written before that is seen in one more turn
-		}
-		return 250 * time.Millisecond
-	}
-	return 10 * time.Second
+	_ = t.tail.Batch.Commit(ctx) // its position goes only after its last lines
+	t.tail.Batch.Forget(keyPrefix + c.id)
+	t.forget(c)
+	t.forgetFault(c.id)
 }
 
 // forget ends the following of a container.
 func (t *Tailer) forget(c *follower) {
 	t.unwatchFolder(c)
-	t.unwatch(&c.fileWatch)
+	t.tail.Unwatch(c)
 	c.close()
-	delete(t.followers, c.id)
-	t.batch.Untouch(c)
+	delete(t.tail.Logs, c.id)
+	t.tail.Batch.Untouch(c)
 	t.mu.Lock()
 	delete(t.absent, c.id)
 	delete(t.placed, c.id)
@@ -534,10 +363,4 @@ func (t *Tailer) forgetFault(id string) {
 	delete(t.faults, id)
 	delete(t.placed, id)
 	t.mu.Unlock()
-}
-
-// bad counts what could not be read, and logs it once per container.
-func (t *Tailer) bad(c *follower, err error) {
-	t.counts.Errors.Add(1)
-	t.o.Log.Debug("a log cannot be read", "container", c.id, "err", err)
 }

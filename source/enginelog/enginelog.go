@@ -30,6 +30,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logrule"
+	"tallyman/internal/logtail"
 )
 
 // Options of a follower. All fields but Most and Rules are needed.
@@ -89,7 +90,8 @@ type Follower struct {
 
 // counts are the numbers of a follower. All only grow.
 type counts struct {
-	lines, cut, fails, missed atomic.Uint64
+	logtail.Counts
+	fails, missed atomic.Uint64
 }
 
 var _ tallyman.ContainerObserver = (*Follower)(nil)
@@ -248,8 +250,8 @@ func (f *Follower) healthy(id string) {
 func (f *Follower) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
 	return []tallyman.SelfMetric{
-		{Desc: lines, Read: read(&f.count.lines)},
-		{Desc: cut, Read: read(&f.count.cut)},
+		{Desc: lines, Read: read(&f.count.Lines)},
+		{Desc: cut, Read: read(&f.count.Cut)},
 		{Desc: failed, Read: read(&f.count.fails)},
 		{Desc: missed, Read: read(&f.count.missed)},
 		{Desc: followed, Read: func() float64 {

@@ -133,27 +133,9 @@ func (r *follow) judge(c *tallyman.Container, lines int, err error) {
 	r.f.sick(c.ID, fmt.Sprintf("The engine does not give this log any more: %s. Its file may be damaged; docker logs shows the same. It is asked again.", cause))
 }
 
-// position is the newest line that was stored: its time, and how many there were
-// at that time.
-type position struct {
-	time  int64
-	count int
-}
-
-func (p position) String() string { return fmt.Sprintf("1 %d %d", p.time, p.count) }
-
-func parsePosition(text string) (p position) {
-	var version int
-	if n, err := fmt.Sscanf(text, "%d %d %d", &version, &p.time, &p.count); n != 3 || err != nil || version != 1 || p.count < 0 {
-		return position{}
-	}
-	return p
-}
-
 // once follows one answer to its end, and gives how many lines were new.
 func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, err error) {
 	f := r.f
-	key := keyPrefix + c.ID
 	var rule *logrule.Rule
 	if f.o.Rules != nil {
 		r, err := f.o.Rules(c)
@@ -164,7 +146,7 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 			rule = r
 		}
 	}
-	text, _ := f.o.Records.Position(key)
+	text, _ := f.o.Records.Position(keyPrefix + c.ID)
 	at := parsePosition(text)
 	var since time.Time
 	if at.time > 0 {
@@ -177,38 +159,21 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 		return 0, err
 	}
 	r.opened = true
-	b := &buffer{key: key, at: at, ahead: at, skip: at, c: c, streams: logstream.For(c), rule: rule}
-	// Lines wait a moment for others; the reading goes on meanwhile.
-	done := make(chan struct{})
-	began := time.Now()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(f.o.timing.gather)
-		defer tick.Stop()
-		for quiet := true; ; {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				b.endOld(time.Now())
-				if err := f.commit(ctx, b); err != nil {
-					cancel() // it is read once more
-					return
-				}
-				if quiet && time.Since(began) > f.o.timing.healthy {
-					quiet = false
-					f.healthy(c.ID)
-				}
-			}
+	b := newBuffer(f.o.Records, &f.count.Counts, c, at, rule)
+	began, quiet := time.Now(), true
+	stop := b.batch.Gather(ctx, f.o.timing.gather, &b.mu, func(now time.Time) {
+		b.endOld(now)
+		if quiet && now.Sub(began) > f.o.timing.healthy {
+			quiet = false
+			f.healthy(c.ID)
 		}
-	})
+	}, cancel) // it is read once more
 	err = f.consume(ctx, newReader(body, c), b)
-	close(done)
-	wg.Wait()
+	stop()
 	_ = body.Close()
 	b.flush()
-	err = errors.Join(err, f.commit(ctx, b))
-	return b.stored, err
+	err = errors.Join(err, b.commit(ctx))
+	return b.lines, err
 }
 
 // newReader reads an answer about a container.
@@ -230,7 +195,7 @@ func (f *Follower) consume(ctx context.Context, r *reader, b *buffer) error {
 			return err
 		}
 		if b.take(&p) >= commitAt {
-			if err := f.commit(ctx, b); err != nil {
+			if err := b.commit(ctx); err != nil {
 				return err
 			}
 		}
@@ -238,21 +203,8 @@ func (f *Follower) consume(ctx context.Context, r *reader, b *buffer) error {
 }
 
 // commit stores what has come, with the position.
-func (f *Follower) commit(ctx context.Context, b *buffer) error {
+func (b *buffer) commit(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.lines == 0 {
-		return nil
-	}
-	b.batch.Positions = append(b.batch.Positions[:0], tallyman.Position{Key: b.key, Value: b.at.String()})
-	err := f.o.Records.TakeRecords(ctx, &b.batch)
-	if _, refused := errors.AsType[*tallyman.RefusedError](err); err != nil && !refused {
-		return fmt.Errorf("store the log: %w", err)
-	}
-	f.count.lines.Add(uint64(b.lines))
-	f.count.cut.Add(uint64(b.cut))
-	b.stored += b.lines
-	b.batch.Streams, b.lines, b.bytes, b.cut = nil, 0, 0, 0
-	b.index = nil
-	return nil
+	return b.batch.Commit(ctx)
 }

@@ -11,14 +11,11 @@ import (
 	"io"
 
 	"tallyman/internal/logstream"
+	"tallyman/internal/logtail"
 )
 
-const (
-	// maxFrame is the largest frame; engines cut lines into pieces of 16 KiB.
-	maxFrame = 1 << 20
-	// maxLine is the longest line; what is beyond is left out.
-	maxLine = 256 << 10
-)
+// maxFrame is the largest frame; engines cut lines into pieces of 16 KiB.
+const maxFrame = 1 << 20
 
 // piece is one piece of a line as the engine sends it.
 type piece struct {
@@ -84,7 +81,7 @@ func (r *reader) next(p *piece) error {
 
 // mostRaw is how much of a line of a terminal is read: the longest line, and the
 // time before each of its pieces.
-const mostRaw = maxLine + maxLine/logstream.PieceSize*64
+const mostRaw = logtail.MaxLine + logtail.MaxLine/logstream.PieceSize*64
 
 // terminal reads one line of a terminal. Its pieces stand one behind the other,
 // each with the same time before it, which belongs to the engine; and where the

@@ -5,6 +5,7 @@ package enginelog
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logstream"
+	"tallyman/internal/logtail"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,9 +34,14 @@ const at1, at2 = "1970-01-01T00:00:00.000000001Z", "1970-01-01T00:00:00.00000000
 // linesOf are the lines of an answer beyond a position.
 func linesOf(t *testing.T, in []byte, tty bool, skip position) (got []string, at position) {
 	t.Helper()
-	c := &tallyman.Container{ID: "x", Name: "n", Tty: tty}
-	b := &buffer{at: skip, skip: skip, c: c, streams: logstream.For(c)}
-	r := &reader{in: bufio.NewReader(bytes.NewReader(in)), tty: tty}
+	return read(t, &reader{in: bufio.NewReader(bytes.NewReader(in)), tty: tty}, skip)
+}
+
+// read are the lines that a reader gives beyond a position.
+func read(t *testing.T, r *reader, skip position) (got []string, at position) {
+	t.Helper()
+	var all taken
+	b := newBuffer(&all, &logtail.Counts{}, &tallyman.Container{ID: "x", Name: "n", Tty: r.tty}, skip, nil)
 	var p piece
 	for {
 		err := r.next(&p)
@@ -46,13 +53,37 @@ func linesOf(t *testing.T, in []byte, tty bool, skip position) (got []string, at
 		}
 		b.take(&p)
 	}
+	all.flush(t, b)
+	return all.lines, all.at
+}
+
+// taken is what a store was given.
+type taken struct {
+	tallyman.RecordIntake
+	lines []string
+	meta  [][]tallyman.Label
+	at    position
+}
+
+// flush gives it what a buffer still has.
+func (a *taken) flush(t *testing.T, b *buffer) {
+	t.Helper()
 	b.flush()
-	for _, s := range b.batch.Streams {
+	if err := b.commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *taken) TakeRecords(_ context.Context, b *tallyman.RecordBatch) error {
+	for _, s := range b.Streams {
 		for _, rec := range s.Records {
-			got = append(got, s.Stream.Label("stream")+" "+string(rec.Line))
+			a.lines, a.meta = append(a.lines, s.Stream.Label("stream")+" "+string(rec.Line)), append(a.meta, rec.Meta)
 		}
 	}
-	return got, b.at
+	for _, p := range b.Positions {
+		a.at = parsePosition(p.Value)
+	}
+	return nil
 }
 
 func TestLines(t *testing.T) {
@@ -122,14 +153,15 @@ func TestRuns(t *testing.T) {
 			t.Errorf("(-want +got):\n%.200s", d)
 		}
 	}
-	b := &buffer{c: &tallyman.Container{}, streams: logstream.For(&tallyman.Container{ID: "x", Name: "n"})}
-	for range maxLine/logstream.PieceSize + 2 {
+	var all taken
+	var n logtail.Counts
+	b := newBuffer(&all, &n, &tallyman.Container{ID: "x", Name: "n"}, position{}, nil)
+	for range logtail.MaxLine/logstream.PieceSize + 2 {
 		b.take(&piece{time: 1, text: []byte(full)})
 	}
-	b.flush()
-	r := b.batch.Streams[0].Records[0]
-	if len(r.Line) != maxLine || b.cut != 1 || !slices.Contains(r.Meta, tallyman.Label{Name: "tallyman_cut_bytes", Value: fmt.Sprint(2 * logstream.PieceSize)}) {
-		t.Errorf("a line of %d bytes with %v, %d cut", len(r.Line), r.Meta, b.cut)
+	all.flush(t, b)
+	if size := len(all.lines[0]) - len("stdout "); size != logtail.MaxLine || n.Cut.Load() != 1 || !slices.Contains(all.meta[0], tallyman.Label{Name: "tallyman_cut_bytes", Value: fmt.Sprint(2 * logstream.PieceSize)}) {
+		t.Errorf("a line of %d bytes with %v, %d cut", size, all.meta[0], n.Cut.Load())
 	}
 }
 
@@ -147,24 +179,9 @@ func TestTerminal(t *testing.T) {
 	started, _ := logstream.ParseTime([]byte("2026-03-01T09:00:00.000000000Z"))
 	f := func(in string, want ...string) {
 		t.Helper()
-		c := &tallyman.Container{ID: "x", Name: "n", Tty: true}
-		b := &buffer{c: c, streams: logstream.For(c)}
-		r := &reader{in: bufio.NewReader(strings.NewReader(in)), tty: true, started: started}
-		var p piece
-		for {
-			if err := r.next(&p); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			b.take(&p)
-		}
-		b.flush()
-		var got []string
-		for _, s := range b.batch.Streams {
-			for _, rec := range s.Records {
-				got = append(got, string(rec.Line))
-			}
+		got, _ := read(t, &reader{in: bufio.NewReader(strings.NewReader(in)), tty: true, started: started}, position{})
+		for i := range want {
+			want[i] = "stdout " + want[i]
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got):\n%.300s", d)

@@ -9,16 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"tallyman"
 	"tallyman/internal/logrule"
+	"tallyman/internal/recordtest"
 )
-
-// nowhere is a store that keeps nothing.
-type nowhere struct{}
-
-func (nowhere) TakeRecords(context.Context, *tallyman.RecordBatch) error { return nil }
-func (nowhere) Position(string) (value string, stored bool)              { return "", false }
-func (nowhere) Positions(string) []tallyman.Position                     { return nil }
 
 // BenchmarkRead reads lines of 115 bytes, with nothing asked for them, with a
 // redaction that seldom finds something, and with entries of four lines.
@@ -37,12 +30,12 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				t := New(Options{Records: nowhere{}, Host: "h", Files: []Files{{Pattern: "/a.log", Rule: r}}, Root: func(string) string { return root }, Backlog: 1 << 40})
-				for t.counts.Bytes.Load() < 6_000_000 {
-					for _, f := range t.followers {
-						f.due = t.now
+				t := New(Options{Records: recordtest.Nowhere{}, Host: "h", Files: []Files{{Pattern: "/a.log", Rule: r}}, Root: func(string) string { return root }, Backlog: 1 << 40})
+				for t.tail.Counts.Bytes.Load() < 6_000_000 {
+					for _, f := range t.tail.Logs {
+						f.Due = t.tail.Now
 					}
-					t.round(context.Background())
+					t.tail.Round(context.Background())
 				}
 				t.close()
 			}

@@ -57,7 +57,6 @@ import (
 	"errors"
 	"log/slog"
 	"path"
-	"slices"
 	"sync"
 	"time"
 
@@ -104,8 +103,6 @@ const (
 	mostFiles = 128
 	// mostEntries is how many entries of folders are looked at for them.
 	mostEntries = 20_000
-	// lookEvery is how often folders are looked at without being told to.
-	lookEvery = 10 * time.Second
 	// bufferSize is what a file may take in one turn.
 	bufferSize = 256 << 10
 	// defaultBacklog is in bytes.
@@ -115,26 +112,18 @@ const (
 
 // Tailer implements tallyman.ContainerObserver.
 type Tailer struct {
-	o   Options
-	buf []byte
-	now time.Time // of the round
+	o    Options
+	tail *logtail.Tail[*follower] // by the key of their position
 	// linger is how long a file must be quiet that was renamed: its writer may
 	// not have opened the new one yet.
 	linger time.Duration
-	batch  *logtail.Batch
-	counts logtail.Counts
-	watch  *logtail.Watch
 
-	places    []*place          // those of the host first, as they are written
-	inside    map[string]*place // by container
-	followers map[string]*follower
-	folders   map[int32]map[*place]bool // by watch
-	quiet     map[int32]*follower       // by watch
+	places  []*place                  // those of the host first, as they are written
+	inside  map[string]*place         // by container
+	folders map[int32]map[*place]bool // by watch
 
-	mu      sync.Mutex
-	pending map[string]*tallyman.Container
-	absent  map[string][]tallyman.Absence // by container, and "" for the host
-	wake    chan struct{}
+	mu     sync.Mutex
+	absent map[string][]tallyman.Absence // by container, and "" for the host
 }
 
 var _ tallyman.ContainerObserver = (*Tailer)(nil)
@@ -144,8 +133,8 @@ func New(o Options) *Tailer {
 	if o.Backlog <= 0 {
 		o.Backlog = defaultBacklog
 	}
-	t := &Tailer{o: o, linger: 3 * time.Second, batch: logtail.NewBatch(o.Records), inside: map[string]*place{},
-		followers: map[string]*follower{}, folders: map[int32]map[*place]bool{}, quiet: map[int32]*follower{}, pending: map[string]*tallyman.Container{}, absent: map[string][]tallyman.Absence{}, wake: make(chan struct{}, 1)}
+	t := &Tailer{o: o, linger: 3 * time.Second, inside: map[string]*place{}, folders: map[int32]map[*place]bool{}, absent: map[string][]tallyman.Absence{}}
+	t.tail = logtail.NewTail[*follower](logtail.Source{Learn: t.learn, Saw: t.saw, Close: t.close, Log: o.Log}, o.Records, &logtail.Counts{}, bufferSize)
 	for _, f := range o.Files {
 		t.places = append(t.places, &place{t: t, patterns: []string{path.Clean(f.Pattern)}, rule: f.Rule, files: map[string]*follower{}, watches: map[string]int32{}})
 	}
@@ -153,15 +142,7 @@ func New(o Options) *Tailer {
 }
 
 // ObserveContainer notes a container.
-func (t *Tailer) ObserveContainer(c *tallyman.Container) {
-	t.mu.Lock()
-	t.pending[c.ID] = c
-	t.mu.Unlock()
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
+func (t *Tailer) ObserveContainer(c *tallyman.Container) { t.tail.Note(c) }
 
 // Absences say which files of a container, or of the host, cannot be read.
 func (t *Tailer) Absences(of tallyman.TargetKey) []tallyman.Absence {
@@ -177,43 +158,14 @@ func (t *Tailer) Absences(of tallyman.TargetKey) []tallyman.Absence {
 }
 
 // SelfMetrics are the tailer's own numbers.
-func (t *Tailer) SelfMetrics() []tallyman.SelfMetric {
-	return t.counts.SelfMetrics("tallyman_file_log", "plain files")
+func (t *Tailer) SelfMetrics() []tallyman.SelfMetric { return metrics(t.tail.Counts) }
+
+func metrics(n *logtail.Counts) []tallyman.SelfMetric {
+	return n.SelfMetrics("tallyman_file_log", "plain files")
 }
 
 // Run follows the files until ctx ends.
-func (t *Tailer) Run(ctx context.Context) error {
-	var err error
-	if t.watch, err = logtail.NewWatch(nil); err != nil {
-		t.o.Log.Warn("logs are looked at in turns, for want of inotify", "err", err)
-	}
-	defer t.watch.Close()
-	defer t.close()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-t.wake:
-		case <-t.watch.Wake():
-			for e := range t.watch.Take() {
-				for p := range t.folders[e.Watch] {
-					p.woken()
-				}
-				if f := t.quiet[e.Watch]; f != nil {
-					f.woken()
-				}
-			}
-		}
-		next := t.round(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		timer.Reset(max(time.Until(next), 0))
-	}
-}
+func (t *Tailer) Run(ctx context.Context) error { return t.tail.Run(ctx) }
 
 func (t *Tailer) close() {
 	for _, p := range t.places {
@@ -221,17 +173,33 @@ func (t *Tailer) close() {
 	}
 }
 
-// learn takes up what discovery has noted.
-func (t *Tailer) learn() {
-	t.mu.Lock()
-	pending := t.pending
-	if len(pending) > 0 {
-		t.pending = map[string]*tallyman.Container{}
+// saw takes up what inotify has seen in a folder.
+func (t *Tailer) saw(e logtail.Seen) {
+	for p := range t.folders[e.Watch] {
+		p.woken()
 	}
-	t.mu.Unlock()
-	for _, c := range pending {
+}
+
+// learn takes up what discovery has noted, and looks where there may be new files.
+func (t *Tailer) learn() (next time.Time) {
+	for _, c := range t.tail.Noted() {
 		t.container(c)
 	}
+	for _, p := range t.places {
+		if !p.due.After(t.tail.Now) {
+			p.lookTogether()
+		}
+	}
+	next = t.tail.Now.Add(time.Hour)
+	var host []tallyman.Absence
+	for _, p := range t.places {
+		if p.container == nil && p.absent.Reason != "" {
+			host = append(host, p.absent)
+		}
+		next = logtail.Earlier(next, p.due)
+	}
+	t.lack("", host...)
+	return next
 }
 
 // container takes what is known of a container: its files are read while it
@@ -240,12 +208,13 @@ func (t *Tailer) container(c *tallyman.Container) {
 	p := t.inside[c.ID]
 	if p != nil && (c.Disabled || !c.Alive() || c.Pid != p.container.Pid) {
 		p.end(c.State == tallyman.Gone)
+		p.leave()
 		delete(t.inside, c.ID)
 		p = nil
 	}
 	if c.State == tallyman.Gone {
 		for _, f := range t.o.Records.Positions(keyPrefix + c.ID + "/") {
-			t.batch.Forget(f.Key)
+			t.tail.Batch.Forget(f.Key)
 		}
 		t.lack(c.ID)
 	}
@@ -269,51 +238,6 @@ func (t *Tailer) lack(id string, absent ...tallyman.Absence) {
 		return
 	}
 	t.absent[id] = absent
-}
-
-// round looks where there may be new files, gives every file that is due a turn
-// and stores what they gave. It returns when the next one is due.
-func (t *Tailer) round(ctx context.Context) (next time.Time) {
-	t.now = time.Now()
-	t.learn()
-	next = t.now.Add(time.Minute)
-	var host []tallyman.Absence
-	for _, p := range t.places {
-		if !p.due.After(t.now) {
-			p.lookTogether()
-		}
-	}
-	for _, p := range t.places {
-		if p.container == nil && p.absent.Reason != "" {
-			host = append(host, p.absent)
-		}
-		next = logtail.Earlier(next, p.due)
-	}
-	t.lack("", host...)
-	for _, f := range t.followers {
-		if f.due.After(t.now) {
-			next = logtail.Earlier(next, f.due)
-			continue
-		}
-		if f.serve() {
-			next = logtail.Earlier(next, f.due)
-		}
-		if t.batch.Bytes >= logtail.CommitAt {
-			t.batch.Commit(ctx)
-		}
-		if ctx.Err() != nil {
-			return next
-		}
-	}
-	t.batch.Commit(ctx)
-	t.places = slices.DeleteFunc(t.places, func(p *place) bool {
-		over := p.ended && len(p.files) == 0
-		if over {
-			p.close()
-		}
-		return over
-	})
-	return next
 }
 
 // errors of opening files that need a right, as what is absent.

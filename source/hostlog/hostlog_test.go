@@ -21,6 +21,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logrule"
+	"tallyman/internal/logtail"
 	"tallyman/internal/recordtest"
 )
 
@@ -72,7 +73,7 @@ func (h *host) tail(patterns ...string) *Tailer {
 // look gives every file as many turns as it needs, and as much time.
 func look(t *Tailer, past time.Duration) {
 	at := func() (s string) {
-		for _, f := range t.followers {
+		for _, f := range t.tail.Logs {
 			for _, o := range f.files {
 				s += fmt.Sprint(o.name, o.Off, " ")
 			}
@@ -84,8 +85,8 @@ func look(t *Tailer, past time.Duration) {
 		for _, p := range t.places {
 			p.due = time.Time{}
 		}
-		for _, f := range t.followers {
-			f.due = time.Time{}
+		for _, f := range t.tail.Logs {
+			f.Due = time.Time{}
 			for _, o := range f.files {
 				if past > 0 {
 					when := time.Now().Add(-past)
@@ -93,7 +94,7 @@ func look(t *Tailer, past time.Duration) {
 				}
 			}
 		}
-		t.round(context.Background())
+		t.tail.Round(context.Background())
 	}
 }
 
@@ -187,10 +188,10 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 						look(tailer, 0)
 						time.Sleep(2 * time.Millisecond)
 					}
-					for _, f := range tailer.followers {
-						f.endEntry()
+					for _, f := range tailer.tail.Logs {
+						f.out.EndEntry()
 					}
-					tailer.batch.Commit(context.Background())
+					h.must(tailer.tail.Batch.Commit(context.Background()))
 					tailer.close()
 					got := stored(h.store, "/var/log/app.log")
 					if name == "into another log" { // which may be taken for a log of its own
@@ -200,8 +201,8 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 						slices.Sort(got)
 						slices.Sort(want)
 					}
-					if d := difference(got, want); d != "" || tailer.counts.Gaps.Load() != 0 {
-						t.Fatalf("seed %d round %d: %s; %d gaps", seed, round, d, tailer.counts.Gaps.Load())
+					if d := difference(got, want); d != "" || tailer.tail.Counts.Gaps.Load() != 0 {
+						t.Fatalf("seed %d round %d: %s; %d gaps", seed, round, d, tailer.tail.Counts.Gaps.Load())
 					}
 				}
 			})
@@ -252,7 +253,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	}
 	tailer.close()
 	if got := slices.Collect(func(yield func(string) bool) {
-		for k := range tailer.followers {
+		for k := range tailer.tail.Logs {
 			yield(k)
 		}
 	}); len(got) != 1 || got[0] != "hostlog//var/log/good.log" {
@@ -281,8 +282,8 @@ func TestFilesComeAndGo(t *testing.T) {
 	h.must(os.Remove(h.path("a.log")))
 	look(tailer, time.Hour)
 	equal(t, "removed", stored(h.store, "/var/log/a.log"), []string{"1", "2", "half and half", "\xff\x00binary\r", "last"})
-	if len(tailer.followers) != 0 || len(h.store.Positions(keyPrefix)) != 0 {
-		t.Errorf("%d followers and %v are left", len(tailer.followers), h.store.Positions(keyPrefix))
+	if len(tailer.tail.Logs) != 0 || len(h.store.Positions(keyPrefix)) != 0 {
+		t.Errorf("%d followers and %v are left", len(tailer.tail.Logs), h.store.Positions(keyPrefix))
 	}
 	h.write("a.log", "new\n")
 	look(tailer, 0)
@@ -302,8 +303,8 @@ func TestBacklogAndGaps(t *testing.T) {
 	tailer.o.Backlog = 95
 	look(tailer, 0)
 	got := stored(h.store, "/var/log/a.log")
-	if len(got) != 11 || got[9] != "line 999" && got[10] != "line 999" || tailer.counts.Gaps.Load() != 1 || tailer.counts.GapBytes.Load() != 8910 {
-		t.Errorf("%d lines, %d gaps of %d bytes", len(got), tailer.counts.Gaps.Load(), tailer.counts.GapBytes.Load())
+	if len(got) != 11 || got[9] != "line 999" && got[10] != "line 999" || tailer.tail.Counts.Gaps.Load() != 1 || tailer.tail.Counts.GapBytes.Load() != 8910 {
+		t.Errorf("%d lines, %d gaps of %d bytes", len(got), tailer.tail.Counts.Gaps.Load(), tailer.tail.Counts.GapBytes.Load())
 	}
 	h.must(os.Truncate(h.path("a.log"), 0))
 	h.write("a.log", "after\n")
@@ -378,9 +379,6 @@ func TestEndlessLineAndHole(t *testing.T) {
 		h.must(err)
 		look(tailer, 0)
 	}
-	if n := cap(tailer.followers["hostlog//var/log/a.log"].part); n > 2*maxLine {
-		t.Errorf("%d bytes are kept of an endless line", n)
-	}
 	_, err = f.WriteString("\nnext\n")
 	h.must(err)
 	look(tailer, 0)
@@ -391,8 +389,8 @@ func TestEndlessLineAndHole(t *testing.T) {
 	tailer.close()
 	got := stored(h.store, "/var/log/a.log")
 	got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "tallyman: ") })
-	if len(got) != 3 || len(got[0]) != maxLine || got[1] != "next" || got[2] != "behind a hole" || tailer.counts.Cut.Load() != 1 {
-		t.Errorf("%d lines, %d cut", len(got), tailer.counts.Cut.Load())
+	if len(got) != 3 || len(got[0]) != logtail.MaxLine || got[1] != "next" || got[2] != "behind a hole" || tailer.tail.Counts.Cut.Load() != 1 {
+		t.Errorf("%d lines, %d cut", len(got), tailer.tail.Counts.Cut.Load())
 	}
 }
 
@@ -414,13 +412,13 @@ func TestEntriesWait(t *testing.T) {
 	look(tailer, 0)
 	h.write("a.log", "  at three\n")
 	look(tailer, 0)
-	for _, f := range tailer.followers {
-		f.entry.Last = time.Now().Add(-time.Minute)
+	for _, f := range tailer.tail.Logs {
+		f.out.WaitAnew(time.Now().Add(-time.Minute))
 	}
-	for _, f := range tailer.followers {
-		f.due = time.Time{}
+	for _, f := range tailer.tail.Logs {
+		f.Due = time.Time{}
 	}
-	tailer.round(context.Background())
+	tailer.tail.Round(context.Background())
 	tailer.close()
 	want := []string{"boom key=[redacted]\n  at one\n  at two key=[redacted]\n  at three"}
 	equal(t, "an entry", stored(h.store, "/var/log/a.log"), want)
@@ -441,11 +439,11 @@ func TestFirstPatternWins(t *testing.T) {
 		h := newHost(t)
 		tail := New(Options{Records: recordtest.Intake(h.store), Host: "h", Root: func(string) string { return h.root }, Log: slog.New(slog.DiscardHandler),
 			Files: []Files{{Pattern: first, Rule: secret}, {Pattern: "/var/log/*/*.log"}, {Pattern: "/var/log/app/?.log"}}})
-		tail.round(context.Background()) // there is nothing yet
+		tail.tail.Round(context.Background()) // there is nothing yet
 		h.must(os.Mkdir(h.path("app"), 0o700))
 		h.write("app/a.log", "key=abc\n")
 		tail.places[len(tail.places)-1].woken()
-		tail.round(context.Background())
+		tail.tail.Round(context.Background())
 		look(tail, 0)
 		tail.close()
 		equal(t, first, stored(h.store, "/var/log/app/a.log"), []string{"key=[redacted]"})

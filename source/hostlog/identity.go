@@ -62,7 +62,6 @@ type file struct {
 	name    string
 	head    []byte // its first bytes, as many as were taken and no more than headBytes
 	tail    []byte // the last bytes that were taken
-	torn    int64  // the size at which its last line was seen to be unfinished
 	changed time.Time
 	copied  bool // it is what was kept of one that was emptied
 	holes   bool // it was emptied: its writer may have left a hole before its text
@@ -85,7 +84,8 @@ func (f *file) openAt(i identity) bool {
 	if n, err := f.ReadAt(tail, i.off-int64(len(tail))); err != nil || sumOf(tail[:n]) != i.tail {
 		return false
 	}
-	f.head, f.tail, f.Off, f.torn = head[:min(int64(len(head)), i.off)], tail, i.off, -1
+	f.head, f.tail = head[:min(int64(len(head)), i.off)], tail
+	f.Go(i.off)
 	return true
 }
 
@@ -149,5 +149,6 @@ func (f *file) cutShort(size int64) bool {
 
 // again begins the file anew.
 func (f *file) again() {
-	f.Off, f.head, f.tail, f.torn, f.holes = 0, nil, nil, -1, true
+	f.Go(0)
+	f.head, f.tail, f.holes = nil, nil, true
 }

@@ -2,7 +2,10 @@
 
 package hostlog
 
-import "tallyman"
+import (
+	"tallyman"
+	"tallyman/internal/logtail"
+)
 
 // Kind is the catalog's entry. Its own Options are Files, Rules and Backlog.
 func Kind() tallyman.RecordKind {
@@ -10,7 +13,7 @@ func Kind() tallyman.RecordKind {
 		Name:    "hostlog",
 		Summary: "Plain text files of the host, and those inside of containers that their labels name",
 		Sources: []string{tallyman.SourceFile, tallyman.SourceContainer},
-		Metrics: tallyman.DescsOf((&Tailer{}).SelfMetrics()),
+		Metrics: tallyman.DescsOf(metrics(&logtail.Counts{})),
 		Options: Options{Backlog: defaultBacklog},
 		New: func(o tallyman.RecordOptions) (tallyman.RecordSource, error) {
 			own := tallyman.Own(o.Own, Options{})

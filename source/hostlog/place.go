@@ -121,7 +121,7 @@ func (p *place) lookTogether() {
 
 // look finds files that are new.
 func (p *place) look() {
-	p.due = p.t.now.Add(lookEvery)
+	p.due = p.t.tail.Now.Add(logtail.LookEvery)
 	if p.ended {
 		return
 	}
@@ -182,10 +182,10 @@ func (p *place) find() (err error) {
 			}
 			full := path.Join(dir, name)
 			p.watchFolder(path.Dir(full))
-			if known := p.t.followers[p.key(full)]; known != nil {
+			if known := p.t.tail.Logs[p.key(full)]; known != nil {
 				opened++
 				if known.p.ended {
-					p.due = p.t.now.Add(100 * time.Millisecond)
+					p.due = p.t.tail.Now.Add(100 * time.Millisecond)
 				}
 				continue
 			}
@@ -239,7 +239,7 @@ func (p *place) watchFolder(dir string) {
 		return
 	}
 	defer unix.Close(fd)
-	n := p.t.watch.Add(fmt.Sprintf("/proc/self/fd/%d", fd), logtail.WatchNew)
+	n := p.t.tail.Watch.Add(fmt.Sprintf("/proc/self/fd/%d", fd), logtail.WatchNew)
 	if n == 0 {
 		return
 	}
@@ -254,7 +254,7 @@ func (p *place) watchFolder(dir string) {
 func (p *place) woken() {
 	p.due = time.Time{}
 	for _, f := range p.files {
-		f.due = time.Time{} // its name may lead elsewhere now
+		f.Due = time.Time{} // its name may lead elsewhere now
 	}
 }
 
@@ -269,7 +269,7 @@ func (p *place) follow(dir, name string) error {
 		f.close()
 		return err
 	}
-	p.files[full], p.t.followers[f.key] = f, f
+	p.files[full], p.t.tail.Logs[f.key] = f, f
 	return nil
 }
 
@@ -289,7 +289,15 @@ func (p *place) held(dev, ino uint64) bool {
 func (p *place) end(forget bool) {
 	p.ended = true
 	for _, f := range p.files {
-		f.due, f.forget = time.Time{}, forget
+		f.Due, f.forget = time.Time{}, forget
+	}
+}
+
+// leave takes the place away once that was done.
+func (p *place) leave() {
+	if p.ended && len(p.files) == 0 {
+		p.close()
+		p.t.places = slices.DeleteFunc(p.t.places, func(o *place) bool { return o == p })
 	}
 }
 
@@ -299,7 +307,7 @@ func (p *place) close() {
 	}
 	for _, n := range p.watches {
 		if delete(p.t.folders[n], p); len(p.t.folders[n]) == 0 { // two may watch one folder
-			p.t.watch.Remove(n)
+			p.t.tail.Watch.Remove(n)
 			delete(p.t.folders, n)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"tallyman/internal/logtail"
 )
 
 const (
-	// maxLine is the longest line in bytes; what is beyond is left out.
-	maxLine = 256 << 10
 	// maxValue is the longest value of another field.
 	maxValue = 1 << 10
 	// maxField is the longest field that is passed over; journald's own bound
@@ -195,7 +195,7 @@ func unexpected(err error) error {
 func (e *entry) add(f field, b []byte) {
 	most := maxValue
 	if f == message {
-		most = maxLine
+		most = logtail.MaxLine
 	}
 	room := min(len(b), most-len(e.values[f]))
 	e.values[f] = append(e.values[f], b[:room]...)

@@ -34,6 +34,7 @@ package journald
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,25 +172,9 @@ func (s *Source) Run(ctx context.Context) error {
 		return nil
 	}
 	s.state.load()
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(gather)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				s.mu.Lock()
-				if s.silent.IsZero() || time.Since(s.silent) > silence {
-					s.state.endOld(time.Now())
-				}
-				s.batch.Commit(ctx)
-				s.mu.Unlock()
-			}
-		}
-	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer s.batch.Gather(ctx, gather, &s.mu, s.endOld, cancel)()
 	retry := retryMin
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -215,9 +200,14 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		retry = min(2*retry, retryMax)
 	}
-	close(done)
-	wg.Wait()
 	return nil
+}
+
+// endOld gives out what has waited long enough.
+func (s *Source) endOld(now time.Time) {
+	if s.silent.IsZero() || now.Sub(s.silent) > silence {
+		s.state.endOld(now)
+	}
 }
 
 // arguments ask for the wanted entries, from a cursor on.
@@ -264,12 +254,16 @@ func (s *Source) follow(ctx context.Context, command string) error {
 	defer stop()
 	s.mu.Lock()
 	s.state.first = true
+	var err error
 	if s.state.behind { // the last one did not come so far
-		s.batch.Commit(ctx)
+		err = s.batch.Commit(ctx)
 		s.state.load()
 	}
 	from := s.state.from()
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, command, s.arguments(from)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
@@ -321,12 +315,13 @@ func (s *Source) read(ctx context.Context, r *reader) error {
 			s.state.waitAnew(time.Now())
 		}
 		s.state.take(&e, wait)
+		var err error
 		if s.batch.Bytes >= logtail.CommitAt {
-			s.batch.Commit(ctx)
+			err = s.batch.Commit(ctx)
 		}
 		s.mu.Unlock()
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return err
 		}
 	}
 }

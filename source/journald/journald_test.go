@@ -24,6 +24,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logrule"
+	"tallyman/internal/logtail"
 	"tallyman/internal/recordtest"
 )
 
@@ -280,7 +281,7 @@ func TestTheCommand(t *testing.T) {
 // Values are bounded, whichever way they are written.
 func TestBounds(t *testing.T) {
 	var b bytes.Buffer
-	long := strings.Repeat("z", maxLine+1000)
+	long := strings.Repeat("z", logtail.MaxLine+1000)
 	fmt.Fprintf(&b, "MESSAGE=%s\n_COMM=%s\nOTHER=%s\n\n", long, long, long)
 	fmt.Fprintf(&b, "MESSAGE\n%s%s\nMESSAGE=second\n\n", binary.LittleEndian.AppendUint64(nil, uint64(len(long))), long)
 	r := &reader{bufio.NewReaderSize(&b, 4096)}
@@ -289,7 +290,7 @@ func TestBounds(t *testing.T) {
 		if err := r.next(&e); err != nil {
 			t.Fatal(err)
 		}
-		if len(e.values[message]) != maxLine || e.lost != 1000 || len(e.values[comm]) > maxValue {
+		if len(e.values[message]) != logtail.MaxLine || e.lost != 1000 || len(e.values[comm]) > maxValue {
 			t.Errorf("a message of %d bytes, %d lost, a name of %d", len(e.values[message]), e.lost, len(e.values[comm]))
 		}
 	}

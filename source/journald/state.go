@@ -45,40 +45,29 @@ type state struct {
 
 var _ logtail.Reader = (*state)(nil)
 
-// log is the lines of one unit, or of one output of one container.
+// log is the lines of one unit, or of one output of one container. Places in it are
+// cursors.
 type log struct {
-	key     string // u, o or e and the unit or container
-	stderr  bool
-	c       *tallyman.Container
-	streams *logstream.Set
-	rule    *logrule.Rule
-	never   bool // nothing of it may be stored
-	late    bool // it was incomplete at the last start and was come to again
+	key   string // u, o or e and the unit or container
+	c     *tallyman.Container
+	out   logtail.Output[string]
+	never bool   // nothing of it may be stored
+	late  bool   // it was incomplete at the last start and was come to again
+	level string // of the present entry, empty to find it in the text
 
-	open  bool // a line of which pieces have come
-	part  []byte
-	lost  int
-	time  int64
-	when  time.Time // when the last piece came
-	entry logrule.Entry
-	piece string // cursor where the open line begins
+	when time.Time // when the last piece of an open line came
 	// pieceID is what all pieces of the open line have, empty where the engine does
 	// not say.
 	pieceID string
-	began   string // cursor where the entry begins
-	level   string // of the present line, empty to look for it
-	first   string // level of the entry's first line
+	// since is where what is incomplete begins, empty when nothing is.
+	since string
 }
 
 // Position is the last cursor, the selection, and where what is incomplete begins.
 func (st *state) Position() tallyman.Position {
 	text := fmt.Sprintf("1 %s %x", st.last, st.s.asked())
 	for _, l := range st.pending {
-		begin := l.piece
-		if l.entry.Open {
-			begin = l.began
-		}
-		text += " " + l.key + "=" + begin
+		text += " " + l.key + "=" + l.since
 	}
 	for _, k := range st.waiting() {
 		text += " " + k + "=" + st.again[k]
@@ -205,11 +194,11 @@ func (st *state) log(e *entry, w whose) *log {
 		l = st.remember(k)
 	}
 	st.end(l) // under the name that it had
-	l.c, l.stderr, l.streams, l.rule, l.never = w.c, stderr, logstream.For(w.c), nil, false
+	l.c, l.out.Stderr, l.out.Streams, l.out.Rule, l.never = w.c, stderr, logstream.For(w.c), nil, false
 	if st.s.o.Rules != nil {
 		r, err := st.s.o.Rules(w.c)
 		if l.never = errors.Is(err, logrule.ErrRedact); r.Lines() {
-			l.rule = r
+			l.out.Rule = r
 		}
 	}
 	return l.ifAllowed()
@@ -240,10 +229,10 @@ func (st *state) unit(e *entry) *log {
 	l := st.logs["u"+name]
 	if l == nil {
 		l = st.remember("u" + name)
-		l.streams = logstream.From(nil, st.s.o.Host, "journal", tallyman.Label{Name: "unit", Value: name})
+		l.out.Streams = logstream.From(nil, st.s.o.Host, "journal", tallyman.Label{Name: "unit", Value: name})
 		if st.s.o.Unit != nil {
 			if r := st.s.o.Unit(name); r.Lines() {
-				l.rule = r
+				l.out.Rule = r
 			}
 		}
 	}
@@ -258,12 +247,12 @@ func (st *state) unit(e *entry) *log {
 func (st *state) remember(k string) *log {
 	if len(st.logs) >= mostLogs {
 		for k, l := range st.logs {
-			if !l.open && !l.entry.Open {
+			if l.since == "" {
 				delete(st.logs, k)
 			}
 		}
 	}
-	l := &log{key: k}
+	l := &log{key: k, out: logtail.Output[string]{Batch: st.s.batch, Counts: &st.s.counts, Of: st}}
 	st.logs[k] = l
 	return l
 }
@@ -271,126 +260,76 @@ func (st *state) remember(k string) *log {
 // line takes the line, or the piece of one, that an entry has.
 func (st *state) line(l *log, e *entry, at string) {
 	more := bytes.Equal(e.values[partial], []byte("true"))
-	text, lost, time := e.values[message], e.lost, e.time()
-	if l.open && l.pieceID != e.text(partialID) {
-		st.complete(l) // its end never came: the container has stopped, and runs again
+	if l.out.Open() != nil && l.pieceID != e.text(partialID) {
+		st.whole(l, l.out.End()) // its end never came: the container has stopped, and runs again
 	}
-	if !l.open && !more {
-		st.whole(l, text, lost, time, at)
-		return
+	if l.out.Open() == nil {
+		l.pieceID = e.text(partialID)
 	}
-	if !l.open {
-		l.open, l.part, l.lost, l.time, l.piece, l.pieceID = true, l.part[:0], 0, time, at, e.text(partialID)
-		st.wait(l)
-	}
-	room := min(len(text), maxLine-len(l.part))
-	l.part = append(l.part, text[:room]...)
-	l.lost += lost + len(text) - room
-	l.when = now()
-	if !more {
-		st.complete(l)
-	}
+	p := logtail.Line[string]{Text: e.values[message], Lost: e.lost, Time: e.time(), Level: l.level, At: at}
+	l.when = time.Now()
+	st.whole(l, l.out.Piece(&p, more))
 }
 
-func now() time.Time { return time.Now() }
-
-// complete gives out a line of several pieces.
-func (st *state) complete(l *log) {
-	l.open = false
-	st.whole(l, l.part, l.lost, l.time, l.piece)
-	l.part = nil
+// whole takes one whole line of a log, nil when there is none, and puts the log where
+// it belongs among those that are incomplete.
+func (st *state) whole(l *log, line *logtail.Line[string]) {
+	if line != nil {
+		if l.c != nil {
+			line.Text = logstream.Text(l.c, line.Text)
+		}
+		l.out.Line(line, l.when)
+	}
 	st.settle(l)
 }
 
-// whole takes one whole line.
-func (st *state) whole(l *log, text []byte, lost int, time int64, at string) {
-	if l.c != nil {
-		text = logstream.Text(l.c, text)
-	}
-	if !l.rule.Joins() {
-		st.store(l, text, lost, time, l.level)
+// settle puts a log among the incomplete ones, by where they begin, or takes it away.
+func (st *state) settle(l *log) {
+	since, _ := l.out.Begin()
+	if since == l.since {
 		return
 	}
-	if l.rule.Ends(&l.entry, text) {
-		st.endEntry(l)
-		st.settle(l)
+	if l.since != "" {
+		st.pending = slices.DeleteFunc(st.pending, func(p *log) bool { return p == l })
 	}
-	if !l.entry.Open {
-		l.began, l.first = at, l.level
-		st.wait(l)
+	if l.since = since; since != "" {
+		st.pending = append(st.pending, l)
 	}
-	l.rule.Add(&l.entry, time, text, lost, now())
-}
-
-// wait notes that a log has something that is incomplete.
-func (st *state) wait(l *log) {
-	if slices.Contains(st.pending, l) {
-		return
-	}
-	st.pending = append(st.pending, l)
 	if len(st.pending) > mostPending {
 		st.end(st.pending[0])
 	}
 }
 
-// settle takes a log from the incomplete ones if it is not.
-func (st *state) settle(l *log) {
-	if !l.open && !l.entry.Open {
-		st.pending = slices.DeleteFunc(st.pending, func(p *log) bool { return p == l })
-	}
-	st.s.batch.Touch(st)
-}
-
 // end gives out what there is of a log.
 func (st *state) end(l *log) {
-	if l.open {
-		st.complete(l)
-	}
-	st.endEntry(l)
+	st.whole(l, l.out.End())
+	l.out.EndEntry()
 	st.settle(l)
-}
-
-func (st *state) endEntry(l *log) {
-	if l.entry.Open {
-		st.store(l, l.entry.Take(), l.entry.Lost, l.entry.Time, l.first)
-	}
 }
 
 // waitAnew counts the waiting of incomplete entries from now.
 func (st *state) waitAnew(now time.Time) {
 	for _, l := range st.pending {
-		l.entry.Last = now
+		l.out.WaitAnew(now)
 	}
 }
 
 // endOld gives out what has waited long enough.
 func (st *state) endOld(now time.Time) {
 	for _, l := range slices.Clone(st.pending) {
-		if !l.open && l.entry.Old(now) || l.open && now.Sub(l.when) > patience {
+		switch {
+		case l.out.Open() == nil:
+			l.out.EndOld(now)
+			st.settle(l)
+		case now.Sub(l.when) > patience:
 			st.end(l)
 		}
 	}
-}
-
-// store adds a text to the batch, as its rule wants it.
-func (st *state) store(l *log, text []byte, lost int, time int64, level string) {
-	b := st.s.batch
-	text = b.Copy(l.rule.Redact(text))
-	if level == "" {
-		level = l.rule.Level(text)
-	}
-	meta := l.streams.Meta
-	if lost > 0 {
-		meta = l.streams.With("tallyman_cut_bytes", fmt.Sprint(lost))
-	}
-	b.Add(l.streams.At(l.stderr, level), time, text, meta)
-	st.s.counts.Line(len(text), lost)
 }
 
 // missing says that the journal was rotated beyond the position.
 func (st *state) missing() {
 	g := logtail.Gap{Text: "the journal was rotated beyond what was read last; lines may be missing here"}
 	st.s.counts.Gap(g)
-	streams := logstream.From(nil, st.s.o.Host, "journal")
-	st.s.batch.Add(streams.At(false, "warn"), now().UnixNano(), g.Line(), streams.With("tallyman_gap", "0"))
+	st.s.batch.Gap(g, logstream.From(nil, st.s.o.Host, "journal"), time.Now())
 }

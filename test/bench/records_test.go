@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/recordtest"
 	"tallyman/pipeline"
 	"tallyman/query/logql"
 	"tallyman/source/containerlog"
@@ -111,7 +112,7 @@ func BenchmarkTail(b *testing.B) {
 			perMB := func(d time.Duration) float64 { return d.Seconds() * 1e3 / (float64(raw) / 1e6) }
 			var own, ratios []float64
 			for range runs {
-				ours, base := tail(b, &nowhere{}, root, containers, lines), decode(b, root, containers)
+				ours, base := tail(b, recordtest.Nowhere{}, root, containers, lines), decode(b, root, containers)
 				own, ratios = append(own, perMB(ours)), append(ratios, float64(ours)/float64(base))
 			}
 			b.ReportMetric(0, "ns/op")
@@ -178,13 +179,6 @@ func tail(b *testing.B, to tallyman.RecordIntake, root string, containers, lines
 	}
 	return processTime() - start
 }
-
-// nowhere is a store that keeps nothing.
-type nowhere struct{}
-
-func (*nowhere) TakeRecords(context.Context, *tallyman.RecordBatch) error { return nil }
-func (*nowhere) Position(string) (value string, ok bool)                  { return "", false }
-func (*nowhere) Positions(string) []tallyman.Position                     { return nil }
 
 func id(i int) string { return fmt.Sprintf("%064x", i+1) }
 
