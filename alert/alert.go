@@ -66,6 +66,8 @@ type Options struct {
 	// Warm is how long rules over samples wait after the start.
 	Warm time.Duration
 
+	// Witness finds out why a container died; nil for nobody.
+	Witness *Witness
 	// Router tells people; nil for nobody.
 	Router Router
 	Log    *slog.Logger
@@ -119,6 +121,8 @@ type Alarm struct {
 	ClearedAt time.Time `json:"clearedAt,omitzero"`
 	// Reason is why it has cleared.
 	Reason string `json:"reason,omitempty"`
+	// Why is what is known of the death that it is about.
+	Why *Why `json:"why,omitempty"`
 	// Acknowledged is when somebody said that they know.
 	Acknowledged time.Time `json:"acknowledged,omitzero"`
 }
@@ -378,6 +382,7 @@ func fingerprint(labels map[string]string) string {
 // told takes what a rule tells, which it does again each minute.
 func (s *Service) told(ctx context.Context, _ string, alerts ...*rules.Alert) {
 	var notices []Notice
+	why := s.witness(ctx, alerts)
 	s.mu.Lock()
 	for _, a := range alerts {
 		labels := a.Labels.Map()
@@ -389,6 +394,7 @@ func (s *Service) told(ctx context.Context, _ string, alerts ...*rules.Alert) {
 			continue
 		case a.ResolvedAt.IsZero():
 			known = s.newAlarm(a, labels)
+			known.Why = why[key]
 			s.alarms[key] = known
 			s.fired.Add(1)
 		case known == nil:
@@ -415,6 +421,39 @@ func (s *Service) told(ctx context.Context, _ string, alerts ...*rules.Alert) {
 	}
 }
 
+// whyPatience is how long is waited for the reasons of deaths, before an alarm is told
+// without.
+const whyPatience = 500 * time.Millisecond
+
+// witness finds out why those died that alerts are about which fire for the first time.
+func (s *Service) witness(ctx context.Context, alerts []*rules.Alert) map[string]*Why {
+	if s.o.Witness == nil {
+		return nil
+	}
+	out := map[string]*Why{}
+	ctx, cancel := context.WithTimeout(ctx, whyPatience)
+	defer cancel()
+	for _, a := range alerts {
+		switch problem.Kind(a.Labels.Get("kind")) {
+		case problem.Crash, problem.OOM, problem.RestartLoop, problem.NotRunning, problem.NotStarted:
+		default:
+			continue
+		}
+		key := fingerprint(a.Labels.Map())
+		s.mu.Lock()
+		p, open := s.details[strings.Join([]string{a.Labels.Get("host"), a.Labels.Get("workload"), a.Labels.Get("kind")}, "\x00")]
+		told := s.alarms[key] != nil
+		s.mu.Unlock()
+		if !open || told || !a.ResolvedAt.IsZero() {
+			continue
+		}
+		if y, err := s.o.Witness.Why(ctx, p.Container, time.Now()); err == nil {
+			out[key] = y
+		}
+	}
+	return out
+}
+
 // newAlarm makes an alarm of what a rule tells. The lock is held.
 func (s *Service) newAlarm(a *rules.Alert, labels map[string]string) *Alarm {
 	x := &Alarm{
@@ -427,14 +466,14 @@ func (s *Service) newAlarm(a *rules.Alert, labels map[string]string) *Alarm {
 		x.Name, x.Image = c.Name, c.Image
 	}
 	if p, ok := s.details[x.key()]; ok {
-		x.Summary = describe(x.Summary, &p)
+		x.Summary = sentence(x.Summary, &p)
 		x.Name, x.Image = cmp.Or(p.Name, x.Name), cmp.Or(p.Image, x.Image)
 	}
 	return x
 }
 
-// describe adds to the sentence of a rule what is known of the problem.
-func describe(summary string, p *problem.Problem) string {
+// sentence adds to the summary of a rule what is known of the problem.
+func sentence(summary string, p *problem.Problem) string {
 	var more []string
 	add := func(format string, args ...any) { more = append(more, fmt.Sprintf(format, args...)) }
 	switch p.Kind {
@@ -509,7 +548,14 @@ func (s *Service) notice(x *Alarm) Notice {
 		labels["project"] = cmp.Or(labels["project"], x.Workload, x.Host)
 	}
 	n := Notice{Labels: labels, Annotations: map[string]string{"summary": x.Summary, "advice": x.Advice, "id": x.ID}, Started: x.ActiveAt, Ended: x.ClearedAt}
-	for name, value := range map[string]string{"name": x.Name, "image": x.Image, "reason": x.Reason} {
+	why, lines := "", ""
+	if x.Why != nil {
+		why = x.Why.Guess
+		for _, l := range x.Why.Lines[max(0, len(x.Why.Lines)-8):] {
+			lines += l.Text + "\n"
+		}
+	}
+	for name, value := range map[string]string{"name": x.Name, "image": x.Image, "reason": x.Reason, "why": why, "lines": lines} {
 		if value != "" {
 			n.Annotations[name] = value
 		}

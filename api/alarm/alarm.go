@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Service *alert.Service
 	Records tallyman.RecordReader
+	Witness *alert.Witness
 }
 
 // API answers. It may be called concurrently.
@@ -54,6 +55,7 @@ type Alarm struct {
 	Cleared      int64             `json:"cleared,omitempty"`
 	Reason       string            `json:"reason,omitempty" doc:"Why it has cleared"`
 	Acknowledged int64             `json:"acknowledged,omitempty"`
+	Why          *Why              `json:"why,omitempty" doc:"What is known of the death that it is about"`
 }
 
 // Rule is one rule for the page.
@@ -99,6 +101,10 @@ type rulesAnswer struct {
 	Rules []Rule `json:"rules"`
 }
 
+type whyAnswer struct {
+	Why *Why `json:"why,omitempty" doc:"Left out where no death is known"`
+}
+
 type problemsAnswer struct {
 	Problems []Problem `json:"problems"`
 }
@@ -137,6 +143,9 @@ func (a *API) Routes() []httpx.Route {
 			Params: []httpx.Param{host, workload, moment("start", "Alarms that changed from this time on"), moment("end", "Alarms that changed before this time"),
 				{Name: "limit", Type: "integer", Text: "How many at most, 1 to 1000", Default: 200}}, Answer: alarmHistoryAnswer{}}, a.history),
 		get("alarms/rules", httpx.Doc{Summary: "The rules with their state", Text: "Those that come with tallyman and those of files.", Answer: rulesAnswer{}}, a.rules),
+		get("why", httpx.Doc{Summary: "Why a container died", Text: "What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, " +
+			"what else happened on that host, and one sentence that puts it together.",
+			Params: []httpx.Param{{Name: "container", Text: "Its full id, or its name", Needed: true}, moment("at", "The death at or before this time; without it the last one")}, Answer: whyAnswer{}}, a.why),
 		get("problems", httpx.Doc{Summary: "The open problems", Text: "What is wrong with workloads and engines now, as the series container_problem and engine_problem have it.",
 			Params: []httpx.Param{host, workload}, Answer: problemsAnswer{}}, a.problems),
 	}
@@ -152,7 +161,7 @@ func millis(t time.Time) int64 {
 
 func view(x *alert.Alarm) Alarm {
 	return Alarm{ID: x.ID, Rule: x.Rule, State: x.State, Severity: x.Severity, Host: x.Host, Workload: x.Workload, Name: x.Name, Image: x.Image, Summary: x.Summary, Advice: x.Advice,
-		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Acknowledged: millis(x.Acknowledged)}
+		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Acknowledged: millis(x.Acknowledged), Why: whyOf(x.Why)}
 }
 
 // wanted reports whether something of a host and a workload is asked for.
@@ -289,4 +298,23 @@ func (a *API) problems(r *http.Request) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+func (a *API) why(r *http.Request) (any, error) {
+	ref := r.FormValue("container")
+	if ref == "" {
+		return nil, httpx.Bad("container", "the container is missing", "write container=<id or name>")
+	}
+	at, err := httpx.Millis(r, "at")
+	if err != nil {
+		return nil, err
+	}
+	if at.IsZero() {
+		at = time.Now()
+	}
+	y, err := a.o.Witness.Why(r.Context(), ref, at)
+	if errors.Is(err, alert.ErrNoDeath) {
+		err = nil
+	}
+	return whyAnswer{whyOf(y)}, err
 }

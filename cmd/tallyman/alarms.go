@@ -54,9 +54,12 @@ func (a *app) openAlarms(interval time.Duration) error {
 	if o.Excluded, err = a.cfg.NotAlarmed(); err != nil {
 		return err
 	}
+	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
 	if a.samples != nil {
 		o.Samples = a.samples.Queryable()
+		a.witness.Figures = a.figures
 	}
+	o.Witness = a.witness
 	if a.cfg.Keep.Logs {
 		o.CheckLogQL, o.LogQL = checkLogRule, a.logValue
 	}
@@ -75,7 +78,7 @@ func (a *app) alarmRoutes() []httpx.Route {
 	if a.alarms == nil {
 		return nil
 	}
-	return alarm.New(alarm.Options{Service: a.alarms, Records: a.records}).Routes()
+	return alarm.New(alarm.Options{Service: a.alarms, Records: a.records, Witness: a.witness}).Routes()
 }
 
 // overrides are the changes of default rules that the configuration asks for.
@@ -146,4 +149,46 @@ func (a *app) promRules() v1.RulesRetriever {
 		return nil
 	}
 	return a.alarms.Rules()
+}
+
+// figures are those of a container over a time, as its charts have them.
+func (a *app) figures(ctx context.Context, id string, from, to time.Time) (out []alert.Figure, err error) {
+	span := to.Sub(from).Round(time.Second)
+	of := fmt.Sprintf(`{id=%q}`, "/docker/"+id)
+	one := func(expr string, at time.Time) (float64, bool) {
+		v, bad := a.engine.Instant(ctx, expr, at)
+		if bad != nil {
+			err = bad
+		}
+		if len(v) == 0 {
+			return 0, false
+		}
+		return v[0].F, true
+	}
+	cpu := fmt.Sprintf(`sum by (id) (rate(container_cpu_usage_seconds_total%s[%s]))`, of, max(30*time.Second, 4*time.Duration(a.cfg.Interval)))
+	for _, f := range []struct{ name, unit, expr, limit string }{
+		{"CPU", "cores", cpu, "container_spec_cpu_quota" + of + " / container_spec_cpu_period" + of},
+		{"memory", "bytes", "max by (id) (container_memory_working_set_bytes" + of + ")", "max by (id) (container_spec_memory_limit_bytes" + of + ")"},
+		{"threads", "", "max by (id) (container_threads" + of + ")", ""},
+	} {
+		window := fmt.Sprintf("(%s)[%s:5s]", f.expr, span)
+		x := alert.Figure{Name: f.name, Unit: f.unit}
+		var known bool
+		if x.Max, known = one("max_over_time("+window+")", to); !known {
+			continue
+		}
+		x.Last, _ = one("last_over_time("+window+")", to)
+		if x.First, known = one(f.expr, from); !known { // it is younger than that
+			x.First, _ = one("min_over_time("+window+")", to)
+		}
+		if f.limit != "" {
+			if v, ok := one(fmt.Sprintf("last_over_time((%s)[%s:5s])", f.limit, span), to); ok {
+				if f.unit != "bytes" || a.machine.Memory == 0 || v < float64(a.machine.Memory) { // no limit is the machine's memory
+					x.Limit = &v
+				}
+			}
+		}
+		out = append(out, x)
+	}
+	return out, err
 }

@@ -102,6 +102,7 @@ type app struct {
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
 	alarms     *alert.Service // nil when they are not wanted
+	witness    *alert.Witness
 	logs       *logql.Engine
 	pipeline   *pipeline.Pipeline
 	bus        pipeline.Bus // all events

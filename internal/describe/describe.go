@@ -47,6 +47,14 @@ var signals = map[string]string{
 	"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "6": "SIGABRT", "9": "SIGKILL", "10": "SIGUSR1", "11": "SIGSEGV", "12": "SIGUSR2", "15": "SIGTERM",
 }
 
+// Signal is the name of a signal by its number, empty for none.
+func Signal(number string) string {
+	if number == "" {
+		return ""
+	}
+	return cmp.Or(signals[number], "signal "+number)
+}
+
 // exits explains the exit codes that stand for a signal or a failed start.
 var exits = map[string]string{
 	"125": "the engine could not run it", "128": "the engine could not start it", "126": "the command cannot be executed", "127": "the command was not found",

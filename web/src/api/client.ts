@@ -80,6 +80,8 @@ export const session = () => get<"session">("session", {});
 
 export const container = (ref: string, host: string, signal?: AbortSignal) => get<"containers/{ref}">(`containers/${encodeURIComponent(ref)}`, { host }, signal);
 
+export const why = (container: string, at: number, signal?: AbortSignal) => get<"why">("why", { container, at }, signal);
+
 export const history = (query: QueryOf<"history">, signal?: AbortSignal) => get<"history">("history", query, signal);
 
 export const events = (query: QueryOf<"events">, signal?: AbortSignal) => get<"events">("events", query, signal);

@@ -411,6 +411,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why a container died
+         * @description What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, what else happened on that host, and one sentence that puts it together.
+         */
+        get: operations["get_why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -446,6 +466,8 @@ export interface components {
             /** @description One sentence: what is wrong */
             summary: string;
             value: number;
+            /** @description What is known of the death that it is about */
+            why?: components["schemas"]["Why"];
             workload?: string;
         };
         AlarmHistoryAnswer: {
@@ -706,6 +728,15 @@ export interface components {
             /** @description What there is in the range, whatever the filters say */
             workloads: components["schemas"]["WorkloadCount"][];
         };
+        Exit: {
+            asked?: boolean;
+            code: number | null;
+            oom?: boolean;
+            ranFor?: number;
+            restarts?: number;
+            signal?: string;
+            words: string;
+        };
         Failure: {
             error: components["schemas"]["FailureText"];
         };
@@ -726,6 +757,19 @@ export interface components {
             state: "works" | "partly" | "off" | "unknown";
             /** @description What to add to make it work: a flag, a mount, a setting */
             unlock?: string;
+        };
+        Figure: {
+            first: number;
+            last: number;
+            limit?: number;
+            max: number;
+            name: string;
+            /** @description cores, bytes, or none */
+            unit: string;
+        };
+        Happened: {
+            text: string;
+            time: number;
         };
         HistoryAnswer: {
             end: number;
@@ -803,6 +847,12 @@ export interface components {
         };
         /** @description Any JSON */
         Json: AnyJson;
+        Line: {
+            level?: string;
+            stream?: string;
+            text: string;
+            time: number;
+        };
         Mount: {
             destination: string;
             readOnly?: boolean;
@@ -911,6 +961,13 @@ export interface components {
             /** @description old → new */
             text: string;
         };
+        Sibling: {
+            /** @description Whether it is of the same project */
+            project?: boolean;
+            text: string;
+            time: number;
+            workload: string;
+        };
         SiblingsAnswer: {
             differences: components["schemas"]["Difference"][];
             members: components["schemas"]["Snapshot"][];
@@ -969,6 +1026,32 @@ export interface components {
             };
             time: number;
         };
+        Why: {
+            /** @description When it died */
+            at: number;
+            /** @description Numbers of the five minutes before */
+            before: components["schemas"]["Figure"][];
+            /** @description The last change of its configuration within half an hour before */
+            change?: components["schemas"]["Happened"];
+            container: string;
+            exit: components["schemas"]["Exit"];
+            /** @description One sentence: the first cause of a fixed list that fits */
+            guess: string;
+            host: string;
+            image: string;
+            /** @description The last ones before the death, the newest last */
+            lines: components["schemas"]["Line"][];
+            name: string;
+            /** @description What could not be found out, and why */
+            notKnown: string[];
+            /** @description What happened to other workloads of that host within two minutes */
+            siblings: components["schemas"]["Sibling"][];
+            workload: string;
+        };
+        WhyAnswer: {
+            /** @description Left out where no death is known */
+            why?: components["schemas"]["Why"];
+        };
         WorkloadCount: {
             count: number;
             host: string;
@@ -1008,15 +1091,19 @@ export type Event = components['schemas']['Event'];
 export type EventsAnswer = components['schemas']['EventsAnswer'];
 export type EventsSnapshot = components['schemas']['EventsSnapshot'];
 export type EventsSummary = components['schemas']['EventsSummary'];
+export type Exit = components['schemas']['Exit'];
 export type Failure = components['schemas']['Failure'];
 export type FailureText = components['schemas']['FailureText'];
 export type Feature = components['schemas']['Feature'];
+export type Figure = components['schemas']['Figure'];
+export type Happened = components['schemas']['Happened'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type Host = components['schemas']['Host'];
 export type HostFigures = components['schemas']['HostFigures'];
 export type Instance = components['schemas']['Instance'];
 export type Interval = components['schemas']['Interval'];
 export type Json = components['schemas']['Json'];
+export type Line = components['schemas']['Line'];
 export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
 export type Now = components['schemas']['Now'];
@@ -1029,12 +1116,15 @@ export type RulesAnswer = components['schemas']['RulesAnswer'];
 export type Servers = components['schemas']['Servers'];
 export type Session = components['schemas']['Session'];
 export type SettingChange = components['schemas']['SettingChange'];
+export type Sibling = components['schemas']['Sibling'];
 export type SiblingsAnswer = components['schemas']['SiblingsAnswer'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type SnapshotsAnswer = components['schemas']['SnapshotsAnswer'];
 export type Spark = components['schemas']['Spark'];
 export type Store = components['schemas']['Store'];
 export type Tick = components['schemas']['Tick'];
+export type Why = components['schemas']['Why'];
+export type WhyAnswer = components['schemas']['WhyAnswer'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -2000,6 +2090,49 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_why: {
+        parameters: {
+            query: {
+                /** @description Its full id, or its name */
+                container: string;
+                /** @description The death at or before this time; without it the last one, in milliseconds since 1970 */
+                at?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -11,6 +11,7 @@ import { ago, hms, iso, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
 import { Frame } from "../../part/frame";
 import { containerHref, param } from "../../part/place";
+import { WhyCard } from "../../part/whycard";
 import { alarms, type Alarms, lasted, ordered, toneOf, verdict, waits } from "./data";
 import "./alarms.css";
 
@@ -121,6 +122,12 @@ function Row({ x }: { x: Alarm }) {
           {x.image && <> · {show(x.image)}</>}
         </p>
         {!over && x.advice && <p class="sub">{show(x.advice)}</p>}
+        {x.why && (
+          <details>
+            <summary>{show(x.why.guess)}</summary>
+            <WhyCard y={x.why} />
+          </details>
+        )}
         {over && x.reason && <p class="sub">Cleared: {show(x.reason)}.</p>}
       </div>
       <p class="when">

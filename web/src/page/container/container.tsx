@@ -3,8 +3,9 @@
 import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren, ComponentProps, ComponentType, TargetedKeyboardEvent } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { why } from "../../api/client";
 import { fetchPart } from "../../api/reach";
-import type { Container, Event, Now } from "../../api/schema";
+import type { Container, Event, Now, Why } from "../../api/schema";
 import { Stack } from "../../chart/stack";
 import { only } from "../../format/filter";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
@@ -20,6 +21,7 @@ import { copy } from "../../part/notice";
 import { configHref, containerHref, eventsHref, lastRange, linkTo, param, range, rangeParams, setParams, setRange } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
+import { WhyCard } from "../../part/whycard";
 import { ContainerData } from "./data";
 import { EventList } from "./eventlist";
 import { Facts } from "./facts";
@@ -340,6 +342,25 @@ const tabs = [
   { key: "facts", id: "facts", label: "Facts" },
 ] as const;
 
+/** Why the container died last, while that is what one comes for: it does not run, or has not for long. */
+function WhyDied({ d }: { d: Container }) {
+  const found = useSignal<Why | undefined>(undefined);
+  const died = d.finished ?? 0;
+  const wanted = died > 0 && (!isUp(d) || Date.now() - (d.started ?? 0) < recently) && (d.exitCode !== 0 || !!d.oomKilled);
+  useEffect(() => {
+    found.value = undefined;
+    if (!wanted) return;
+    const asking = new AbortController();
+    // The end is told by the engine a little before its event is.
+    why(d.id, died + 5000, asking.signal).then((a) => { found.value = a.why; }, () => undefined);
+    return () => asking.abort();
+  }, [d.id, died, wanted]);
+  const y = found.value;
+  return y && !y.exit.asked ? <WhyCard y={y} title="Why did it die?" /> : null;
+}
+
+const recently = 15 * 60_000;
+
 function Side({ data, d, pin, select, filter }: { data: ContainerData; d: Container | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
   const on = tabs.find((t) => t.key === tab.value) ?? tabs[0];
   const arrows = (e: TargetedKeyboardEvent<HTMLElement>) => {
@@ -351,6 +372,7 @@ function Side({ data, d, pin, select, filter }: { data: ContainerData; d: Contai
   };
   return (
     <aside class="side" aria-label="Details">
+      {d && <WhyDied d={d} />}
       <div class="tabs" role="tablist" aria-label="Details" onKeyDown={arrows}>
         {tabs.map((t) => (
           <button key={t.id} id={`tab-${t.id}`} type="button" role="tab" aria-selected={t === on} aria-controls={`panel-${t.id}`} tabIndex={t === on ? 0 : -1} onClick={() => setParams({ tab: t.key })}>

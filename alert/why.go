@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alert
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tallyman"
+	"tallyman/internal/describe"
+)
+
+// Why is everything that is known of a death, in at most 16 KiB: what the exit code
+// says, the last lines, the figures of the five minutes before, what was changed, what
+// else happened on that host, and one sentence that puts it together.
+type Why struct {
+	Container string    `json:"container"`
+	Name      string    `json:"name"`
+	Host      string    `json:"host"`
+	Workload  string    `json:"workload"`
+	Image     string    `json:"image"`
+	At        time.Time `json:"at"` // of the death
+	// Guess is one sentence: the first of a fixed list of causes that fits.
+	Guess string `json:"guess"`
+	Exit  Exit   `json:"exit"`
+	// Lines are its last ones before the death.
+	Lines    []WhyLine `json:"lines,omitempty"`
+	Before   []Figure  `json:"before,omitempty"`
+	Change   *Happened `json:"change,omitempty"`
+	Siblings []Sibling `json:"siblings,omitempty"`
+	// NotKnown says what could not be found out, and why.
+	NotKnown []string `json:"notKnown,omitempty"`
+}
+
+// Exit is how a container ended.
+type Exit struct {
+	// Code is nil when nobody saw it.
+	Code   *int   `json:"code"`
+	Words  string `json:"words"`
+	Signal string `json:"signal,omitempty"`
+	OOM    bool   `json:"oom,omitempty"`
+	// Asked is set for a death that somebody asked for.
+	Asked bool `json:"asked,omitempty"`
+	// RanFor is in seconds, 0 when not known.
+	RanFor   float64 `json:"ranFor,omitempty"`
+	Restarts int     `json:"restarts,omitempty"`
+}
+
+// WhyLine is one line of the log.
+type WhyLine struct {
+	Time   time.Time `json:"time"`
+	Stream string    `json:"stream,omitempty"`
+	Level  string    `json:"level,omitempty"`
+	Text   string    `json:"text"`
+}
+
+// Figure is a number over the five minutes before a death.
+type Figure struct {
+	Name string `json:"name"`
+	// Unit is cores, bytes or percent.
+	Unit  string   `json:"unit"`
+	First float64  `json:"first"`
+	Max   float64  `json:"max"`
+	Last  float64  `json:"last"`
+	Limit *float64 `json:"limit,omitempty"`
+}
+
+// Happened is an event in words.
+type Happened struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
+
+// Sibling is what happened to another workload of that host within two minutes.
+type Sibling struct {
+	Happened
+	Workload string `json:"workload"`
+	// Project is set for one of the same project.
+	Project bool `json:"project,omitempty"`
+}
+
+// The bounds of a Why.
+const (
+	whyLines    = 20
+	whyLine     = 400     // bytes of one
+	whyText     = 6 << 10 // of all
+	whySiblings = 10
+	whyNear     = 2 * time.Minute
+	whyChange   = 30 * time.Minute
+	whyRecent   = 10 * time.Minute
+	whyTime     = 2 * time.Second
+)
+
+// Witness finds out why a container died. All fields but Figures are needed.
+type Witness struct {
+	Inventory tallyman.Inventory
+	Events    tallyman.EventStore
+	Records   tallyman.RecordReader
+	// Figures are those of a container over a time; nil without a store of samples.
+	Figures func(ctx context.Context, id string, from, to time.Time) ([]Figure, error)
+}
+
+// ErrNoDeath says that a container has not died, as far as is known.
+var ErrNoDeath = fmt.Errorf("no death of this container is known: %w", tallyman.ErrNotFound)
+
+// Why finds out about the last death of a container at or before a time. Parts that
+// cannot be read are named in NotKnown.
+func (w *Witness) Why(ctx context.Context, ref string, at time.Time) (*Why, error) {
+	ctx, cancel := context.WithTimeout(ctx, whyTime)
+	defer cancel()
+	c, ok := w.Inventory.Container(ref)
+	id := ref
+	if ok {
+		id = c.ID
+	}
+	events, _, err := w.Events.Events(ctx, tallyman.EventQuery{Container: id, Actions: []string{"die", "start_failed"}, End: at.Add(time.Millisecond), Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, ErrNoDeath
+	}
+	e := &events[0]
+	y := &Why{Container: id, Name: e.Name, Host: e.Host, Workload: cmp.Or(e.Workload, e.Name), Image: e.Image, At: e.Time}
+	w.exit(ctx, y, e, c)
+	w.lines(ctx, y)
+	if w.Figures == nil {
+		y.NotKnown = append(y.NotKnown, "figures: samples are not kept (keep.metrics)")
+	} else if y.Before, err = w.Figures(ctx, id, y.At.Add(-5*time.Minute), y.At); err != nil {
+		y.NotKnown = append(y.NotKnown, "figures: "+err.Error())
+	}
+	w.around(ctx, y, c)
+	y.Guess = guess(y, e)
+	return y, nil
+}
+
+// exit tells how it ended.
+func (w *Witness) exit(ctx context.Context, y *Why, e *tallyman.Event, c *tallyman.Container) {
+	y.Exit.Words = describe.Event(e).Text
+	y.Exit.Asked = describe.Asked(e.Attributes)
+	y.Exit.Signal = describe.Signal(e.Attributes["signal"])
+	y.Exit.OOM = e.Attributes["oomKilled"] == "true"
+	if n, err := strconv.Atoi(e.Attributes["exitCode"]); err == nil {
+		y.Exit.Code = &n
+	} else {
+		y.NotKnown = append(y.NotKnown, "exit code: tallyman was away, and the engine no longer has it")
+	}
+	if c != nil {
+		y.Exit.Restarts = c.RestartCount
+	}
+	starts, _, err := w.Events.Events(ctx, tallyman.EventQuery{Container: y.Container, Actions: []string{"start"}, End: e.Time, Limit: 1})
+	if err == nil && len(starts) > 0 {
+		y.Exit.RanFor = e.Time.Sub(starts[0].Time).Seconds()
+	} else if c != nil && c.Started.Before(e.Time) && !c.Started.IsZero() {
+		y.Exit.RanFor = e.Time.Sub(c.Started).Seconds()
+	}
+}
+
+var (
+	colours = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)?|\x1b.")
+	unseen  = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f\x{202a}-\x{202e}\x{2066}-\x{2069}]`)
+)
+
+// plain makes a line fit to be shown: without colours and control characters, and short.
+func plain(line []byte) string {
+	text := strings.ToValidUTF8(string(line[:min(len(line), 4*whyLine)]), "\uFFFD")
+	text = unseen.ReplaceAllString(colours.ReplaceAllString(text, ""), "")
+	if len(text) > whyLine {
+		text = text[:whyLine]
+		for !utf8.ValidString(text) {
+			text = text[:len(text)-1]
+		}
+		text += "…"
+	}
+	return text
+}
+
+// lines are the last ones before the death.
+func (w *Witness) lines(ctx context.Context, y *Why) {
+	cursors, err := w.Records.SelectRecords(ctx, tallyman.RecordQuery{Start: y.At.Add(-24 * time.Hour).UnixNano(), End: y.At.Add(2 * time.Second).UnixNano(), Backward: true,
+		Matchers: []tallyman.Matcher{{Name: "source", Value: tallyman.SourceContainer}, {Name: "host", Value: y.Host}, {Name: "workload", Value: y.Workload}}})
+	if err != nil {
+		y.NotKnown = append(y.NotKnown, "lines: "+err.Error())
+		return
+	}
+	for _, c := range cursors {
+		defer c.Close()
+	}
+	for _, c := range cursors {
+		for n := 0; n < whyLines; {
+			records, err := c.Next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					y.NotKnown = append(y.NotKnown, "lines: "+err.Error())
+				}
+				break
+			}
+			for i := range records {
+				r := &records[i]
+				if tallyman.LabelOf(c.Stream(), r.Meta, "container_id") != y.Container || tallyman.LabelOf(c.Stream(), r.Meta, "tallyman_gap") != "" {
+					continue
+				}
+				y.Lines = append(y.Lines, WhyLine{time.Unix(0, r.Time).UTC(), tallyman.LabelOf(c.Stream(), r.Meta, "stream"), tallyman.LabelOf(c.Stream(), r.Meta, "level"), plain(r.Line)})
+				if n++; n >= whyLines {
+					break
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(y.Lines, func(a, b WhyLine) int { return b.Time.Compare(a.Time) })
+	y.Lines = y.Lines[:min(len(y.Lines), whyLines)]
+	size := 0
+	for i := range y.Lines {
+		if size += len(y.Lines[i].Text); size > whyText {
+			y.Lines = y.Lines[:i]
+			break
+		}
+	}
+	slices.Reverse(y.Lines)
+	if len(y.Lines) == 0 {
+		y.NotKnown = append(y.NotKnown, "lines: it wrote none that are kept")
+	}
+}
+
+// around is what was changed before, and what else happened on that host.
+func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
+	events, _, err := w.Events.Events(ctx, tallyman.EventQuery{Host: y.Host, Start: y.At.Add(-whyChange), End: y.At.Add(whyNear), Limit: 2000})
+	if err != nil {
+		y.NotKnown = append(y.NotKnown, "what happened around it: "+err.Error())
+		return
+	}
+	project := ""
+	if c != nil {
+		project = c.Workload.Project
+	}
+	for i := range events { // the newest first
+		e := &events[i]
+		words := describe.Event(e)
+		before := e.Time.Before(y.At)
+		switch {
+		case e.Workload == y.Workload:
+			if before && y.Change == nil && (e.Type == "tallyman" && e.Action == "drift" || e.Type == "container" && e.Action == "update") {
+				y.Change = &Happened{e.Time, words.Text}
+			}
+		case e.Type != "container" || e.Time.Sub(y.At).Abs() > whyNear || len(y.Siblings) >= whySiblings:
+		case e.Action == "die" && words.Severity == "critical", e.Action == "health_status" && words.Severity == "critical", e.Action == "start_failed":
+			other := e.Workload
+			if o, ok := w.Inventory.Container(e.Actor); ok && project != "" {
+				y.Siblings = append(y.Siblings, Sibling{Happened{e.Time, words.Text}, other, o.Workload.Project == project})
+			} else {
+				y.Siblings = append(y.Siblings, Sibling{Happened{e.Time, words.Text}, other, false})
+			}
+		}
+	}
+	slices.SortStableFunc(y.Siblings, func(a, b Sibling) int { return a.Time.Compare(b.Time) })
+}
+
+// guess is the first cause of a fixed list that fits.
+func guess(y *Why, e *tallyman.Event) string {
+	code := -1
+	if y.Exit.Code != nil {
+		code = *y.Exit.Code
+	}
+	memory := ""
+	for _, f := range y.Before {
+		if f.Unit == "bytes" && f.Limit != nil && *f.Limit > 0 {
+			if memory = fmt.Sprintf(": it used %s of its limit of %s", size(f.Max), size(*f.Limit)); f.Max < 0.8**f.Limit {
+				memory = fmt.Sprintf(": its limit is %s; the last sample before had %s", size(*f.Limit), size(f.Last))
+			}
+		}
+	}
+	first := func() (s Sibling, ok bool) {
+		i := slices.IndexFunc(y.Siblings, func(s Sibling) bool { return s.Time.Before(y.At) && s.Project })
+		if i < 0 {
+			return s, false
+		}
+		return y.Siblings[i], true
+	}
+	lastError := func() string {
+		for _, l := range slices.Backward(y.Lines) {
+			if l.Level == "error" || l.Level == "critical" || l.Level == "fatal" {
+				return l.Text
+			}
+		}
+		return ""
+	}
+	sibling, died := first()
+	switch {
+	case y.Exit.Asked:
+		return "Somebody asked for it" + map[bool]string{true: " (" + y.Exit.Signal + ")"}[y.Exit.Signal != ""] + "."
+	case e.Action == "start_failed":
+		return "The engine could not start it: " + strings.TrimSuffix(plain([]byte(e.Attributes["error"])), ".") + "."
+	case y.Exit.OOM:
+		return "The kernel killed it for want of memory" + memory + "."
+	case code == 127:
+		return "Its command was not found (exit 127)."
+	case code == 126:
+		return "Its command may not be executed (exit 126)."
+	case code == 139 || code == 134:
+		return fmt.Sprintf("It crashed by itself (exit %d).", code)
+	case died:
+		return fmt.Sprintf("%s of the same project died %s before it.", sibling.Workload, inWords(y.At.Sub(sibling.Time)))
+	case y.Change != nil && y.At.Sub(y.Change.Time) < whyRecent:
+		return fmt.Sprintf("Its configuration was changed %s before. %s.", inWords(y.At.Sub(y.Change.Time)), y.Change.Text)
+	case code == 137:
+		return "It was killed from outside of the engine (exit 137): nobody asked the engine, and the kernel told of no want of memory."
+	case code == 143:
+		return "It was ended from outside of the engine (exit 143): nobody asked the engine."
+	case lastError() != "":
+		return "Its last error: " + lastError()
+	case code == 0:
+		return "It ended by itself without an error (exit 0)."
+	case code > 0:
+		return fmt.Sprintf("It ended by itself with exit %d; its last lines may say why.", code)
+	}
+	return "How it ended is not known."
+}
+
+// size is bytes as people say them.
+func size(v float64) string {
+	for _, u := range []struct {
+		name string
+		n    float64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if v >= u.n {
+			return strconv.FormatFloat(v/u.n, 'f', 1, 64) + " " + u.name
+		}
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64) + " B"
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman"
+	"tallyman/internal/recordtest"
+)
+
+// history is an event store that a test fills, the newest last.
+type history []tallyman.Event
+
+func (h history) AppendEvents([]tallyman.Event) error { return nil }
+func (h history) Close() error                        { return nil }
+func (h history) Events(_ context.Context, q tallyman.EventQuery) (out []tallyman.Event, more bool, err error) {
+	for _, e := range slices.Backward(h) {
+		if q.Container != "" && e.Actor != q.Container || len(q.Actions) > 0 && !slices.Contains(q.Actions, e.Action) ||
+			!q.Start.IsZero() && e.Time.Before(q.Start) || !q.End.IsZero() && !e.Time.Before(q.End) {
+			continue
+		}
+		if out = append(out, e); len(out) == q.Limit {
+			break
+		}
+	}
+	return out, false, nil
+}
+
+type several struct{ all []*tallyman.Container }
+
+func (s several) Containers() []*tallyman.Container { return s.all }
+func (s several) Engines() []tallyman.EngineStatus  { return nil }
+func (s several) Container(id string) (*tallyman.Container, bool) {
+	for _, c := range s.all {
+		if c.ID == id || c.Name == id {
+			return c, true
+		}
+	}
+	return nil, false
+}
+
+var died = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+// past is a death with all that is around it, which change makes another one.
+type past struct {
+	events  history
+	lines   []string
+	level   string
+	figures []Figure
+}
+
+func event(before time.Duration, actor, action string, attributes ...string) tallyman.Event {
+	e := tallyman.Event{Time: died.Add(-before), Host: "harbor", Type: "container", Action: action, Actor: actor, Name: actor, Workload: "shop/" + actor + "/1", Attributes: map[string]string{}}
+	for i := 0; i+1 < len(attributes); i += 2 {
+		e.Attributes[attributes[i]] = attributes[i+1]
+	}
+	return e
+}
+
+func (p past) why(t *testing.T) (*Why, error) {
+	t.Helper()
+	store := recordtest.New()
+	st := &tallyman.Stream{Labels: []tallyman.Label{{Name: "host", Value: "harbor"}, {Name: "level", Value: p.level}, {Name: "source", Value: "container"}, {Name: "stream", Value: "stderr"}, {Name: "workload", Value: "shop/web/1"}}}
+	b := &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: st}}}
+	for i, l := range p.lines {
+		b.Streams[0].Records = append(b.Streams[0].Records, tallyman.Record{Time: died.Add(time.Duration(i-len(p.lines)) * time.Second).UnixNano(), Line: []byte(l), Meta: []tallyman.Label{{Name: "container_id", Value: "web"}}})
+	}
+	if err := store.AppendRecords(b); err != nil {
+		t.Fatal(err)
+	}
+	w := &Witness{Events: p.events, Records: store, Inventory: several{[]*tallyman.Container{
+		{ID: "web", Name: "web", Host: "harbor", Workload: tallyman.Workload{Key: "shop/web/1", Project: "shop"}},
+		{ID: "db", Name: "db", Host: "harbor", Workload: tallyman.Workload{Key: "shop/db/1", Project: "shop"}},
+		{ID: "other", Name: "other", Host: "harbor", Workload: tallyman.Workload{Key: "shop/other/1"}},
+	}}, Figures: func(context.Context, string, time.Time, time.Time) ([]Figure, error) { return p.figures, nil }}
+	return w.Why(t.Context(), "web", died.Add(time.Minute))
+}
+
+// Each death has its sentence, the first that fits.
+func TestGuess(t *testing.T) {
+	limit := 64.0 * (1 << 20)
+	for _, c := range []struct {
+		want string
+		past past
+	}{
+		{"Somebody asked for it (SIGTERM).", past{events: history{event(0, "web", "die", "exitCode", "143", "asked", "signal", "signal", "15")}}},
+		{"The kernel killed it for want of memory: it used 63.8 MiB of its limit of 64.0 MiB.", past{events: history{event(0, "web", "die", "exitCode", "137", "oomKilled", "true")},
+			figures: []Figure{{Name: "memory", Unit: "bytes", Max: 63.8 * (1 << 20), Limit: &limit}}}},
+		{"The engine could not start it: port is already allocated.", past{events: history{event(0, "web", "start_failed", "exitCode", "128", "error", "port is already allocated")}}},
+		{"Its command was not found (exit 127).", past{events: history{event(0, "web", "die", "exitCode", "127")}}},
+		{"It crashed by itself (exit 139).", past{events: history{event(0, "web", "die", "exitCode", "139")}}},
+		{"shop/db/1 of the same project died 30 s before it.", past{events: history{event(40*time.Second, "other", "die", "exitCode", "1"), event(30*time.Second, "db", "die", "exitCode", "1"), event(0, "web", "die", "exitCode", "1")}}},
+		{"Its configuration was changed 3 min before. Limits changed.", past{events: history{event(3*time.Minute, "web", "update"), event(0, "web", "die", "exitCode", "1")}}},
+		{"It was killed from outside of the engine (exit 137): nobody asked the engine, and the kernel told of no want of memory.", past{events: history{event(0, "web", "die", "exitCode", "137")}}},
+		{"Its last error: boom", past{events: history{event(0, "web", "die", "exitCode", "1")}, lines: []string{"\x1b[31mboom\x1b[0m"}, level: "error"}},
+		{"It ended by itself with exit 3; its last lines may say why.", past{events: history{event(0, "web", "die", "exitCode", "3")}, lines: []string{"bye"}, level: "info"}},
+		{"How it ended is not known.", past{events: history{event(0, "web", "die")}}},
+	} {
+		y, err := c.past.why(t)
+		if err != nil {
+			t.Errorf("%s: %v", c.want, err)
+			continue
+		}
+		if y.Guess != c.want {
+			t.Errorf("got %q, want %q", y.Guess, c.want)
+		}
+	}
+	if _, err := (past{}).why(t); !errors.Is(err, tallyman.ErrNotFound) {
+		t.Errorf("without a death: %v, want that there is none", err)
+	}
+}
+
+// It is bounded whatever a container writes, fit to be shown, and says what is not known.
+func TestWhyIsBounded(t *testing.T) {
+	var lines []string
+	for range 100 {
+		lines = append(lines, "\x1b[31m"+strings.Repeat("é\x00\u202e", 1<<19)+"\x1b]0;title\x07")
+	}
+	events := history{event(90*time.Second, "web", "start")}
+	for i := range 500 {
+		e := event(time.Minute, "other", "die", "exitCode", "1")
+		e.Time = e.Time.Add(time.Duration(i) * time.Millisecond)
+		events = append(events, e)
+	}
+	events = append(events, event(0, "web", "die"))
+	y, err := past{events: events, lines: lines, level: "error"}.why(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > 16<<10 || len(y.Lines) == 0 || len(y.Lines) > 20 || len(y.Siblings) != 10 {
+		t.Errorf("%d bytes, %d lines, %d siblings; want at most 16 KiB, 20 and 10", len(text), len(y.Lines), len(y.Siblings))
+	}
+	if bytes.ContainsAny(text, "\x1b") || strings.Contains(y.Lines[0].Text, "\u202e") || strings.Contains(y.Lines[0].Text, "title") {
+		t.Errorf("a line is not fit to be shown: %q", y.Lines[0].Text)
+	}
+	if y.Exit.Code != nil || len(y.NotKnown) == 0 || y.Exit.RanFor != 90 {
+		t.Errorf("exit %+v, not known %q; want that the code is not known, and 90 s", y.Exit, y.NotKnown)
+	}
+}

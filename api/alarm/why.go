@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alarm
+
+import "tallyman/alert"
+
+// Why is what is known of a death, for the page.
+type Why struct {
+	Container string     `json:"container"`
+	Name      string     `json:"name"`
+	Host      string     `json:"host"`
+	Workload  string     `json:"workload"`
+	Image     string     `json:"image"`
+	At        int64      `json:"at" doc:"When it died"`
+	Guess     string     `json:"guess" doc:"One sentence: the first cause of a fixed list that fits"`
+	Exit      alert.Exit `json:"exit"`
+	Lines     []Line     `json:"lines" doc:"The last ones before the death, the newest last"`
+	Before    []Figure   `json:"before" doc:"Numbers of the five minutes before"`
+	Change    *Happened  `json:"change,omitempty" doc:"The last change of its configuration within half an hour before"`
+	Siblings  []Sibling  `json:"siblings" doc:"What happened to other workloads of that host within two minutes"`
+	NotKnown  []string   `json:"notKnown" doc:"What could not be found out, and why"`
+}
+
+// Line is one line of the log.
+type Line struct {
+	Time   int64  `json:"time"`
+	Stream string `json:"stream,omitempty"`
+	Level  string `json:"level,omitempty"`
+	Text   string `json:"text"`
+}
+
+// Figure is a number over a time.
+type Figure struct {
+	Name  string   `json:"name"`
+	Unit  string   `json:"unit" doc:"cores, bytes, or none"`
+	First float64  `json:"first"`
+	Max   float64  `json:"max"`
+	Last  float64  `json:"last"`
+	Limit *float64 `json:"limit,omitempty"`
+}
+
+// Happened is an event in words.
+type Happened struct {
+	Time int64  `json:"time"`
+	Text string `json:"text"`
+}
+
+// Sibling is what happened to another workload.
+type Sibling struct {
+	Time     int64  `json:"time"`
+	Text     string `json:"text"`
+	Workload string `json:"workload"`
+	Project  bool   `json:"project,omitempty" doc:"Whether it is of the same project"`
+}
+
+func whyOf(y *alert.Why) *Why {
+	if y == nil {
+		return nil
+	}
+	v := &Why{Container: y.Container, Name: y.Name, Host: y.Host, Workload: y.Workload, Image: y.Image, At: millis(y.At), Guess: y.Guess, Exit: y.Exit,
+		Lines: []Line{}, Before: []Figure{}, Siblings: []Sibling{}, NotKnown: append([]string{}, y.NotKnown...)}
+	for _, l := range y.Lines {
+		v.Lines = append(v.Lines, Line{millis(l.Time), l.Stream, l.Level, l.Text})
+	}
+	for _, f := range y.Before {
+		v.Before = append(v.Before, Figure(f))
+	}
+	for _, s := range y.Siblings {
+		v.Siblings = append(v.Siblings, Sibling{millis(s.Time), s.Text, s.Workload, s.Project})
+	}
+	if y.Change != nil {
+		v.Change = &Happened{millis(y.Change.Time), y.Change.Text}
+	}
+	return v
+}
