@@ -186,7 +186,7 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 	if newest && damaged == 0 && !g.class.adopted {
 		g.class.active = g
 	} else {
-		s.finish(g)
+		s.end(g)
 	}
 	return true, nil
 }
@@ -231,7 +231,7 @@ func (s *Store) writable(c *class) (*segment, error) {
 		}
 		c.active = nil
 		if g.w != nil {
-			s.finish(g)
+			s.end(g)
 		}
 	}
 	g := &segment{class: c, number: c.next, created: now, last: now}
@@ -257,40 +257,49 @@ func (s *Store) writable(c *class) (*segment, error) {
 	return g, nil
 }
 
-// finish ends a segment: its blocks are synced, then the footer is written, so
-// that one that is whole speaks of blocks that are. Without it the segment is
-// read block by block at the next Open.
-func (s *Store) finish(g *segment) {
-	w := g.w
-	g.w = nil
+// endedSegment is one that has all its chunks, and waits for its footer.
+type endedSegment struct {
+	*segment
+	w      file
+	footer []byte
+	size   int64 // before the footer
+}
+
+// end ends a segment: nothing is appended to it any more. The next sync finishes it.
+func (s *Store) end(g *segment) {
+	s.ended = append(s.ended, endedSegment{segment: g, w: g.w})
+	g.w, g.dirty = nil, false
 	if g.class.active == g {
 		g.class.active = nil
 	}
-	if n := len(s.wal); n > 0 { // first: the log is to know of all that segments have
-		s.syncLog(s.wal[n-1])
-	}
-	err := w.Sync()
-	if err != nil {
-		s.syncFailed(g.name(), err)
-		s.holdLog()
-	} else {
-		b := footer(nil, g.last, s.streamsOf(g))
-		n, werr := w.Write(b)
-		if werr == nil && n == len(b) {
-			g.size += int64(n)
-			err = w.Sync()
-		} else {
-			s.count.writeErrors.Add(1)
-			_ = w.Truncate(g.size) // what remains is cut off at the next Open
+}
+
+// finish syncs the chunks of a segment and then writes its footer, so that one that
+// is whole speaks of chunks that are. Without it the segment is read chunk by chunk at
+// the next Open. It is called without the lock; an error is that the chunks may
+// not be on the disk.
+func (s *Store) finish(e endedSegment) error {
+	defer func() {
+		if err := e.w.Close(); err != nil {
+			s.count.syncErrors.Add(1)
 		}
-		if err != nil {
-			s.syncFailed(g.name(), err)
-		}
+	}()
+	if err := e.w.Sync(); err != nil {
+		return err
 	}
-	g.dirty = false
-	if err := w.Close(); err != nil {
-		s.count.syncErrors.Add(1)
+	n, err := e.w.Write(e.footer)
+	if err != nil || n < len(e.footer) {
+		s.count.writeErrors.Add(1)
+		_ = e.w.Truncate(e.size) // what remains is cut off at the next Open
+		return nil
 	}
+	s.mu.Lock()
+	e.segment.size += int64(n)
+	s.mu.Unlock()
+	if err := e.w.Sync(); err != nil {
+		s.syncFailed(e.name(), err)
+	}
+	return nil
 }
 
 // streamsOf are the streams of a segment and their chunks in it.

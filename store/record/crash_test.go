@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -181,6 +183,7 @@ type brokenDisk struct {
 	only  string // what files are meant, by their extension
 	syncs atomic.Int64
 	told  atomic.Pointer[faults]
+	slow  sync.RWMutex // held by who has syncs wait
 }
 
 type brokenFile struct {
@@ -229,6 +232,8 @@ func (f *brokenFile) Truncate(n int64) error {
 
 func (f *brokenFile) Sync() error {
 	f.d.syncs.Add(1)
+	f.d.slow.RLock()
+	defer f.d.slow.RUnlock()
 	if err := f.d.faults(f.Name()).sync; err != nil {
 		return err
 	}
@@ -752,6 +757,157 @@ func TestDamagedBlock(t *testing.T) {
 	if got != n-int(r.count) || own(s, "damaged_total", "chunk") != 1 {
 		t.Errorf("got %d records and %v damaged chunks, want %d and 1", got, own(s, "damaged_total", "chunk"), n-int(r.count))
 	}
+}
+
+// While a sync waits for the disk, lines are stored and found, over the end of files
+// of the log and of segments too. Only when too much waits does an append fail.
+func TestNobodyWaitsForASync(t *testing.T) {
+	t.Parallel()
+	disk := &brokenDisk{}
+	o := smallFiles(t.TempDir())
+	o.open, o.syncEvery, o.segment, o.patience = disk.openFile, time.Hour, 16<<10, 50*time.Millisecond
+	s := mustOpen(t, o)
+	mustAppend(t, s, 0, 100)
+	n := 100
+	before := disk.syncs.Load()
+	disk.slow.Lock()
+	release := sync.OnceFunc(disk.slow.Unlock)
+	defer release()
+	synced := make(chan error)
+	go func() { synced <- s.syncNow() }()
+	for deadline := time.Now().Add(10 * time.Second); disk.syncs.Load() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is synced")
+		}
+	}
+	over := make(chan error)
+	go func() {
+		for {
+			s.mu.Lock()
+			files, ended := len(s.wal), len(s.ended)
+			s.mu.Unlock()
+			if files > 1 && ended > 1 {
+				break
+			}
+			if err := s.AppendRecords(testBatch(n, n+100)); err != nil {
+				over <- err
+				return
+			}
+			n += 100
+		}
+		for range 10 {
+			if cursors, err := s.SelectRecords(context.Background(), storetest.All()); err != nil || len(cursors) != 1 {
+				over <- fmt.Errorf("%d cursors: %w", len(cursors), err)
+				return
+			}
+		}
+		over <- nil
+	}()
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for the disk")
+	}
+	wantStored(t, s, n)
+	var err error
+	for err == nil && int64(n) < o.walFile {
+		if err = s.AppendRecords(testBatch(n, n+100)); err == nil {
+			n += 100
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "does not keep up") {
+		t.Errorf("with %d KiB that wait for the disk: %v", s.unsynced()>>10, err)
+	}
+	release()
+	if err := <-synced; err != nil {
+		t.Error(err)
+	}
+	mustAppend(t, s, n, n+100)
+	n += 100
+	wantStored(t, s, n)
+	s.Close()
+	s = mustOpen(t, o)
+	wantStored(t, s, n)
+}
+
+// A file of the log that was begun before the one before it was synced: when that has
+// lost its end nothing of it is read, since its position speaks of what is missing;
+// when that was only killed all is there. With a checkpoint it stands for itself.
+func TestLogBehindALostEnd(t *testing.T) {
+	dir := t.TempDir()
+	o := smallFiles(dir)
+	o.syncEvery = time.Hour
+	s := mustOpen(t, o)
+	n, first := 0, 0 // records, and those in the first file
+	for len(s.wal) < 2 || n < first+200 {
+		if len(s.wal) < 2 {
+			first = n
+		}
+		mustAppend(t, s, n, n+20)
+		n += 20
+	}
+	unsynced := filesOf(t, dir)
+	for range 2 {
+		if err := s.syncNow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synced := filesOf(t, dir)
+	s.Close()
+	const one, two = "00000001.wal", "00000002.wal"
+	again := func(what string, files map[string][]byte, want int) {
+		t.Helper()
+		o := smallFiles(t.TempDir())
+		writeFiles(t, o.Dir, files)
+		s := mustOpen(t, o)
+		wantStored(t, s, want)
+		for range 3 { // and from there on
+			mustAppend(t, s, want, want+20)
+			want += 20
+			s.Close()
+			s = mustOpen(t, o)
+			wantStored(t, s, want)
+		}
+		if torn := own(s, "damaged_total", "torn"); torn != 0 {
+			t.Errorf("%s: it is found torn again", what)
+		}
+	}
+	again("killed", unsynced, n)
+	whole := unsynced[one]
+	for _, lost := range []int{1, 500, len(whole) / 2} {
+		unsynced[one] = whole[:len(whole)-lost]
+		s := mustOpen(t, Options{Dir: writeTemp(t, unsynced)})
+		left := stored(t, s)
+		s.Close()
+		if left >= first || left < first-2*20-lost/20 {
+			t.Errorf("%d bytes are lost: %d records are left of %d in the file", lost, left, first)
+		}
+		again(fmt.Sprint(lost, " bytes are lost"), unsynced, left)
+	}
+	if bytes.Equal(synced[two], unsynced[two]) || len(synced[one]) == 0 {
+		t.Fatalf("%d and %d bytes: no checkpoint was written", len(synced[two]), len(unsynced[two]))
+	}
+	synced[one] = slices.Clone(whole)
+	synced[one][len(whole)-1] ^= 1 // damage in the last batch
+	s = mustOpen(t, Options{Dir: writeTemp(t, synced)})
+	got := 0
+	for _, records := range storetest.Select(t, s, storetest.All()) {
+		got += len(records)
+	}
+	if p, _ := s.Position("test"); got != n-20 || p != strconv.Itoa(n) {
+		t.Errorf("with a damaged batch there are %d records and the position is %s, want %d and %d", got, p, n-20, n)
+	}
+}
+
+// writeTemp writes files into a folder of their own.
+func writeTemp(t testing.TB, files map[string][]byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFiles(t, dir, files)
+	return dir
 }
 
 // Syncs at the same time do not remove the same files of the log.

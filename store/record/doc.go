@@ -55,10 +55,12 @@
 // in the lines, as large as they need, at most 1 KiB: a chunk that cannot hold
 // the text that is looked for costs one small read.
 //
-// A new file of the log begins with all positions; the one before is synced first,
-// since they speak of its records. An old one goes when the records in it are in
-// chunks that are synced; when the log has grown to 32 MiB, the heads that hold its
-// oldest file are sealed.
+// Each file of the log has a checkpoint, which says all positions: at its beginning,
+// or, when the file before was not synced by then, as soon as it is. Until then
+// the new file is left out when the one before has lost its end in a power cut,
+// since its positions speak of what is missing. An old file goes when the records
+// in it are in chunks that are synced, and a later one has its checkpoint; when the
+// log has grown to 32 MiB, the heads that hold its oldest file are sealed.
 //
 // # Damage
 //
@@ -71,7 +73,8 @@
 // A write that fails is taken back as a whole and returned as an error. A file
 // whose sync failed is written to no more, and the log that may still be needed
 // stays until the next Open. When chunks cannot be written the records stay in
-// the log and in memory; when the log has twice its size, appends fail.
+// the log and in memory; when the log has twice its size, appends fail. So they do
+// when twice that size waits for a disk that does not keep up.
 //
 // # Classes and retention
 //

@@ -43,6 +43,7 @@ type Options struct {
 
 	now       func() time.Time
 	syncEvery time.Duration
+	patience  time.Duration // for how long an append waits for a disk that does not keep up
 	open      func(name string, flag int, mode fs.FileMode) (file, error)
 	walFile   int64 // size at which a new file of the log is begun
 	walTotal  int64 // size of the log from which old files are made free
@@ -164,6 +165,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.syncEvery == 0 {
 		o.syncEvery = time.Second
+	}
+	if o.patience == 0 {
+		o.patience = 5 * time.Second
 	}
 	if o.open == nil {
 		o.open = func(name string, flag int, mode fs.FileMode) (file, error) { return os.OpenFile(name, flag, mode) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 )
 
 // replay reads the log: what no chunk has goes back into the heads, and the
@@ -23,21 +24,87 @@ func (s *Store) replay() error {
 		}
 		heads[i], known[i] = h, err == nil
 	}
+	last, err := s.lastCheckpoint()
+	if err != nil {
+		return err
+	}
+	end, lost := uint64(0), false
 	for i, w := range s.wal {
+		// Behind the last checkpoint a file was begun before the one before it was
+		// synced. When that has lost its end in a power cut, this one's positions speak
+		// of what is missing.
+		if lost = lost || i > max(last, 0) && known[i] && heads[i].seq != end+1; lost {
+			if err := s.leaveOut(w); err != nil {
+				return err
+			}
+			continue
+		}
 		// A write that failed may have come through; the file was left then, and
 		// the same numbers were given again in the next.
 		before := uint64(math.MaxUint64)
 		if i+1 < len(s.wal) && known[i+1] {
 			before = heads[i+1].seq
 		}
-		if err := s.replayFile(w, known[i], before); err != nil {
+		if known[i] && heads[i].seq > 0 {
+			end = heads[i].seq - 1
+			s.seq = max(s.seq, end)
+		}
+		most, err := s.replayFile(w, known[i], before)
+		if err != nil {
 			return err
 		}
-		if known[i] && heads[i].seq > 0 {
-			s.seq = max(s.seq, heads[i].seq-1)
-		}
+		end = max(end, most)
 	}
 	return nil
+}
+
+// lastCheckpoint is which of the files is the last that has a checkpoint, -1 without
+// one: when it was written all files before it were synced.
+func (s *Store) lastCheckpoint() (int, error) {
+	for i, w := range slices.Backward(s.wal) {
+		b, err := os.ReadFile(w.path)
+		if err != nil {
+			return 0, err
+		}
+		for at := min(headerSize, len(b)); at < len(b); {
+			payload, size, ok := walRecord(b[at:])
+			switch {
+			case !ok:
+				if size = nextWALRecord(b[at:]); size < 0 {
+					size = len(b) - at
+				}
+			case len(payload) > 0 && payload[0] == walCheckpoint:
+				return i, nil
+			}
+			at += size
+		}
+	}
+	return -1, nil
+}
+
+// leaveOut empties a file of which nothing may be read.
+func (s *Store) leaveOut(w *walFile) error {
+	s.count.torn.Add(1)
+	s.opt.Log.Warn("the log goes on behind what was lost; that is left out, and read again by its positions", "file", w.path)
+	w.size = headerSize
+	if err := os.Truncate(w.path, headerSize); err != nil {
+		return fmt.Errorf("leave out what is behind a torn end: %w", err)
+	}
+	return nil
+}
+
+// syncReplayed syncs the log as it was found: whoever was killed may not have done it,
+// and the new file is to have its checkpoint at once.
+func (s *Store) syncReplayed() {
+	for _, w := range s.wal {
+		f, err := s.opt.open(w.path, os.O_WRONLY|os.O_APPEND, 0o600)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			s.syncFailed(w.path, err)
+		}
+	}
 }
 
 func readHeader(path, magic string) (fileHeader, error) {
@@ -54,10 +121,12 @@ func readHeader(path, magic string) (fileHeader, error) {
 	return parseHeader(b[:], magic, path)
 }
 
-func (s *Store) replayFile(w *walFile, known bool, before uint64) error {
+// replayFile reads one file, but for batches from a number on; last is the number of
+// the last record.
+func (s *Store) replayFile(w *walFile, known bool, before uint64) (last uint64, err error) {
 	b, err := os.ReadFile(w.path)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	w.size = int64(len(b))
 	whole := len(b)
@@ -82,7 +151,7 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) error {
 		if err != nil {
 			s.damagedLog(w, at)
 		} else if p.seq < before || p.kind == walCheckpoint {
-			s.redo(&p, w)
+			last = max(last, s.redo(&p, w))
 		}
 		at += size
 	}
@@ -91,10 +160,10 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) error {
 		s.opt.Log.Warn("an unfinished end of the log is cut off", "file", w.path, "bytes", torn)
 		w.size = int64(whole)
 		if err := os.Truncate(w.path, w.size); err != nil {
-			return fmt.Errorf("cut off a torn end: %w", err)
+			return 0, fmt.Errorf("cut off a torn end: %w", err)
 		}
 	}
-	return nil
+	return last, nil
 }
 
 func (s *Store) damagedLog(w *walFile, at int) {
@@ -102,8 +171,8 @@ func (s *Store) damagedLog(w *walFile, at int) {
 	s.opt.Log.Warn("a damaged record of the log is left out", "file", w.path, "offset", at)
 }
 
-// redo applies a payload again.
-func (s *Store) redo(p *walPayload, w *walFile) {
+// redo applies a payload again, and gives the number of its last record.
+func (s *Store) redo(p *walPayload, w *walFile) (last uint64) {
 	if p.kind == walCheckpoint {
 		clear(s.positions)
 	}
@@ -127,4 +196,5 @@ func (s *Store) redo(p *walPayload, w *walFile) {
 	}
 	s.seq = max(s.seq, seq-1)
 	s.commit(p.batch.Positions)
+	return seq - 1
 }

@@ -318,7 +318,8 @@ func TestSealsWhatIsOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.syncNow()
+	s.syncNow() // gives the new file its checkpoint,
+	s.syncNow() // which is synced now
 	if len(s.wal) != 1 {
 		t.Errorf("got %d files of the log, want 1", len(s.wal))
 	}

@@ -20,6 +20,7 @@ type Store struct {
 	unpack  *unpacker
 	stop    chan struct{}
 	written chan struct{} // wakes run when it idles
+	urgent  chan struct{} // has it sync at once
 	done    chan struct{}
 	count   counts
 
@@ -27,6 +28,7 @@ type Store struct {
 	mu      sync.Mutex
 	index   index
 	classes []*class
+	ended   []endedSegment // whose footers are to be written
 	shares  []*share
 	wal     []*walFile // oldest first; the last is written to
 	// seq is the number of the last record; each has one, in the order of
@@ -39,11 +41,12 @@ type Store struct {
 
 	opening     bool // limits are not asked
 	closed      bool
-	failing     bool  // the last append failed, for logging once
-	sealErr     error // of the last attempt
-	sealAgain   int64 // when to try again after one that failed
-	folderDirty bool  // files were made or removed since the last sync
-	idle        bool  // run has nothing to sync
+	failing     bool          // the last append failed, for logging once
+	sealErr     error         // of the last attempt
+	sealAgain   int64         // when to try again after one that failed
+	folderDirty bool          // files were made or removed since the last sync
+	idle        bool          // run has nothing to sync
+	synced      chan struct{} // closed when a sync has ended
 	wasted      []*head
 
 	maker    blockMaker
@@ -85,7 +88,7 @@ func open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		opt: o, stop: make(chan struct{}), written: make(chan struct{}, 1), done: make(chan struct{}),
+		opt: o, stop: make(chan struct{}), written: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}), synced: make(chan struct{}),
 		index: newIndex(), positions: map[string]string{}, tails: map[*tail]struct{}{}, opening: true,
 	}
 	for _, c := range o.Classes {
@@ -108,6 +111,7 @@ func open(o Options) (*Store, error) {
 		err = s.replay()
 	}
 	if err == nil {
+		s.syncReplayed()
 		s.opening = false
 		s.mu.Lock()
 		_, err = s.rotate()
@@ -129,10 +133,14 @@ func open(o Options) (*Store, error) {
 func (s *Store) AppendRecords(b *tallyman.RecordBatch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err := s.awaitDisk()
 	if s.closed {
 		return fmt.Errorf("append records: %w", errClosed)
 	}
-	refused, err := s.append(b)
+	var refused *tallyman.RefusedError
+	if err == nil {
+		refused, err = s.append(b)
+	}
 	if err != nil {
 		s.count.writeErrors.Add(1)
 	}
@@ -313,7 +321,8 @@ func (s *Store) room() error {
 	}
 	// When no chunk can be written the log takes what comes, up to twice its size.
 	if s.sealErr != nil && s.logSize() > 2*s.opt.walTotal {
-		s.sealAll(func(h *head) bool { return h.full() })
+		oldest := s.oldestHead()
+		s.sealAll(func(h *head) bool { return h.full() || h.wal.number <= oldest })
 		return s.sealErr
 	}
 	return nil
@@ -422,4 +431,8 @@ func (s *Store) closeFiles() {
 			c.active.w, c.active = nil, nil
 		}
 	}
+	for _, e := range s.ended {
+		e.w.Close()
+	}
+	s.ended = nil
 }

@@ -4,6 +4,8 @@ package record
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -26,6 +28,7 @@ func (s *Store) run() {
 		case <-s.written:
 			t.Reset(s.opt.syncEvery)
 			continue
+		case <-s.urgent:
 		case <-t.C:
 		}
 		_ = s.syncNow() // counted and logged there
@@ -44,114 +47,190 @@ func (s *Store) run() {
 	}
 }
 
+// awaitDisk waits until no more than twice the size of the log is not on the disk. It is
+// called with the lock, which it gives up meanwhile. After Options.patience it is an
+// error, so that whoever appends may think of something else.
+func (s *Store) awaitDisk() error {
+	var late <-chan time.Time
+	over := false
+	for s.unsynced() > 2*s.opt.walTotal && !s.closed {
+		if over {
+			return fmt.Errorf("the disk does not keep up: %d KiB of the log wait for it", s.unsynced()>>10)
+		}
+		if late == nil {
+			late = time.After(s.opt.patience)
+		}
+		synced := s.synced
+		select {
+		case s.urgent <- struct{}{}:
+		default:
+		}
+		s.mu.Unlock()
+		select {
+		case <-synced:
+		case <-late:
+			over = true
+		}
+		s.mu.Lock()
+	}
+	return nil
+}
+
 // dirty reports whether something waits for a sync.
 func (s *Store) dirty() bool {
-	return s.folderDirty || slices.ContainsFunc(s.wal, func(w *walFile) bool { return w.dirty || w.failed }) ||
+	return s.folderDirty || len(s.ended) > 0 || slices.ContainsFunc(s.wal, func(w *walFile) bool { return w.dirty() || w.owes && w.f != nil }) ||
 		slices.ContainsFunc(s.classes, func(c *class) bool { return c.active != nil && c.active.dirty })
+}
+
+// round is what one sync is to bring to the disk.
+type round struct {
+	folder   bool
+	segments []openSegment
+	logs     []openLog
+	ended    []endedSegment
+	// needed is the number of the first file of the log that stays when all of it is
+	// on the disk.
+	needed uint64
+}
+
+// Files as they were when the round began.
+type (
+	openSegment struct {
+		*segment
+		f file
+	}
+	openLog struct {
+		*walFile
+		f    file
+		size int64
+	}
+)
+
+// collect takes what waits for a sync.
+func (s *Store) collect() (r round) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.classes {
+		if g := c.active; g != nil && g.dirty {
+			g.dirty = false
+			r.segments = append(r.segments, openSegment{g, g.w})
+		}
+	}
+	for _, w := range s.wal {
+		if w.dirty() {
+			r.logs = append(r.logs, openLog{w, w.f, w.size})
+		}
+	}
+	r.ended, s.ended = s.ended, nil
+	for i := range r.ended {
+		e := &r.ended[i]
+		e.footer, e.size = footer(nil, e.last, s.streamsOf(e.segment)), e.segment.size
+	}
+	r.folder, s.folderDirty = s.folderDirty, false
+	r.needed = s.freeLog()
+	return r
 }
 
 // syncNow syncs what was written since the last time, without holding the lock
 // meanwhile, so that a slow disk delays neither appends nor queries. Then
 // files of the log go whose records are all in synced chunks.
+//
+// The order is that in which things speak of each other: the log knows of all that
+// segments have, a file of it of all that those before have, and the footer of a
+// segment of its chunks.
 func (s *Store) syncNow() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	s.mu.Lock()
-	var logs []*walFile
-	var logHandles []file
-	for _, w := range slices.Clone(s.wal) {
-		if w.failed {
-			w.failed, w.dirty = false, false
-			s.leaveLog(w)
-		}
-	}
-	for _, w := range s.wal {
-		if w.dirty && w.f != nil {
-			w.dirty = false
-			logs, logHandles = append(logs, w), append(logHandles, w.f)
-		}
-	}
-	var segments []*segment
-	var segmentHandles []file
-	for _, c := range s.classes {
-		if g := c.active; g != nil && g.dirty {
-			g.dirty = false
-			segments, segmentHandles = append(segments, g), append(segmentHandles, g.w)
-		}
-	}
-	needed := s.freeLog()
-	folder := s.folderDirty
-	s.folderDirty = false
-	s.mu.Unlock()
-
-	var errs []error
-	if folder {
+	r := s.collect()
+	if r.folder {
 		s.syncFolder()
 	}
-	// The log last: it is to know of all that segments have.
-	for i, f := range segmentHandles {
-		err := f.Sync()
-		if err == nil || errors.Is(err, os.ErrClosed) { // finished meanwhile, with a sync of its own
-			continue
-		}
+	var errs []error
+	failed := func(err error, note func()) {
 		errs = append(errs, err)
 		s.mu.Lock()
-		s.segmentFailed(segments[i], f, err)
+		defer s.mu.Unlock()
+		note()
+	}
+	for _, g := range r.segments {
+		if err := g.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // left meanwhile, and the log kept
+			failed(err, func() { s.segmentFailed(g.segment, g.f, err) })
+		}
+	}
+	for _, w := range r.logs {
+		if err := w.f.Sync(); err != nil {
+			failed(err, func() { s.logFailed(w.walFile, err) })
+			continue
+		}
+		s.mu.Lock()
+		w.synced = max(w.synced, w.size)
 		s.mu.Unlock()
 	}
-	for i, f := range logHandles {
-		if err := f.Sync(); err != nil {
-			errs = append(errs, err)
-			s.mu.Lock()
-			s.logFailed(logs[i], err)
-			s.mu.Unlock()
+	for _, e := range r.ended {
+		if err := s.finish(e); err != nil {
+			failed(err, func() { s.syncFailed(e.name(), err); s.holdLog() })
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	close(s.synced)
+	s.synced = make(chan struct{})
 	for _, w := range s.wal[:max(len(s.wal)-1, 0)] {
-		if !w.dirty && w.f != nil {
+		if w.f != nil && !w.dirty() {
 			w.f.Close()
 			w.f = nil
 		}
 	}
+	s.payCheckpoint()
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	s.removeLog(needed)
+	s.removeLog(r.needed)
 	return nil
 }
 
-// freeLog is the number of the first file of the log that a head needs; the last
-// is always needed.
+// freeLog is the number of the first file of the log that is needed: by a head, or
+// for its checkpoint, which is the newest.
 func (s *Store) freeLog() uint64 {
 	needed := uint64(0)
-	if n := len(s.wal); n > 0 {
-		needed = s.wal[n-1].number
-	}
-	s.index.all(func(st *stream) {
-		if st.head != nil {
-			needed = min(needed, st.head.wal.number)
+	for _, w := range slices.Backward(s.wal) {
+		if !w.owes {
+			needed = w.number
+			break
 		}
-	})
-	return needed
+	}
+	return min(needed, s.oldestHead())
 }
 
-// removeLog removes the files of the log before the one with that number.
+// oldestHead is the number of the first file of the log that a head needs.
+func (s *Store) oldestHead() uint64 {
+	oldest := uint64(math.MaxUint64)
+	s.index.all(func(st *stream) {
+		if st.head != nil {
+			oldest = min(oldest, st.head.wal.number)
+		}
+	})
+	return oldest
+}
+
+// removeLog removes the files of the log before the one with that number, but for
+// those that are kept.
 func (s *Store) removeLog(needed uint64) {
-	for len(s.wal) > 0 && s.wal[0].number < needed && !s.wal[0].keep {
-		w := s.wal[0]
+	s.wal = slices.DeleteFunc(s.wal, func(w *walFile) bool {
+		if w.number >= needed || w.keep {
+			return false
+		}
 		if err := os.Remove(w.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.count.writeErrors.Add(1)
-			return
+			return false
 		}
 		if w.f != nil {
 			w.f.Close()
 			w.f = nil
 		}
-		s.wal = s.wal[1:]
 		s.folderDirty = true
-	}
+		return true
+	})
 }
 
 // syncFailed takes note. After a failed sync nobody knows what the disk has, and
@@ -170,6 +249,7 @@ func (s *Store) logFailed(w *walFile, err error) {
 // leaveLog leaves a file of the log. Its records go into chunks at once, and its
 // positions into a new file, which are synced by themselves.
 func (s *Store) leaveLog(w *walFile) {
+	w.synced = w.size // nobody will know
 	if n := len(s.wal); n > 0 && s.wal[n-1] == w {
 		s.logLeft = true
 	}
@@ -187,11 +267,16 @@ func (s *Store) leaveLog(w *walFile) {
 func (s *Store) segmentFailed(g *segment, f file, err error) {
 	s.syncFailed(g.name(), err)
 	s.holdLog()
-	if g.w == f {
+	switch ended := slices.IndexFunc(s.ended, func(e endedSegment) bool { return e.segment == g }); {
+	case g.w == f:
 		g.class.active, g.w = nil, nil
-		if err := f.Close(); err != nil {
-			s.count.syncErrors.Add(1)
-		}
+	case ended >= 0:
+		s.ended = slices.Delete(s.ended, ended, ended+1)
+	default:
+		return
+	}
+	if err := f.Close(); err != nil {
+		s.count.syncErrors.Add(1)
 	}
 }
 

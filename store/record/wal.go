@@ -21,12 +21,15 @@ type walFile struct {
 	number uint64
 	path   string
 	size   int64
-	base   int64 // of which header and checkpoint
+	base   int64 // of which header and checkpoints
+	synced int64 // of which are on the disk, as far as that is known
 	f      file  // nil when it is closed
-	dirty  bool  // written since the last sync
-	failed bool  // could not be synced
+	owes   bool  // it has no checkpoint yet: those before were not synced when it was begun
 	keep   bool  // a segment could not be synced: the log is to be read again
 }
+
+// dirty reports whether something in the file waits for a sync.
+func (w *walFile) dirty() bool { return w.f != nil && w.size > w.synced }
 
 // What a record of the log is.
 const (
@@ -186,31 +189,31 @@ func parseWALPayload(payload []byte, names walStreams) (p walPayload, err error)
 	return p, nil
 }
 
-// writableLog is the file of the log to append to.
+// writableLog is the file of the log to append to. One that owes its checkpoint
+// grows until it has it, so that no more than two files wait for the disk.
 func (s *Store) writableLog() (*walFile, error) {
 	if n := len(s.wal); n > 0 {
-		if w := s.wal[n-1]; w.f != nil && !s.logLeft && w.size-w.base < s.opt.walFile {
+		if w := s.wal[n-1]; w.f != nil && !s.logLeft && (w.size-w.base < s.opt.walFile || w.owes) {
 			return w, nil
 		}
 	}
 	return s.rotate()
 }
 
-// rotate begins a new file of the log: with all positions, so that the older
-// ones can go when their records are in chunks.
+// rotate begins a new file of the log. It has a checkpoint, so that the older ones
+// can go when their records are in chunks: at once when those are on the disk,
+// or else when they are, see payCheckpoint. A file without one is not read when the
+// one before has lost its end: the positions in it speak of what is missing.
 func (s *Store) rotate() (*walFile, error) {
-	w := &walFile{number: 1}
+	w := &walFile{number: 1, owes: slices.ContainsFunc(s.wal, (*walFile).dirty)}
 	if n := len(s.wal); n > 0 {
 		w.number = s.wal[n-1].number + 1
-		// The positions of the new file speak of the records of this one, so
-		// after a power cut it must not be there with less.
-		s.syncLog(s.wal[n-1])
 	}
 	w.path = filepath.Join(s.opt.Dir, fmt.Sprintf("%08d.wal", w.number))
 	b := appendHeader(nil, walMagic, fileHeader{created: s.opt.now().UnixNano(), seq: s.seq + 1})
-	rec := s.appendCheckpoint(beginWALRecord(nil))
-	endWALRecord(rec)
-	b = append(b, rec...)
+	if !w.owes {
+		b = append(b, s.checkpoint()...)
+	}
 	f, err := s.opt.open(w.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -222,7 +225,7 @@ func (s *Store) rotate() (*walFile, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(w.path))
 	}
-	w.f, w.size, w.base, w.dirty = f, int64(len(b)), int64(len(b)), true
+	w.f, w.size, w.base = f, int64(len(b)), int64(len(b))
 	s.wal = append(s.wal, w)
 	s.logLeft = false
 	s.folderDirty = true
@@ -230,19 +233,27 @@ func (s *Store) rotate() (*walFile, error) {
 	return w, nil
 }
 
-// syncLog syncs a file of the log at once, before something is written that
-// relies on it. One that cannot be synced is left by the next syncNow: a chunk
-// may be in the making here.
-func (s *Store) syncLog(w *walFile) {
-	if w.f == nil || !w.dirty {
+// checkpoint is the record that says all positions.
+func (s *Store) checkpoint() []byte {
+	rec := s.appendCheckpoint(beginWALRecord(nil))
+	endWALRecord(rec)
+	return rec
+}
+
+// payCheckpoint writes the checkpoint that the last file owes, once those before it
+// are synced.
+func (s *Store) payCheckpoint() {
+	n := len(s.wal)
+	if n == 0 || !s.wal[n-1].owes || s.wal[n-1].f == nil || s.logLeft || slices.ContainsFunc(s.wal[:n-1], (*walFile).dirty) {
 		return
 	}
-	if err := w.f.Sync(); err != nil {
-		s.syncFailed(w.path, err)
-		w.failed, s.logLeft = true, true
+	w, rec := s.wal[n-1], s.checkpoint()
+	if err := s.appendLog(w, rec); err != nil { // the next sync tries again
+		s.count.writeErrors.Add(1)
 		return
 	}
-	w.dirty = false
+	w.base += int64(len(rec))
+	w.owes = false
 }
 
 // unpin seals the heads that keep old files of the log, so that what has to
@@ -279,7 +290,6 @@ func (s *Store) appendLog(w *walFile, rec []byte) error {
 		return err
 	}
 	w.size += int64(n)
-	w.dirty = true
 	if s.idle {
 		s.idle = false
 		select {
@@ -288,6 +298,16 @@ func (s *Store) appendLog(w *walFile, rec []byte) error {
 		}
 	}
 	return nil
+}
+
+// unsynced is how much of the log is not on the disk yet.
+func (s *Store) unsynced() (n int64) {
+	for _, w := range s.wal {
+		if w.dirty() {
+			n += w.size - w.synced
+		}
+	}
+	return n
 }
 
 // logSize is that of all files of the log.
