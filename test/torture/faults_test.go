@@ -5,6 +5,7 @@ package torture
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -277,11 +278,19 @@ func TestFlippedBits(t *testing.T) {
 	if l := complete(t, p, id, 3000); l != (ledger{}) {
 		t.Fatal(l)
 	}
-	time.Sleep(4 * time.Second)
+	inventoried(t, data, id)
+	sampled(t, p, id, time.Time{})
 	p.Stop() // with what is sealed at the end
+	again := time.Now()
 	p = testkit.StartProgram(t, data, "--interval", "1s")
 	d.Cmd("exec", id, "sh", "-c", "true")
-	time.Sleep(4 * time.Second)
+	testkit.Eventually(t, 30*time.Second, "the event of the exec is stored", func() error {
+		if len(eventsOf(t, p, id, "exec_die")) == 0 {
+			return errors.New("it is not there")
+		}
+		return nil
+	})
+	sampled(t, p, id, again)
 	p.Kill() // and with a log that is still needed
 	var files []string
 	if err := filepath.WalkDir(data, func(name string, e fs.DirEntry, err error) error {

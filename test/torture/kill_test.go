@@ -42,6 +42,21 @@ func eventsOf(t *testing.T, p *testkit.Program, id, action string) []event {
 	return a.Events
 }
 
+// inventoried waits until the first inventory ever, with a container, is on the disk.
+func inventoried(t *testing.T, data, id string) {
+	t.Helper()
+	testkit.Eventually(t, time.Minute, "the first inventory ever is the ground on the disk", func() error {
+		text, err := os.ReadFile(filepath.Join(data, "inventory.json"))
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(text, []byte(`"listed":`)) || !bytes.Contains(text, []byte(id)) {
+			return fmt.Errorf("%d bytes, no inventory with the container", len(text))
+		}
+		return nil
+	})
+}
+
 // inventory is the state of each container that exists, by id, as tallyman has
 // it.
 func inventory(p *testkit.Program) map[string]string {
@@ -342,16 +357,7 @@ func TestRestartsWhileNobodyWatches(t *testing.T) {
 	// It runs until it is told to go, then it goes soon each time.
 	id := d.Start([]string{"--name", d.Name("crash"), "--restart", "on-failure:5"}, "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; sleep 0.2; exit 9")
 	p := testkit.StartProgram(t, data)
-	testkit.Eventually(t, time.Minute, "the first inventory ever is the ground on the disk", func() error {
-		text, err := os.ReadFile(filepath.Join(data, "inventory.json"))
-		if err != nil {
-			return err
-		}
-		if !bytes.Contains(text, []byte(`"listed":`)) || !bytes.Contains(text, []byte(id)) {
-			return fmt.Errorf("%d bytes, no inventory with the container", len(text))
-		}
-		return nil
-	})
+	inventoried(t, data, id)
 	p.Kill()
 	d.Cmd("exec", id, "sh", "-c", ": >/go")
 	testkit.Eventually(t, 100*time.Second, "it has died six times", func() error {

@@ -107,6 +107,28 @@ func feature(c *testkit.Client, id string) (state, reason, unlock string) {
 	return "", "", ""
 }
 
+// memoryOf selects the memory of a container.
+func memoryOf(id string) string {
+	return fmt.Sprintf("container_memory_usage_bytes{id=%q}", "/docker/"+id)
+}
+
+// sampled waits for some samples of a container since a time.
+func sampled(t *testing.T, p *testkit.Program, id string, since time.Time) {
+	t.Helper()
+	testkit.Eventually(t, 30*time.Second, "samples are stored", func() error {
+		n := 0
+		for _, at := range stored(p, memoryOf(id)) {
+			if time.UnixMilli(at).After(since) {
+				n++
+			}
+		}
+		if n < 4 {
+			return fmt.Errorf("%d samples", n)
+		}
+		return nil
+	})
+}
+
 // A full disk: nothing crashes, pages and queries go on, what is dropped is
 // counted, events wait; when there is room again everything goes on by itself.
 func TestDiskFull(t *testing.T) {
@@ -119,13 +141,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	id := d.Start([]string{"--name", d.Name("steady")}, "sleep", "600")
 	p := testkit.StartProgram(t, data, "--interval", "1s")
-	selector := fmt.Sprintf("container_memory_usage_bytes{id=%q}", "/docker/"+id)
-	testkit.Eventually(t, 10*time.Second, "samples are stored", func() error {
-		if n := len(stored(p, selector)); n < 4 {
-			return fmt.Errorf("%d samples", n)
-		}
-		return nil
-	})
+	selector := memoryOf(id)
+	sampled(t, p, id, time.Time{})
 
 	fill(t, disk+"/other")
 	full := time.Now()
@@ -137,16 +154,22 @@ func TestDiskFull(t *testing.T) {
 		return nil
 	})
 	waits := d.Start([]string{"--name", d.Name("later")}, "sleep", "600")
-	time.Sleep(5 * time.Second)
+	testkit.Eventually(t, 30*time.Second, "samples are dropped, and the event of a start waits", func() error {
+		if n := figure(t, &p.Client, `tallyman_samples_dropped_total{reason="disk_full"}`); n == 0 {
+			return errors.New("no dropped sample is counted")
+		}
+		events := func(what string) float64 { return figure(t, &p.Client, "tallyman_events_"+what+"_total{}") }
+		if inventory(p)[waits] == "" || events("published") <= events("stored")+events("dropped") {
+			return errors.New("the container is not known, or no event waits")
+		}
+		return nil
+	})
 	before := stored(p, selector)
 	if len(before) < 4 {
 		t.Errorf("only %d samples are read while the disk is full", len(before))
 	}
 	if status, _ := p.Get("/api/tallyman/v1/servers"); status != http.StatusOK {
 		t.Errorf("the page's data: %d", status)
-	}
-	if n := figure(t, &p.Client, `tallyman_samples_dropped_total{reason="disk_full"}`); n == 0 {
-		t.Error("no dropped sample is counted")
 	}
 	if n := len(eventsOf(t, p, waits, "start")); n != 0 {
 		t.Errorf("%d events were stored on a full disk", n)
@@ -156,14 +179,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	freed := time.Now()
-	testkit.Eventually(t, 10*time.Second, "samples are stored again", func() error {
-		for _, at := range stored(p, selector) {
-			if time.UnixMilli(at).After(freed) {
-				return nil
-			}
-		}
-		return errors.New("none")
-	})
+	sampled(t, p, id, freed)
 	testkit.Eventually(t, 5*time.Second, "the event that waited is there", func() error {
 		if n := len(eventsOf(t, p, waits, "start")); n != 1 {
 			return fmt.Errorf("%d", n)
@@ -213,12 +229,16 @@ func TestTooFewDescriptors(t *testing.T) {
 		}
 	}
 	// Room for a few containers more than there are, once their files are open.
-	open := 0
-	testkit.Eventually(t, 20*time.Second, "it opens no more files", func() error {
-		time.Sleep(1500 * time.Millisecond)
-		before := open
-		if open = int(figure(t, &p.Client, "process_open_fds{}")); open != before {
-			return fmt.Errorf("%d were open, now %d", before, open)
+	open, since := 0, 0.0
+	testkit.Eventually(t, 30*time.Second, "it opens no more files in three rounds", func() error {
+		rounds := figure(t, &p.Client, "tallyman_collect_rounds_total")
+		if n := int(figure(t, &p.Client, "process_open_fds{}")); n != open {
+			before := open
+			open, since = n, rounds
+			return fmt.Errorf("%d were open, now %d", before, n)
+		}
+		if rounds < since+3 {
+			return fmt.Errorf("%d files since round %.0f of %.0f", open, since, rounds)
 		}
 		return nil
 	})
