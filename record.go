@@ -30,26 +30,15 @@ type Stream struct {
 }
 
 // Label returns the value of a label, empty without one.
-func (s *Stream) Label(name string) string {
-	for _, l := range s.Labels {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
-}
+func (s *Stream) Label(name string) string { return LabelIn(s.Labels, name) }
 
 // LabelOf is a label of the stream of a record with this metadata, also where the
 // store keeps records of many streams in one, see RecordQuery.Matchers.
 func LabelOf(s *Stream, meta []Label, name string) string {
-	for _, labels := range [...][]Label{s.Labels, meta} {
-		for _, l := range labels {
-			if l.Name == name {
-				return l.Value
-			}
-		}
+	if value, ok := FindLabel(s.Labels, name); ok {
+		return value
 	}
-	return ""
+	return LabelIn(meta, name)
 }
 
 // Position is how far a source has read something. It commits in the same

@@ -93,6 +93,22 @@ func (b *Batch) Add(s *Series, v float64) {
 	b.Samples = append(b.Samples, Sample{s, v})
 }
 
+// FindLabel is the value of a label of a set; ok is false when it is not there.
+func FindLabel(labels []Label, name string) (value string, ok bool) {
+	for i := range labels {
+		if labels[i].Name == name {
+			return labels[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// LabelIn is the value of a label of a set, empty without one.
+func LabelIn(labels []Label, name string) string {
+	value, _ := FindLabel(labels, name)
+	return value
+}
+
 // SortLabels sorts labels by name, in place.
 func SortLabels(labels []Label) {
 	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })

@@ -42,13 +42,13 @@ func (d *Doctor) cost(r *Report, readings []tallyman.Reading) {
 		case name == "process_cpu_seconds_total":
 			c.CPU = rate(s)
 		case name == "tallyman_daemon_cpu_seconds_total":
-			d := daemon(c, label(s, "process"))
+			d := daemon(c, tallyman.LabelIn(s.Series.Labels, "process"))
 			d.CPU = rate(s)
 		case name == "tallyman_daemon_resident_memory_bytes":
-			d := daemon(c, label(s, "process"))
+			d := daemon(c, tallyman.LabelIn(s.Series.Labels, "process"))
 			d.Memory = pointer(s.Value)
 		case name == "tallyman_engine_calls_total" && s.Value > 0:
-			c.Calls = append(c.Calls, Call{label(s, "engine"), label(s, "call"), s.Value})
+			c.Calls = append(c.Calls, Call{tallyman.LabelIn(s.Series.Labels, "engine"), tallyman.LabelIn(s.Series.Labels, "call"), s.Value})
 		case strings.HasPrefix(name, "tallyman_") && strings.HasSuffix(name, "_dropped_total") && s.Value > 0:
 			r.drop(s, name)
 		}
@@ -73,7 +73,7 @@ var next = map[string]string{
 }
 
 func (r *Report) drop(s *tallyman.Reading, name string) {
-	reason := label(s, "reason")
+	reason := tallyman.LabelIn(s.Series.Labels, "reason")
 	if slices.Contains(meant, reason) {
 		return
 	}
@@ -106,15 +106,6 @@ func rate(r *tallyman.Reading) *float64 {
 		return nil
 	}
 	return &v
-}
-
-func label(r *tallyman.Reading, name string) string {
-	for _, l := range r.Series.Labels {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 func pointer(v float64) *float64 { return &v }

@@ -167,12 +167,7 @@ func (p *Present) host(r *tallyman.Reading) *HostNow {
 func (h *HostNow) takeHost(r *tallyman.Reading) {
 	switch r.Series.Desc.Name {
 	case "node_cpu_seconds_total":
-		mode := ""
-		for _, l := range r.Series.Labels {
-			if l.Name == "mode" {
-				mode = l.Value
-			}
-		}
+		mode := tallyman.LabelIn(r.Series.Labels, "mode")
 		if mode == "idle" {
 			h.Cores.add(1)
 		}

@@ -6,9 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"hash/maphash"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/recordwalk"
 	"tallyman/query/logql"
 )
 
@@ -249,18 +248,11 @@ func (a *API) around(ctx context.Context, s *tallyman.Stream, times []int64, use
 		if err != nil {
 			return err
 		}
-		for _, c := range cursors {
-			for err = ctx.Err(); err == nil; err = cmp.Or(err, ctx.Err()) {
-				var records []tallyman.Record
-				records, err = c.Next()
-				for i := range records {
-					use(&records[i])
-				}
-			}
-			c.Close()
-			if !errors.Is(err, io.EOF) {
+		for f, err := range recordwalk.InTurn(ctx, cursors) {
+			if err != nil {
 				return err
 			}
+			use(f.Record)
 		}
 		from = to
 	}

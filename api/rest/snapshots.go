@@ -7,8 +7,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -17,6 +15,7 @@ import (
 	"tallyman"
 	"tallyman/internal/httpx"
 	"tallyman/internal/inspect"
+	"tallyman/internal/recordwalk"
 )
 
 // Snapshot is one kept configuration of a container or an image.
@@ -72,36 +71,20 @@ func (n *snapshot) view() Snapshot {
 // first.
 func (s *Service) readSnapshots(ctx context.Context, q tallyman.RecordQuery, keep func(*snapshot) bool) ([]snapshot, error) {
 	q.Matchers = append(q.Matchers, tallyman.Matcher{Name: "source", Value: "snapshot"})
-	cursors, err := s.o.Records.SelectRecords(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range cursors {
-		defer c.Close()
-	}
 	var out []snapshot
-	for _, c := range cursors {
-		for {
-			records, err := c.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range records {
-				n := snapshot{at: r.Time, stream: c.Stream(), meta: r.Meta}
-				if n.label("hash") == "" || !keep(&n) {
-					continue
-				}
-				n.meta = slices.Clone(n.meta)
-				if !q.NoLines {
-					n.line = bytes.Clone(r.Line)
-				}
-				out = append(out, n)
-			}
+	for f, err := range recordwalk.ByStream(ctx, s.o.Records, q) {
+		if err != nil {
+			return nil, err
 		}
-		c.Close()
+		n := snapshot{at: f.Record.Time, stream: f.Stream, meta: f.Record.Meta}
+		if n.label("hash") == "" || !keep(&n) {
+			continue
+		}
+		n.meta = slices.Clone(n.meta)
+		if !q.NoLines {
+			n.line = bytes.Clone(f.Record.Line)
+		}
+		out = append(out, n)
 	}
 	slices.SortFunc(out, func(a, b snapshot) int {
 		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.label("hash"), b.label("hash")))

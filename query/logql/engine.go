@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -210,50 +209,33 @@ func (r *run) evaluate(ctx context.Context, expr Expr) (*Result, error) {
 }
 
 // open opens the cursors of a query.
-func (r *run) open(ctx context.Context, q tallyman.RecordQuery) ([]*reader, error) {
+func (r *run) open(ctx context.Context, q tallyman.RecordQuery) ([]tallyman.RecordCursor, error) {
 	cursors, err := r.e.store.SelectRecords(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	r.count.Add(int64(len(cursors)))
-	out := make([]*reader, len(cursors))
 	for i, c := range cursors {
-		out[i] = &reader{c: c, run: r, order: i}
+		cursors[i] = &reader{RecordCursor: c, run: r}
 	}
-	return out, nil
+	return cursors, nil
 }
 
-func closeAll(readers []*reader) {
-	for _, c := range readers {
-		c.c.Close()
-	}
-}
-
-// reader is a cursor whose reading is counted.
+// reader is a cursor whose reading is counted, and bounded for the whole query.
 type reader struct {
-	c     tallyman.RecordCursor
-	run   *run
-	read  int64
-	order int
-	// records are what was read and not used yet.
-	records []tallyman.Record
-	bound   int64
+	tallyman.RecordCursor
+	run  *run
+	read int64
 }
 
-// next reads on; nil and no error at the end.
-func (c *reader) next(ctx context.Context) ([]tallyman.Record, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	records, err := c.c.Next()
-	n := c.c.Read()
+// Next reads on.
+func (c *reader) Next() ([]tallyman.Record, error) {
+	records, err := c.RecordCursor.Next()
+	n := c.Read()
 	if total := c.run.bytes.Add(n - c.read); total > c.run.e.o.MaxBytes {
 		return nil, tooMuch("the query reads more than %d bytes of text; ask for a shorter time, fewer streams, or filter by a text", c.run.e.o.MaxBytes)
 	}
 	c.read = n
 	c.run.lines.Add(int64(len(records)))
-	if errors.Is(err, io.EOF) {
-		return nil, nil
-	}
 	return records, err
 }

@@ -4,7 +4,9 @@ package logql
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -82,21 +84,25 @@ func (r *run) extract(ctx context.Context, agg *RangeAggregation, g grid, group 
 	if err := x.plan(ctx); err != nil {
 		return nil, err
 	}
-	readers, err := r.open(ctx, x.query)
+	cursors, err := r.open(ctx, x.query)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(readers)
+	defer func() {
+		for _, c := range cursors {
+			c.Close()
+		}
+	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tables := make([]*table, max(1, min(r.e.o.Parallel, len(readers))))
+	tables := make([]*table, max(1, min(r.e.o.Parallel, len(cursors))))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for i := range tables {
 		tables[i] = &table{x: x, sums: map[string]*sum{}, sets: map[string]*LabelSet{}}
 		wg.Go(func() {
-			for n := int(next.Add(1)) - 1; n < len(readers); n = int(next.Add(1)) - 1 {
-				if err := tables[i].stream(ctx, readers[n]); err != nil {
+			for n := int(next.Add(1)) - 1; n < len(cursors); n = int(next.Add(1)) - 1 {
+				if err := tables[i].stream(ctx, cursors[n]); err != nil {
 					cancel(err)
 					return
 				}
@@ -208,9 +214,9 @@ func (x *extraction) tooManySamples() error {
 }
 
 // stream reads all records of a stream.
-func (t *table) stream(ctx context.Context, c *reader) error {
+func (t *table) stream(ctx context.Context, c tallyman.RecordCursor) error {
 	x := t.x
-	p, err := newPipeline(x.stages, c.c.Stream(), x.wanted, t.sets)
+	p, err := newPipeline(x.stages, c.Stream(), x.wanted, t.sets)
 	if err != nil {
 		return err
 	}
@@ -222,14 +228,20 @@ func (t *table) stream(ctx context.Context, c *reader) error {
 	}
 	classify := &classifier{t: t, group: x.group, labels: p.labels}
 	if x.fixed {
-		if classify.fixed, err = t.of(Labels(c.c.Stream().Labels).only(x.group.Labels, false)); err != nil {
+		if classify.fixed, err = t.of(Labels(c.Stream().Labels).only(x.group.Labels, false)); err != nil {
 			return err
 		}
 	}
 	w := writer{grid: &x.grid}
 	for {
-		records, err := c.next(ctx)
-		if err != nil || records == nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		records, err := c.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if x.lines && classify.fixed != nil && len(p.stages) == 0 {

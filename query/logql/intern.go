@@ -89,7 +89,7 @@ func (l *line) is(s *LabelSet) bool {
 		if f.from == fromMeta {
 			list = s.Meta
 		}
-		if v, ok := list.lookup(f.name); v != f.value || !ok && f.from == fromParser {
+		if v, ok := tallyman.FindLabel(list, f.name); v != f.value || !ok && f.from == fromParser {
 			return false
 		}
 		if f.value != "" || f.from == fromParser {

@@ -15,17 +15,7 @@ type Labels []tallyman.Label
 
 // Get is the value of a label, empty without one.
 func (l Labels) Get(name string) string {
-	v, _ := l.lookup(name)
-	return v
-}
-
-func (l Labels) lookup(name string) (string, bool) {
-	for i := range l {
-		if l[i].Name == name {
-			return l[i].Value, true
-		}
-	}
-	return "", false
+	return tallyman.LabelIn(l, name)
 }
 
 // String prints them as a selector: {a="b", c="d"}.

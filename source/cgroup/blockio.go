@@ -185,10 +185,8 @@ func (b *blockIO) settle(c *container) {
 // chosenOf are the labels of the devices that a container has series for.
 func (b *blockIO) chosenOf(c *container) (labels []string) {
 	for _, one := range c.io.series {
-		for _, l := range one[0].Labels {
-			if l.Name == "device" {
-				labels = append(labels, l.Value)
-			}
+		if device, ok := tallyman.FindLabel(one[0].Labels, "device"); ok {
+			labels = append(labels, device)
 		}
 	}
 	return labels

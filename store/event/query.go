@@ -14,6 +14,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logstream"
+	"tallyman/internal/recordwalk"
 )
 
 const (
@@ -50,29 +51,23 @@ func (s *Store) events(ctx context.Context, q tallyman.EventQuery) ([]tallyman.E
 		}
 		m.beforeTime = at
 	}
-	w, err := newWalk(ctx, s.opt.Records, m.records())
-	if err != nil {
-		return nil, false, err
-	}
-	defer w.close()
 	var out []tallyman.Event
 	group := peers{}
-	for {
-		r, err := w.next()
+	for f, err := range recordwalk.ByTime(ctx, s.opt.Records, m.records()) {
 		if err != nil {
 			return nil, false, err
 		}
-		if r == nil || r.Time != group.at {
-			out = group.appendTo(out)
+		if r := f.Record; r.Time != group.at {
+			if out = group.appendTo(out); len(out) > limit {
+				break
+			}
+			group.at = r.Time
 		}
-		if r == nil || len(out) > limit {
-			break
-		}
-		group.at = r.Time
-		if e := s.matching(r, m); e != nil {
+		if e := s.matching(f.Record, m); e != nil {
 			group.add(e, limit+1-len(out))
 		}
 	}
+	out = group.appendTo(out)
 	if len(out) > limit {
 		return out[:limit], true, nil
 	}
@@ -131,22 +126,15 @@ func (s *Store) timeOf(ctx context.Context, id string) (at int64, ok bool, err e
 	if ok {
 		return at, true, nil
 	}
-	w, err := newWalk(ctx, s.opt.Records, tallyman.RecordQuery{
-		Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true, NoLines: true,
-	})
-	if err != nil {
-		return 0, false, err
-	}
-	defer w.close()
-	for {
-		r, err := w.next()
-		if r == nil || err != nil {
+	for f, err := range recordwalk.ByTime(ctx, s.opt.Records, all()) {
+		if err != nil {
 			return 0, false, err
 		}
-		if meta(r, "id") == id {
-			return r.Time, true, nil
+		if tallyman.LabelIn(f.Record.Meta, "id") == id {
+			return f.Record.Time, true, nil
 		}
 	}
+	return 0, false, nil
 }
 
 // matcher is a query made ready.
@@ -213,11 +201,11 @@ func text(s string) string {
 
 // mayMatch is the part that needs no more than time and metadata.
 func (m *matcher) mayMatch(r *tallyman.Record) bool {
-	if m.q.Before != "" && r.Time == m.beforeTime && meta(r, "id") >= m.q.Before {
+	if m.q.Before != "" && r.Time == m.beforeTime && tallyman.LabelIn(r.Meta, "id") >= m.q.Before {
 		return false
 	}
-	return (len(m.q.Types) == 0 || slices.Contains(m.q.Types, meta(r, "type"))) &&
-		(len(m.q.Actions) == 0 || slices.Contains(m.q.Actions, meta(r, "action")))
+	return (len(m.q.Types) == 0 || slices.Contains(m.q.Types, tallyman.LabelIn(r.Meta, "type"))) &&
+		(len(m.q.Actions) == 0 || slices.Contains(m.q.Actions, tallyman.LabelIn(r.Meta, "action")))
 }
 
 func (m *matcher) match(e *tallyman.Event) bool {

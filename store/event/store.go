@@ -15,6 +15,7 @@ import (
 
 	"tallyman"
 	"tallyman/internal/logstream"
+	"tallyman/internal/recordwalk"
 )
 
 // maxStreams is how many streams are remembered, which saves making their labels.
@@ -96,46 +97,33 @@ func Open(o Options) (*Store, error) {
 // ours selects the records of events.
 func ours() tallyman.Matcher { return tallyman.Matcher{Name: "source", Value: "event"} }
 
+// all is the metadata of all events, the newest first.
+func all() tallyman.RecordQuery {
+	return tallyman.RecordQuery{Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true, NoLines: true}
+}
+
 // readIDs takes in the ids of the newest events.
 func (s *Store) readIDs(ctx context.Context) error {
-	w, err := newWalk(ctx, s.opt.Records, tallyman.RecordQuery{
-		Matchers: []tallyman.Matcher{ours()}, Start: math.MinInt64, End: math.MaxInt64, Backward: true, NoLines: true,
-	})
-	if err != nil {
-		return err
-	}
-	defer w.close()
 	type one struct {
 		id string
 		at int64
 	}
 	var newest []one
-	for len(newest) < s.ids.most {
-		r, err := w.next()
+	for f, err := range recordwalk.ByTime(ctx, s.opt.Records, all()) {
 		if err != nil {
 			return err
 		}
-		if r == nil {
-			break
+		if id := tallyman.LabelIn(f.Record.Meta, "id"); id != "" {
+			newest = append(newest, one{id, f.Record.Time})
 		}
-		if id := meta(r, "id"); id != "" {
-			newest = append(newest, one{id, r.Time})
+		if len(newest) >= s.ids.most {
+			break
 		}
 	}
 	for i := len(newest) - 1; i >= 0; i-- { // the newest is forgotten last
 		s.ids.add(newest[i].id, newest[i].at)
 	}
 	return nil
-}
-
-// meta is a value of a record's metadata.
-func meta(r *tallyman.Record, name string) string {
-	for _, l := range r.Meta {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 // AppendEvents implements tallyman.EventStore. After an error some of the events

@@ -142,12 +142,7 @@ func (sh *share) overflowLabels(labels []tallyman.Label, dst []tallyman.Label) [
 
 // shareOf is the share of a stream.
 func (s *Store) shareOf(labels []tallyman.Label) *share {
-	source := ""
-	for _, l := range labels {
-		if l.Name == "source" {
-			source = l.Value
-		}
-	}
+	source := tallyman.LabelIn(labels, "source")
 	for _, sh := range s.shares {
 		if len(sh.Sources) == 0 || slices.Contains(sh.Sources, source) {
 			return sh
@@ -254,14 +249,7 @@ func (st *stream) selected(matchers []tallyman.Matcher) (rest []tallyman.Matcher
 // fits reports whether metadata has what the matchers want.
 func fits(meta []tallyman.Label, matchers []tallyman.Matcher) bool {
 	for i := range matchers {
-		value := ""
-		for _, l := range meta {
-			if l.Name == matchers[i].Name {
-				value = l.Value
-				break
-			}
-		}
-		if !matchers[i].Matches(value) {
+		if !matchers[i].Matches(tallyman.LabelIn(meta, matchers[i].Name)) {
 			return false
 		}
 	}
