@@ -6,9 +6,9 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"tallyman"
+	"tallyman/internal/clip"
 )
 
 // Bounds of what a container may put into labels: image builders are
@@ -73,17 +73,7 @@ func sanitize(key string) string {
 }
 
 // cut shortens v to maxValue bytes of valid UTF-8.
-func cut(v string) string {
-	v = strings.ToValidUTF8(v, "\uFFFD")
-	if len(v) <= maxValue {
-		return v
-	}
-	v = v[:maxValue-len("…")]
-	for len(v) > 0 && !utf8.ValidString(v) {
-		v = v[:len(v)-1]
-	}
-	return v + "…"
-}
+func cut(v string) string { return clip.Text(v, maxValue) }
 
 // same reports whether a change of a container leaves its target as it is.
 func same(a, b *tallyman.Container) bool {

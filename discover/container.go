@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/redact"
 )
@@ -30,8 +30,8 @@ const (
 func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container {
 	c := &tallyman.Container{
 		ID:           d.ID,
-		Name:         cut(strings.TrimPrefix(d.Name, "/"), maxName),
-		ImageID:      cut(d.Image, maxName),
+		Name:         clip.Text(strings.TrimPrefix(d.Name, "/"), maxName),
+		ImageID:      clip.Text(d.Image, maxName),
 		Host:         host,
 		Engine:       engine,
 		Created:      parseTime(d.Created),
@@ -45,10 +45,10 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 	var raw map[string]string
 	if cfg := d.Config; cfg != nil {
 		raw = cfg.Labels
-		c.Image = cut(cfg.Image, maxName)
-		c.User = cut(cfg.User, maxName)
+		c.Image = clip.Text(cfg.Image, maxName)
+		c.User = clip.Text(cfg.User, maxName)
 		c.Tty, c.OpenStdin = cfg.Tty, cfg.OpenStdin
-		c.StopSignal = cut(cfg.StopSignal, 32)
+		c.StopSignal = clip.Text(cfg.StopSignal, 32)
 		if cfg.StopTimeout != nil {
 			c.StopTimeout = *cfg.StopTimeout
 		}
@@ -65,25 +65,25 @@ func fromDetails(host, engine string, d *dockerapi.Details) *tallyman.Container 
 	if s := d.State; s != nil {
 		c.State = stateOf(s)
 		c.ExitCode, c.OOMKilled, c.Pid = s.ExitCode, s.OOMKilled, s.Pid
-		c.Error = cut(redact.Command(s.Error), maxValue)
+		c.Error = clip.Text(redact.Command(s.Error), maxValue)
 		c.Started, c.Finished = parseTime(s.StartedAt), parseTime(s.FinishedAt)
 		c.ExitUnknown = isUp(c) && !c.Finished.IsZero()
 		if s.Health != nil && s.Health.Status != "none" {
-			c.Health = cut(s.Health.Status, 32)
+			c.Health = clip.Text(s.Health.Status, 32)
 		}
 	}
 	if h := d.HostConfig; h != nil {
 		c.AutoRemove = h.AutoRemove
 		c.RestartPolicy = restartPolicy(h.RestartPolicy.Name, h.RestartPolicy.MaximumRetryCount)
-		c.NetworkMode, c.IpcMode = cut(h.NetworkMode, maxName), cut(h.IpcMode, maxName)
-		c.LogDriver = cut(h.LogConfig.Type, maxName)
+		c.NetworkMode, c.IpcMode = clip.Text(h.NetworkMode, maxName), clip.Text(h.IpcMode, maxName)
+		c.LogDriver = clip.Text(h.LogConfig.Type, maxName)
 		c.CPUShares, c.MemoryLimit = max(h.CPUShares, 0), max(h.Memory, 0)
 		c.CPUQuota, c.CPUPeriod = max(h.CPUQuota, 0), max(h.CPUPeriod, 0)
 		c.MemoryReservation, c.MemorySwap = max(h.MemoryReservation, 0), max(h.MemorySwap, 0)
 		if h.PidsLimit != nil {
 			c.PidsLimit = max(*h.PidsLimit, 0)
 		}
-		c.CPUSet = cut(h.CPUSet, maxValue)
+		c.CPUSet = clip.Text(h.CPUSet, maxValue)
 		switch {
 		case h.NanoCPUs > 0:
 			c.CPULimit = float64(h.NanoCPUs) / 1e9
@@ -128,9 +128,9 @@ func fromEvent(host, engine string, e dockerapi.Event) *tallyman.Container {
 			raw[k] = v
 		}
 	}
-	name := cut(e.Attributes["name"], maxName)
+	name := clip.Text(e.Attributes["name"], maxName)
 	return &tallyman.Container{
-		ID: e.Actor, Name: name, Image: cut(e.Attributes["image"], maxName),
+		ID: e.Actor, Name: name, Image: clip.Text(e.Attributes["image"], maxName),
 		Host: host, Engine: engine, State: tallyman.Created,
 		Workload: workloadOf(name, raw), Labels: labelsOf(raw), Disabled: disabled(raw),
 	}
@@ -141,12 +141,12 @@ func fromSummary(host, engine string, s dockerapi.Summary) *tallyman.Container {
 	name := ""
 	for _, n := range s.Names { // links add names with a second slash
 		if n = strings.TrimPrefix(n, "/"); !strings.Contains(n, "/") {
-			name = cut(n, maxName)
+			name = clip.Text(n, maxName)
 			break
 		}
 	}
 	c := &tallyman.Container{
-		ID: s.ID, Name: name, Image: cut(s.Image, maxName), ImageID: cut(s.ImageID, maxName),
+		ID: s.ID, Name: name, Image: clip.Text(s.Image, maxName), ImageID: clip.Text(s.ImageID, maxName),
 		Host: host, Engine: engine, State: stateOf(&dockerapi.State{Status: s.State}),
 		Workload: workloadOf(name, s.Labels), Labels: labelsOf(s.Labels), Disabled: disabled(s.Labels),
 	}
@@ -172,11 +172,11 @@ func labelsOf(raw map[string]string) map[string]string {
 	out := make(map[string]string, min(len(keys), maxLabels))
 	for _, k := range keys[:min(len(keys), maxLabels)] {
 		if k == "tallyman.logs" || strings.HasPrefix(k, "tallyman.logs.") {
-			out[cut(k, maxName)] = cut(raw[k], maxLabel) // patterns, which would look like secrets
+			out[clip.Text(k, maxName)] = clip.Text(raw[k], maxLabel) // patterns, which would look like secrets
 			continue
 		}
 		// A value too long to be read as a whole is not parsed either.
-		out[cut(k, maxName)] = cut(redact.Label(k, cut(raw[k], 4*maxLabel)), maxLabel)
+		out[clip.Text(k, maxName)] = clip.Text(redact.Label(k, clip.Text(raw[k], 4*maxLabel)), maxLabel)
 	}
 	return out
 }
@@ -200,11 +200,11 @@ func command(argv []string) []string {
 	}
 	long := make([]string, len(argv))
 	for i, a := range argv {
-		long[i] = cut(a, 4*maxValue)
+		long[i] = clip.Text(a, 4*maxValue)
 	}
 	out := redact.Args(long)
 	for i, a := range out {
-		out[i] = cut(a, maxValue)
+		out[i] = clip.Text(a, maxValue)
 	}
 	if len(out) == 0 {
 		return nil
@@ -235,7 +235,7 @@ func healthTest(test, shell []string) string {
 // execCommand is the command of an exec event as it is kept: without secrets,
 // bounded, without the blank that the engine leaves behind a lone word.
 func execCommand(s string) string {
-	return cut(redact.Command(cut(strings.TrimSpace(s), 4*maxValue)), maxValue)
+	return clip.Text(redact.Command(clip.Text(strings.TrimSpace(s), 4*maxValue)), maxValue)
 }
 
 func restartPolicy(name string, tries int) string {
@@ -247,7 +247,7 @@ func restartPolicy(name string, tries int) string {
 			return name + ":" + strconv.Itoa(tries)
 		}
 	}
-	return cut(name, 64)
+	return clip.Text(name, 64)
 }
 
 func networksOf(s *dockerapi.NetworkSettings) ([]tallyman.Network, []tallyman.Port) {
@@ -256,9 +256,9 @@ func networksOf(s *dockerapi.NetworkSettings) ([]tallyman.Network, []tallyman.Po
 	}
 	var networks []tallyman.Network
 	for name, e := range s.Networks {
-		n := tallyman.Network{Name: cut(name, maxName)}
+		n := tallyman.Network{Name: clip.Text(name, maxName)}
 		if e != nil {
-			n.IP, n.IPv6 = cut(e.IPAddress, 64), cut(e.GlobalIPv6Address, 64)
+			n.IP, n.IPv6 = clip.Text(e.IPAddress, 64), clip.Text(e.GlobalIPv6Address, 64)
 		}
 		networks = append(networks, n)
 	}
@@ -270,12 +270,12 @@ func networksOf(s *dockerapi.NetworkSettings) ([]tallyman.Network, []tallyman.Po
 		if err != nil {
 			continue
 		}
-		p := tallyman.Port{Port: uint16(n), Protocol: cut(cmp.Or(proto, "tcp"), 16)}
+		p := tallyman.Port{Port: uint16(n), Protocol: clip.Text(cmp.Or(proto, "tcp"), 16)}
 		if len(bindings) == 0 {
 			ports = append(ports, p)
 		}
 		for _, b := range bindings {
-			p.HostIP = cut(b.HostIP, 64)
+			p.HostIP = clip.Text(b.HostIP, 64)
 			hostPort, _ := strconv.ParseUint(b.HostPort, 10, 16)
 			p.HostPort = uint16(hostPort)
 			ports = append(ports, p)
@@ -296,8 +296,8 @@ func mountsOf(in []dockerapi.Mount) []tallyman.Mount {
 			source = m.Name
 		}
 		out = append(out, tallyman.Mount{
-			Type: cut(m.Type, 64), Source: cut(redact.Text(source), maxValue),
-			Destination: cut(m.Destination, maxValue), ReadOnly: !m.RW,
+			Type: clip.Text(m.Type, 64), Source: clip.Text(redact.Text(source), maxValue),
+			Destination: clip.Text(m.Destination, maxValue), ReadOnly: !m.RW,
 		})
 	}
 	slices.SortFunc(out, func(a, b tallyman.Mount) int { return cmp.Compare(a.Destination, b.Destination) })
@@ -311,23 +311,4 @@ func parseTime(s string) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
-}
-
-// cut bounds s to n bytes, whole runes, marked with … when something is
-// missing, and makes it valid UTF-8.
-func cut(s string, n int) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "�")
-	}
-	if len(s) <= n {
-		return s
-	}
-	s = s[:n-len("…")]
-	for s != "" {
-		if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size > 1 {
-			break
-		}
-		s = s[:len(s)-1]
-	}
-	return s + "…"
 }

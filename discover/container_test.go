@@ -151,20 +151,6 @@ func TestWorkload(t *testing.T) {
 	f("cp=shop cs=api cn=1 ss=web st=web.1.x", "compose shop/api/1")
 }
 
-func TestCut(t *testing.T) {
-	for _, s := range []string{"", "a", "äöü", strings.Repeat("ä", 500), "\xff\xfe", strings.Repeat("\xff", 500), "a\x00b"} {
-		for _, n := range []int{3, 4, 5, 16, 256} {
-			got := cut(s, n)
-			if len(got) > n && len(got) > len("�") || !utf8.ValidString(got) {
-				t.Errorf("cut(%q, %d) is %q: %d bytes", s, n, got, len(got))
-			}
-		}
-	}
-	if got := cut("abcdef", 5); got != "ab…" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestTooMuch(t *testing.T) {
 	d := dockertest.Running(strings.Repeat("n", 5000), "i")
 	d.Config.Labels = map[string]string{"exitCode": "1", "tallyman.x": "1", "huge": strings.Repeat("v", 1<<20)}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 )
 
@@ -69,7 +70,7 @@ func engineSets(action, k string) bool {
 // splitAction parts "exec_create: sh -c …" into the bare word and the rest.
 func splitAction(a string) (word, tail string) {
 	word, tail, _ = strings.Cut(a, ":")
-	return cut(strings.TrimSpace(word), maxName), strings.TrimSpace(tail)
+	return clip.Text(strings.TrimSpace(word), maxName), strings.TrimSpace(tail)
 }
 
 // eventContext is what is known beside an event when it is normalised.
@@ -97,10 +98,10 @@ func normalise(raw dockerapi.Event, x eventContext) tallyman.Event {
 		Time:   raw.Time,
 		Host:   x.host,
 		Engine: x.engine,
-		Type:   cut(raw.Type, 64),
+		Type:   clip.Text(raw.Type, 64),
 		Action: word,
-		Actor:  cut(raw.Actor, maxName),
-		Name:   cut(raw.Attributes["name"], maxName),
+		Actor:  clip.Text(raw.Actor, maxName),
+		Name:   clip.Text(raw.Attributes["name"], maxName),
 	}
 	set := func(k, v string) {
 		if v == "" {
@@ -109,7 +110,7 @@ func normalise(raw dockerapi.Event, x eventContext) tallyman.Event {
 		if e.Attributes == nil {
 			e.Attributes = make(map[string]string, 4)
 		}
-		e.Attributes[k] = cut(v, maxValue)
+		e.Attributes[k] = clip.Text(v, maxValue)
 	}
 	switch e.Type {
 	case "container":
@@ -118,11 +119,11 @@ func normalise(raw dockerapi.Event, x eventContext) tallyman.Event {
 		set("driver", raw.Attributes["type"])
 		setContainer(raw, set)
 	case "volume":
-		e.Name = cut(cmp.Or(raw.Attributes["name"], raw.Actor), maxName)
+		e.Name = clip.Text(cmp.Or(raw.Attributes["name"], raw.Actor), maxName)
 		set("driver", raw.Attributes["driver"])
 		setContainer(raw, set)
 	case "image":
-		e.Image = cut(cmp.Or(raw.Attributes["name"], raw.Actor), maxName)
+		e.Image = clip.Text(cmp.Or(raw.Attributes["name"], raw.Actor), maxName)
 	}
 	return e
 }
@@ -134,7 +135,7 @@ func setContainer(raw dockerapi.Event, set func(k, v string)) {
 }
 
 func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x eventContext, set func(k, v string)) {
-	e.Image = cut(raw.Attributes["image"], maxName)
+	e.Image = clip.Text(raw.Attributes["image"], maxName)
 	if c := x.container; c != nil {
 		e.Name = cmp.Or(e.Name, c.Name)
 		e.Image = cmp.Or(e.Image, c.Image)
@@ -178,7 +179,7 @@ func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x event
 	case "kill":
 		set("signal", own("signal"))
 	case "rename":
-		set("oldName", cut(strings.TrimPrefix(own("oldName"), "/"), maxName))
+		set("oldName", clip.Text(strings.TrimPrefix(own("oldName"), "/"), maxName))
 	case "exec_create", "exec_start":
 		set("execID", own("execID"))
 		set("command", execCommand(tail))
@@ -187,7 +188,7 @@ func containerEvent(e *tallyman.Event, raw dockerapi.Event, tail string, x event
 		set("exitCode", number("exitCode"))
 		set("command", x.command)
 	case "health_status":
-		set("health", cut(tail, 64))
+		set("health", clip.Text(tail, 64))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 )
 
 // failureOf is why a container's last start failed, empty when it did not: the
@@ -31,7 +32,7 @@ func (e *engine) startFailed(t *track, c *tallyman.Container, at time.Time, agai
 		ID:   eventID(e.host, e.name, at.UnixNano(), "container", "start_failed", c.ID),
 		Time: at.UTC(), Host: e.host, Engine: e.name, Type: "container", Action: "start_failed",
 		Actor: c.ID, Name: c.Name, Image: c.Image, Workload: c.Workload.Key, Inferred: !again,
-		Attributes: map[string]string{"exitCode": strconv.Itoa(c.ExitCode), "error": cut(why, maxValue)},
+		Attributes: map[string]string{"exitCode": strconv.Itoa(c.ExitCode), "error": clip.Text(why, maxValue)},
 	}, true
 }
 

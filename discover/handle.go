@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 )
 
@@ -234,7 +235,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		toldBefore = t.createInferred
 		t.created, t.createInferred = true, false
 		if t.name == "" {
-			t.name = cut(raw.Attributes["name"], maxName)
+			t.name = clip.Text(raw.Attributes["name"], maxName)
 		}
 		if unseen && t.c.Created.IsZero() {
 			change().Created = raw.Time
@@ -274,7 +275,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 	case "unpause":
 		t.paused = false
 	case "rename":
-		t.name = cut(raw.Attributes["name"], maxName)
+		t.name = clip.Text(raw.Attributes["name"], maxName)
 	case "destroy":
 		toldBefore = t.destroyed
 		t.destroyed = true

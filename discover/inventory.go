@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 )
 
@@ -355,5 +356,5 @@ func setAttribute(ev *tallyman.Event, k, v string) {
 	if ev.Attributes == nil {
 		ev.Attributes = make(map[string]string, 4)
 	}
-	ev.Attributes[k] = cut(v, maxValue)
+	ev.Attributes[k] = clip.Text(v, maxValue)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 )
 
@@ -167,7 +168,7 @@ func (e *engine) engineEvent(s tallyman.EngineStatus, at time.Time) {
 	ev := tallyman.Event{Type: "engine", Action: "up", Actor: e.name, Name: e.name}
 	if !s.Up {
 		ev.Action = "down"
-		ev.Attributes = map[string]string{"failure": string(s.Failure), "error": cut(s.Error, maxValue)}
+		ev.Attributes = map[string]string{"failure": string(s.Failure), "error": clip.Text(s.Error, maxValue)}
 		e.log.Warn("the engine does not answer", "failure", string(s.Failure), "err", s.Error)
 	} else {
 		e.log.Info("the engine answers", "api", s.APIVersion)

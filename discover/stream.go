@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 )
 
@@ -66,9 +67,9 @@ func (e *engine) connect() {
 func (e *engine) tookInfo(i dockerapi.Info) {
 	e.mu.Lock()
 	s := e.status
-	s.Version, s.OS, s.Kernel = cut(i.ServerVersion, maxName), cut(i.OperatingSystem, maxName), cut(i.KernelVersion, maxName)
-	s.CgroupVersion, s.CgroupDriver = cut(i.CgroupVersion, 16), cut(i.CgroupDriver, 64)
-	s.Root = cut(i.DockerRootDir, maxValue)
+	s.Version, s.OS, s.Kernel = clip.Text(i.ServerVersion, maxName), clip.Text(i.OperatingSystem, maxName), clip.Text(i.KernelVersion, maxName)
+	s.CgroupVersion, s.CgroupDriver = clip.Text(i.CgroupVersion, 16), clip.Text(i.CgroupDriver, 64)
+	s.Root = clip.Text(i.DockerRootDir, maxValue)
 	s.CPUs, s.Memory = max(i.NCPU, 0), max(i.MemTotal, 0)
 	changed := s != e.status
 	e.status = s

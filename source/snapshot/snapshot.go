@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/inspect"
 )
@@ -465,15 +465,7 @@ func (s *Source) compare(ctx context.Context, w workload, before snapshot, p *pe
 			e.Attributes["more"] = fmt.Sprint(len(changes) - maxPaths)
 			break
 		}
-		e.Attributes[cut(c.Path, 256)] = cut(c.String(), 512)
+		e.Attributes[clip.Text(c.Path, 256)] = clip.Text(c.String(), 512)
 	}
 	s.o.Emit(e)
-}
-
-// cut bounds a text to about n bytes, at a rune.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }
