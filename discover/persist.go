@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 )
 
 // inventoryFile is inventory.json, see the package comment.
@@ -114,7 +115,7 @@ func (d *Discovery) persist(stop <-chan struct{}) {
 	}
 }
 
-// save writes the inventory to a new file, syncs it and renames it into place.
+// save writes the inventory.
 func (d *Discovery) save() (err error) {
 	if d.opt.DataDir == "" {
 		return nil
@@ -139,24 +140,7 @@ func (d *Discovery) save() (err error) {
 	if err := os.MkdirAll(d.opt.DataDir, 0o700); err != nil {
 		return err
 	}
-	name := filepath.Join(d.opt.DataDir, inventoryName)
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return err
-	}
-	dir, err := os.Open(d.opt.DataDir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return fsx.WriteFile(filepath.Join(d.opt.DataDir, inventoryName), data, 0o600)
 }
 
 // load reads the last known inventory. One that cannot be used is renamed to
