@@ -42,6 +42,7 @@ import (
 	"tallyman/alert/book"
 	"tallyman/alert/problem"
 	"tallyman/alert/rule"
+	"tallyman/internal/clip"
 )
 
 // Options of the service. All fields but Samples, LogQL, CheckLogQL, Router, External,
@@ -494,8 +495,7 @@ func sentence(summary string, p *problem.Problem) string {
 		add("exit %s", p.ExitCode)
 	}
 	if p.Text != "" {
-		text := strings.ToValidUTF8(p.Text, "\uFFFD")
-		add("%s", text[:min(len(text), 300)])
+		add("%s", clip.Text(p.Text, 300))
 	}
 	if p.Already {
 		add("already so when tallyman started")

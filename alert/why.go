@@ -5,18 +5,17 @@ package alert
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/describe"
+	"tallyman/internal/recordwalk"
 )
 
 // Why is everything that is known of a death, in at most 16 KiB: what the exit code
@@ -174,54 +173,28 @@ var (
 func plain(line []byte) string {
 	text := strings.ToValidUTF8(string(line[:min(len(line), 4*whyLine)]), "\uFFFD")
 	text = unseen.ReplaceAllString(colours.ReplaceAllString(text, ""), "")
-	if len(text) > whyLine {
-		text = text[:whyLine]
-		for !utf8.ValidString(text) {
-			text = text[:len(text)-1]
-		}
-		text += "…"
-	}
-	return text
+	return clip.Text(text, whyLine)
 }
 
 // lines are the last ones before the death.
 func (w *Witness) lines(ctx context.Context, y *Why) {
-	cursors, err := w.Records.SelectRecords(ctx, tallyman.RecordQuery{Start: y.At.Add(-24 * time.Hour).UnixNano(), End: y.At.Add(2 * time.Second).UnixNano(), Backward: true,
-		Matchers: []tallyman.Matcher{{Name: "source", Value: tallyman.SourceContainer}, {Name: "host", Value: y.Host}, {Name: "workload", Value: y.Workload}}})
-	if err != nil {
-		y.NotKnown = append(y.NotKnown, "lines: "+err.Error())
-		return
-	}
-	for _, c := range cursors {
-		defer c.Close()
-	}
-	for _, c := range cursors {
-		for n := 0; n < whyLines; {
-			records, err := c.Next()
-			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					y.NotKnown = append(y.NotKnown, "lines: "+err.Error())
-				}
-				break
-			}
-			for i := range records {
-				r := &records[i]
-				if tallyman.LabelOf(c.Stream(), r.Meta, "container_id") != y.Container || tallyman.LabelOf(c.Stream(), r.Meta, "tallyman_gap") != "" {
-					continue
-				}
-				y.Lines = append(y.Lines, WhyLine{time.Unix(0, r.Time).UTC(), tallyman.LabelOf(c.Stream(), r.Meta, "stream"), tallyman.LabelOf(c.Stream(), r.Meta, "level"), plain(r.Line)})
-				if n++; n >= whyLines {
-					break
-				}
-			}
-		}
-	}
-	slices.SortStableFunc(y.Lines, func(a, b WhyLine) int { return b.Time.Compare(a.Time) })
-	y.Lines = y.Lines[:min(len(y.Lines), whyLines)]
+	q := tallyman.RecordQuery{Start: y.At.Add(-24 * time.Hour).UnixNano(), End: y.At.Add(2 * time.Second).UnixNano(), Backward: true,
+		Matchers: []tallyman.Matcher{{Name: "source", Value: tallyman.SourceContainer}, {Name: "host", Value: y.Host}, {Name: "workload", Value: y.Workload}}}
 	size := 0
-	for i := range y.Lines {
-		if size += len(y.Lines[i].Text); size > whyText {
-			y.Lines = y.Lines[:i]
+	for f, err := range recordwalk.ByTime(ctx, w.Records, q) { // the newest first
+		if err != nil {
+			y.NotKnown = append(y.NotKnown, "lines: "+err.Error())
+			break
+		}
+		label := func(name string) string { return tallyman.LabelOf(f.Stream, f.Record.Meta, name) }
+		if label("container_id") != y.Container || label("tallyman_gap") != "" {
+			continue
+		}
+		l := WhyLine{time.Unix(0, f.Record.Time).UTC(), label("stream"), label("level"), plain(f.Record.Line)}
+		if size += len(l.Text); size > whyText {
+			break
+		}
+		if y.Lines = append(y.Lines, l); len(y.Lines) == whyLines {
 			break
 		}
 	}

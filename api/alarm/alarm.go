@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"tallyman/alert"
 	"tallyman/alert/rule"
 	"tallyman/internal/httpx"
+	"tallyman/internal/recordwalk"
 )
 
 // Options of the interface. All are needed.
@@ -215,7 +215,6 @@ func (a *API) history(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(all, func(x, y alert.Alarm) int { return y.At.Compare(x.At) })
 	out := alarmHistoryAnswer{Alarms: []Alarm{}, More: more}
 	seen := map[string]bool{}
 	for i := range all {
@@ -232,34 +231,19 @@ func (a *API) history(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// transitions are the records of alarms that q selects, in no order.
+// transitions are the records of alarms that q selects, the newest first.
 func (a *API) transitions(ctx context.Context, q tallyman.RecordQuery) (out []alert.Alarm, more bool, err error) {
 	q.Backward = true
-	cursors, err := a.o.Records.SelectRecords(ctx, q)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, c := range cursors {
-		defer c.Close()
-	}
-	for _, c := range cursors {
-		for {
-			records, err := c.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, false, err
-			}
-			for i := range records {
-				var x alert.Alarm
-				if json.NewDecoder(bytes.NewReader(records[i].Line)).Decode(&x) == nil && x.ID != "" {
-					out = append(out, x)
-				}
-			}
-			if len(out) > maxHistory {
-				return out, true, nil
-			}
+	for f, err := range recordwalk.ByTime(ctx, a.o.Records, q) {
+		if err != nil {
+			return nil, false, err
+		}
+		var x alert.Alarm
+		if json.NewDecoder(bytes.NewReader(f.Record.Line)).Decode(&x) == nil && x.ID != "" {
+			out = append(out, x)
+		}
+		if len(out) > maxHistory {
+			return out, true, nil
 		}
 	}
 	return out, false, nil
