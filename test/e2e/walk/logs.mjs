@@ -203,7 +203,7 @@ await check("the controls narrow the lines, and the URL brings them back", async
   await page.locator("main").focus();
   await page.keyboard.press("/");
   await page.keyboard.type("DATABASE");
-  const want = `{source="container", name="${api}", stream="stderr", level=~"error|critical|fatal"} |~ "(?i)DATABASE"`;
+  const want = `{source="container", name="${api}", stream="stderr", level=~"error|critical|fatal"} | decolorize |~ "(?i)DATABASE"`;
   await within(3000, () => query() === want);
   await within(3000, async () => assert.deepEqual(await page.locator(".ll .msg").allTextContents(), ["ERROR could not reach the database"]));
   assert.equal(await page.locator(".ll mark").textContent(), "database");
@@ -220,6 +220,13 @@ await check("the controls narrow the lines, and the URL brings them back", async
   assert.equal(await other.locator(".find input").inputValue(), "DATABASE");
   await other.close();
   return want;
+});
+await check("a text is found as it is seen, with colours between its words", async () => {
+  await logs(`{source="container", name="${api}"}`);
+  await page.locator("main").focus();
+  await page.keyboard.press("/");
+  await page.keyboard.type("green and red words");
+  await within(5000, async () => assert.deepEqual(await page.locator(".ll .msg").allTextContents(), ["green and red words"]));
 });
 await check("the histogram counts by level, and a click and a drag narrow the range", async () => {
   await logs(of(api));

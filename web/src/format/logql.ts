@@ -125,7 +125,8 @@ export function build(c: Controls): string {
   if (c.streams.length === 1) parts.push(matcher("stream", c.streams));
   const levels = kinds.filter((k) => c.levels.includes(k)).flatMap(levelsOf);
   if (levels.length) parts.push(matcher("level", levels));
-  const filter = c.text === "" ? "" : c.exact ? ` |= ${quote(c.text)}` : ` |~ ${quote("(?i)" + escape(c.text))}`;
+  // What is looked for is what is seen: colours between its letters do not hide it.
+  const filter = c.text === "" ? "" : c.exact ? ` | decolorize |= ${quote(c.text)}` : ` | decolorize |~ ${quote("(?i)" + escape(c.text))}`;
   return `{${parts.join(", ")}}${filter}`;
 }
 
@@ -146,7 +147,7 @@ export function beside(labels: Record<string, string>): string {
 }
 
 const text = '"(?:[^"\\\\]|\\\\.)*"';
-const shape = new RegExp(`^\\s*\\{\\s*((?:\\w+\\s*=~?\\s*${text}\\s*(?:,\\s*)?)*)\\}\\s*(?:\\|([=~])\\s*(${text}))?\\s*$`);
+const shape = new RegExp(`^\\s*\\{\\s*((?:\\w+\\s*=~?\\s*${text}\\s*(?:,\\s*)?)*)\\}\\s*(?:(?:\\|\\s*decolorize\\s*)?\\|([=~])\\s*(${text}))?\\s*$`);
 const one = new RegExp(`(\\w+)\\s*(=~?)\\s*(${text})`, "g");
 
 function unquote(literal: string): string | undefined {
