@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tallyman/internal/testkit"
+)
+
+// told is a webhook that notes what it is told, in Alertmanager's form.
+type told struct {
+	mu    sync.Mutex
+	posts int
+	said  map[string][]string // "rule status" by workload, in their order
+	texts map[string]string   // the newest summary by workload
+	bad   string
+}
+
+func (w *told) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	var payload struct {
+		Version string
+		Alerts  []struct {
+			Status              string
+			Labels, Annotations map[string]string
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil || json.Unmarshal(body, &payload) != nil || payload.Version != "4" {
+		w.bad = string(body)
+		rw.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.posts++
+	for _, a := range payload.Alerts {
+		workload := a.Labels["workload"]
+		text := a.Labels["alertname"] + " " + a.Status
+		w.texts[workload] = a.Annotations["summary"]
+		// A message of a group names what was told before, too.
+		if list := w.said[workload]; len(list) == 0 || list[len(list)-1] != text && !(a.Status == "firing" && contains(list, text)) && !(a.Status == "resolved" && contains(list, text)) {
+			w.said[workload] = append(list, text)
+		}
+	}
+}
+
+func contains(list []string, text string) bool {
+	for _, l := range list {
+		if l == text {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *told) of(workload string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.said[workload], ", ")
+}
+
+// watched is a tallyman that tells a webhook.
+func watched(t *testing.T) (*testkit.Program, *told) {
+	t.Helper()
+	w := &told{said: map[string][]string{}, texts: map[string]string{}}
+	server := httptest.NewServer(w)
+	t.Cleanup(server.Close)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify="+server.URL+"/hook")
+	return p, w
+}
+
+// alarms are the alarms that fire or are pending, by workload.
+func alarmsOf(p *testkit.Program, workload string) (out []string) {
+	var a struct {
+		Alarms []struct{ Rule, State, Workload, Summary string }
+	}
+	p.JSON("/api/tallyman/v1/alarms", &a)
+	for _, x := range a.Alarms {
+		if x.Workload == workload {
+			out = append(out, x.Rule+" "+x.State)
+		}
+	}
+	return out
+}
+
+// What people ask for, and what is over before it is a problem, tells nobody anything.
+func TestCalmDay(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p, w := watched(t)
+	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
+	deaf := []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"}
+	always := func(name string, more ...string) []string {
+		return append([]string{"--name", d.Name(name), "--restart", "always"}, more...)
+	}
+	d.Start(always("stops"), forever...)
+	d.Start(always("deaf"), deaf...)
+	d.Start(always("restarts"), forever...)
+	d.Start(always("renewed"), forever...)
+	d.Start(always("removed"), forever...)
+	d.Start(always("reloads"), "sh", "-c", "trap 'true' HUP; while :; do sleep 0.1; done")
+	d.Start(always("pauses"), forever...)
+	d.Start(always("limited"), forever...)
+	d.Start(always("checked", "--health-cmd", "test -e /tmp/up", "--health-interval", "1s", "--health-start-period", "6s", "--health-retries", "1"), "sh", "-c", "sleep 4; touch /tmp/up; while :; do sleep 0.1; done")
+	names := []string{"stops", "deaf", "restarts", "renewed", "removed", "reloads", "pauses", "limited", "checked"}
+	testkit.Eventually(t, 30*time.Second, "all are known", func() error {
+		if got := p.Query(`count(container_last_seen{name=~"` + d.Name("") + `.*"})`); len(got) == 0 {
+			return fmt.Errorf("%v", got)
+		}
+		return nil
+	})
+
+	d.Cmd("stop", d.Name("stops"))
+	d.Cmd("stop", "-t", "1", d.Name("deaf"))
+	d.Cmd("restart", "-t", "1", d.Name("restarts"))
+	d.Cmd("rm", "-f", d.Name("renewed"))
+	d.Start(always("renewed"), forever...)
+	d.Cmd("rm", "-f", d.Name("removed"))
+	d.Cmd("kill", "-s", "HUP", d.Name("reloads"))
+	d.Cmd("pause", d.Name("pauses"))
+	d.Cmd("update", "--memory", "64m", "--memory-swap", "64m", d.Name("limited"))
+	for i := range 12 {
+		_, _ = d.May("run", "--rm", "--name", d.Name(fmt.Sprint("job-", i)), "--label", d.Label, testkit.Image, "sh", "-c", fmt.Sprintf("exit %d", i%4))
+	}
+	d.Cmd("unpause", d.Name("pauses"))
+	testkit.Eventually(t, 60*time.Second, "the checked one is healthy", func() error {
+		if out := d.Cmd("inspect", "-f", "{{.State.Health.Status}}", d.Name("checked")); !strings.Contains(out, "healthy") || strings.Contains(out, "unhealthy") {
+			return fmt.Errorf("it is %s", out)
+		}
+		return nil
+	})
+	// What would have been told has had its time when a crash that comes later was told.
+	crash := d.Name("crash")
+	d.Start([]string{"--name", crash}, "sh", "-c", "exit 3")
+	testkit.Eventually(t, 60*time.Second, "a crash is told", func() error {
+		if got := w.of(crash); got != "ContainerCrashed firing" {
+			return fmt.Errorf("told %q", got)
+		}
+		return nil
+	})
+	for _, name := range names {
+		if got := w.of(d.Name(name)); got != "" {
+			t.Errorf("%s: told %q, want nothing", name, got)
+		}
+		if got := alarmsOf(p, d.Name(name)); len(got) > 0 {
+			t.Errorf("%s: alarms %v, want none", name, got)
+		}
+	}
+	for i := range 12 {
+		if got := w.of(d.Name(fmt.Sprint("job-", i))); got != "" {
+			t.Errorf("job %d: told %q, want nothing", i, got)
+		}
+	}
+	if w.bad != "" {
+		t.Errorf("a message that is none of Alertmanager's: %s", w.bad)
+	}
+}
+
+// What breaks is told once, by the right name, and cleared.
+func TestBadDay(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p, w := watched(t)
+	start := func(name string, options []string, argv ...string) {
+		d.Start(append([]string{"--name", d.Name(name)}, options...), argv...)
+	}
+	start("plain", nil, "sh", "-c", "sleep 1; exit 3")
+	start("once", []string{"--restart", "always"}, "sh", "-c", "test -e /tmp/again && exec sleep 600; touch /tmp/again; sleep 1; exit 3")
+	start("loop", []string{"--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1")
+	start("loop-zero", []string{"--restart", "always"}, "sh", "-c", "sleep 0.2; exit 0")
+	start("gave-up", []string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 0.1; exit 1")
+	start("killed", nil, "sleep", "600")
+	start("reloaded", nil, "sh", "-c", "trap 'sleep 2; exit 5' HUP; while :; do sleep 0.1; done")
+	start("oom", []string{"-m", "8m", "--memory-swap", "8m"}, "sh", "-c", "sleep 1; x=y; while :; do x=$x$x; done")
+	start("sick", []string{"--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1"}, "sleep", "600")
+	_, _ = d.May("run", "-d", "--label", d.Label, "--name", d.Name("no-command"), "--restart", "always", testkit.Image, "no-such-command")
+	testkit.Eventually(t, 30*time.Second, "the containers run", func() error {
+		for _, name := range []string{"killed", "reloaded"} {
+			if out := d.Cmd("inspect", "-f", "{{.State.Running}}", d.Name(name)); !strings.Contains(out, "true") {
+				return fmt.Errorf("%s does not run", name)
+			}
+			if len(p.Query(`container_last_seen{name="`+d.Name(name)+`"}`)) == 0 {
+				return fmt.Errorf("%s is not known", name)
+			}
+		}
+		return nil
+	})
+	pid := strings.TrimSpace(d.Cmd("inspect", "-f", "{{.State.Pid}}", d.Name("killed")))
+	if _, err := testkit.Run(10*time.Second, nil, "kill", "-9", pid); err != nil {
+		t.Fatal(err)
+	}
+	d.Cmd("kill", "-s", "HUP", d.Name("reloaded"))
+
+	for name, rule := range map[string]string{
+		"plain": "ContainerCrashed", "once": "ContainerCrashed", "loop": "ContainerRestartLoop", "loop-zero": "ContainerRestartLoop", "gave-up": "ContainerNotRunning",
+		"killed": "ContainerCrashed", "reloaded": "ContainerCrashed", "oom": "ContainerOOMKilled", "sick": "ContainerUnhealthy", "no-command": "ContainerNotStarted",
+	} {
+		testkit.Eventually(t, 120*time.Second, name+" is told", func() error {
+			if got := w.of(d.Name(name)); !strings.Contains(got, rule+" firing") {
+				return fmt.Errorf("told %q, want %s; alarms %v", got, rule, alarmsOf(p, d.Name(name)))
+			}
+			return nil
+		})
+	}
+	// One that came to itself clears by itself, the others when they are removed.
+	testkit.Eventually(t, 240*time.Second, "the one that runs again is told of", func() error {
+		if got := w.of(d.Name("once")); got != "ContainerCrashed firing, ContainerCrashed resolved" {
+			return fmt.Errorf("told %q", got)
+		}
+		return nil
+	})
+	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
+		d.Cmd("rm", "-f", d.Name(name))
+	}
+	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
+		testkit.Eventually(t, 180*time.Second, name+" is cleared", func() error {
+			got := w.of(d.Name(name))
+			if !strings.HasSuffix(got, "resolved") || strings.Count(got, "firing") != strings.Count(got, "resolved") {
+				return fmt.Errorf("told %q; alarms %v", got, alarmsOf(p, d.Name(name)))
+			}
+			return nil
+		})
+		t.Logf("%s: %s (%s)", name, w.of(d.Name(name)), w.texts[d.Name(name)])
+	}
+}
