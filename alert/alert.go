@@ -41,12 +41,13 @@ import (
 	"tallyman"
 	"tallyman/alert/book"
 	"tallyman/alert/problem"
+	"tallyman/alert/route"
 	"tallyman/alert/rule"
 	"tallyman/internal/clip"
 )
 
-// Options of the service. All fields but Samples, LogQL, CheckLogQL, Router, External,
-// Files and Overrides are needed.
+// Options of the service. All fields but Samples, LogQL, CheckLogQL, External, Files,
+// Overrides and Witness are needed.
 type Options struct {
 	Dir     string // of the state
 	Records tallyman.RecordIntake
@@ -69,24 +70,16 @@ type Options struct {
 
 	// Witness finds out why a container died; nil for nobody.
 	Witness *Witness
-	// Router tells people; nil for nobody.
-	Router Router
-	Log    *slog.Logger
+	Log     *slog.Logger
 }
 
 // Router decides who is told of an alarm and when.
 type Router interface {
 	// Put tells of alarms that fire (Ended is zero) or have cleared. Telling of one
 	// again changes nothing.
-	Put(ctx context.Context, alarms ...Notice) error
-}
-
-// Notice is an alarm as it is told.
-type Notice struct {
-	Labels, Annotations map[string]string
-	Started, Ended      time.Time
-	// Link leads to the alarm on the page.
-	Link string
+	Put(ctx context.Context, alarms ...route.Notice) error
+	// Run tells until ctx ends.
+	Run(ctx context.Context) error
 }
 
 // The states of an alarm.
@@ -124,13 +117,12 @@ type Alarm struct {
 	Reason string `json:"reason,omitempty"`
 	// Why is what is known of the death that it is about.
 	Why *Why `json:"why,omitempty"`
-	// Acknowledged is when somebody said that they know.
-	Acknowledged time.Time `json:"acknowledged,omitzero"`
 }
 
 // Service raises alarms. It implements the observers of discovery.
 type Service struct {
 	o      Options
+	router Router // nil for nobody
 	book   *book.Book
 	engine *rule.Engine
 
@@ -218,7 +210,7 @@ func (s *Service) Rules() *rule.Engine { return s.engine }
 func (s *Service) Book() *book.Book { return s.book }
 
 // SetRouter says who tells people. It must be called before Run.
-func (s *Service) SetRouter(r Router) { s.o.Router = r }
+func (s *Service) SetRouter(r Router) { s.router = r }
 
 // ObserveContainer implements tallyman.ContainerObserver.
 func (s *Service) ObserveContainer(c *tallyman.Container) {
@@ -305,6 +297,13 @@ func (s *Service) Run(ctx context.Context) error {
 	// All that fires is told before anything is evaluated: of a group of which one
 	// alarm is missing, receivers would be told that it has ended.
 	s.tellAll(ctx)
+	if s.router != nil {
+		wg.Go(func() {
+			if err := s.router.Run(ctx); err != nil {
+				s.o.Log.Error("nobody is told of alarms any more", "err", err)
+			}
+		})
+	}
 	wg.Go(func() {
 		if err := s.engine.Run(ctx); err != nil {
 			s.o.Log.Error("the rules have ended", "err", err)
@@ -382,7 +381,7 @@ func fingerprint(labels map[string]string) string {
 
 // told takes what a rule tells, which it does again each minute.
 func (s *Service) told(ctx context.Context, _ string, alerts ...*rules.Alert) {
-	var notices []Notice
+	var notices []route.Notice
 	why := s.witness(ctx, alerts)
 	s.mu.Lock()
 	for _, a := range alerts {
@@ -415,8 +414,8 @@ func (s *Service) told(ctx context.Context, _ string, alerts ...*rules.Alert) {
 		return
 	}
 	poke(s.records)
-	if s.o.Router != nil {
-		if err := s.o.Router.Put(ctx, notices...); err != nil {
+	if s.router != nil {
+		if err := s.router.Put(ctx, notices...); err != nil {
 			s.o.Log.Error("alarms cannot be handed to those who tell people", "err", err)
 		}
 	}
@@ -539,7 +538,7 @@ func (s *Service) reasonOf(x *Alarm) string {
 }
 
 // notice is how an alarm is told. A project holds together what belongs together.
-func (s *Service) notice(x *Alarm) Notice {
+func (s *Service) notice(x *Alarm) route.Notice {
 	labels := maps.Clone(x.Labels)
 	if labels["project"] == "" {
 		if c := s.containerOf(x); c != nil {
@@ -547,7 +546,7 @@ func (s *Service) notice(x *Alarm) Notice {
 		}
 		labels["project"] = cmp.Or(labels["project"], x.Workload, x.Host)
 	}
-	n := Notice{Labels: labels, Annotations: map[string]string{"summary": x.Summary, "advice": x.Advice, "id": x.ID}, Started: x.ActiveAt, Ended: x.ClearedAt}
+	n := route.Notice{Labels: labels, Annotations: map[string]string{"summary": x.Summary, "advice": x.Advice, "id": x.ID}, Started: x.ActiveAt, Ended: x.ClearedAt}
 	why, lines := "", ""
 	if x.Why != nil {
 		why = x.Why.Guess
@@ -572,13 +571,13 @@ func (s *Service) notice(x *Alarm) Notice {
 // tellAll tells of everything that fires, at the start.
 func (s *Service) tellAll(ctx context.Context) {
 	s.mu.Lock()
-	var notices []Notice
+	var notices []route.Notice
 	for _, key := range slices.Sorted(maps.Keys(s.alarms)) {
 		notices = append(notices, s.notice(s.alarms[key]))
 	}
 	s.mu.Unlock()
-	if len(notices) > 0 && s.o.Router != nil {
-		if err := s.o.Router.Put(ctx, notices...); err != nil {
+	if len(notices) > 0 && s.router != nil {
+		if err := s.router.Put(ctx, notices...); err != nil {
 			s.o.Log.Error("alarms cannot be handed to those who tell people", "err", err)
 		}
 	}

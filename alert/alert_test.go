@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tallyman"
+	"tallyman/alert/route"
 	"tallyman/internal/recordtest"
 )
 
@@ -45,15 +46,17 @@ func (i *inventory) Engines() []tallyman.EngineStatus { return nil }
 // people are told.
 type people struct {
 	mu   sync.Mutex
-	said []Notice
+	said []route.Notice
 }
 
-func (p *people) Put(_ context.Context, notices ...Notice) error {
+func (p *people) Put(_ context.Context, notices ...route.Notice) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.said = append(p.said, notices...)
 	return nil
 }
+
+func (p *people) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
 func (p *people) text() string {
 	p.mu.Lock()
@@ -90,10 +93,11 @@ func newSite(t *testing.T) *site {
 func (x *site) open() {
 	x.t.Helper()
 	external, _ := url.Parse("https://mon.example/tallyman/") // it cannot fail
-	s, err := Open(Options{Dir: x.dir, Records: recordtest.Intake(x.store), Inventory: x.inv, Defaults: true, External: external, Router: x.told, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(Options{Dir: x.dir, Records: recordtest.Intake(x.store), Inventory: x.inv, Defaults: true, External: external, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	s.SetRouter(x.told)
 	ctx, cancel := context.WithCancel(x.t.Context())
 	done := make(chan struct{})
 	go func() {

@@ -221,7 +221,7 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 	build := func(name, part string) notify.Build {
 		key := statePut + name + part
 		return notify.Build{
-			Name: name, Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.isAcknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
+			Name: name, Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
 			Kept: r.o.Book.Get(book.Receivers, key),
 			Keep: func(state []byte) { _ = r.o.Book.Put(book.Receivers, key, state) }, // the book counts what fails
 		}
@@ -491,7 +491,8 @@ func (r *Router) Acknowledge(id string, on bool) error {
 	return nil
 }
 
-func (r *Router) isAcknowledged(id string) bool {
+// Acknowledged reports whether somebody has said that they know of an alarm.
+func (r *Router) Acknowledged(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, ok := r.acknowledged[id]
@@ -557,15 +558,11 @@ var (
 	failedTotal = &tallyman.Desc{Name: "tallyman_notifications_failed_total", Type: tallyman.Counter, Help: "Tries to send a notification that failed"}
 	foldedTotal = &tallyman.Desc{Name: "tallyman_notifications_folded_total", Type: tallyman.Counter, Help: "Alarms that were put into a folded message, as there were too many"}
 	failing     = &tallyman.Desc{Name: "tallyman_notifications_failing", Type: tallyman.Gauge, Help: "1 when the last notification to a receiver failed"}
-	stateErrors = &tallyman.Desc{Name: "tallyman_alarm_state_errors_total", Type: tallyman.Counter, Help: "Changes of the state of alarms that could not be written"}
 )
 
 // SelfMetrics are the numbers of receivers.
 func (r *Router) SelfMetrics() []tallyman.SelfMetric {
-	out := []tallyman.SelfMetric{{Desc: stateErrors, Read: func() float64 {
-		writes, _ := r.o.Book.Failures()
-		return float64(writes)
-	}}}
+	var out []tallyman.SelfMetric
 	for i, e := range r.entries {
 		t, _ := e.state()
 		by := []tallyman.Label{{Name: "receiver", Value: fmt.Sprintf("%d %s", i+1, t.Kind)}}

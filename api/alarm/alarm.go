@@ -18,6 +18,7 @@ import (
 
 	"tallyman"
 	"tallyman/alert"
+	"tallyman/alert/route"
 	"tallyman/alert/rule"
 	"tallyman/internal/httpx"
 	"tallyman/internal/recordwalk"
@@ -28,6 +29,7 @@ type Options struct {
 	Service *alert.Service
 	Records tallyman.RecordReader
 	Witness *alert.Witness
+	Router  *route.Router
 }
 
 // API answers. It may be called concurrently.
@@ -54,7 +56,8 @@ type Alarm struct {
 	Fired        int64             `json:"fired,omitempty"`
 	Cleared      int64             `json:"cleared,omitempty"`
 	Reason       string            `json:"reason,omitempty" doc:"Why it has cleared"`
-	Acknowledged int64             `json:"acknowledged,omitempty"`
+	Acknowledged bool              `json:"acknowledged,omitempty" doc:"Whether somebody said that they know: it is not repeated"`
+	Silenced     bool              `json:"silenced,omitempty" doc:"Whether a silence keeps it from being told"`
 	Why          *Why              `json:"why,omitempty" doc:"What is known of the death that it is about"`
 }
 
@@ -136,7 +139,7 @@ func (a *API) Routes() []httpx.Route {
 			httpx.WriteJSON(w, v)
 		})}
 	}
-	return []httpx.Route{
+	return append(a.toldRoutes(get), []httpx.Route{
 		get("alarms", httpx.Doc{Summary: "The alarms that are pending or fire", Text: "The gravest and newest first.",
 			Params: []httpx.Param{host, workload, {Name: "state", Text: "Only these", Values: []string{alert.Pending, alert.Firing}}}, Answer: alarmsAnswer{}}, a.active),
 		get("alarms/history", httpx.Doc{Summary: "The alarms that have fired", Text: "The newest first, each as it stood last: firing, or cleared with the reason.",
@@ -148,7 +151,7 @@ func (a *API) Routes() []httpx.Route {
 			Params: []httpx.Param{{Name: "container", Text: "Its full id, or its name", Needed: true}, moment("at", "The death at or before this time; without it the last one")}, Answer: whyAnswer{}}, a.why),
 		get("problems", httpx.Doc{Summary: "The open problems", Text: "What is wrong with workloads and engines now, as the series container_problem and engine_problem have it.",
 			Params: []httpx.Param{host, workload}, Answer: problemsAnswer{}}, a.problems),
-	}
+	}...)
 }
 
 // millis is a time as the page has it, 0 for none.
@@ -161,7 +164,7 @@ func millis(t time.Time) int64 {
 
 func view(x *alert.Alarm) Alarm {
 	return Alarm{ID: x.ID, Rule: x.Rule, State: x.State, Severity: x.Severity, Host: x.Host, Workload: x.Workload, Name: x.Name, Image: x.Image, Summary: x.Summary, Advice: x.Advice,
-		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Acknowledged: millis(x.Acknowledged), Why: whyOf(x.Why)}
+		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Why: whyOf(x.Why)}
 }
 
 // wanted reports whether something of a host and a workload is asked for.
@@ -180,7 +183,9 @@ func (a *API) active(r *http.Request) (any, error) {
 	out := alarmsAnswer{Alarms: []Alarm{}}
 	for _, x := range a.o.Service.Active() {
 		if wanted(r, x.Host, x.Workload) && (state == "" || state == x.State) {
-			out.Alarms = append(out.Alarms, view(&x))
+			v := view(&x)
+			v.Acknowledged, v.Silenced = a.o.Router.Acknowledged(x.ID), len(a.o.Router.SilencedBy(x.Labels)) > 0
+			out.Alarms = append(out.Alarms, v)
 		}
 	}
 	return out, nil

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/prometheus/prometheus/web/api/v1"
 
 	"tallyman/alert"
+	"tallyman/alert/route"
 	"tallyman/alert/rule"
 	"tallyman/api/alarm"
 	"tallyman/config"
@@ -66,7 +67,14 @@ func (a *app) openAlarms(interval time.Duration) error {
 	if a.alarms, err = alert.Open(o); err != nil {
 		return err
 	}
-	a.add(part{name: "alarms", run: a.alarms.Run, metrics: a.alarms.SelfMetrics(), close: a.alarms.Close})
+	// Closed with the state open the router could not be made, so it comes first.
+	a.add(part{name: "alarms", run: a.alarms.Run, close: a.alarms.Close})
+	if a.router, err = route.New(route.Options{Book: a.alarms.Book(), Lines: cfg.Notify, File: cfg.AlertmanagerConfig, QuietHours: cfg.QuietHours, External: o.External,
+		Log: a.log.With("part", "notifications")}); err != nil {
+		return err
+	}
+	a.alarms.SetRouter(a.router)
+	a.add(part{name: "numbers of alarms", metrics: slices.Concat(a.alarms.SelfMetrics(), a.router.SelfMetrics())})
 	a.bus.Observe(a.alarms)
 	a.discovery.ObserveContainers(a.alarms)
 	a.discovery.ObserveEngines(a.alarms)
@@ -78,7 +86,7 @@ func (a *app) alarmRoutes() []httpx.Route {
 	if a.alarms == nil {
 		return nil
 	}
-	return alarm.New(alarm.Options{Service: a.alarms, Records: a.records, Witness: a.witness}).Routes()
+	return alarm.New(alarm.Options{Service: a.alarms, Router: a.router, Records: a.records, Witness: a.witness}).Routes()
 }
 
 // overrides are the changes of default rules that the configuration asks for.

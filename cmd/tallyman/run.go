@@ -18,6 +18,7 @@ import (
 
 	"tallyman"
 	"tallyman/alert"
+	"tallyman/alert/route"
 	"tallyman/api"
 	"tallyman/api/auth"
 	"tallyman/api/live"
@@ -102,6 +103,7 @@ type app struct {
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
 	alarms     *alert.Service // nil when they are not wanted
+	router     *route.Router
 	witness    *alert.Witness
 	logs       *logql.Engine
 	pipeline   *pipeline.Pipeline

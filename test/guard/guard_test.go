@@ -53,7 +53,7 @@ var rules = []rule{
 	{"tallyman/doctor", []string{"tallyman", "tallyman/internal/"}, "the doctor looks at nothing itself; it is told"},
 	{"tallyman/api", []string{"tallyman", "tallyman/api/auth", "tallyman/internal/"}, "the table of routes is handed its parts, and guards them with the login"},
 	{"tallyman/api/view", []string{"tallyman", "tallyman/query", "tallyman/internal/"}, "a view holds what it is given"},
-	{"tallyman/api/", []string{"tallyman", "tallyman/query", "tallyman/query/", "tallyman/doctor", "tallyman/alert", "tallyman/alert/rule", "tallyman/api/view", "tallyman/internal/"},
+	{"tallyman/api/", []string{"tallyman", "tallyman/query", "tallyman/query/", "tallyman/doctor", "tallyman/alert", "tallyman/alert/rule", "tallyman/alert/route", "tallyman/api/view", "tallyman/internal/"},
 		"an interface knows neither its siblings, nor a store or a source; what two of them show is in api/view"},
 	{"tallyman/web", nil, "the page is files"},
 	{"tallyman/catalog", []string{"tallyman", "tallyman/source/"}, "the catalog lists sources, nothing more"},

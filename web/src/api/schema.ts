@@ -26,6 +26,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/alarms/acknowledged/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that somebody knows of an alarm
+         * @description Until it clears it is not repeated. That it has cleared is told.
+         */
+        post: operations["post_alarms_acknowledged_id"];
+        /** Take that back */
+        delete: operations["delete_alarms_acknowledged_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/alarms/history": {
         parameters: {
             query?: never;
@@ -40,6 +61,46 @@ export interface paths {
         get: operations["get_alarms_history"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/receivers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is told
+         * @description The lines of alarms.notify, without their secrets, and how the last messages went.
+         */
+        get: operations["get_alarms_receivers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/receivers/{number}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test message to a receiver
+         * @description It goes the same way as an alarm. The answer is the receiver's.
+         */
+        post: operations["post_alarms_receivers_number_test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -61,6 +122,47 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/silences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The silences
+         * @description Those in force, and those that have ended in the last days.
+         */
+        get: operations["get_alarms_silences"];
+        put?: never;
+        /**
+         * Make a silence
+         * @description Until its end nobody is told of what its matchers fit.
+         */
+        post: operations["post_alarms_silences"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/alarms/silences/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a silence */
+        delete: operations["delete_alarms_silences_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -442,7 +544,8 @@ export interface components {
             what: string;
         };
         Alarm: {
-            acknowledged?: number;
+            /** @description Whether somebody said that they know: it is not repeated */
+            acknowledged?: boolean;
             /** @description What to do */
             advice?: string;
             cleared?: number;
@@ -459,6 +562,8 @@ export interface components {
             rule: string;
             /** @description critical, warning or info; of the last nobody is told */
             severity: string;
+            /** @description Whether a silence keeps it from being told */
+            silenced?: boolean;
             /** @description When the condition began to hold */
             since: number;
             /** @description pending, firing or cleared */
@@ -864,6 +969,13 @@ export interface components {
             ipv6?: string;
             name: string;
         };
+        NewSilence: {
+            comment?: string;
+            /** @description As host="a" or workload=~"ci/.*", all of which must fit */
+            matchers: string[];
+            /** @description Its end, in milliseconds since 1970 */
+            until: number;
+        };
         Now: {
             anon?: number;
             /** @description Block IO, bytes per second */
@@ -903,6 +1015,24 @@ export interface components {
         };
         ProblemsAnswer: {
             problems: components["schemas"]["Problem"][];
+        };
+        Receiver: {
+            failed: number;
+            failingSince?: number;
+            /** @description Where it is reached; the rest of its line is secret */
+            host?: string;
+            /** @description What it is: https, smtp, slack, ntfy … */
+            kind: string;
+            lastError?: string;
+            lastSuccess?: number;
+            /** @description From 1, in the order of the setting alarms.notify */
+            number: number;
+            sent: number;
+            /** @description Messages that wait, since there were too many */
+            waiting: number;
+        };
+        ReceiversAnswer: {
+            receivers: components["schemas"]["Receiver"][];
         };
         Report: {
             cost: components["schemas"]["Costs"];
@@ -974,6 +1104,23 @@ export interface components {
             /** @description How many containers of the service were not compared */
             more?: number;
         };
+        Silence: {
+            author: string;
+            comment: string;
+            ends: number;
+            id: string;
+            /** @description As host="a" or workload=~"ci/.*", all of which must fit */
+            matchers: string[];
+            starts: number;
+            /** @description active, pending or expired */
+            state: string;
+        };
+        SilenceMade: {
+            id: string;
+        };
+        SilencesAnswer: {
+            silences: components["schemas"]["Silence"][];
+        };
         Snapshot: {
             /** @description The paths that differ from the one before */
             changes?: string[];
@@ -1016,6 +1163,10 @@ export interface components {
             series?: number;
             /** @enum {string} */
             state: "works" | "partly" | "off" | "unknown";
+        };
+        TestAnswer: {
+            /** @description What the receiver said */
+            answer: string;
         };
         Tick: {
             hosts?: {
@@ -1106,10 +1257,13 @@ export type Json = components['schemas']['Json'];
 export type Line = components['schemas']['Line'];
 export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
+export type NewSilence = components['schemas']['NewSilence'];
 export type Now = components['schemas']['Now'];
 export type Port = components['schemas']['Port'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemsAnswer = components['schemas']['ProblemsAnswer'];
+export type Receiver = components['schemas']['Receiver'];
+export type ReceiversAnswer = components['schemas']['ReceiversAnswer'];
 export type Report = components['schemas']['Report'];
 export type Rule = components['schemas']['Rule'];
 export type RulesAnswer = components['schemas']['RulesAnswer'];
@@ -1118,10 +1272,14 @@ export type Session = components['schemas']['Session'];
 export type SettingChange = components['schemas']['SettingChange'];
 export type Sibling = components['schemas']['Sibling'];
 export type SiblingsAnswer = components['schemas']['SiblingsAnswer'];
+export type Silence = components['schemas']['Silence'];
+export type SilenceMade = components['schemas']['SilenceMade'];
+export type SilencesAnswer = components['schemas']['SilencesAnswer'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type SnapshotsAnswer = components['schemas']['SnapshotsAnswer'];
 export type Spark = components['schemas']['Spark'];
 export type Store = components['schemas']['Store'];
+export type TestAnswer = components['schemas']['TestAnswer'];
 export type Tick = components['schemas']['Tick'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
@@ -1151,6 +1309,86 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlarmsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_alarms_acknowledged_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceMade"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    delete_alarms_acknowledged_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceMade"];
                 };
             };
             /** @description Bad Request */
@@ -1222,6 +1460,93 @@ export interface operations {
             };
         };
     };
+    get_alarms_receivers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiversAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_alarms_receivers_number_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Bad Gateway */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     get_alarms_rules: {
         parameters: {
             query?: never;
@@ -1238,6 +1563,126 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RulesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_silences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilencesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_alarms_silences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSilence"];
+            };
+        };
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceMade"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    delete_alarms_silences_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SilenceMade"];
                 };
             };
             /** @description Bad Request */
