@@ -30,6 +30,7 @@ import (
 // The texts of native receivers, in the language of Alertmanager's templates.
 func subjectOf(st style) string { return `{{ tallymanSubject "` + string(st) + `" . }}` }
 func bodyOf(st style) string    { return `{{ tallymanBody "` + string(st) + `" . }}` }
+func detailsOf(st style) string { return `{{ tallymanDetails "` + string(st) + `" . }}` }
 
 const (
 	linkText     = `{{ tallymanLink . }}`
@@ -68,7 +69,7 @@ func readSlack(t *Target, u *url.URL) error {
 	}
 	out := &amslack.SlackConfig{
 		NotifierConfig: both(), HTTPConfig: client(), Timeout: timeout, Username: c.BotName,
-		Title: subjectOf(slackish), TitleLink: linkText, Text: bodyOf(slackish), Fallback: subjectOf(plain), Color: colorText,
+		Title: subjectOf(slackish), TitleLink: linkText, Text: detailsOf(slackish), Fallback: subjectOf(plain), Color: colorText,
 		MrkdwnIn: []string{},
 	}
 	if strings.HasPrefix(c.Icon, "http://") || strings.HasPrefix(c.Icon, "https://") {
@@ -112,7 +113,7 @@ func readDiscord(t *Target, u *url.URL) error {
 	}
 	t.native.DiscordConfigs = append(t.native.DiscordConfigs, &discord.DiscordConfig{
 		NotifierConfig: both(), HTTPConfig: client(), WebhookURL: to, Username: query(u, "username"), AvatarURL: query(u, "avatar", "avatarurl"),
-		Title: subjectOf(discordy), Message: bodyOf(discordy),
+		Title: subjectOf(discordy), Message: detailsOf(discordy),
 	})
 	return nil
 }
@@ -139,7 +140,7 @@ func readTelegram(t *Target, u *url.URL) error {
 		c := &amtelegram.TelegramConfig{
 			NotifierConfig: both(), HTTPConfig: client(), Timeout: timeout, APIUrl: address("https://api.telegram.org"),
 			BotToken: promconfig.Secret(u.User.Username() + ":" + key), ChatID: id, ParseMode: "HTML", DisableNotifications: quiet != "" && !truth(quiet),
-			Message: "<b>" + subjectOf(telegram) + "</b>\n" + bodyOf(telegram),
+			Message: "<b>" + subjectOf(telegram) + "</b>\n" + detailsOf(telegram),
 		}
 		if threaded {
 			if c.MessageThreadID, err = strconv.Atoi(thread); err != nil {
@@ -164,7 +165,7 @@ func readTeams(t *Target, u *url.URL) error {
 	to := *u
 	to.Scheme = "https"
 	t.native.MSTeamsV2Configs = append(t.native.MSTeamsV2Configs, &msteamsv2.MSTeamsV2Config{
-		NotifierConfig: both(), HTTPConfig: client(), WebhookURL: &amcommon.SecretURL{URL: &to}, Title: subjectOf(markdown), Text: bodyOf(markdown),
+		NotifierConfig: both(), HTTPConfig: client(), WebhookURL: &amcommon.SecretURL{URL: &to}, Title: subjectOf(markdown), Text: detailsOf(markdown),
 	})
 	return nil
 }
@@ -179,7 +180,7 @@ func readMattermost(t *Target, u *url.URL) error {
 	}
 	c := &mattermost.MattermostConfig{
 		NotifierConfig: both(), HTTPConfig: client(), WebhookURL: secretURL(plainHTTP(u), u.Host, "/hooks/"+p[0]), Username: u.User.Username(),
-		Title: subjectOf(markdown), TitleLink: linkText, Text: bodyOf(markdown), Fallback: subjectOf(plain), Color: hexColorText,
+		Title: subjectOf(markdown), TitleLink: linkText, Text: detailsOf(markdown), Fallback: subjectOf(plain), Color: hexColorText,
 		IconURL: query(u, "icon_url"), IconEmoji: query(u, "icon_emoji"),
 	}
 	if len(p) == 2 {
@@ -212,7 +213,7 @@ func readRocketchat(t *Target, u *url.URL) error {
 	id, secret := promconfig.Secret(u.User.Username()), promconfig.Secret(token)
 	t.native.RocketchatConfigs = append(t.native.RocketchatConfigs, &rocketchat.RocketchatConfig{
 		NotifierConfig: both(), HTTPConfig: client(), APIURL: &amcommon.URL{URL: &url.URL{Scheme: plainHTTP(u), Host: u.Host, Path: "/"}}, TokenID: &id, Token: &secret,
-		Channel: "#" + strings.TrimPrefix(p[0], "#"), Title: subjectOf(markdown), TitleLink: linkText, Text: bodyOf(markdown), Color: hexColorText,
+		Channel: "#" + strings.TrimPrefix(p[0], "#"), Title: subjectOf(markdown), TitleLink: linkText, Text: detailsOf(markdown), Color: hexColorText,
 	})
 	return nil
 }
@@ -317,7 +318,7 @@ func readWebex(t *Target, u *url.URL) error {
 		c := client()
 		c.Authorization = &promconfig.Authorization{Type: "Bearer", Credentials: promconfig.Secret(token)}
 		t.native.WebexConfigs = append(t.native.WebexConfigs, &webex.WebexConfig{
-			NotifierConfig: both(), HTTPConfig: c, APIURL: address("https://webexapis.com/v1/messages"), RoomID: room, Message: "**" + subjectOf(markdown) + "**\n\n" + bodyOf(markdown),
+			NotifierConfig: both(), HTTPConfig: c, APIURL: address("https://webexapis.com/v1/messages"), RoomID: room, Message: "**" + subjectOf(markdown) + "**\n\n" + detailsOf(markdown),
 		})
 	}
 	return nil

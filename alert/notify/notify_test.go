@@ -393,7 +393,7 @@ func TestHostileNames(t *testing.T) {
 		for _, alerts := range [][]*alert.Alert{{a}, {ended1(a, name)}, {a, ended1(firing("Other", nil), name)}} {
 			data := notify.GetTemplateData(inGroup(notify.ReasonFirstNotification), tmpl, alerts, slog.New(slog.DiscardHandler))
 			for _, st := range []style{plain, slackish, discordy, telegram, markdown} {
-				title, text := subject(st, data), body(st, data, limits[st])
+				title, text := subject(st, data), body(st, data, limits[st], false)
 				for _, one := range []string{title, text} {
 					for _, bad := range []string{"@everyone", "@here", "@channel", "<!channel", "<!here", "\x1b", "\x00", "\r", "\u202e", "\u2066", "https://evil"} {
 						if strings.Contains(one, bad) {
@@ -431,11 +431,17 @@ func TestTexts(t *testing.T) {
 	}
 	one := firing("Crash", nil)
 	since := timeOf(one.StartsAt)
-	if got, want := body(plain, data(one), 4000), "Crash is so\nvm · shop/api:1.2 · since "+since+"\nWhat to do: see why on its page\nhttps://mon.example/alarms/1"; got != want {
+	if got, want := body(plain, data(one), 4000, false), "Crash is so\nvm · shop/api:1.2 · since "+since+"\nWhat to do: see why on its page\nhttps://mon.example/alarms/1"; got != want {
 		t.Errorf("one alarm:\n%s\nwant\n%s", got, want)
 	}
-	if got, want := body(plain, data(ended1(one, "runs again")), 4000), "Crash is so — cleared after 12 min: runs again\nvm · shop/api:1.2 · since "+since+"\nhttps://mon.example/alarms/1"; got != want {
+	if got, want := body(plain, data(ended1(one, "runs again")), 4000, false), "Crash is so — cleared after 12 min: runs again\nvm · shop/api:1.2 · since "+since+"\nhttps://mon.example/alarms/1"; got != want {
 		t.Errorf("a cleared one:\n%s\nwant\n%s", got, want)
+	}
+	if got, want := body(plain, data(one), 4000, true), "vm · shop/api:1.2 · since "+since+"\nWhat to do: see why on its page\nhttps://mon.example/alarms/1"; got != want {
+		t.Errorf("one alarm under its title:\n%s\nwant\n%s", got, want)
+	}
+	if got, want := body(plain, data(ended1(one, "runs again")), 4000, true), "Cleared after 12 min: runs again\nvm · shop/api:1.2 · since "+since+"\nhttps://mon.example/alarms/1"; got != want {
+		t.Errorf("a cleared one under its title:\n%s\nwant\n%s", got, want)
 	}
 	if got, want := subject(plain, data(ended1(one, ""))), "Cleared: Crash is so"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -445,14 +451,14 @@ func TestTexts(t *testing.T) {
 		many = append(many, firing(fmt.Sprint("A", i), map[string]string{"severity": "warning"}))
 	}
 	many = append(many, firing("Worst", nil))
-	text := body(plain, data(many...), 4000)
+	text := body(plain, data(many...), 4000, false)
 	if lines := strings.Split(text, "\n"); len(lines) != 13 || lines[0] != "vm · shop" || !strings.HasPrefix(lines[1], "• Worst is so, since ") || lines[11] != "and 8 more" || lines[12] != "https://mon.example" {
 		t.Errorf("a group:\n%s", text)
 	}
 	if got, want := subject(plain, data(many...)), "18 alarms on vm · shop: Worst is so"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := body(plain, data(firing("Long", map[string]string{"host": strings.Repeat("h", 9000)})), 200); len([]rune(got)) > 200 || !strings.HasSuffix(got, "\nhttps://mon.example/alarms/1") {
+	if got := body(plain, data(firing("Long", map[string]string{"host": strings.Repeat("h", 9000)})), 200, false); len([]rune(got)) > 200 || !strings.HasSuffix(got, "\nhttps://mon.example/alarms/1") {
 		t.Errorf("cut to 200: %q", got)
 	}
 	if got, want := cutEscaped("abc&quot;", 7), "abc…"; got != want {
@@ -496,7 +502,7 @@ func TestRate(t *testing.T) {
 		s := &sender{}
 		var state []byte
 		build := Build{Name: "r", Template: templates(t), Log: slog.New(slog.DiscardHandler), Keep: func(b []byte) { state = b }}
-		r := Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), nil, build)
+		r := Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), NewScrubber(), build)
 		for i := range 70 {
 			if v := r.Notify(inGroup(notify.ReasonFirstNotification), firing(fmt.Sprint("A", i%60), map[string]string{"n": fmt.Sprint(i % 60)})); v.Err() != nil {
 				t.Fatal(v.Err())
@@ -510,7 +516,7 @@ func TestRate(t *testing.T) {
 		}
 		// The next process.
 		build.Kept = state
-		r = Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), nil, build)
+		r = Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), NewScrubber(), build)
 		r.tokens = 0
 		s.fail = errors.New("away")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -535,7 +541,7 @@ func TestRate(t *testing.T) {
 		cancel()
 		wait.Wait()
 		// An incident for each group cannot be folded: it waits.
-		r = Wrap(notify.NewIntegration(s, s, "pagerduty", 0, "r"), nil, build)
+		r = Wrap(notify.NewIntegration(s, s, "pagerduty", 0, "r"), NewScrubber(), build)
 		r.tokens, r.waiting = 0, nil
 		if v := r.Notify(inGroup(notify.ReasonFirstNotification), firing("Crash", nil)); !v.ShouldRetry() || v.Delay() <= 0 {
 			t.Errorf("beyond the rate an incident is %+v", v)
@@ -545,7 +551,7 @@ func TestRate(t *testing.T) {
 
 func TestAcknowledged(t *testing.T) {
 	s := &sender{}
-	r := Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), nil, Build{Name: "r", Template: templates(t), Log: slog.New(slog.DiscardHandler), Acknowledged: func(id string) bool { return id == "Known-1" }})
+	r := Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), NewScrubber(), Build{Name: "r", Template: templates(t), Log: slog.New(slog.DiscardHandler), Acknowledged: func(id string) bool { return id == "Known-1" }})
 	known, other := firing("Known", nil), firing("Other", nil)
 	for _, c := range []struct {
 		reason notify.NotifyReason
@@ -568,7 +574,7 @@ func TestAcknowledged(t *testing.T) {
 // Of several chats only those that failed are tried again.
 func TestSeveralChats(t *testing.T) {
 	one, two := &sender{}, &sender{fail: errors.New("away")}
-	r := Wrap(notify.NewIntegration(one, one, "telegram", 0, "r"), nil, Build{Name: "r", Template: templates(t), Log: slog.New(slog.DiscardHandler)})
+	r := Wrap(notify.NewIntegration(one, one, "telegram", 0, "r"), NewScrubber(), Build{Name: "r", Template: templates(t), Log: slog.New(slog.DiscardHandler)})
 	r.inner = []notify.Notifier{one, two}
 	a := firing("Crash", nil)
 	if v := r.Notify(inGroup(notify.ReasonFirstNotification), a); v.Err() == nil {
@@ -655,7 +661,7 @@ func TestScrubber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := scrubberOf(line, u, false)
+	s := scrubberOf(u, false)
 	quoted, _ := json.Marshal(`p@ss"word`)
 	for _, text := range []string{line, `Post "` + line + `": dial`, "us/er", `p@ss"word`, string(quoted), "p%40ss%22word", "se cret/path", "se%20cret", "to+ken", "to%2Bken", fmt.Sprintf("%q", `p@ss"word`), "dXMvZXI6cEBzcyJ3b3Jk"} {
 		got := s.Text("error: " + text)

@@ -161,10 +161,9 @@ func (g guarded) Notify(ctx context.Context, alerts ...*alert.Alert) notify.Noti
 }
 
 // Wrap makes a receiver of an integration that a configuration of Alertmanager's
-// describes. Secrets are what its errors may not hold.
-func Wrap(inner notify.Integration, secrets []string, b Build) *Receiver {
-	t := &Target{Kind: inner.Name(), scrub: &Scrubber{}, incident: slices.Contains([]string{"pagerduty", "opsgenie", "victorops", "jira", "incidentio", "sns"}, inner.Name())}
-	t.scrub.add(secrets...)
+// describes. Scrub knows its secrets.
+func Wrap(inner notify.Integration, scrub *Scrubber, b Build) *Receiver {
+	t := &Target{Kind: inner.Name(), scrub: scrub, incident: slices.Contains([]string{"pagerduty", "opsgenie", "victorops", "jira", "incidentio", "sns"}, inner.Name())}
 	b.Log = t.scrub.Logger(b.Log)
 	r := newReceiver(t, b)
 	r.inner = []notify.Notifier{&inner}

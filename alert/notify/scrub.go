@@ -30,6 +30,13 @@ type Scrubber struct {
 	secrets []string // longest first
 }
 
+// NewScrubber knows some secrets.
+func NewScrubber(secrets ...string) *Scrubber {
+	s := &Scrubber{}
+	s.add(secrets...)
+	return s
+}
+
 // harmless are values of a query that tell nothing, and would mangle texts.
 var harmless = []string{"true", "false", "yes", "no", "off", "on", "html", "http", "https", "json", "post", "POST", "default", "auto", "none",
 	// of Shoutrrr's grammar
@@ -37,12 +44,8 @@ var harmless = []string{"true", "false", "yes", "no", "off", "on", "html", "http
 
 // scrubberOf knows the secrets of a line: user, password, everything after the host, and
 // the values of the query, raw and escaped.
-func scrubberOf(line string, u *url.URL, hostIsSecret bool) *Scrubber {
+func scrubberOf(u *url.URL, hostIsSecret bool) *Scrubber {
 	s := &Scrubber{}
-	if u == nil {
-		s.add(line)
-		return s
-	}
 	if u.User != nil {
 		name := u.User.Username()
 		password, _ := u.User.Password()

@@ -22,8 +22,9 @@ type service struct {
 	form string
 	// host is that of the service when the line names none.
 	host string
-	// title is set when it takes a title beside its text.
-	title bool
+	// title is set when it takes a title beside its text, and full when what reads it
+	// may look at the text alone.
+	title, full bool
 	// priority gives the name and the value for a severity, nil when it has none.
 	priority func(severity string) (key, value string)
 	// asks is set when it asks the network already when it is made.
@@ -54,12 +55,12 @@ func through() map[string]service {
 		"zulip":      {form: "zulip://bot@host:KEY@host?stream=STREAM&topic=TOPIC", st: markdown},
 		"bark":       {form: "bark://:KEY@host", title: true, st: plain},
 		"pushbullet": {form: "pushbullet://TOKEN", host: "api.pushbullet.com", title: true, st: plain},
-		"ifttt":      {form: "ifttt://KEY/?events=EVENT", host: "maker.ifttt.com", title: true, st: plain},
+		"ifttt":      {form: "ifttt://KEY/?events=EVENT", host: "maker.ifttt.com", title: true, full: true, st: plain},
 		"join":       {form: "join://shoutrrr:KEY@join/?devices=DEVICE", host: "joinjoaomgcd.appspot.com", title: true, st: plain},
 		"lark":       {form: "lark://open.larksuite.com/TOKEN", title: true, st: plain},
 		"wecom":      {form: "wecom://KEY", host: "qyapi.weixin.qq.com", st: plain},
 		"notifiarr":  {form: "notifiarr://KEY", host: "notifiarr.com", st: discordy},
-		"generic":    {form: "generic+https://host/path?template=json", title: true, st: plain},
+		"generic":    {form: "generic+https://host/path?template=json", title: true, full: true, st: plain},
 		"rocketchat": {form: "rocketchat://host/TOKEN/TOKEN", st: markdown},
 	}
 }
@@ -121,7 +122,7 @@ type bridge struct {
 // Notify implements Alertmanager's notify.Notifier.
 func (b *bridge) Notify(ctx context.Context, alerts ...*alert.Alert) notify.NotifyVerdict {
 	data := notify.GetTemplateData(ctx, b.build.Template, alerts, b.build.Log)
-	text := body(b.s.st, data, limits[b.s.st])
+	text := body(b.s.st, data, limits[b.s.st], b.s.title && !b.s.full)
 	params := types.Params{}
 	if b.s.title {
 		params["title"] = subject(plain, data)

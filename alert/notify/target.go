@@ -126,7 +126,7 @@ func Parse(line string) (*Target, error) {
 	if err != nil {
 		return nil, say("it cannot be read as an address; :, @, / and % in a password are written as %3A, %40, %2F and %25")
 	}
-	t := &Target{Kind: scheme, Host: u.Host, line: scheme + "://" + rest, incident: r.incident, scrub: scrubberOf(line, u, r.host != "")}
+	t := &Target{Kind: scheme, Host: u.Host, line: scheme + "://" + rest, incident: r.incident, scrub: scrubberOf(u, r.host != "")}
 	if r.host != "" {
 		t.Host = r.host
 	}

@@ -231,9 +231,9 @@ func ended(st style, a template.Alert) string {
 	return text
 }
 
-// body is the text without its title, at most n characters of which the last line is the
-// link.
-func body(st style, d *template.Data, n int) string {
+// body is the text, at most n characters of which the last line is the link. Under a
+// title the summary of a single alarm is not said again.
+func body(st style, d *template.Data, n int, titled bool) string {
 	alerts := ordered(d)
 	var lines []string
 	if len(alerts) == 1 {
@@ -247,10 +247,17 @@ func body(st style, d *template.Data, n int) string {
 		if !a.StartsAt.IsZero() {
 			at = append(at, "since "+timeOf(a.StartsAt))
 		}
-		lines = append(lines, st.escape(summaryOf(a)), strings.Join(at, " · "))
-		if resolved(a) {
-			lines[0] += " — " + ended(st, a)
-		} else if advice := pick(a.Annotations, nil, adviceKey); advice != "" {
+		titled = titled && utf8.RuneCountInString(summaryOf(a)) <= maxSubject/2
+		switch {
+		case titled && resolved(a):
+			lines = append(lines, "C"+strings.TrimPrefix(ended(st, a), "c"))
+		case resolved(a):
+			lines = append(lines, st.escape(summaryOf(a))+" — "+ended(st, a))
+		case !titled:
+			lines = append(lines, st.escape(summaryOf(a)))
+		}
+		lines = append(lines, strings.Join(at, " · "))
+		if advice := pick(a.Annotations, nil, adviceKey); advice != "" && !resolved(a) {
 			lines = append(lines, "What to do: "+st.escape(advice))
 		}
 	} else {
@@ -327,15 +334,18 @@ func severity(d *template.Data) string {
 }
 
 // Templates gives Alertmanager's templates the functions that texts are made with:
-// tallymanSubject, tallymanBody (both with a style), tallymanPush, tallymanLink and
-// tallymanSeverity.
+// tallymanSubject, tallymanBody, tallymanDetails (the body under a title; these with a
+// style), tallymanPush, tallymanLink and tallymanSeverity.
 func Templates(text *texttemplate.Template, markup *htmltemplate.Template) {
 	functions := map[string]any{
 		"tallymanSubject": func(st string, d *template.Data) string { return subject(style(st), d) },
 		"tallymanBody": func(st string, d *template.Data) string {
-			return body(style(st), d, limits[style(st)])
+			return body(style(st), d, limits[style(st)], false)
 		},
-		"tallymanPush":     func(d *template.Data) string { return body(plain, d, pushLimit) },
+		"tallymanDetails": func(st string, d *template.Data) string {
+			return body(style(st), d, limits[style(st)], true)
+		},
+		"tallymanPush":     func(d *template.Data) string { return body(plain, d, pushLimit, true) },
 		"tallymanLink":     link,
 		"tallymanSeverity": severity,
 	}

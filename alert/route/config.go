@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func generate(o Options, receivers []string) (*config.Config, error) {
 	if o.File != "" {
 		var err error
 		if c, err = config.LoadFile(o.File); err != nil {
-			return nil, fmt.Errorf("read Alertmanager's configuration: %w", err)
+			return nil, fmt.Errorf("read Alertmanager's configuration: %w", unquoted(err))
 		}
 		for _, r := range c.Receivers {
 			if r.Name == nobody {
@@ -138,6 +139,13 @@ func generate(o Options, receivers []string) (*config.Config, error) {
 	c.Route = root
 	c.Receivers = append(c.Receivers, config.Receiver{Name: nobody})
 	return c, nil
+}
+
+// quoted are values that the reader of YAML cites, which could be secrets.
+var quoted = regexp.MustCompile("`[^`]*`")
+
+func unquoted(err error) error {
+	return notify.NewScrubber().Error(errors.New(quoted.ReplaceAllString(err.Error(), "a value")))
 }
 
 func duration(d time.Duration) *model.Duration {

@@ -13,7 +13,7 @@
 // Alarms of a host and project are one message; the first after 5 seconds, changes each
 // minute, the same again after 24 hours, critical ones after 4. Severity info goes to
 // nobody. A file in Alertmanager's own format comes after the lines, and holds as it
-// would there.
+// would there, but for tracing and event_recorder, which are not read.
 //
 // # State
 //

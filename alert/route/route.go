@@ -246,16 +246,16 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 		if r.known[c.Name] || c.Name == nobody {
 			continue
 		}
-		made, err := amreceiver.BuildReceiverIntegrations(c, r.template, r.o.Log, promconfig.WithDialContextFunc(r.dial()))
+		scrub := notify.NewScrubber(secretsOf(c)...)
+		made, err := amreceiver.BuildReceiverIntegrations(c, r.template, scrub.Logger(r.o.Log), promconfig.WithDialContextFunc(r.dial()))
 		if err != nil {
-			return fmt.Errorf("make the receiver %q of Alertmanager's configuration: %w", c.Name, err)
+			return fmt.Errorf("make the receiver %q of Alertmanager's configuration: %w", c.Name, scrub.Error(err))
 		}
-		secrets := secretsOf(c)
 		r.integrations[c.Name] = []amnotify.Integration{}
 		r.known[c.Name] = true
 		for _, in := range made {
 			part := "/" + in.String()
-			w := notify.Wrap(in, secrets, build(c.Name, part))
+			w := notify.Wrap(in, scrub, build(c.Name, part))
 			kept[statePut+c.Name+part] = true
 			r.integrations[c.Name] = append(r.integrations[c.Name], amnotify.NewIntegration(w, w, in.Name(), in.Index(), c.Name))
 			r.entries = append(r.entries, &entry{name: c.Name, receiver: w, fromFile: true})
@@ -352,15 +352,26 @@ func (r *Router) Run(ctx context.Context) error {
 }
 
 // tellEnds puts what has ended again, as long as somebody thinks that it fires: while it
-// was silenced, or in quiet hours, Alertmanager has forgotten it.
+// was silenced, or in quiet hours, Alertmanager has forgotten it. What is still in a group,
+// as its receiver fails, is tried there.
 func (r *Router) tellEnds(ctx context.Context) {
-	for _, n := range r.ended() {
+	ends := r.ended()
+	if len(ends) == 0 {
+		return
+	}
+	_, grouped, err := r.dispatcher.Groups(ctx, func(*dispatch.Route) bool { return true },
+		func(*alert.Alert, time.Time) (alert.AlertStatus, bool) { return alert.AlertStatus{}, true })
+	if err != nil {
+		return // it stops
+	}
+	for _, n := range ends {
 		a, err := toAlert(n)
 		if err != nil {
 			continue
 		}
 		r.mu.Lock()
-		if _, fires := r.ids[a.Fingerprint()]; !fires && r.alerts != nil {
+		_, fires := r.ids[a.Fingerprint()]
+		if _, waits := grouped[a.Fingerprint()]; !fires && !waits {
 			err = r.alerts.Put(ctx, a)
 		}
 		r.mu.Unlock()

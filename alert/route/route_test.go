@@ -19,12 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"tallyman/alert/book"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fast are the times of tests.
 var fast = Times{GroupWait: 20 * time.Millisecond, GroupInterval: 100 * time.Millisecond, Repeat: time.Hour, RepeatCritical: time.Hour, Tick: 50 * time.Millisecond}
@@ -35,12 +31,14 @@ type sink struct {
 	mu      sync.Mutex
 	got     []string // status and name of each alert of each message
 	headers []string
+	names   map[string]map[string]bool // the headers by what was told
 	answer  func(w http.ResponseWriter)
+	during  map[string]func() // before it answers, by what is told
 	asked   int
 }
 
 func newSink(t *testing.T) *sink {
-	s := &sink{}
+	s := &sink{names: map[string]map[string]bool{}, during: map[string]func(){}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var m struct {
 			Alerts []struct {
@@ -62,7 +60,17 @@ func newSink(t *testing.T) *sink {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, a := range m.Alerts {
-			s.got = append(s.got, a.Status+" "+a.Labels["alertname"])
+			what := a.Status + " " + a.Labels["alertname"]
+			s.got = append(s.got, what)
+			if s.names[what] == nil {
+				s.names[what] = map[string]bool{}
+			}
+			s.names[what][r.Header.Get("X-Tallyman-Notification")] = true
+		}
+		for _, a := range m.Alerts {
+			if f := s.during[a.Status+" "+a.Labels["alertname"]]; f != nil {
+				f()
+			}
 		}
 		s.headers = append(s.headers, r.Header.Get("X-Tallyman-Notification"))
 	}))
@@ -85,6 +93,13 @@ func (s *sink) count(what string) (n int) {
 		}
 	}
 	return n
+}
+
+// namesOf are the names of the notifications that told of something.
+func (s *sink) namesOf(what string) map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names[what]
 }
 
 func (s *sink) requests() int {
@@ -372,10 +387,18 @@ func TestAcknowledgedIsNotRepeated(t *testing.T) {
 func TestReceiverThatFailsAndRecovers(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)
-	s.answers(func(w http.ResponseWriter) { http.Error(w, "no", http.StatusInternalServerError) })
+	s.answers(func(w http.ResponseWriter) { // asked to wait, then failing
+		if w.Header().Set("Retry-After", "0"); s.requests() == 1 {
+			http.Error(w, "later", http.StatusTooManyRequests)
+			return
+		}
+		http.Error(w, "no", http.StatusInternalServerError)
+	})
 	r, _ := start(t, Options{Book: openBook(t, t.TempDir()), Lines: []string{s.URL + "/canary-in-the-path"}})
 	put(t, r, alarm("Crash", "vm", "critical"))
-	eventually(t, "the failure", func() bool { return !r.Receivers()[0].FailingSince.IsZero() })
+	eventually(t, "the failure", func() bool {
+		return strings.Contains(r.Receivers()[0].LastError, "500") && !r.Receivers()[0].FailingSince.IsZero()
+	})
 	if got := r.Receivers()[0].LastError; !strings.Contains(got, "500") || strings.Contains(got, "canary") {
 		t.Errorf("the last error is %q", got)
 	}
@@ -594,6 +617,8 @@ func TestWhatNewRefuses(t *testing.T) {
 	t.Parallel()
 	bad := filepath.Join(t.TempDir(), "bad.yml")
 	write(t, bad, "route: {receiver: none}\n")
+	worse := filepath.Join(t.TempDir(), "worse.yml")
+	write(t, worse, "route: {receiver: a, group_wait: 1s, continue: canary}\nreceivers: [{name: a, webhook_configs: [{url: 'https://a.example/canary', max_alerts: canary}]}]\n")
 	for want, o := range map[string]Options{
 		"receiver 2: ntfy":            {Lines: []string{"https://a.example/x", "ntfy://"}},
 		"receiver 1: its scheme":      {Lines: []string{"canary-scheme://a"}},
@@ -601,6 +626,7 @@ func TestWhatNewRefuses(t *testing.T) {
 		"22:00-07:00":                 {QuietHours: "always"},
 		"undefined receiver":          {File: bad},
 		"read Alertmanager's config":  {File: bad + "-that-is-not-there"},
+		"a value into":                {File: worse},
 		"101 receivers are too many;": {Lines: slices.Repeat([]string{"https://a.example"}, 101)},
 	} {
 		o.Book, o.Log = openBook(t, t.TempDir()), slog.New(slog.DiscardHandler)
