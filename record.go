@@ -135,7 +135,7 @@ type RecordQuery struct {
 	// Backward asks for the newest first.
 	Backward bool
 	// Contains are texts that every wanted line holds, byte for byte. The store
-	// uses them to leave out blocks that cannot hold such a line; it may still
+	// uses them to leave out chunks that cannot hold such a line; it may still
 	// give lines without them.
 	Contains []string
 	// NoLines asks for times and lengths only: Record.Line is then a slice of
@@ -152,7 +152,7 @@ type RecordCursor interface {
 	// none lies behind), told without reading any; ok is false at the end.
 	Bound() (t int64, ok bool)
 	// Next reads the next records, at least one; io.EOF says that there are no
-	// more. They are valid until the following call. A block that is damaged
+	// more. They are valid until the following call. A chunk that is damaged
 	// is left out and counted in the store's own metrics.
 	Next() ([]Record, error)
 	// Read is how many bytes of text were unpacked so far.
@@ -197,7 +197,7 @@ type RecordReader interface {
 	// Streams are the streams that all matchers select and that may hold
 	// records in [start, end), in no particular order.
 	Streams(ctx context.Context, matchers []Matcher, start, end int64) ([]*Stream, error)
-	// Volume is how much the streams hold in [start, end): exact where blocks
+	// Volume is how much the streams hold in [start, end): exact where chunks
 	// lie inside, estimated at the two ends. The order is that of Streams.
 	Volume(ctx context.Context, matchers []Matcher, start, end int64) ([]StreamVolume, error)
 }
@@ -206,7 +206,7 @@ type RecordReader interface {
 type StreamVolume struct {
 	Stream         *Stream
 	Bytes, Records int64 // of text
-	Blocks         int64
+	Chunks         int64
 }
 
 // RecordTail is records as they come in.

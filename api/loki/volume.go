@@ -39,7 +39,7 @@ func (a *API) stats(w http.ResponseWriter, r *http.Request) error {
 	var out statsAnswer
 	for _, v := range volumes {
 		out.Streams++
-		out.Chunks += v.Blocks
+		out.Chunks += v.Chunks
 		out.Bytes += v.Bytes
 		out.Entries += v.Records
 	}

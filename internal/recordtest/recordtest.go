@@ -227,7 +227,7 @@ func (s *Store) Streams(_ context.Context, matchers []tallyman.Matcher, start, e
 // Volume counts.
 func (s *Store) Volume(_ context.Context, matchers []tallyman.Matcher, start, end int64) (out []tallyman.StreamVolume, err error) {
 	for _, st := range s.selected(matchers, start, end) {
-		v := tallyman.StreamVolume{Stream: st.labels, Records: int64(len(st.records)), Blocks: 1}
+		v := tallyman.StreamVolume{Stream: st.labels, Records: int64(len(st.records)), Chunks: 1}
 		for _, r := range st.records {
 			v.Bytes += int64(len(r.Line))
 		}

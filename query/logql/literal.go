@@ -9,7 +9,7 @@ import (
 )
 
 // required are the texts that every line holds, byte for byte, that the
-// expression fits. They let a store leave out blocks and spare the expression
+// expression fits. They let a store leave out chunks and spare the expression
 // most lines.
 func required(expression string) []string {
 	re, err := syntax.Parse(expression, syntax.Perl)

@@ -198,7 +198,7 @@ func BenchmarkIngest(b *testing.B) {
 	b.ReportMetric(float64(b.N)/cpu.Seconds(), "lines/cpu-s")
 	b.ReportMetric(float64(text)/1e6/cpu.Seconds(), "MB/cpu-s")
 	b.ReportMetric(float64(text)/float64(b.N), "B/line")
-	b.ReportMetric(float64(s.Size()-s.logSize())/float64(text), "disk/raw")
+	b.ReportMetric(float64(s.Size()-s.walSize())/float64(text), "disk/raw")
 	b.ReportMetric(memory, "RSS-MiB")
 }
 
@@ -355,7 +355,7 @@ func BenchmarkManyStreams(b *testing.B) {
 	b.ReportMetric(rss()-before, "RSS-MiB-idle")
 }
 
-// BenchmarkOpen opens what a kill left: segments, and a full log.
+// BenchmarkOpen opens what a kill left: segments, and a full WAL.
 func BenchmarkOpen(b *testing.B) {
 	s, _ := benchStore(b)
 	if err := s.Close(); err != nil {

@@ -4,41 +4,41 @@ package record
 
 import "tallyman"
 
-// section is a part of a block, as it is in the file.
+// section is a part of a chunk, as it is in the file.
 type section struct {
 	size, raw uint32 // stored, and unpacked
 	crc       uint32 // of what is stored
 	codec     byte
 }
 
-// blockHeader begins a block; the package comment draws it.
-type blockHeader struct {
-	size     uint32 // of the whole block
+// chunkHeader begins a chunk; the package comment draws it.
+type chunkHeader struct {
+	size     uint32 // of the whole chunk
 	count    uint32
 	min, max int64
-	seq      uint64 // of the last record, in the log
+	seq      uint64 // of the last record, in the WAL
 	labels   uint32
 	// filter has no codec: it is always plain.
 	filter, times, meta, text section
 }
 
 // sections are all, in the order of the file.
-func (h *blockHeader) sections() [4]*section {
+func (h *chunkHeader) sections() [4]*section {
 	return [4]*section{&h.filter, &h.times, &h.meta, &h.text}
 }
 
-// blockFixed is the size of the header without its labels.
-const blockFixed = 92
+// chunkFixed is the size of the header without its labels.
+const chunkFixed = 92
 
-// lead is how much of the block a count or a look at the filter needs.
-func (h *blockHeader) lead() uint32 {
-	return blockFixed + h.labels + h.filter.size + h.times.size
+// lead is how much of the chunk a count or a look at the filter needs.
+func (h *chunkHeader) lead() uint32 {
+	return chunkFixed + h.labels + h.filter.size + h.times.size
 }
 
 // appendFixed appends the header; the checksum covers it and the labels.
-func (h *blockHeader) appendFixed(dst []byte, labels []byte) []byte {
+func (h *chunkHeader) appendFixed(dst []byte, labels []byte) []byte {
 	start := len(dst)
-	dst = le.AppendUint32(dst, blockMagic)
+	dst = le.AppendUint32(dst, chunkMagic)
 	dst = le.AppendUint32(dst, 0) // the checksum
 	dst = le.AppendUint32(dst, h.size)
 	dst = le.AppendUint32(dst, h.count)
@@ -58,19 +58,19 @@ func (h *blockHeader) appendFixed(dst []byte, labels []byte) []byte {
 	return dst
 }
 
-// parseBlockHeader reads the header at the start of b, which is at least as
+// parseChunkHeader reads the header at the start of b, which is at least as
 // long as header and labels, and gives the labels' bytes.
-func parseBlockHeader(b []byte) (h blockHeader, labels []byte, err error) {
-	if len(b) < blockFixed || le.Uint32(b) != blockMagic {
+func parseChunkHeader(b []byte) (h chunkHeader, labels []byte, err error) {
+	if len(b) < chunkFixed || le.Uint32(b) != chunkMagic {
 		return h, nil, errDamaged
 	}
 	h.labels = le.Uint32(b[40:])
-	if h.labels > uint32(len(b)-blockFixed) || checksum(b[8:blockFixed+h.labels]) != le.Uint32(b[4:]) {
+	if h.labels > uint32(len(b)-chunkFixed) || checksum(b[8:chunkFixed+h.labels]) != le.Uint32(b[4:]) {
 		return h, nil, errDamaged
 	}
 	h.size, h.count = le.Uint32(b[8:]), le.Uint32(b[12:])
 	h.min, h.max, h.seq = int64(le.Uint64(b[16:])), int64(le.Uint64(b[24:])), le.Uint64(b[32:])
-	sum := uint64(blockFixed) + uint64(h.labels)
+	sum := uint64(chunkFixed) + uint64(h.labels)
 	for i, s := range h.sections() {
 		at := b[44+12*i:]
 		s.size, s.raw, s.crc = le.Uint32(at), le.Uint32(at[4:]), le.Uint32(at[8:])
@@ -83,12 +83,12 @@ func parseBlockHeader(b []byte) (h blockHeader, labels []byte, err error) {
 		uint64(h.count) > uint64(h.times.raw)*(bitGroup/2) {
 		return h, nil, errDamaged
 	}
-	return h, b[blockFixed : blockFixed+h.labels], nil
+	return h, b[chunkFixed : chunkFixed+h.labels], nil
 }
 
-// blockMaker makes blocks of heads. It belongs to one goroutine at a time; what
+// chunkMaker makes chunks of heads. It belongs to one goroutine at a time; what
 // it gives is valid until the next call.
-type blockMaker struct {
+type chunkMaker struct {
 	pack   *packer
 	filter filterMaker
 	body   []byte // the sections
@@ -96,8 +96,8 @@ type blockMaker struct {
 	out    []byte
 }
 
-// block makes the block of a head that has records.
-func (m *blockMaker) block(h *head, labels []byte) ([]byte, blockHeader) {
+// chunk makes the chunk of a head that has records.
+func (m *chunkMaker) chunk(h *head, labels []byte) ([]byte, chunkHeader) {
 	order := h.order()
 	text := h.text
 	if order != nil {
@@ -110,7 +110,7 @@ func (m *blockMaker) block(h *head, labels []byte) ([]byte, blockHeader) {
 	for i := range h.ends {
 		m.filter.add(h.line(i))
 	}
-	head := blockHeader{count: uint32(len(h.times)), min: h.min, max: h.max, seq: h.last, labels: uint32(len(labels))}
+	head := chunkHeader{count: uint32(len(h.times)), min: h.min, max: h.max, seq: h.last, labels: uint32(len(labels))}
 	m.body = m.filter.appendTo(m.body[:0])
 	head.filter = sectionOf(m.body, len(m.body), codecPlain)
 
@@ -133,7 +133,7 @@ func (m *blockMaker) block(h *head, labels []byte) ([]byte, blockHeader) {
 		add(&head.meta, m.raw)
 	}
 	m.body = append(m.body, m.out...)
-	head.size = uint32(blockFixed + len(labels) + len(m.body))
+	head.size = uint32(chunkFixed + len(labels) + len(m.body))
 	m.out = head.appendFixed(m.out[:0], labels)
 	m.out = append(m.out, m.body...)
 	return m.out, head

@@ -114,17 +114,17 @@ func (s *Store) readFolder() error {
 		c.segments = keep
 	}
 	s.index.all(func(st *stream) {
-		slices.SortStableFunc(st.refs, func(a, b ref) int { return cmp.Compare(a.seq, b.seq) })
-		if n := len(st.refs); n > 0 {
-			st.sealed = st.refs[n-1].seq
+		slices.SortStableFunc(st.chunks, func(a, b chunk) int { return cmp.Compare(a.seq, b.seq) })
+		if n := len(st.chunks); n > 0 {
+			st.sealed = st.chunks[n-1].seq
 			s.seq = max(s.seq, st.sealed)
 		}
 	})
 	return nil
 }
 
-// openSegment reads what a segment holds, by its footer or, without one, block
-// by block. some is false when there is nothing in it and it was removed.
+// openSegment reads what a segment holds, by its footer or, without one, chunk
+// by chunk. some is false when there is nothing in it and it was removed.
 func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 	f, err := os.Open(g.path)
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 		s.count.torn.Add(1)
 		return false, os.Remove(g.path)
 	case err != nil:
-		s.count.corruptBlocks.Add(1)
+		s.count.corruptChunks.Add(1)
 		s.opt.Log.Warn("the header of a segment is damaged", "file", g.name())
 	}
 	g.created, g.last = h.created, info.ModTime().UnixNano()
@@ -157,15 +157,15 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 		s.takeIn(g, streams)
 		return true, nil
 	}
-	end, damaged := scan(f, g.size, func(off int64, h *blockHeader, labels []byte) {
+	end, damaged := scan(f, g.size, func(off int64, h *chunkHeader, labels []byte) {
 		if st := s.streamOf(labels); st != nil {
-			st.refs = append(st.refs, refOf(g, off, h))
-			g.blocks++
+			st.chunks = append(st.chunks, chunkOf(g, off, h))
+			g.chunks++
 		}
 	})
-	s.count.corruptBlocks.Add(uint64(damaged))
+	s.count.corruptChunks.Add(uint64(damaged))
 	if damaged > 0 {
-		s.opt.Log.Warn("damaged blocks of a segment are left out", "file", g.name(), "places", damaged)
+		s.opt.Log.Warn("damaged chunks of a segment are left out", "file", g.name(), "places", damaged)
 	}
 	if end < g.size {
 		s.count.torn.Add(1)
@@ -175,7 +175,7 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 		}
 		g.size = end
 	}
-	if g.blocks == 0 && damaged == 0 {
+	if g.chunks == 0 && damaged == 0 {
 		return false, os.Remove(g.path)
 	}
 	g.w, err = s.opt.open(g.path, os.O_WRONLY|os.O_APPEND, 0o600)
@@ -211,14 +211,14 @@ func (s *Store) takeIn(g *segment, streams []segmentStream) {
 	for _, of := range streams {
 		st := s.streamOf(of.labels)
 		if st == nil {
-			s.count.corruptBlocks.Add(uint64(len(of.refs)))
+			s.count.corruptChunks.Add(uint64(len(of.chunks)))
 			continue
 		}
-		for _, r := range of.refs {
+		for _, r := range of.chunks {
 			r.seg = g
-			st.refs = append(st.refs, r)
+			st.chunks = append(st.chunks, r)
 		}
-		g.blocks += len(of.refs)
+		g.chunks += len(of.chunks)
 	}
 }
 
@@ -307,12 +307,12 @@ func (s *Store) streamsOf(g *segment) []segmentStream {
 	var out []segmentStream
 	s.index.all(func(st *stream) {
 		of := segmentStream{labels: st.labels}
-		for i := range st.refs {
-			if st.refs[i].seg == g {
-				of.refs = append(of.refs, st.refs[i])
+		for i := range st.chunks {
+			if st.chunks[i].seg == g {
+				of.chunks = append(of.chunks, st.chunks[i])
 			}
 		}
-		if len(of.refs) > 0 {
+		if len(of.chunks) > 0 {
 			out = append(out, of)
 		}
 	})

@@ -16,7 +16,7 @@ const (
 
 // maxSection bounds what one section may unpack to. A chunk is sealed long
 // before; it grows larger only while the disk refuses segments, and then no
-// more than a log and a batch.
+// more than a WAL and a batch.
 const maxSection = 128 << 20
 
 // packer compresses. It belongs to one goroutine at a time.

@@ -344,7 +344,7 @@ func TestPowerCut(t *testing.T) {
 				next++
 			}
 		}
-		// A chunk may have what the log has not yet: that is read again.
+		// A chunk may have what the WAL has not yet: that is read again.
 		if next < from {
 			t.Fatalf("after append %d: %d records, and the position is %d", i, next, from)
 		}
@@ -355,12 +355,12 @@ func TestPowerCut(t *testing.T) {
 		left.Close()
 		os.RemoveAll(after.Dir)
 	}
-	t.Logf("%d cuts; %d times a chunk had more than the log, at most %d records", cuts, repeated, most)
+	t.Logf("%d cuts; %d times a chunk had more than the WAL, at most %d records", cuts, repeated, most)
 }
 
-// A write to the log that fails is taken back, whatever came through of it, and
+// A write to the WAL that fails is taken back, whatever came through of it, and
 // the same batch may be given again.
-func TestLogWriteFails(t *testing.T) {
+func TestWALWriteFails(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		disk faults
@@ -396,7 +396,7 @@ func TestLogWriteFails(t *testing.T) {
 	}
 }
 
-// When segments cannot be written nothing is lost: the log and the heads hold
+// When segments cannot be written nothing is lost: the WAL and the heads hold
 // what comes, until there is too much of it.
 func TestSegmentWriteFails(t *testing.T) {
 	for _, c := range []faults{
@@ -427,8 +427,8 @@ func TestSegmentWriteFails(t *testing.T) {
 		if c.open == nil && !errors.Is(err, c.write) || c.open != nil && !errors.Is(err, c.open) {
 			t.Errorf("%+v: got error %v", c, err)
 		}
-		if size := s.logSize(); size > 3*s.opt.walTotal {
-			t.Errorf("the log has %d bytes, want no more than %d", size, 3*s.opt.walTotal)
+		if size := s.walSize(); size > 3*s.opt.walTotal {
+			t.Errorf("the WAL has %d bytes, want no more than %d", size, 3*s.opt.walTotal)
 		}
 		wantStored(t, s, n)
 		disk.heal()
@@ -447,7 +447,7 @@ func TestSegmentWriteFails(t *testing.T) {
 	}
 }
 
-// After a failed sync the file is left, and the log keeps what may not be on the
+// After a failed sync the file is left, and the WAL keeps what may not be on the
 // disk.
 func TestSyncFails(t *testing.T) {
 	for _, only := range []string{".wal", ".seg", ""} {
@@ -477,7 +477,7 @@ func TestSyncFails(t *testing.T) {
 			t.Errorf("%q: %v", only, err)
 		}
 		if only != ".wal" && len(s.wal) < files {
-			t.Errorf("%q: the log of a segment that could not be synced is gone", only)
+			t.Errorf("%q: the WAL of a segment that could not be synced is gone", only)
 		}
 		wantStored(t, s, n)
 		s.Close()
@@ -510,7 +510,7 @@ func TestSyncsOnTimerAndClose(t *testing.T) {
 }
 
 // folderOf makes a store of n records, each so many in a batch, and gives its
-// files. The log is all there, as if nothing had been synced.
+// files. The WAL is all there, as if nothing had been synced.
 func folderOf(t testing.TB, n, each int) map[string][]byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -521,7 +521,7 @@ func folderOf(t testing.TB, n, each int) map[string][]byte {
 		mustAppend(t, s, i, i+each)
 	}
 	s.mu.Lock()
-	s.holdLog()
+	s.keepWAL()
 	s.mu.Unlock()
 	s.Close()
 	return filesOf(t, dir)
@@ -553,14 +553,14 @@ func writeFiles(t testing.TB, dir string, files map[string][]byte) {
 	}
 }
 
-// TestTornLog cuts the last file of the log at every byte: what is there is the
+// TestTornWAL cuts the last file of the WAL at every byte: what is there is the
 // first so many batches.
-func TestTornLog(t *testing.T) {
+func TestTornWAL(t *testing.T) {
 	files := folderOf(t, 120, 10)
 	name := "00000001.wal"
 	whole := files[name]
 	if len(files) != 1 || len(whole) > 40<<10 {
-		t.Fatalf("got %d files, the log has %d bytes", len(files), len(whole))
+		t.Fatalf("got %d files, the WAL has %d bytes", len(files), len(whole))
 	}
 	step := 1
 	if testing.Short() {
@@ -610,7 +610,7 @@ func clearFolder(t testing.TB, dir string) {
 	}
 }
 
-// TestTornSegment cuts a segment that was being written to, while the log still
+// TestTornSegment cuts a segment that was being written to, while the WAL still
 // has its records, as after a power cut: nothing is missing.
 func TestTornSegment(t *testing.T) {
 	const n = 5000
@@ -645,7 +645,7 @@ func TestFlippedBytes(t *testing.T) {
 	const n = 12_000
 	for i := 0; i < n; i += 50 {
 		mustAppend(t, s, i, i+50)
-		s.syncNow() // log that is not needed goes
+		s.syncNow() // WAL that is not needed goes
 	}
 	s.Close()
 	files := filesOf(t, dir)
@@ -655,7 +655,7 @@ func TestFlippedBytes(t *testing.T) {
 		wanted[fmt.Sprint(r.Time, string(r.Line), r.Meta)] = true
 	}
 	most := 0 // records in a chunk
-	for _, r := range s.index.find(testStream.Labels).refs {
+	for _, r := range s.index.find(testStream.Labels).chunks {
 		most = max(most, int(r.count))
 	}
 	tried := 0
@@ -732,16 +732,16 @@ func TestOtherFilesStay(t *testing.T) {
 	}
 }
 
-// TestDamagedBlock is left out of the answer and counted, others are there.
-func TestDamagedBlock(t *testing.T) {
+// TestDamagedChunk is left out of the answer and counted, others are there.
+func TestDamagedChunk(t *testing.T) {
 	s := mustOpen(t, Options{Dir: t.TempDir()})
 	const n = 10_000
 	mustAppend(t, s, 0, n)
 	st := s.index.find(testStream.Labels)
-	if len(st.refs) < 3 {
-		t.Fatalf("got %d chunks", len(st.refs))
+	if len(st.chunks) < 3 {
+		t.Fatalf("got %d chunks", len(st.chunks))
 	}
-	r := st.refs[1]
+	r := st.chunks[1]
 	f, err := os.OpenFile(r.seg.path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -760,7 +760,7 @@ func TestDamagedBlock(t *testing.T) {
 }
 
 // While a sync waits for the disk, lines are stored and found, over the end of files
-// of the log and of segments too. Only when too much waits does an append fail.
+// of the WAL and of segments too. Only when too much waits does an append fail.
 func TestNobodyWaitsForASync(t *testing.T) {
 	t.Parallel()
 	disk := &brokenDisk{}
@@ -833,10 +833,10 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	wantStored(t, s, n)
 }
 
-// A file of the log that was begun before the one before it was synced: when that has
+// A file of the WAL that was begun before the one before it was synced: when that has
 // lost its end nothing of it is read, since its position speaks of what is missing;
 // when that was only killed all is there. With a checkpoint it stands for itself.
-func TestLogBehindALostEnd(t *testing.T) {
+func TestWALBehindALostEnd(t *testing.T) {
 	dir := t.TempDir()
 	o := smallFiles(dir)
 	o.syncEvery = time.Hour
@@ -910,7 +910,7 @@ func writeTemp(t testing.TB, files map[string][]byte) string {
 	return dir
 }
 
-// Syncs at the same time do not remove the same files of the log.
+// Syncs at the same time do not remove the same files of the WAL.
 func TestSyncsAtOnce(t *testing.T) {
 	o := smallFiles(t.TempDir())
 	s := mustOpen(t, o)

@@ -43,10 +43,10 @@ type cursor struct {
 	q      *query
 	stream *tallyman.Stream
 	rest   []tallyman.Matcher // that the metadata of each record has to fit
-	todo   []source           // not loaded yet, in the order in which they begin
-	active []*chunk           // loaded, with records left
-	spent  []*chunk           // whose records the caller may still look at
-	free   []*chunk           // to be loaded into
+	todo   []candidate        // not loaded yet, in the order in which they begin
+	active []*unpacked        // loaded, with records left
+	spent  []*unpacked        // whose records the caller may still look at
+	free   []*unpacked        // to be loaded into
 	out    []tallyman.Record
 	seg    *segment // the one that is open
 	read   int64
@@ -75,7 +75,7 @@ func (c *cursor) Bound() (t int64, ok bool) {
 	return t, ok
 }
 
-// begin is where the next source may begin, in the direction of the query.
+// begin is where the next candidate may begin, in the direction of the query.
 func (c *cursor) begin() int64 {
 	if c.q.Backward {
 		return min(c.todo[0].max, c.q.End-1)
@@ -128,7 +128,7 @@ func (c *cursor) Next() ([]tallyman.Record, error) {
 }
 
 // run gives the records of the only chunk up to where the next may begin.
-func (c *cursor) run(k *chunk) []tallyman.Record {
+func (c *cursor) run(k *unpacked) []tallyman.Record {
 	from, to := k.next, len(k.records)
 	if len(c.todo) > 0 {
 		// The first comes before it, or it would be loaded.
@@ -152,7 +152,7 @@ func (c *cursor) run(k *chunk) []tallyman.Record {
 }
 
 // first is the chunk that has the next record.
-func (c *cursor) first() *chunk {
+func (c *cursor) first() *unpacked {
 	best := c.active[0]
 	for _, k := range c.active[1:] {
 		switch a, b := k.time(), best.time(); {
@@ -166,7 +166,7 @@ func (c *cursor) first() *chunk {
 }
 
 // take takes the next record of a chunk.
-func (c *cursor) take(k *chunk) tallyman.Record {
+func (c *cursor) take(k *unpacked) tallyman.Record {
 	r := k.records[k.next]
 	k.next++
 	if k.next == len(k.records) {
@@ -176,7 +176,7 @@ func (c *cursor) take(k *chunk) tallyman.Record {
 }
 
 // spend puts a chunk aside that has no records left.
-func (c *cursor) spend(k *chunk) {
+func (c *cursor) spend(k *unpacked) {
 	for i, a := range c.active {
 		if a == k {
 			c.active = append(c.active[:i], c.active[i+1:]...)
@@ -186,27 +186,27 @@ func (c *cursor) spend(k *chunk) {
 	c.spent = append(c.spent, k)
 }
 
-// load loads the next source. One that has nothing for the query, or is damaged,
+// load loads the next candidate. One that has nothing for the query, or is damaged,
 // is left out.
 func (c *cursor) load() error {
 	if err := c.q.ctx.Err(); err != nil {
 		return err
 	}
-	src := &c.todo[0]
-	var k *chunk
+	next := &c.todo[0]
+	var k *unpacked
 	if n := len(c.free); n > 0 {
 		k, c.free = c.free[n-1], c.free[:n-1]
 	} else {
-		k = &chunk{}
+		k = &unpacked{}
 	}
-	k.records, k.next, k.seq = k.records[:0], 0, src.seq
+	k.records, k.next, k.seq = k.records[:0], 0, next.seq
 	ok := true
-	if src.head != nil {
-		c.fromHead(k, src.head)
+	if next.head != nil {
+		c.fromHead(k, next.head)
 	} else {
-		ok = c.fromFile(k, &src.ref)
+		ok = c.fromFile(k, &next.chunk)
 	}
-	src.head = nil
+	next.head = nil
 	c.todo = c.todo[1:]
 	c.sift(k)
 	if !ok || len(k.records) == 0 {
@@ -221,7 +221,7 @@ func (c *cursor) load() error {
 func (c *cursor) noMeta() bool { return c.q.NoMeta && len(c.rest) == 0 }
 
 // sift leaves out the records of other streams than those that are selected.
-func (c *cursor) sift(k *chunk) {
+func (c *cursor) sift(k *unpacked) {
 	if len(c.rest) == 0 {
 		return
 	}

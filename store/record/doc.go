@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record is a [tallyman.RecordSink] and [tallyman.RecordReader] in plain files: a log, and segments
-// of compressed chunks. It follows what is appended too, as a
-// [tallyman.RecordTailer].
+// Package record is a [tallyman.RecordSink] and [tallyman.RecordReader] in plain
+// files: a write-ahead log, the WAL, and segments of compressed chunks. It follows
+// what is appended too, as a [tallyman.RecordTailer].
 //
 //	s, err := record.Open(record.Options{Dir: "/var/lib/tallyman/records"})
 //	err = s.AppendRecords(&tallyman.RecordBatch{Streams: lines, Positions: readUpTo})
@@ -10,24 +10,25 @@
 //
 // # The way of a line
 //
-//	AppendRecords ──► log ──────► head of the stream ──► chunk in a segment
+//	AppendRecords ──► WAL ──────► head of the stream ──► chunk in a segment
 //	                  one write,  in memory              64 KiB of text, or 10 min
-//	                  then it     (and in the log)       idle, or 1 h old, or when
-//	                  returns                            the log grows too large
+//	                  then it     (and in the WAL)       idle, or 1 h old, or when
+//	                  returns                            the WAL grows too large
 //
-// A batch is one record of the log: its lines, and the positions up to which
+// A batch is one record of the WAL: its lines, and the positions up to which
 // they were read. The record has a checksum and is written with one write(2)
 // before AppendRecords returns, so that both survive a kill of the process and
 // always agree; a second later, and at Close, they are synced and survive a
 // power cut. (After a power cut a chunk of that last second may be there whose
-// record in the log is not: its lines are then read again by their position.) Every record of a stream has a number, in the order of appending
-// across all streams. A chunk carries that of its last one, so that the log,
-// read at Open, does not bring back what a chunk has.
+// record in the WAL is not: its lines are then read again by their position.)
+// Every record of a stream has a number, in the order of appending across all
+// streams. A chunk carries that of its last one, so that the WAL, read at Open,
+// does not bring back what a chunk has.
 //
 // # Files
 //
 //	records/                  0700
-//	├── 00000007.wal          0600, the log: 8 MiB each
+//	├── 00000007.wal          0600, the WAL: 8 MiB each
 //	├── 00000008.wal
 //	├── event-00000001.seg    segments, by class
 //	├── log-00000012.seg
@@ -38,15 +39,15 @@
 // (text name, text value). docs/format/records.md has all fields.
 //
 //	file     ├ magic 8 ┼ version 2 ┼ 0 2 ┼ created 8 ┼ first number 8 ┼ CRC 4 ┤ …
-//	log      … ├ magic 4 ┼ length 4 ┼ CRC 4 ┼ payload ┤ …
+//	WAL      … ├ magic 4 ┼ length 4 ┼ CRC 4 ┼ payload ┤ …
 //	payload    kind 1, number var, groups, positions
 //	  group      stream var, labels (none: as before in this file), records
 //	  record     zig time difference, text line, labels metadata
 //	  position   text key, text value
-//	segment  … ├ block ┤ ├ block ┤ … ├ footer ┤
-//	block      ├ header 92 ┼ labels ┼ filter ┼ times ┼ metadata ┼ text ┤
+//	segment  … ├ chunk ┤ ├ chunk ┤ … ├ footer ┤
+//	chunk      ├ header 92 ┼ labels ┼ filter ┼ times ┼ metadata ┼ text ┤
 //	           └─────────── a count reads no more ──┘
-//	footer     magic, CRC, size, last append, streams and their blocks; size, magic
+//	footer     magic, CRC, size, last append, streams and their chunks; size, magic
 //
 // Times are differences and lengths, in as few bits as they need; metadata is the different
 // sets and which one each record has; text is the lines one after the other.
@@ -55,25 +56,25 @@
 // in the lines, as large as they need, at most 1 KiB: a chunk that cannot hold
 // the text that is looked for costs one small read.
 //
-// Each file of the log has a checkpoint, which says all positions: at its beginning,
+// Each file of the WAL has a checkpoint, which says all positions: at its beginning,
 // or, when the file before was not synced by then, as soon as it is. Until then
 // the new file is left out when the one before has lost its end in a power cut,
 // since its positions speak of what is missing. An old file goes when the records
 // in it are in chunks that are synced, and a later one has its checkpoint; when the
-// log has grown to 32 MiB, the heads that hold its oldest file are sealed.
+// WAL has grown to 32 MiB, the heads that hold its oldest file are sealed.
 //
 // # Damage
 //
-// A torn end is cut off at Open. A damaged record of the log, block or footer is
+// A torn end is cut off at Open. A damaged record of the WAL, chunk or footer is
 // left out, what is behind it is found again by its magic number, and nothing is
 // given out whose checksum does not fit. A segment without a footer is read
-// block by block. A file of a newer version is refused with an *ErrVersion.
+// chunk by chunk. A file of a newer version is refused with an *ErrVersion.
 // All is counted, see [Store.SelfMetrics].
 //
 // A write that fails is taken back as a whole and returned as an error. A file
-// whose sync failed is written to no more, and the log that may still be needed
+// whose sync failed is written to no more, and the WAL that may still be needed
 // stays until the next Open. When chunks cannot be written the records stay in
-// the log and in memory; when the log has twice its size, appends fail. So they do
+// the WAL and in memory; when the WAL has twice its size, appends fail. So they do
 // when twice that size waits for a disk that does not keep up.
 //
 // # Classes and retention
@@ -98,6 +99,8 @@
 // taken: Store.syncing while files are synced; Store.mu for everything but
 // reading and syncing files; segment.rmu for the open file of a segment. Queries
 // hold Store.mu only while they list chunks; the heads they see are snapshots.
-// Sealing happens under it, by the append that fills the chunk.
+// Sealing happens under it, by the append that fills the chunk. Nobody holds it
+// while the disk syncs: a segment that has ended gets its footer from the goroutine
+// that syncs each second.
 // One process may have a folder open at a time; the caller sees to that.
 package record

@@ -12,7 +12,7 @@ import (
 	"tallyman"
 )
 
-// version is that of both kinds of file. Version 1 had no sameMeta in the log.
+// version is that of both kinds of file. Version 1 had no sameMeta in the WAL.
 const version = 2
 
 // The first bytes of the files, and of what they hold.
@@ -21,7 +21,7 @@ const (
 	segmentMagic = "tallySEG"
 
 	walRecordMagic = 0xf1524c57 // "WLR\xf1": no text has that byte there
-	blockMagic     = 0xf14b4c42 // "BLK\xf1"
+	chunkMagic     = 0xf14b4c42 // "BLK\xf1"
 	footerMagic    = 0xf1544f46 // "FOT\xf1"
 )
 
@@ -38,7 +38,7 @@ var errDamaged = errors.New("damaged")
 // fileHeader begins each file.
 type fileHeader struct {
 	created int64  // nanoseconds
-	seq     uint64 // log: number of the first record that may be in it
+	seq     uint64 // WAL: number of the first record that may be in it
 }
 
 // headerSize: magic 8, version 2, zero 2, created 8, seq 8, CRC 4.

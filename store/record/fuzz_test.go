@@ -15,9 +15,9 @@ import (
 	"tallyman/store/storetest"
 )
 
-// FuzzLogRecord gives payloads whose checksum fits: nothing panics, and what is
+// FuzzWALRecord gives payloads whose checksum fits: nothing panics, and what is
 // read is written again the same.
-func FuzzLogRecord(f *testing.F) {
+func FuzzWALRecord(f *testing.F) {
 	for _, b := range folderOf(f, 60, 20) {
 		for at := headerSize; at < len(b); {
 			payload, size, ok := walRecord(b[at:])
@@ -61,8 +61,8 @@ func wantSame(t *testing.T, got, want []tallyman.Record) {
 	}
 }
 
-// FuzzLog opens a store with any log.
-func FuzzLog(f *testing.F) {
+// FuzzWAL opens a store with any WAL.
+func FuzzWAL(f *testing.F) {
 	for _, b := range folderOf(f, 60, 20) {
 		f.Add(b)
 		f.Add(b[:len(b)/2])
@@ -153,7 +153,7 @@ func openAny(t *testing.T, name string, b []byte) {
 	}
 }
 
-// FuzzChunk makes a block of any lines and reads it again; then the fuzzer's
+// FuzzChunk makes a chunk of any lines and reads it again; then the fuzzer's
 // other bytes are put over it, with good checksums, and nothing panics.
 func FuzzChunk(f *testing.F) {
 	f.Add([]byte("a\nlog\nof lines"), int64(5), int64(1<<33), []byte{})
@@ -177,14 +177,14 @@ func FuzzChunk(f *testing.F) {
 			h.append(&r)
 		}
 		labels := appendLabels(nil, testStream.Labels)
-		m := blockMaker{pack: pack}
-		block, _ := m.block(h, labels)
+		m := chunkMaker{pack: pack}
+		packed, _ := m.chunk(h, labels)
 		read := func(b []byte, q tallyman.RecordQuery) ([]tallyman.Record, error) {
 			path := filepath.Join(t.TempDir(), "x.seg")
 			if err := os.WriteFile(path, b, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			head, _, err := parseBlockHeader(b)
+			head, _, err := parseChunkHeader(b)
 			if err != nil {
 				return nil, err
 			}
@@ -198,19 +198,19 @@ func FuzzChunk(f *testing.F) {
 			defer seg.release()
 			s := &Store{unpack: unpack}
 			c := &cursor{q: newQuery(t.Context(), s, &q), seg: seg}
-			r := refOf(seg, 0, &head)
-			k := &chunk{}
+			r := chunkOf(seg, 0, &head)
+			k := &unpacked{}
 			err = c.fill(k, &r, new([]byte))
 			return k.records, err
 		}
 		q := storetest.All()
 		q.End = 1<<63 - 1
-		got, err := read(block, q)
+		got, err := read(packed, q)
 		if err != nil {
-			t.Fatalf("its own block: %v", err)
+			t.Fatalf("its own chunk: %v", err)
 		}
 		c := &cursor{q: newQuery(t.Context(), nil, &q)}
-		k := &chunk{}
+		k := &unpacked{}
 		c.fromHead(k, h)
 		wantSame(t, got, k.records)
 		for _, line := range bytes.Split(text, []byte("\n")) { // its filter has no line left out
@@ -219,30 +219,30 @@ func FuzzChunk(f *testing.F) {
 			}
 			q := q
 			q.Contains = []string{string(line[:3]), string(line)}
-			if found, err := read(block, q); err != nil || len(found) == 0 && len(got) > 0 && h.max < q.End {
+			if found, err := read(packed, q); err != nil || len(found) == 0 && len(got) > 0 && h.max < q.End {
 				t.Fatalf("%q is not found: %v", line, err)
 			}
 			break
 		}
 		for i := 0; i+1 < len(over); i += 2 {
-			block[8+int(over[i])%(len(block)-8)] = over[i+1]
+			packed[8+int(over[i])%(len(packed)-8)] = over[i+1]
 		}
-		if head, _, err := parseBlockHeader(fixed(block)); err == nil {
-			at := uint64(blockFixed) + uint64(head.labels)
+		if head, _, err := parseChunkHeader(fixed(packed)); err == nil {
+			at := uint64(chunkFixed) + uint64(head.labels)
 			for i, s := range head.sections() { // so that the readers behind the checksums are reached
-				if at+uint64(s.size) <= uint64(len(block)) {
-					le.PutUint32(block[44+12*i+8:], checksum(block[at:at+uint64(s.size)]))
+				if at+uint64(s.size) <= uint64(len(packed)) {
+					le.PutUint32(packed[44+12*i+8:], checksum(packed[at:at+uint64(s.size)]))
 				}
 				at += uint64(s.size)
 			}
-			read(fixed(block), storetest.All())
+			read(fixed(packed), storetest.All())
 		}
 	})
 }
 
-// fixed is a block whose header has a good checksum.
+// fixed is a chunk whose header has a good checksum.
 func fixed(b []byte) []byte {
-	if n := blockFixed + uint64(le.Uint32(b[40:])); n <= uint64(len(b)) {
+	if n := chunkFixed + uint64(le.Uint32(b[40:])); n <= uint64(len(b)) {
 		le.PutUint32(b[4:], checksum(b[8:n]))
 	}
 	return b
@@ -256,23 +256,23 @@ func FuzzFooter(f *testing.F) {
 			f.Add(b[len(b)-trailerSize-n:len(b)-trailerSize], int64(len(b)-trailerSize-n))
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte, blocks int64) {
+	f.Fuzz(func(t *testing.T, b []byte, start int64) {
 		if len(b) >= footerFixed {
 			le.PutUint32(b, footerMagic)
 			le.PutUint32(b[8:], uint32(len(b)))
 			le.PutUint32(b[4:], checksum(b[8:]))
 		}
-		last, streams, err := parseFooter(b, max(0, blocks%(1<<31)))
+		last, streams, err := parseFooter(b, max(0, start%(1<<31)))
 		if err != nil {
 			return
 		}
 		again := footer(nil, last, streams)
-		l, s, err := parseFooter(again[:len(again)-trailerSize], max(0, blocks%(1<<31)))
+		l, s, err := parseFooter(again[:len(again)-trailerSize], max(0, start%(1<<31)))
 		if err != nil || l != last || len(s) != len(streams) {
 			t.Fatalf("written again: %v, %d streams of %d", err, len(s), len(streams))
 		}
 		for i := range s {
-			if !slices.Equal(s[i].refs, streams[i].refs) || !bytes.Equal(s[i].labels, streams[i].labels) {
+			if !slices.Equal(s[i].chunks, streams[i].chunks) || !bytes.Equal(s[i].labels, streams[i].labels) {
 				t.Fatalf("stream %d is %+v, want %+v", i, s[i], streams[i])
 			}
 		}

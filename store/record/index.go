@@ -9,7 +9,7 @@ import (
 	"tallyman"
 )
 
-// stream is what the store knows of a stream. The fields before refs do not
+// stream is what the store knows of a stream. The fields before chunks do not
 // change, the others are guarded by Store.mu.
 type stream struct {
 	pub    *tallyman.Stream // a copy of the caller's, given to readers
@@ -19,20 +19,20 @@ type stream struct {
 	// overflow is set for one that others fall into.
 	overflow bool
 
-	refs   []ref // chunks, in the order in which they were sealed
-	head   *head // nil without records that no chunk has
+	chunks []chunk // in the order in which they were sealed
+	head   *head   // nil without records that no chunk has
 	sealed uint64
 	gone   bool // not in the index
 
-	// In the file wal of the log the stream is called walID.
+	// In the file wal the stream is called walID.
 	wal   *walFile
 	walID uint64
 }
 
-// ref is a chunk in a segment. A slice of them that a reader has taken stays as
-// it is: new ones are appended behind it, and what remains after the retention
-// is another part or a copy.
-type ref struct {
+// chunk is where a segment has one, and what it is about. A slice of them that a
+// reader has taken stays as it is: new ones are appended behind it, and what remains
+// after the retention is another part or a copy.
+type chunk struct {
 	seg      *segment
 	min, max int64
 	seq      uint64 // of the last record: the order in which chunks were appended
@@ -43,12 +43,12 @@ type ref struct {
 	lead     uint32
 }
 
-func refOf(seg *segment, off int64, h *blockHeader) ref {
-	return ref{seg: seg, min: h.min, max: h.max, seq: h.seq, off: uint32(off), size: h.size, count: h.count, raw: h.text.raw, lead: h.lead()}
+func chunkOf(seg *segment, off int64, h *chunkHeader) chunk {
+	return chunk{seg: seg, min: h.min, max: h.max, seq: h.seq, off: uint32(off), size: h.size, count: h.count, raw: h.text.raw, lead: h.lead()}
 }
 
 // touches reports whether records in [start, end) may be in it.
-func (r *ref) touches(start, end int64) bool { return r.max >= start && r.min < end }
+func (r *chunk) touches(start, end int64) bool { return r.max >= start && r.min < end }
 
 // index finds streams by their labels: a stream by all of them, and those that
 // have a label. A query with a matcher of equality looks at the streams that
@@ -233,17 +233,17 @@ func (s *Store) leave(st *stream) {
 
 // forget removes a stream that has no records any more.
 func (s *Store) forget(st *stream) {
-	if len(st.refs) == 0 && st.head == nil && !st.gone {
+	if len(st.chunks) == 0 && st.head == nil && !st.gone {
 		s.leave(st)
 	}
 }
 
-// dropRefs takes the chunks of a segment away.
-func (st *stream) dropRefs(seg *segment) {
-	for len(st.refs) > 0 && st.refs[0].seg == seg { // mostly: the oldest
-		st.refs = st.refs[1:]
+// dropChunks takes the chunks of a segment away.
+func (st *stream) dropChunks(seg *segment) {
+	for len(st.chunks) > 0 && st.chunks[0].seg == seg { // mostly: the oldest
+		st.chunks = st.chunks[1:]
 	}
-	if slices.ContainsFunc(st.refs, func(r ref) bool { return r.seg == seg }) {
-		st.refs = slices.DeleteFunc(slices.Clone(st.refs), func(r ref) bool { return r.seg == seg })
+	if slices.ContainsFunc(st.chunks, func(r chunk) bool { return r.seg == seg }) {
+		st.chunks = slices.DeleteFunc(slices.Clone(st.chunks), func(r chunk) bool { return r.seg == seg })
 	}
 }

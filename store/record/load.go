@@ -10,9 +10,9 @@ import (
 	"tallyman"
 )
 
-// chunk is the records of one source that a query wants, in its order. The
+// unpacked is the records of a candidate that a query wants, in its order. The
 // slices are used again by the cursor.
-type chunk struct {
+type unpacked struct {
 	records []tallyman.Record
 	next    int
 	seq     uint64
@@ -26,10 +26,10 @@ type chunk struct {
 }
 
 // time is that of the next record.
-func (k *chunk) time() int64 { return k.records[k.next].Time }
+func (k *unpacked) time() int64 { return k.records[k.next].Time }
 
 // fromHead fills k from a view of a head.
-func (c *cursor) fromHead(k *chunk, h *head) {
+func (c *cursor) fromHead(k *unpacked, h *head) {
 	order := h.order()
 	for i := range h.times {
 		if order != nil {
@@ -66,7 +66,7 @@ func (c *cursor) hit(line []byte) bool {
 
 // fromFile fills k from a chunk in a segment; ok is false when it could not be
 // read.
-func (c *cursor) fromFile(k *chunk, r *ref) (ok bool) {
+func (c *cursor) fromFile(k *unpacked, r *chunk) (ok bool) {
 	if c.seg != r.seg {
 		c.leave()
 		if err := r.seg.acquire(); err != nil {
@@ -86,12 +86,12 @@ func (c *cursor) fromFile(k *chunk, r *ref) (ok bool) {
 }
 
 // failed counts a chunk that could not be read.
-func (c *cursor) failed(r *ref, err error) {
+func (c *cursor) failed(r *chunk, err error) {
 	s := c.q.s
 	switch {
 	case r.seg.gone(): // by the retention, that is no damage
 	case err == errDamaged:
-		s.count.corruptBlocks.Add(1)
+		s.count.corruptChunks.Add(1)
 		s.opt.Log.Warn("a damaged chunk is left out", "file", r.seg.name(), "offset", r.off)
 	default:
 		s.count.readErrors.Add(1)
@@ -100,7 +100,7 @@ func (c *cursor) failed(r *ref, err error) {
 }
 
 // fill reads and unpacks as little of a chunk as the query needs.
-func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
+func (c *cursor) fill(k *unpacked, r *chunk, buf *[]byte) error {
 	q := c.q
 	have := r.size
 	if q.NoLines || len(q.needles) > 0 {
@@ -113,14 +113,14 @@ func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
 	if err := r.seg.read(b[:have], int64(r.off)); err != nil {
 		return err
 	}
-	h, _, err := parseBlockHeader(b[:have])
+	h, _, err := parseChunkHeader(b[:have])
 	if err != nil {
 		return err
 	}
 	if h.size != r.size || h.lead() != r.lead || h.count != r.count || h.min != r.min || h.max != r.max || h.seq != r.seq {
-		return errDamaged // a whole block, but not the one that should be here
+		return errDamaged // a whole chunk, but not the one that should be here
 	}
-	rest := b[blockFixed+h.labels : have]
+	rest := b[chunkFixed+h.labels : have]
 	filter, rest, err := h.filter.take(rest)
 	if err != nil {
 		return err
@@ -198,7 +198,7 @@ func (c *cursor) fill(k *chunk, r *ref, buf *[]byte) error {
 }
 
 // begin is where the i-th line begins.
-func (k *chunk) begin(i int) uint32 {
+func (k *unpacked) begin(i int) uint32 {
 	if i == 0 {
 		return 0
 	}
@@ -206,7 +206,7 @@ func (k *chunk) begin(i int) uint32 {
 }
 
 // add adds the i-th record.
-func (k *chunk) add(i int, line []byte) {
+func (k *unpacked) add(i int, line []byte) {
 	r := tallyman.Record{Time: k.times[i], Line: line}
 	if len(k.meta) > 0 {
 		r.Meta = k.meta[i]
@@ -215,7 +215,7 @@ func (k *chunk) add(i int, line []byte) {
 }
 
 // lines adds records with their lines.
-func (k *chunk) lines(from, to int) {
+func (k *unpacked) lines(from, to int) {
 	k.records = slices.Grow(k.records, to-from)
 	start := k.begin(from)
 	for i := from; i < to; i++ {
@@ -226,7 +226,7 @@ func (k *chunk) lines(from, to int) {
 }
 
 // blankLines adds records whose lines have no more than the right length.
-func (k *chunk) blankLines(from, to int) {
+func (k *unpacked) blankLines(from, to int) {
 	k.records = slices.Grow(k.records, to-from)
 	start := k.begin(from)
 	for i := from; i < to; i++ {
@@ -242,7 +242,7 @@ func (k *chunk) blankLines(from, to int) {
 // linesWith adds the records whose lines hold all texts. The text of all lines
 // is searched at once for the first, which is much faster than line by line
 // when it is rare.
-func (k *chunk) linesWith(texts [][]byte, from, to int) {
+func (k *unpacked) linesWith(texts [][]byte, from, to int) {
 	at := int(k.begin(from))
 	i := from
 	for i < to {

@@ -34,7 +34,7 @@ type Options struct {
 	StreamMemory int64
 	// MaxLine is the longest line in bytes, 0 for 1 MiB.
 	MaxLine int
-	// MaxBatch is the largest batch in bytes as the log holds it, 0 for 16 MiB.
+	// MaxBatch is the largest batch in bytes as the WAL holds it, 0 for 16 MiB.
 	MaxBatch int
 	// Space is asked before each append whether there is room; nil is always.
 	Space *fsx.Space
@@ -45,8 +45,8 @@ type Options struct {
 	syncEvery time.Duration
 	patience  time.Duration // for how long an append waits for a disk that does not keep up
 	open      func(name string, flag int, mode fs.FileMode) (file, error)
-	walFile   int64 // size at which a new file of the log is begun
-	walTotal  int64 // size of the log from which old files are made free
+	walFile   int64 // size at which a new file of the WAL is begun
+	walTotal  int64 // size of the WAL from which old files are made free
 	segment   int64 // size at which a new segment is begun
 }
 

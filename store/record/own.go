@@ -11,15 +11,15 @@ import (
 
 // counts are read without the lock, by whoever shows them.
 type counts struct {
-	records, text, blocks, refused atomic.Uint64
-	torn, corruptLog               atomic.Uint64
-	corruptBlocks, slowTails       atomic.Uint64
+	records, text, chunks, refused atomic.Uint64
+	torn, corruptWAL               atomic.Uint64
+	corruptChunks, slowTails       atomic.Uint64
 	expiredSegments                [reasons]atomic.Uint64
 	expiredRecords, expiredBytes   [reasons]atomic.Uint64
 	writeErrors, syncErrors        atomic.Uint64
 	readErrors, packFailures       atomic.Uint64
 	streamMemory, heads, segments  atomic.Int64
-	segmentBytes, logBytes         atomic.Int64
+	segmentBytes, walBytes         atomic.Int64
 }
 
 // SelfMetrics are the store's own numbers; the counters count since Open.
@@ -31,12 +31,12 @@ func (s *Store) SelfMetrics() []tallyman.SelfMetric {
 	m := []tallyman.SelfMetric{
 		{Desc: appendedRecords, Read: read(&c.records)},
 		{Desc: appendedText, Read: read(&c.text)},
-		{Desc: sealedChunks, Read: read(&c.blocks)},
+		{Desc: sealedChunks, Read: read(&c.chunks)},
 		{Desc: refusedRecords, Read: read(&c.refused)},
 		{Desc: tailDropped, Read: read(&c.slowTails)},
 		{Desc: damage, Labels: with("damage", "torn"), Read: read(&c.torn)},
-		{Desc: damage, Labels: with("damage", "log"), Read: read(&c.corruptLog)},
-		{Desc: damage, Labels: with("damage", "chunk"), Read: read(&c.corruptBlocks)},
+		{Desc: damage, Labels: with("damage", "log"), Read: read(&c.corruptWAL)},
+		{Desc: damage, Labels: with("damage", "chunk"), Read: read(&c.corruptChunks)},
 		{Desc: diskErrors, Labels: with("op", "write"), Read: read(&c.writeErrors)},
 		{Desc: diskErrors, Labels: with("op", "sync"), Read: read(&c.syncErrors)},
 		{Desc: diskErrors, Labels: with("op", "read"), Read: read(&c.readErrors)},
@@ -45,7 +45,7 @@ func (s *Store) SelfMetrics() []tallyman.SelfMetric {
 		{Desc: openChunks, Read: gauge(&c.heads)},
 		{Desc: storeSegments, Read: gauge(&c.segments)},
 		{Desc: storeBytes, Labels: with("part", "segments"), Read: gauge(&c.segmentBytes)},
-		{Desc: storeBytes, Labels: with("part", "log"), Read: gauge(&c.logBytes)},
+		{Desc: storeBytes, Labels: with("part", "log"), Read: gauge(&c.walBytes)},
 	}
 	for _, sh := range s.shares {
 		m = append(m,
@@ -69,7 +69,7 @@ var (
 	refusedRecords  = counter("tallyman_record_store_refused_total", "", "Records refused because they were over a limit, or their labels are none")
 	overflowed      = counter("tallyman_record_store_overflowed_total", "", "Records of new streams that were kept together because there are too many streams, by share")
 	tailDropped     = counter("tallyman_record_store_tail_dropped_total", "", "Records that a reader who follows was too slow for")
-	damage          = counter("tallyman_record_store_damaged_total", "", "Torn ends cut off, damaged records of the log and damaged chunks left out")
+	damage          = counter("tallyman_record_store_damaged_total", "", "Torn ends cut off, damaged records of the WAL and damaged chunks left out")
 	expiredSegments = counter("tallyman_record_store_expired_segments_total", "", "Segments removed by the retention, by reason")
 	expiredRecords  = counter("tallyman_record_store_expired_records_total", "", "Records removed by the retention, by reason")
 	expiredBytes    = counter("tallyman_record_store_expired_bytes_total", "bytes", "Size of the segments removed by the retention, by reason")
@@ -94,7 +94,7 @@ func gauge(name, unit, help string) *tallyman.Desc {
 func (s *Store) Size() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.logSize()
+	n := s.walSize()
 	for _, c := range s.classes {
 		n += c.size()
 	}
@@ -108,7 +108,7 @@ func (c *class) size() (n int64) {
 	return n
 }
 
-// ClassSize is what the segments of a class take, in bytes. The log belongs to
+// ClassSize is what the segments of a class take, in bytes. The WAL belongs to
 // all classes and is not counted.
 func (s *Store) ClassSize(name string) (n int64) {
 	s.mu.Lock()
@@ -152,8 +152,8 @@ func (s *Store) ends(class string) (first, last int64, some bool) {
 		if st.class.Name != class {
 			return
 		}
-		for i := range st.refs {
-			cover(st.refs[i].min, st.refs[i].max)
+		for i := range st.chunks {
+			cover(st.chunks[i].min, st.chunks[i].max)
 		}
 		if st.head != nil {
 			cover(st.head.min, st.head.max)

@@ -12,9 +12,9 @@ import (
 	"tallyman"
 )
 
-// source is where a cursor finds records: a chunk, or a view of a head.
-type source struct {
-	ref
+// candidate is where a cursor may find records: a chunk, or a view of a head.
+type candidate struct {
+	chunk
 	head *head // nil for a chunk
 }
 
@@ -36,13 +36,13 @@ func (s *Store) SelectRecords(ctx context.Context, q tallyman.RecordQuery) ([]ta
 			return
 		}
 		c := &cursor{q: shared, stream: st.pub, rest: rest}
-		for i := range st.refs {
-			if st.refs[i].touches(q.Start, q.End) {
-				c.todo = append(c.todo, source{ref: st.refs[i]})
+		for i := range st.chunks {
+			if st.chunks[i].touches(q.Start, q.End) {
+				c.todo = append(c.todo, candidate{chunk: st.chunks[i]})
 			}
 		}
 		if h := st.head; h != nil && h.max >= q.Start && h.min < q.End {
-			c.todo = append(c.todo, source{ref: ref{min: h.min, max: h.max, seq: h.last}, head: h.view()})
+			c.todo = append(c.todo, candidate{chunk: chunk{min: h.min, max: h.max, seq: h.last}, head: h.view()})
 		}
 		out = append(out, c)
 	})
@@ -57,17 +57,17 @@ func (st *stream) touches(start, end int64) bool {
 	if h := st.head; h != nil && h.max >= start && h.min < end {
 		return true
 	}
-	for i := len(st.refs) - 1; i >= 0; i-- { // mostly one of the newest
-		if st.refs[i].touches(start, end) {
+	for i := len(st.chunks) - 1; i >= 0; i-- { // mostly one of the newest
+		if st.chunks[i].touches(start, end) {
 			return true
 		}
 	}
 	return false
 }
 
-// sort puts the sources in the order in which they begin.
+// sort puts the candidates in the order in which they begin.
 func (c *cursor) sort() {
-	slices.SortFunc(c.todo, func(a, b source) int {
+	slices.SortFunc(c.todo, func(a, b candidate) int {
 		if c.q.Backward {
 			return cmp.Compare(b.max, a.max)
 		}
@@ -113,7 +113,7 @@ func (s *Store) readVolume(ctx context.Context, out []tallyman.StreamVolume, q t
 	}
 	for _, some := range cursors {
 		c := some.(*cursor)
-		v := tallyman.StreamVolume{Stream: c.stream, Blocks: int64(len(c.todo))}
+		v := tallyman.StreamVolume{Stream: c.stream, Chunks: int64(len(c.todo))}
 		for len(c.rest) > 0 && err == nil {
 			var records []tallyman.Record
 			records, err = c.Next()
@@ -150,12 +150,12 @@ func (s *Store) volume(ctx context.Context, matchers []tallyman.Matcher, start, 
 			return
 		}
 		v := tallyman.StreamVolume{Stream: st.pub}
-		for i := range st.refs {
-			if r := &st.refs[i]; r.touches(start, end) {
+		for i := range st.chunks {
+			if r := &st.chunks[i]; r.touches(start, end) {
 				share := r.share(start, end)
 				v.Bytes += int64(float64(r.raw) * share)
 				v.Records += max(1, int64(float64(r.count)*share))
-				v.Blocks++
+				v.Chunks++
 			}
 		}
 		if h := st.head; h != nil && h.max >= start && h.min < end {
@@ -165,7 +165,7 @@ func (s *Store) volume(ctx context.Context, matchers []tallyman.Matcher, start, 
 					v.Bytes += int64(len(h.line(i)))
 				}
 			}
-			v.Blocks++
+			v.Chunks++
 		}
 		out = append(out, v)
 	})
@@ -174,7 +174,7 @@ func (s *Store) volume(ctx context.Context, matchers []tallyman.Matcher, start, 
 
 // share is how much of a chunk lies in [start, end), as if its records were
 // spread evenly.
-func (r *ref) share(start, end int64) float64 {
+func (r *chunk) share(start, end int64) float64 {
 	if r.min >= start && r.max < end {
 		return 1
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// replay reads the log: what no chunk has goes back into the heads, and the
+// replay reads the WAL: what no chunk has goes back into the heads, and the
 // positions are as they were.
 func (s *Store) replay() error {
 	heads := make([]fileHeader, len(s.wal))
@@ -85,7 +85,7 @@ func (s *Store) lastCheckpoint() (int, error) {
 // leaveOut empties a file of which nothing may be read.
 func (s *Store) leaveOut(w *walFile) error {
 	s.count.torn.Add(1)
-	s.opt.Log.Warn("the log goes on behind what was lost; that is left out, and read again by its positions", "file", w.path)
+	s.opt.Log.Warn("the WAL goes on behind what was lost; that is left out, and read again by its positions", "file", w.path)
 	w.size = headerSize
 	if err := os.Truncate(w.path, headerSize); err != nil {
 		return fmt.Errorf("leave out what is behind a torn end: %w", err)
@@ -93,7 +93,7 @@ func (s *Store) leaveOut(w *walFile) error {
 	return nil
 }
 
-// syncReplayed syncs the log as it was found: whoever was killed may not have done it,
+// syncReplayed syncs the WAL as it was found: whoever was killed may not have done it,
 // and the new file is to have its checkpoint at once.
 func (s *Store) syncReplayed() {
 	for _, w := range s.wal {
@@ -131,8 +131,8 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) (last uint64, 
 	w.size = int64(len(b))
 	whole := len(b)
 	if !known && len(b) >= headerSize {
-		s.count.corruptLog.Add(1)
-		s.opt.Log.Warn("the header of a log file is damaged", "file", w.path)
+		s.count.corruptWAL.Add(1)
+		s.opt.Log.Warn("the header of a WAL file is damaged", "file", w.path)
 	}
 	names := walStreams{}
 	for at := min(headerSize, len(b)); at < len(b); {
@@ -143,13 +143,13 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) (last uint64, 
 				whole = at
 				break
 			}
-			s.damagedLog(w, at)
+			s.damagedWAL(w, at)
 			at += next
 			continue
 		}
 		p, err := parseWALPayload(payload, names)
 		if err != nil {
-			s.damagedLog(w, at)
+			s.damagedWAL(w, at)
 		} else if p.seq < before || p.kind == walCheckpoint {
 			last = max(last, s.redo(&p, w))
 		}
@@ -157,7 +157,7 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) (last uint64, 
 	}
 	if torn := len(b) - whole; torn > 0 || len(b) < headerSize {
 		s.count.torn.Add(1)
-		s.opt.Log.Warn("an unfinished end of the log is cut off", "file", w.path, "bytes", torn)
+		s.opt.Log.Warn("an unfinished end of the WAL is cut off", "file", w.path, "bytes", torn)
 		w.size = int64(whole)
 		if err := os.Truncate(w.path, w.size); err != nil {
 			return 0, fmt.Errorf("cut off a torn end: %w", err)
@@ -166,9 +166,9 @@ func (s *Store) replayFile(w *walFile, known bool, before uint64) (last uint64, 
 	return last, nil
 }
 
-func (s *Store) damagedLog(w *walFile, at int) {
-	s.count.corruptLog.Add(1)
-	s.opt.Log.Warn("a damaged record of the log is left out", "file", w.path, "offset", at)
+func (s *Store) damagedWAL(w *walFile, at int) {
+	s.count.corruptWAL.Add(1)
+	s.opt.Log.Warn("a damaged record of the WAL is left out", "file", w.path, "offset", at)
 }
 
 // redo applies a payload again, and gives the number of its last record.
@@ -181,7 +181,7 @@ func (s *Store) redo(p *walPayload, w *walFile) (last uint64) {
 		g := &p.batch.Streams[i]
 		st, err := s.stream(g.Stream.Labels)
 		if err != nil { // was checked before it was written
-			s.count.corruptLog.Add(1)
+			s.count.corruptWAL.Add(1)
 			seq += uint64(len(g.Records))
 			continue
 		}

@@ -107,13 +107,13 @@ func (s *Store) drop(c *class, reason int) bool {
 	c.segments = c.segments[1:]
 	var records uint64
 	s.index.all(func(st *stream) {
-		before := len(st.refs)
-		for i := range st.refs {
-			if st.refs[i].seg == g {
-				records += uint64(st.refs[i].count)
+		before := len(st.chunks)
+		for i := range st.chunks {
+			if st.chunks[i].seg == g {
+				records += uint64(st.chunks[i].count)
 			}
 		}
-		st.dropRefs(g)
+		st.dropChunks(g)
 		if before > 0 {
 			s.forget(st)
 		}
@@ -136,5 +136,5 @@ func (s *Store) gauges() {
 	}
 	s.count.segments.Store(segments)
 	s.count.segmentBytes.Store(size)
-	s.count.logBytes.Store(s.logSize())
+	s.count.walBytes.Store(s.walSize())
 }

@@ -310,7 +310,7 @@ func TestSealsWhatIsOld(t *testing.T) {
 	if n := own(s, "chunks_total", ""); n != 500 {
 		t.Errorf("got %v chunks, want those of 400 idle streams and, after an hour, of 100", n)
 	}
-	// Nothing holds the old log any more but the open ones.
+	// Nothing holds the old WAL any more but the open ones.
 	s.mu.Lock()
 	s.sealAll(func(*head) bool { return true })
 	_, err := s.rotate()
@@ -321,7 +321,7 @@ func TestSealsWhatIsOld(t *testing.T) {
 	s.syncNow() // gives the new file its checkpoint,
 	s.syncNow() // which is synced now
 	if len(s.wal) != 1 {
-		t.Errorf("got %d files of the log, want 1", len(s.wal))
+		t.Errorf("got %d files of the WAL, want 1", len(s.wal))
 	}
 	streams, err := s.Streams(t.Context(), nil, math.MinInt64, math.MaxInt64)
 	if err != nil || len(streams) != 500 {

@@ -28,16 +28,16 @@ func readFooter(f io.ReaderAt, size int64) (last int64, streams []segmentStream,
 	return parseFooter(b, at)
 }
 
-// scan reads a segment block by block, checks all of it and calls each for
+// scan reads a segment chunk by chunk, checks all of it and calls each for
 // those that are whole. end is where the last of them ends, damaged is at how
 // many places before that something else was. The labels are valid during the
 // call.
-func scan(f io.ReaderAt, size int64, each func(off int64, h *blockHeader, labels []byte)) (end int64, damaged int) {
+func scan(f io.ReaderAt, size int64, each func(off int64, h *chunkHeader, labels []byte)) (end int64, damaged int) {
 	s := scanner{f: f, size: size}
 	end = min(headerSize, size)
 	inGap := false
 	for at := end; at >= 0 && at < size; {
-		h, labels, ok := s.block(at)
+		h, labels, ok := s.chunk(at)
 		if !ok {
 			inGap = true
 			at = s.find(at + 1)
@@ -71,10 +71,10 @@ func (s *scanner) read(at int64, n int64) []byte {
 	return b[:got]
 }
 
-// block reads the block at an offset and checks all its parts.
-func (s *scanner) block(at int64) (h blockHeader, labels []byte, ok bool) {
+// chunk reads the chunk at an offset and checks all its parts.
+func (s *scanner) chunk(at int64) (h chunkHeader, labels []byte, ok bool) {
 	b := s.read(at, 32<<10) // most are smaller
-	if len(b) < blockFixed || le.Uint32(b) != blockMagic {
+	if len(b) < chunkFixed || le.Uint32(b) != chunkMagic {
 		return h, nil, false
 	}
 	size := int64(le.Uint32(b[8:]))
@@ -87,11 +87,11 @@ func (s *scanner) block(at int64) (h blockHeader, labels []byte, ok bool) {
 	if int64(len(b)) < size {
 		return h, nil, false
 	}
-	h, labels, err := parseBlockHeader(b)
+	h, labels, err := parseChunkHeader(b)
 	if err != nil {
 		return h, nil, false
 	}
-	rest := b[blockFixed+h.labels : h.size]
+	rest := b[chunkFixed+h.labels : h.size]
 	for _, sec := range h.sections() {
 		if _, rest, err = sec.take(rest); err != nil {
 			return h, nil, false
@@ -100,9 +100,9 @@ func (s *scanner) block(at int64) (h blockHeader, labels []byte, ok bool) {
 	return h, labels, true
 }
 
-// find is where the next block may begin, -1 without one.
+// find is where the next chunk may begin, -1 without one.
 func (s *scanner) find(at int64) int64 {
-	magic := le.AppendUint32(nil, blockMagic)
+	magic := le.AppendUint32(nil, chunkMagic)
 	for at < s.size {
 		b := s.read(at, 64<<10)
 		if i := bytes.Index(b, magic); i >= 0 {

@@ -33,32 +33,32 @@ func (s *Store) seal(st *stream) error {
 	if err != nil {
 		return err
 	}
-	block, head := s.maker.block(st.head, st.labels)
-	off, err := g.append(block, s.opt.now().UnixNano())
+	packed, head := s.maker.chunk(st.head, st.labels)
+	off, err := g.append(packed, s.opt.now().UnixNano())
 	if err != nil {
 		if g.w == nil {
 			g.class.active = nil
 			g.dirty = false
-			s.holdLog() // what is in it was not synced
+			s.keepWAL() // what is in it was not synced
 		}
 		return err
 	}
-	st.refs = append(st.refs, refOf(g, off, &head))
+	st.chunks = append(st.chunks, chunkOf(g, off, &head))
 	st.sealed = st.head.last
-	s.count.blocks.Add(1)
+	s.count.chunks.Add(1)
 	s.dropHead(st)
 	return nil
 }
 
 // sealOrNote seals; a failure is noted. Nothing is lost by it: the records stay
-// in the head and in the log.
+// in the head and in the WAL.
 func (s *Store) sealOrNote(st *stream) {
 	err := s.seal(st)
 	if err != nil {
 		s.count.writeErrors.Add(1)
 		s.sealAgain = s.opt.now().Add(sealPause).UnixNano()
 		if s.sealErr == nil {
-			s.opt.Log.Error("records cannot be moved from the log to a segment", "err", err)
+			s.opt.Log.Error("records cannot be moved from the WAL to a segment", "err", err)
 		}
 	} else if s.sealErr != nil {
 		s.opt.Log.Info("records can be moved to a segment again")

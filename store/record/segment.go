@@ -11,16 +11,16 @@ import (
 	"sync"
 )
 
-// segment is a file of blocks. What is not said otherwise is guarded by
+// segment is a file of chunks. What is not said otherwise is guarded by
 // Store.mu.
 type segment struct {
 	path    string
 	class   *class
 	number  uint64
 	created int64
-	last    int64 // when the newest block was appended
+	last    int64 // when the newest chunk was appended
 	size    int64
-	blocks  int
+	chunks  int
 	w       file // nil when nothing is to be appended any more
 	dirty   bool // written since the last sync
 
@@ -73,10 +73,10 @@ func (g *segment) read(b []byte, off int64) error {
 	return err
 }
 
-// append writes a block, whole or not at all.
-func (g *segment) append(block []byte, now int64) (off int64, err error) {
-	n, err := g.w.Write(block)
-	if err == nil && n < len(block) {
+// append writes a chunk, whole or not at all.
+func (g *segment) append(packed []byte, now int64) (off int64, err error) {
+	n, err := g.w.Write(packed)
+	if err == nil && n < len(packed) {
 		err = errShortWrite
 	}
 	if err != nil {
@@ -89,9 +89,9 @@ func (g *segment) append(block []byte, now int64) (off int64, err error) {
 		return 0, err
 	}
 	off = g.size
-	g.size += int64(len(block))
+	g.size += int64(len(packed))
 	g.last = now
-	g.blocks++
+	g.chunks++
 	g.dirty = true
 	return off, nil
 }
@@ -112,9 +112,9 @@ func footer(dst []byte, last int64, streams []segmentStream) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(streams)))
 	for _, st := range streams {
 		dst = append(dst, st.labels...)
-		dst = binary.AppendUvarint(dst, uint64(len(st.refs)))
-		var p ref
-		for _, r := range st.refs {
+		dst = binary.AppendUvarint(dst, uint64(len(st.chunks)))
+		var p chunk
+		for _, r := range st.chunks {
 			dst = binary.AppendUvarint(dst, uint64(r.off-p.off))
 			dst = binary.AppendVarint(dst, r.min-p.min)
 			dst = binary.AppendUvarint(dst, uint64(r.max-r.min))
@@ -135,12 +135,12 @@ func footer(dst []byte, last int64, streams []segmentStream) []byte {
 // segmentStream is a stream of one segment.
 type segmentStream struct {
 	labels []byte // as appendLabels writes them
-	refs   []ref
+	chunks []chunk
 }
 
 // parseFooter reads the footer off b, which ends where it ends, before the
-// trailer. blocks is where it begins in the file: no chunk reaches into it.
-func parseFooter(b []byte, blocks int64) (last int64, streams []segmentStream, err error) {
+// trailer. start is where it begins in the file: no chunk reaches into it.
+func parseFooter(b []byte, start int64) (last int64, streams []segmentStream, err error) {
 	if len(b) < footerFixed || le.Uint32(b) != footerMagic || le.Uint32(b[8:]) != uint32(len(b)) || checksum(b[8:]) != le.Uint32(b[4:]) {
 		return 0, nil, errDamaged
 	}
@@ -156,16 +156,16 @@ func parseFooter(b []byte, blocks int64) (last int64, streams []segmentStream, e
 		if r.bad {
 			return 0, nil, errDamaged
 		}
-		st.refs = make([]ref, count)
-		var p ref
-		for i := range st.refs {
-			c := &st.refs[i]
+		st.chunks = make([]chunk, count)
+		var p chunk
+		for i := range st.chunks {
+			c := &st.chunks[i]
 			off := uint64(p.off) + r.uvarint()
 			c.min = p.min + r.varint()
 			c.max = c.min + int64(r.uvarint())
 			c.seq = p.seq + r.uvarint()
 			size, count, raw, lead := r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
-			if off > uint64(blocks) || size > uint64(blocks)-off || size < blockFixed || lead > size || lead < blockFixed || count > maxSection || raw > maxSection || c.max < c.min {
+			if off > uint64(start) || size > uint64(start)-off || size < chunkFixed || lead > size || lead < chunkFixed || count > maxSection || raw > maxSection || c.max < c.min {
 				return 0, nil, errDamaged
 			}
 			c.off, c.size, c.count, c.raw, c.lead = uint32(off), uint32(size), uint32(count), uint32(raw), uint32(lead)

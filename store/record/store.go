@@ -35,7 +35,7 @@ type Store struct {
 	// appending.
 	seq       uint64
 	walIDs    uint64
-	logLeft   bool // the last file of the log is not to be written to any more
+	walLeft   bool // the last file of the WAL is not to be written to any more
 	positions map[string]string
 	tails     map[*tail]struct{}
 
@@ -49,8 +49,8 @@ type Store struct {
 	synced      chan struct{} // closed when a sync has ended
 	wasted      []*head
 
-	maker    blockMaker
-	buf      []byte                   // the record of the log in the making
+	maker    chunkMaker
+	buf      []byte                   // the record of the WAL in the making
 	groups   []tallyman.StreamRecords // of the batch, as they are stored,
 	resolved []*stream                // and their streams
 	spilled  []tallyman.Record        // what of them fell into another stream
@@ -169,7 +169,7 @@ func (s *Store) append(given *tallyman.RecordBatch) (*tallyman.RefusedError, err
 	if err := s.room(); err != nil {
 		return nil, err
 	}
-	w, err := s.writableLog()
+	w, err := s.writableWAL()
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (s *Store) append(given *tallyman.RecordBatch) (*tallyman.RefusedError, err
 		s.buf = s.appendBatch(beginWALRecord(s.buf[:0]), b, nil, w)
 	}
 	endWALRecord(s.buf)
-	if err := s.appendLog(w, s.buf); err != nil {
+	if err := s.appendWAL(w, s.buf); err != nil {
 		return nil, err
 	}
 	seq := s.seq + 1
@@ -319,8 +319,8 @@ func (s *Store) room() error {
 			}
 		}
 	}
-	// When no chunk can be written the log takes what comes, up to twice its size.
-	if s.sealErr != nil && s.logSize() > 2*s.opt.walTotal {
+	// When no chunk can be written the WAL takes what comes, up to twice its size.
+	if s.sealErr != nil && s.walSize() > 2*s.opt.walTotal {
 		oldest := s.oldestHead()
 		s.sealAll(func(h *head) bool { return h.full() || h.wal.number <= oldest })
 		return s.sealErr
@@ -328,7 +328,7 @@ func (s *Store) room() error {
 	return nil
 }
 
-// apply puts records that the log has into the head; the first has the number seq.
+// apply puts records that the WAL has into the head; the first has the number seq.
 func (s *Store) apply(st *stream, records []tallyman.Record, seq uint64, w *walFile) {
 	if len(records) == 0 {
 		return
@@ -390,7 +390,7 @@ func (s *Store) Positions(prefix string) []tallyman.Position {
 	return out
 }
 
-// Close syncs and closes the store. What no chunk has stays in the log.
+// Close syncs and closes the store. What no chunk has stays in the WAL.
 // Calling it again does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()

@@ -47,7 +47,7 @@ func (s *Store) run() {
 	}
 }
 
-// awaitDisk waits until no more than twice the size of the log is not on the disk. It is
+// awaitDisk waits until no more than twice the size of the WAL is not on the disk. It is
 // called with the lock, which it gives up meanwhile. After Options.patience it is an
 // error, so that whoever appends may think of something else.
 func (s *Store) awaitDisk() error {
@@ -55,7 +55,7 @@ func (s *Store) awaitDisk() error {
 	over := false
 	for s.unsynced() > 2*s.opt.walTotal && !s.closed {
 		if over {
-			return fmt.Errorf("the disk does not keep up: %d KiB of the log wait for it", s.unsynced()>>10)
+			return fmt.Errorf("the disk does not keep up: %d KiB of the WAL wait for it", s.unsynced()>>10)
 		}
 		if late == nil {
 			late = time.After(s.opt.patience)
@@ -86,9 +86,9 @@ func (s *Store) dirty() bool {
 type round struct {
 	folder   bool
 	segments []openSegment
-	logs     []openLog
+	wal      []openWAL
 	ended    []endedSegment
-	// needed is the number of the first file of the log that stays when all of it is
+	// needed is the number of the first file of the WAL that stays when all of it is
 	// on the disk.
 	needed uint64
 }
@@ -99,7 +99,7 @@ type (
 		*segment
 		f file
 	}
-	openLog struct {
+	openWAL struct {
 		*walFile
 		f    file
 		size int64
@@ -118,7 +118,7 @@ func (s *Store) collect() (r round) {
 	}
 	for _, w := range s.wal {
 		if w.dirty() {
-			r.logs = append(r.logs, openLog{w, w.f, w.size})
+			r.wal = append(r.wal, openWAL{w, w.f, w.size})
 		}
 	}
 	r.ended, s.ended = s.ended, nil
@@ -127,15 +127,15 @@ func (s *Store) collect() (r round) {
 		e.footer, e.size = footer(nil, e.last, s.streamsOf(e.segment)), e.segment.size
 	}
 	r.folder, s.folderDirty = s.folderDirty, false
-	r.needed = s.freeLog()
+	r.needed = s.neededWAL()
 	return r
 }
 
 // syncNow syncs what was written since the last time, without holding the lock
 // meanwhile, so that a slow disk delays neither appends nor queries. Then
-// files of the log go whose records are all in synced chunks.
+// files of the WAL go whose records are all in synced chunks.
 //
-// The order is that in which things speak of each other: the log knows of all that
+// The order is that in which things speak of each other: the WAL knows of all that
 // segments have, a file of it of all that those before have, and the footer of a
 // segment of its chunks.
 func (s *Store) syncNow() error {
@@ -153,13 +153,13 @@ func (s *Store) syncNow() error {
 		note()
 	}
 	for _, g := range r.segments {
-		if err := g.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // left meanwhile, and the log kept
+		if err := g.f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // left meanwhile, and the WAL kept
 			failed(err, func() { s.segmentFailed(g.segment, g.f, err) })
 		}
 	}
-	for _, w := range r.logs {
+	for _, w := range r.wal {
 		if err := w.f.Sync(); err != nil {
-			failed(err, func() { s.logFailed(w.walFile, err) })
+			failed(err, func() { s.walFailed(w.walFile, err) })
 			continue
 		}
 		s.mu.Lock()
@@ -168,7 +168,7 @@ func (s *Store) syncNow() error {
 	}
 	for _, e := range r.ended {
 		if err := s.finish(e); err != nil {
-			failed(err, func() { s.syncFailed(e.name(), err); s.holdLog() })
+			failed(err, func() { s.syncFailed(e.name(), err); s.keepWAL() })
 		}
 	}
 	s.mu.Lock()
@@ -185,13 +185,13 @@ func (s *Store) syncNow() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	s.removeLog(r.needed)
+	s.removeWAL(r.needed)
 	return nil
 }
 
-// freeLog is the number of the first file of the log that is needed: by a head, or
+// neededWAL is the number of the first file of the WAL that is needed: by a head, or
 // for its checkpoint, which is the newest.
-func (s *Store) freeLog() uint64 {
+func (s *Store) neededWAL() uint64 {
 	needed := uint64(0)
 	for _, w := range slices.Backward(s.wal) {
 		if !w.owes {
@@ -202,7 +202,7 @@ func (s *Store) freeLog() uint64 {
 	return min(needed, s.oldestHead())
 }
 
-// oldestHead is the number of the first file of the log that a head needs.
+// oldestHead is the number of the first file of the WAL that a head needs.
 func (s *Store) oldestHead() uint64 {
 	oldest := uint64(math.MaxUint64)
 	s.index.all(func(st *stream) {
@@ -213,9 +213,9 @@ func (s *Store) oldestHead() uint64 {
 	return oldest
 }
 
-// removeLog removes the files of the log before the one with that number, but for
+// removeWAL removes the files of the WAL before the one with that number, but for
 // those that are kept.
-func (s *Store) removeLog(needed uint64) {
+func (s *Store) removeWAL(needed uint64) {
 	s.wal = slices.DeleteFunc(s.wal, func(w *walFile) bool {
 		if w.number >= needed || w.keep {
 			return false
@@ -240,21 +240,21 @@ func (s *Store) syncFailed(name string, err error) {
 	s.opt.Log.Error("records could not be synced to disk; a new file is begun", "file", name, "err", err)
 }
 
-// logFailed takes note of a file of the log that could not be synced.
-func (s *Store) logFailed(w *walFile, err error) {
+// walFailed takes note of a file of the WAL that could not be synced.
+func (s *Store) walFailed(w *walFile, err error) {
 	s.syncFailed(w.path, err)
-	s.leaveLog(w)
+	s.leaveWAL(w)
 }
 
-// leaveLog leaves a file of the log. Its records go into chunks at once, and its
+// leaveWAL leaves a file of the WAL. Its records go into chunks at once, and its
 // positions into a new file, which are synced by themselves.
-func (s *Store) leaveLog(w *walFile) {
+func (s *Store) leaveWAL(w *walFile) {
 	w.synced = w.size // nobody will know
 	if n := len(s.wal); n > 0 && s.wal[n-1] == w {
-		s.logLeft = true
+		s.walLeft = true
 	}
 	s.sealAll(func(h *head) bool { return h.wal.number <= w.number })
-	if s.logLeft {
+	if s.walLeft {
 		if _, err := s.rotate(); err != nil { // the next append tries again
 			s.count.writeErrors.Add(1)
 		}
@@ -262,11 +262,11 @@ func (s *Store) leaveLog(w *walFile) {
 }
 
 // segmentFailed leaves a segment. Its chunks since the last sync may not be on
-// the disk, so the log that has their records stays until the next Open, which
+// the disk, so the WAL that has their records stays until the next Open, which
 // reads what is missing from it.
 func (s *Store) segmentFailed(g *segment, f file, err error) {
 	s.syncFailed(g.name(), err)
-	s.holdLog()
+	s.keepWAL()
 	switch ended := slices.IndexFunc(s.ended, func(e endedSegment) bool { return e.segment == g }); {
 	case g.w == f:
 		g.class.active, g.w = nil, nil
@@ -280,8 +280,8 @@ func (s *Store) segmentFailed(g *segment, f file, err error) {
 	}
 }
 
-// holdLog keeps the log until the next Open.
-func (s *Store) holdLog() {
+// keepWAL keeps the WAL until the next Open.
+func (s *Store) keepWAL() {
 	for _, w := range s.wal {
 		w.keep = true
 	}

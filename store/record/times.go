@@ -107,7 +107,7 @@ func (r *numberReader) at(i int) uint64 {
 
 // unpackTimes appends the time of each record, and where in the text its line
 // ends.
-func unpackTimes(raw []byte, h *blockHeader, times []int64, ends []uint32) ([]int64, []uint32, error) {
+func unpackTimes(raw []byte, h *chunkHeader, times []int64, ends []uint32) ([]int64, []uint32, error) {
 	r := newNumberReader(raw)
 	t := h.min
 	for left := int(h.count); left > 0; left -= bitGroup {

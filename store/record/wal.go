@@ -15,7 +15,7 @@ import (
 	"tallyman"
 )
 
-// walFile is a file of the log. All is guarded by Store.mu; f is written to only
+// walFile is a file of the WAL. All is guarded by Store.mu; f is written to only
 // with it, and synced without.
 type walFile struct {
 	number uint64
@@ -25,13 +25,13 @@ type walFile struct {
 	synced int64 // of which are on the disk, as far as that is known
 	f      file  // nil when it is closed
 	owes   bool  // it has no checkpoint yet: those before were not synced when it was begun
-	keep   bool  // a segment could not be synced: the log is to be read again
+	keep   bool  // a segment could not be synced: the WAL is to be read again
 }
 
 // dirty reports whether something in the file waits for a sync.
 func (w *walFile) dirty() bool { return w.f != nil && w.size > w.synced }
 
-// What a record of the log is.
+// What a record of the WAL is.
 const (
 	walBatch      = 1
 	walCheckpoint = 2 // its positions are all there are
@@ -189,18 +189,18 @@ func parseWALPayload(payload []byte, names walStreams) (p walPayload, err error)
 	return p, nil
 }
 
-// writableLog is the file of the log to append to. One that owes its checkpoint
+// writableWAL is the file of the WAL to append to. One that owes its checkpoint
 // grows until it has it, so that no more than two files wait for the disk.
-func (s *Store) writableLog() (*walFile, error) {
+func (s *Store) writableWAL() (*walFile, error) {
 	if n := len(s.wal); n > 0 {
-		if w := s.wal[n-1]; w.f != nil && !s.logLeft && (w.size-w.base < s.opt.walFile || w.owes) {
+		if w := s.wal[n-1]; w.f != nil && !s.walLeft && (w.size-w.base < s.opt.walFile || w.owes) {
 			return w, nil
 		}
 	}
 	return s.rotate()
 }
 
-// rotate begins a new file of the log. It has a checkpoint, so that the older ones
+// rotate begins a new file of the WAL. It has a checkpoint, so that the older ones
 // can go when their records are in chunks: at once when those are on the disk,
 // or else when they are, see payCheckpoint. A file without one is not read when the
 // one before has lost its end: the positions in it speak of what is missing.
@@ -227,7 +227,7 @@ func (s *Store) rotate() (*walFile, error) {
 	}
 	w.f, w.size, w.base = f, int64(len(b)), int64(len(b))
 	s.wal = append(s.wal, w)
-	s.logLeft = false
+	s.walLeft = false
 	s.folderDirty = true
 	s.unpin(s.opt.walTotal)
 	return w, nil
@@ -244,11 +244,11 @@ func (s *Store) checkpoint() []byte {
 // are synced.
 func (s *Store) payCheckpoint() {
 	n := len(s.wal)
-	if n == 0 || !s.wal[n-1].owes || s.wal[n-1].f == nil || s.logLeft || slices.ContainsFunc(s.wal[:n-1], (*walFile).dirty) {
+	if n == 0 || !s.wal[n-1].owes || s.wal[n-1].f == nil || s.walLeft || slices.ContainsFunc(s.wal[:n-1], (*walFile).dirty) {
 		return
 	}
 	w, rec := s.wal[n-1], s.checkpoint()
-	if err := s.appendLog(w, rec); err != nil { // the next sync tries again
+	if err := s.appendWAL(w, rec); err != nil { // the next sync tries again
 		s.count.writeErrors.Add(1)
 		return
 	}
@@ -256,7 +256,7 @@ func (s *Store) payCheckpoint() {
 	w.owes = false
 }
 
-// unpin seals the heads that keep old files of the log, so that what has to
+// unpin seals the heads that keep old files of the WAL, so that what has to
 // stay is no more than most bytes.
 func (s *Store) unpin(most int64) {
 	var total int64
@@ -274,8 +274,8 @@ func (s *Store) unpin(most int64) {
 	s.sealAll(func(h *head) bool { return h.wal.number <= edge })
 }
 
-// appendLog writes a whole record to the log, or nothing.
-func (s *Store) appendLog(w *walFile, rec []byte) error {
+// appendWAL writes a whole record to the WAL, or nothing.
+func (s *Store) appendWAL(w *walFile, rec []byte) error {
 	n, err := w.f.Write(rec)
 	if err == nil && n < len(rec) {
 		err = errShortWrite
@@ -285,7 +285,7 @@ func (s *Store) appendLog(w *walFile, rec []byte) error {
 			// The file is left; the number of its first record tells that what
 			// came through is not to be read, see replay.
 			err = errors.Join(err, terr)
-			s.logLeft = true
+			s.walLeft = true
 		}
 		return err
 	}
@@ -300,7 +300,7 @@ func (s *Store) appendLog(w *walFile, rec []byte) error {
 	return nil
 }
 
-// unsynced is how much of the log is not on the disk yet.
+// unsynced is how much of the WAL is not on the disk yet.
 func (s *Store) unsynced() (n int64) {
 	for _, w := range s.wal {
 		if w.dirty() {
@@ -310,8 +310,8 @@ func (s *Store) unsynced() (n int64) {
 	return n
 }
 
-// logSize is that of all files of the log.
-func (s *Store) logSize() (n int64) {
+// walSize is that of all files of the WAL.
+func (s *Store) walSize() (n int64) {
 	for _, w := range s.wal {
 		n += w.size
 	}

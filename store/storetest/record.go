@@ -485,7 +485,7 @@ func testRecordVolume(t *testing.T, s RecordStore) {
 	for _, r := range all.Records {
 		size += len(r.Line)
 	}
-	if v := volume(math.MinInt64, math.MaxInt64); v.Records != n || v.Bytes != int64(size) || v.Blocks == 0 || streamText(v.Stream) != streamText(web) {
+	if v := volume(math.MinInt64, math.MaxInt64); v.Records != n || v.Bytes != int64(size) || v.Chunks == 0 || streamText(v.Stream) != streamText(web) {
 		t.Errorf("got %+v, want %d records and %d bytes", v, n, size)
 	}
 	if v := volume(all.Records[n/4].Time, all.Records[n/2].Time); v.Records < n/5 || v.Records > n/3 || v.Bytes < int64(size/5) || v.Bytes > int64(size/3) {

@@ -291,7 +291,7 @@ func TestFlippedBits(t *testing.T) {
 		return nil
 	})
 	sampled(t, p, id, again)
-	p.Kill() // and with a log that is still needed
+	p.Kill() // and with a WAL that is still needed
 	var files []string
 	if err := filepath.WalkDir(data, func(name string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
