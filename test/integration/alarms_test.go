@@ -113,8 +113,10 @@ func TestCalmDay(t *testing.T) {
 	d.Start(always("checked", "--health-cmd", "test -e /tmp/up", "--health-interval", "1s", "--health-start-period", "6s", "--health-retries", "1"), "sh", "-c", "sleep 4; touch /tmp/up; while :; do sleep 0.1; done")
 	names := []string{"stops", "deaf", "restarts", "renewed", "removed", "reloads", "pauses", "limited", "checked"}
 	testkit.Eventually(t, 30*time.Second, "all are known", func() error {
-		if got := p.Query(`count(container_last_seen{name=~"` + d.Name("") + `.*"})`); len(got) == 0 {
-			return fmt.Errorf("%v", got)
+		for _, name := range names {
+			if len(p.Query(`container_last_seen{name="`+d.Name(name)+`"}`)) == 0 {
+				return fmt.Errorf("%s is not", name)
+			}
 		}
 		return nil
 	})
