@@ -47,7 +47,7 @@ import (
 )
 
 // Options of the service. All fields but Samples, LogQL, CheckLogQL, External, Files,
-// Overrides and Witness are needed.
+// Overrides, Heartbeat, Alive and Witness are needed.
 type Options struct {
 	Dir     string // of the state
 	Records tallyman.RecordIntake
@@ -68,6 +68,10 @@ type Options struct {
 	// Warm is how long rules over samples wait after the start.
 	Warm time.Duration
 
+	// Heartbeat is asked each minute while all works, empty for none; Alive says what
+	// does not work outside of this package.
+	Heartbeat string
+	Alive     func() error
 	// Witness finds out why a container died; nil for nobody.
 	Witness *Witness
 	Log     *slog.Logger
@@ -139,6 +143,7 @@ type Service struct {
 	records chan struct{}
 
 	fired, cleared, lost, excluded atomic.Uint64
+	beats                          struct{ sent, failed atomic.Uint64 }
 }
 
 type ended struct {
@@ -297,6 +302,9 @@ func (s *Service) Run(ctx context.Context) error {
 	// All that fires is told before anything is evaluated: of a group of which one
 	// alarm is missing, receivers would be told that it has ended.
 	s.tellAll(ctx)
+	if s.o.Heartbeat != "" {
+		wg.Go(func() { s.heartbeat(ctx) })
+	}
 	if s.router != nil {
 		wg.Go(func() {
 			if err := s.router.Run(ctx); err != nil {
@@ -726,6 +734,8 @@ func (s *Service) SelfMetrics() []tallyman.SelfMetric {
 		{Desc: firedTotal, Read: read(&s.fired)},
 		{Desc: clearedTotal, Read: read(&s.cleared)},
 		{Desc: lostTotal, Read: read(&s.lost)},
+		{Desc: beatsTotal, Read: read(&s.beats.sent)},
+		{Desc: beatsFailed, Read: read(&s.beats.failed)},
 		{Desc: openNow, Read: func() float64 {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -744,6 +754,8 @@ var (
 	firedTotal   = &tallyman.Desc{Name: "tallyman_alarms_fired_total", Type: tallyman.Counter, Help: "Alarms that have fired"}
 	clearedTotal = &tallyman.Desc{Name: "tallyman_alarms_cleared_total", Type: tallyman.Counter, Help: "Alarms that have cleared"}
 	lostTotal    = &tallyman.Desc{Name: "tallyman_alarm_records_lost_total", Type: tallyman.Counter, Help: "Transitions of alarms that were not recorded since too many waited for the store"}
+	beatsTotal   = &tallyman.Desc{Name: "tallyman_heartbeats_sent_total", Type: tallyman.Counter, Help: "Heartbeats that were answered"}
+	beatsFailed  = &tallyman.Desc{Name: "tallyman_heartbeats_failed_total", Type: tallyman.Counter, Help: "Heartbeats that were not answered well"}
 	openNow      = &tallyman.Desc{Name: "tallyman_problems_open", Type: tallyman.Gauge, Help: "Problems of workloads and engines that are open"}
 	firingNow    = &tallyman.Desc{Name: "tallyman_alarms_firing", Type: tallyman.Gauge, Help: "Alarms that fire"}
 	stateErrors  = &tallyman.Desc{Name: "tallyman_alarm_state_errors_total", Type: tallyman.Counter, Help: "Changes of the state of alarms that could not be written"}

@@ -5,10 +5,14 @@ package alert
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,6 +252,40 @@ func TestALoopIsOneAlarm(t *testing.T) {
 		synctest.Wait()
 		if len(x.s.Active()) > 0 {
 			t.Errorf("left: %+v", x.s.Active())
+		}
+	})
+}
+
+// The heartbeat goes out each minute, and stays out as soon as something does not work.
+func TestHeartbeat(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer server.Close()
+	s := &Service{o: Options{Heartbeat: server.URL + "/secret", Log: slog.New(slog.DiscardHandler)}}
+	if err := s.beat(t.Context(), server.Client()); err != nil || asked.Load() != 1 || s.beats.sent.Load() != 1 {
+		t.Errorf("%v, asked %d times", err, asked.Load())
+	}
+	server.Close()
+	if err := s.beat(t.Context(), server.Client()); err == nil || strings.Contains(err.Error(), "secret") || s.beats.failed.Load() != 1 {
+		t.Errorf("of one that is away: %v, want an error without the address", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		x := newSite(t)
+		x.open()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := x.s.wrong(); err != nil {
+			t.Errorf("all works, and it says %v", err)
+		}
+		x.s.o.Alive = func() error { return errors.New("no samples") }
+		if err := x.s.wrong(); err == nil {
+			t.Error("samples are not stored, and nothing is wrong")
+		}
+		x.s.o.Alive = nil
+		x.stop()
+		time.Sleep(5 * time.Minute)
+		if err := x.s.wrong(); err == nil {
+			t.Error("rules are not evaluated, and nothing is wrong")
 		}
 	})
 }

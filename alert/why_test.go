@@ -122,7 +122,7 @@ func TestGuess(t *testing.T) {
 func TestWhyIsBounded(t *testing.T) {
 	var lines []string
 	for range 100 {
-		lines = append(lines, "\x1b[31m"+strings.Repeat("é\x00\u202e", 1<<19)+"\x1b]0;title\x07")
+		lines = append(lines, "\x1b[31m"+strings.Repeat("é\x00\u202e", 1<<14)+"\x1b]0;title\x07")
 	}
 	events := history{event(90*time.Second, "web", "start")}
 	for i := range 500 {

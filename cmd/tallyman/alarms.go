@@ -55,6 +55,13 @@ func (a *app) openAlarms(interval time.Duration) error {
 	if o.Excluded, err = a.cfg.NotAlarmed(); err != nil {
 		return err
 	}
+	o.Heartbeat = cfg.Heartbeat
+	o.Alive = func() error {
+		if old := 2*time.Minute + 3*interval; a.samples != nil && time.Since(a.samples.Newest()) > old {
+			return errors.New("no samples were stored for two minutes")
+		}
+		return nil
+	}
 	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
 	if a.samples != nil {
 		o.Samples = a.samples.Queryable()

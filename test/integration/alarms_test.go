@@ -78,14 +78,15 @@ func watched(t *testing.T) (*testkit.Program, *told) {
 	return p, w
 }
 
-// alarms are the alarms that fire or are pending, by workload.
+// alarmsOf are the alarms of a workload that fire or are pending, but for those that
+// nobody is told of: a changed limit is one.
 func alarmsOf(p *testkit.Program, workload string) (out []string) {
 	var a struct {
-		Alarms []struct{ Rule, State, Workload, Summary string }
+		Alarms []struct{ Rule, State, Severity, Workload string }
 	}
 	p.JSON("/api/tallyman/v1/alarms", &a)
 	for _, x := range a.Alarms {
-		if x.Workload == workload {
+		if x.Workload == workload && x.Severity != "info" {
 			out = append(out, x.Rule+" "+x.State)
 		}
 	}
