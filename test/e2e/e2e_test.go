@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,7 +89,10 @@ func TestAlarms(t *testing.T) {
 	d := testkit.NewDocker(t)
 	crash, loop, calm := d.Name("crash"), d.Name("loop"), d.Name("calm")
 	d.Start([]string{"--name", calm, "--restart", "always"}, "sleep", "600")
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	var told atomic.Int64
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told.Add(1) }))
+	t.Cleanup(hook.Close)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify="+hook.URL+"/hook")
 	waitFor(t, p, calm)
 	walk(t, "alarms.mjs", given(p, map[string]any{"crash": crash, "loop": loop, "calm": calm}), map[string]action{
 		"docker": func(args []string) (string, error) { return d.May(args...) },
@@ -94,6 +101,12 @@ func TestAlarms(t *testing.T) {
 				return d.Start([]string{"--name", crash}, "sh", "-c", "sleep 1; exit 3"), nil
 			}
 			return d.Start([]string{"--name", loop, "--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1"), nil
+		},
+		"told": func([]string) (string, error) {
+			if told.Load() == 0 {
+				return "", errors.New("the webhook was told nothing")
+			}
+			return fmt.Sprint(told.Load(), " messages"), nil
 		},
 	})
 }

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { ask, check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
 
 const { crash, loop, calm } = given;
-const row = (page, workload) => page.locator(".alarm").filter({ hasText: workload });
+const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: page.locator(".sum", { hasText: workload }) });
 
 {
   const page = await reader();
@@ -36,6 +36,24 @@ const row = (page, workload) => page.locator(".alarm").filter({ hasText: workloa
     await ask("start", "loop");
     await within(30_000, async () => assert.match(await row(page, loop).first().textContent(), /keeps dying: \d+ times in \d+ s, exit 1/));
     assert.equal(await row(page, loop).and(page.locator('[data-state="firing"]')).count(), 1);
+  });
+  await check("who is told stands there, and a test message reaches it", async () => {
+    const told = page.locator('section[aria-labelledby="alarms-told"]');
+    await told.getByText("127.0.0.1").waitFor();
+    await told.getByRole("button", { name: "Test" }).click();
+    await page.getByText("The test message was taken").waitFor();
+    return await ask("told");
+  });
+  await check("an alarm is acknowledged, silenced, and both are taken back", async () => {
+    await row(page, crash).getByRole("button", { name: "Acknowledge" }).click();
+    await row(page, crash).getByText("acknowledged").waitFor();
+    await row(page, crash).getByRole("button", { name: "Take back" }).click();
+    await row(page, crash).getByRole("button", { name: "Acknowledge" }).waitFor();
+    await row(page, crash).getByRole("button", { name: "Silence 1 h" }).click();
+    await row(page, crash).getByText("silenced").waitFor();
+    const silence = page.locator(".alarm").filter({ hasText: "Silence:" });
+    await silence.getByRole("button", { name: "End" }).click();
+    await within(5000, async () => assert.equal(await silence.count(), 0));
   });
   await check("Open leads to the container at that time", async () => {
     await row(page, crash).getByRole("link", { name: "Open" }).click();

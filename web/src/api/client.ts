@@ -86,6 +86,17 @@ export const history = (query: QueryOf<"history">, signal?: AbortSignal) => get<
 
 export const events = (query: QueryOf<"events">, signal?: AbortSignal) => get<"events">("events", query, signal);
 
+/** Changes something over the API; an answer of 401 leads to the login. */
+export async function change(method: "POST" | "DELETE", path: string, body?: unknown): Promise<unknown> {
+  try {
+    const answer = await call(address(path), { method, headers: body === undefined ? {} : { "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body) });
+    return await answer.json();
+  } catch (err) {
+    if (err instanceof ApiError && err.status === 401) toLogin();
+    throw err;
+  }
+}
+
 /** Logs in with the code of a one-time link or with the token. */
 export async function login(secret: { code: string } | { token: string }): Promise<void> {
   await call(address("login"), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(secret satisfies Credentials) });

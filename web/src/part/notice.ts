@@ -7,14 +7,19 @@ export const notice = signal("");
 
 let noticeEnd = 0;
 
-/** Copies text and says so. */
-export async function copy(text: string, done = "Link copied", instead = "copy the address instead"): Promise<void> {
-  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  notice.value = copied || copyOld(text) ? done : `The browser does not allow copying here; ${instead}`;
+/** Shows a short word for some seconds. */
+export function say(text: string): void {
+  notice.value = text;
   clearTimeout(noticeEnd);
   noticeEnd = window.setTimeout(() => {
     notice.value = "";
   }, 4000);
+}
+
+/** Copies text and says so. */
+export async function copy(text: string, done = "Link copied", instead = "copy the address instead"): Promise<void> {
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  say(copied || copyOld(text) ? done : `The browser does not allow copying here; ${instead}`);
 }
 
 // Without HTTPS a browser lends no clipboard, but it copies what is selected.

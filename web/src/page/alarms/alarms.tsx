@@ -3,16 +3,18 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError } from "../../api/client";
+import { ApiError, inWords } from "../../api/client";
 import { Poll } from "../../api/poll";
 import type { Alarm, Rule } from "../../api/schema";
 import { show } from "../../format/text";
-import { ago, hms, iso, stamp } from "../../format/time";
+import { ago, hms, hour, iso, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
 import { Frame } from "../../part/frame";
+import { say } from "../../part/notice";
 import { containerHref, param } from "../../part/place";
+import { Ago } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
-import { alarms, type Alarms, lasted, ordered, toneOf, verdict, waits } from "./data";
+import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, toneOf, verdict, waits } from "./data";
 import "./alarms.css";
 
 const every = 5000;
@@ -49,7 +51,7 @@ export function AlarmsPage() {
               <button type="button" class="btn q" onClick={() => poll.again()}>Try again</button>
             </p>
           )}
-          <All a={a} />
+          <All a={a} again={() => poll.again()} />
         </>
       ) : off.value ? (
         <section class="empty">
@@ -69,7 +71,7 @@ export function AlarmsPage() {
   );
 }
 
-function All({ a }: { a: Alarms }) {
+function All({ a, again }: { a: Alarms; again(): void }) {
   const { mark, text } = verdict(a);
   const firing = a.active.filter((x) => x.state === "firing");
   const pending = a.active.filter((x) => x.state !== "firing");
@@ -80,7 +82,7 @@ function All({ a }: { a: Alarms }) {
         <p class="sub">An alarm is the result of a rule. What somebody has asked for, a stop or a restart, raises none.</p>
       </header>
       <div class="alist">
-        {firing.length > 0 && <Card id="firing" title="Firing" note={firing.length}><ul>{firing.map((x) => <Row key={x.id} x={x} />)}</ul></Card>}
+        {firing.length > 0 && <Card id="firing" title="Firing" note={firing.length}><ul>{firing.map((x) => <Row key={x.id} x={x} again={again} />)}</ul></Card>}
         {pending.length > 0 && (
           <Card id="pending" title="Pending" note={pending.length}>
             <p class="hint">The condition holds, but not yet for as long as the rule asks.</p>
@@ -90,6 +92,7 @@ function All({ a }: { a: Alarms }) {
         <Card id="history" title="Before" note={a.history.length > 0 ? (a.more ? `the newest ${a.history.length}` : a.history.length) : ""}>
           {a.history.length === 0 ? <p class="hint">Nothing has cleared that is still kept.</p> : <ul>{a.history.map((x) => <Row key={x.id} x={x} />)}</ul>}
         </Card>
+        <Told a={a} again={again} />
         <Rules rules={a.rules} />
       </div>
     </>
@@ -105,7 +108,18 @@ function Card({ id, title, note, children }: { id: string; title: string; note?:
   );
 }
 
-function Row({ x }: { x: Alarm }) {
+/** Does something for a person, and says so when it fails. */
+async function act(what: () => Promise<unknown>, done: string, again?: () => void): Promise<void> {
+  try {
+    await what();
+    say(done);
+  } catch (err) {
+    say(inWords(err));
+  }
+  again?.();
+}
+
+function Row({ x, again }: { x: Alarm; again?: () => void }) {
   const marked = param("id").value === x.id;
   const since = x.fired ?? x.since;
   const over = x.state === "cleared";
@@ -120,6 +134,8 @@ function Row({ x }: { x: Alarm }) {
           {show(x.rule)} · {x.severity}
           {x.host && <> · {show(x.host)}</>}
           {x.image && <> · {show(x.image)}</>}
+          {x.acknowledged && <b> · acknowledged</b>}
+          {x.silenced && <b> · silenced</b>}
         </p>
         {!over && x.advice && <p class="sub">{show(x.advice)}</p>}
         {x.why && (
@@ -135,9 +151,44 @@ function Row({ x }: { x: Alarm }) {
         <span class="dim">{over ? `after ${lasted(x)}` : x.state === "firing" ? "firing" : "pending"}</span>
       </p>
       <p class="acts">
+        {again && <button type="button" class="btn q" title={x.acknowledged ? "Repeat it again" : "I know: it is not repeated until it clears"} onClick={() => void act(() => acknowledge(x, !x.acknowledged), x.acknowledged ? "It is repeated again" : "Acknowledged", again)}>{x.acknowledged ? "Take back" : "Acknowledge"}</button>}
+        {again && !x.silenced && <button type="button" class="btn q" title="Nobody is told of it for an hour" onClick={() => void act(() => silence(x, Date.now() + hour), "Silenced for an hour", again)}>Silence 1 h</button>}
         {x.host && x.workload && <a class="btn" href={`${containerHref({ host: x.host, workload: x.workload, id: "" })}&${around}`}>Open</a>}
       </p>
     </li>
+  );
+}
+
+function Told({ a, again }: { a: Alarms; again(): void }) {
+  return (
+    <Card id="told" title="Who is told" note={a.receivers.length || ""}>
+      {a.receivers.length === 0 && <p class="hint">Nobody: the setting <code>alarms.notify</code> has no line. One is enough, for example <code>https://ntfy.example/alarms</code> or <code>smtp://…</code></p>}
+      <ul>
+        {a.receivers.map((r) => (
+          <li key={r.number} class="alarm">
+            <span class={`dot ${r.failingSince ? "crit" : r.lastSuccess ? "ok" : "unknown"}`} role="img" aria-label={r.failingSince ? "fails" : r.lastSuccess ? "works" : "was not used yet"} />
+            <div class="what">
+              <p class="sum">{show(r.kind)}{r.host && ` to ${show(r.host)}`}</p>
+              <p class="sub">{r.sent} sent, {r.failed} failed{r.waiting > 0 && `, ${r.waiting} wait`}{r.lastSuccess ? <>, the last <Ago t={r.lastSuccess} /></> : ""}</p>
+              {r.failingSince && <p class="crit">Fails since {hms(r.failingSince)}: {show(r.lastError ?? "")}</p>}
+            </div>
+            <span />
+            <p class="acts"><button type="button" class="btn" onClick={() => void act(() => testReceiver(r), "The test message was taken", again)}>Test</button></p>
+          </li>
+        ))}
+        {a.silences.map((s) => (
+          <li key={s.id} class="alarm">
+            <span class="dot pause" role="img" aria-label="silence" />
+            <div class="what">
+              <p class="sum">Silence: {show(s.matchers.join(", "))}</p>
+              <p class="sub">until <time dateTime={iso(s.ends)} title={iso(s.ends)}>{stamp(s.ends, clock.value)}</time>{s.comment && `, ${show(s.comment)}`}</p>
+            </div>
+            <span />
+            <p class="acts"><button type="button" class="btn q" onClick={() => void act(() => endSilence(s), "The silence has ended", again)}>End</button></p>
+          </li>
+        ))}
+      </ul>
+    </Card>
   );
 }
 

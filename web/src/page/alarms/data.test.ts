@@ -2,11 +2,11 @@
 
 import { describe, expect, it } from "vitest";
 import type { Alarm, Rule } from "../../api/schema";
-import { type Alarms, lasted, ordered, toneOf, verdict, waits } from "./data";
+import { type Alarms, lasted, matchersOf, ordered, toneOf, verdict, waits } from "./data";
 
 const alarm = (severity: string, more: Partial<Alarm> = {}): Alarm => ({ id: "1", rule: "R", state: "firing", severity, summary: "s", value: 1, labels: {}, since: 1000, ...more });
 const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ name, group: "g", language: "promql", expr: "up", severity: "warning", for: 0, state: "inactive", active: 0, took: 0, builtin: true, ...more });
-const all = (active: Alarm[], rules: Rule[] = [rule("A")]): Alarms => ({ active, history: [], more: false, rules });
+const all = (active: Alarm[], rules: Rule[] = [rule("A")]): Alarms => ({ active, history: [], more: false, rules, receivers: [], silences: [] });
 
 describe("the verdict", () => {
   it("says what fires, and how grave it is", () => {
@@ -29,6 +29,10 @@ describe("the verdict", () => {
 it("puts rules in order", () => {
   const of = [rule("C"), rule("B", { state: "pending" }), rule("A"), rule("Z", { error: "no" }), rule("Y", { state: "firing" })];
   expect(ordered(of).map((r) => r.name)).toEqual(["Y", "Z", "B", "A", "C"]);
+});
+
+it("silences what an alarm is about, and nothing else", () => {
+  expect(matchersOf(alarm("critical", { labels: { alertname: "A", workload: 'a"b', severity: "critical", kind: "crash" } }))).toEqual(['alertname="A"', 'workload="a\\"b"']);
 });
 
 it("says times in words", () => {

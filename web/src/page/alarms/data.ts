@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { get } from "../../api/client";
-import type { Alarm, Rule } from "../../api/schema";
+import { change, get } from "../../api/client";
+import type { Alarm, Receiver, Rule, Silence } from "../../api/schema";
 import { counted } from "../../format/number";
 import { hour, minute, second, span } from "../../format/time";
 
@@ -11,16 +11,37 @@ export interface Alarms {
   history: Alarm[];
   more: boolean;
   rules: Rule[];
+  receivers: Receiver[];
+  silences: Silence[];
 }
 
 /** Asks for all of it. */
 export async function alarms(signal?: AbortSignal): Promise<Alarms> {
-  const [active, history, rules] = await Promise.all([
+  const [active, history, rules, receivers, silences] = await Promise.all([
     get<"alarms">("alarms", {}, signal),
     get<"alarms/history">("alarms/history", { limit: 100 }, signal),
     get<"alarms/rules">("alarms/rules", {}, signal),
+    get<"alarms/receivers">("alarms/receivers", {}, signal),
+    get<"alarms/silences">("alarms/silences", {}, signal),
   ]);
-  return { active: active.alarms, history: history.alarms.filter((a) => a.state === "cleared"), more: history.more, rules: rules.rules };
+  return { active: active.alarms, history: history.alarms.filter((a) => a.state === "cleared"), more: history.more, rules: rules.rules, receivers: receivers.receivers, silences: silences.silences.filter((s) => s.state !== "expired") };
+}
+
+/** Says that somebody knows of an alarm, or takes that back. */
+export const acknowledge = (a: Alarm, on: boolean) => change(on ? "POST" : "DELETE", `alarms/acknowledged/${encodeURIComponent(a.id)}`);
+
+/** Has nobody told of what a workload, or a host, raises by a rule, for an hour. */
+export const silence = (a: Alarm, until: number) => change("POST", "alarms/silences", { matchers: matchersOf(a), until, comment: "from the page" });
+
+export const endSilence = (s: Silence) => change("DELETE", `alarms/silences/${encodeURIComponent(s.id)}`);
+
+export const testReceiver = (r: Receiver) => change("POST", `alarms/receivers/${r.number}/test`) as Promise<{ answer: string }>;
+
+/** What tells an alarm from others that may come, as Alertmanager writes it. */
+export function matchersOf(a: Alarm): string[] {
+  return Object.entries(a.labels)
+    .filter(([name]) => ["alertname", "host", "workload", "engine", "device"].includes(name))
+    .map(([name, value]) => `${name}=${JSON.stringify(value)}`);
 }
 
 /** The colour of a severity; without a known one it is a warning. */
