@@ -22,13 +22,14 @@
 // Alertmanager's snapshots are not used:
 //
 //	Notified      log/<hash>   an entry of the notification log, as Alertmanager encodes it
+//	              try/<hash>   the same, while it is sent
 //	              ended/<hash> an alarm that ended, until all who were told of it know
 //	Silences      <id>         a silence, as Alertmanager encodes it
 //	Acknowledged  <id>         when
 //	Receivers     salt, state/<name>
 //
 // What is killed between a receiver's answer and the write is sent once more, with the
-// same X-Tallyman-Notification header. An alarm that ends while it is silenced, in quiet
+// same X-Tallyman-Notification header; if it has ended meanwhile, its end is sent. An alarm that ends while it is silenced, in quiet
 // hours or while nobody runs, is reported as ended when it can be; Alertmanager forgets
 // those.
 //

@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,29 +58,6 @@ func child(what []string) {
 	os.Exit(0)
 }
 
-// noted is set when the file of a running process says that an alarm was told.
-func noted(t *testing.T, dir, name string) bool {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "state.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := t.TempDir()
-	write(t, filepath.Join(there, "state.log"), string(text))
-	b, err := book.Open(there)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = b.Close() }()
-	hash := hashOf(labelSet(alarm(name, name, "critical").Labels))
-	for key, value := range b.All(book.Notified) {
-		if e, err := decodeEntry(value); strings.HasPrefix(key, logKey) && err == nil && slices.Contains(e.Entry.FiringAlerts, hash) {
-			return true
-		}
-	}
-	return false
-}
-
 // Killed with -9 at the moment of sending, each alarm is told, and its end; told twice
 // only if the answer had come and was not written, and then under the same name.
 func TestKilled(t *testing.T) {
@@ -121,11 +96,14 @@ func TestKilled(t *testing.T) {
 		eventually(t, "the first send of "+a, func() bool { return s.count("firing "+a) > 0 })
 		time.Sleep(rand.N(3 * time.Millisecond)) // the moment of the kill
 		kill()
+		if i%4 == 0 { // it ends while nobody runs
+			kill = run("-" + a)
+			eventually(t, "the end of "+a, func() bool { return s.count("resolved "+a) > 0 })
+			kill()
+			continue
+		}
 		kill = sync.OnceFunc(run(a, marker))
 		eventually(t, "the marker", func() bool { return s.count("firing "+marker) > 0 })
-		// Was it killed before it could note the first, and the alarm ends before it is
-		// told again, then nobody knows that the receiver has heard of it.
-		eventually(t, "it is noted", func() bool { return noted(t, dir, a) })
 		kill()
 		kill = run("-"+a, "-"+marker)
 		eventually(t, "the end", func() bool { return s.count("resolved "+a) > 0 })
@@ -139,8 +117,8 @@ func TestKilled(t *testing.T) {
 			}
 		}
 	}
-	if twice < 4 {
-		t.Errorf("%d were told twice, want all that were killed before the answer", twice)
+	if twice < 2 {
+		t.Errorf("%d were told twice, want those that were killed before the answer and went on", twice)
 	}
-	t.Logf("8 alarms, 24 kills: %d told twice", twice)
+	t.Logf("8 alarms, 22 kills: %d told twice", twice)
 }

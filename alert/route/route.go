@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/alertmanager/labelset"
 	"github.com/prometheus/alertmanager/matcher/compat"
 	"github.com/prometheus/alertmanager/nflog"
+	"github.com/prometheus/alertmanager/nflog/nflogpb"
 	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/provider/mem"
 	"github.com/prometheus/alertmanager/silence"
@@ -236,7 +237,7 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 			if e.receiver, err = t.Build(build(called[i], "")); err != nil {
 				return fmt.Errorf("receiver %d: %w", i+1, err)
 			}
-			r.integrations[called[i]] = []amnotify.Integration{amnotify.NewIntegration(e.receiver, e.receiver, t.Kind, 0, called[i])}
+			r.integrations[called[i]] = []amnotify.Integration{r.integration(e.receiver, t.Kind, 0, called[i])}
 		}
 		r.known[called[i]] = true
 		kept[statePut+called[i]] = true
@@ -257,7 +258,7 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 			part := "/" + in.String()
 			w := notify.Wrap(in, scrub, build(c.Name, part))
 			kept[statePut+c.Name+part] = true
-			r.integrations[c.Name] = append(r.integrations[c.Name], amnotify.NewIntegration(w, w, in.Name(), in.Index(), c.Name))
+			r.integrations[c.Name] = append(r.integrations[c.Name], r.integration(w, in.Name(), in.Index(), c.Name))
 			r.entries = append(r.entries, &entry{name: c.Name, receiver: w, fromFile: true})
 		}
 	}
@@ -267,6 +268,12 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 		}
 	}
 	return nil
+}
+
+// integration is a receiver as the pipeline has it.
+func (r *Router) integration(w *notify.Receiver, name string, index int, receiver string) amnotify.Integration {
+	a := attempt{w, r, &nflogpb.Receiver{GroupName: receiver, Integration: name, Idx: uint32(index)}}
+	return amnotify.NewIntegration(a, a, name, index, receiver)
 }
 
 func (r *Router) dial() promconfig.DialContextFunc {
@@ -303,6 +310,11 @@ func (r *Router) Run(ctx context.Context) error {
 		alerts.Close()
 	}()
 	r.mu.Lock()
+	fires := map[uint64]bool{}
+	for _, a := range r.early {
+		fires[hashOf(a.Labels)] = a.EndsAt.IsZero()
+	}
+	r.resume(fires)
 	err = alerts.Put(ctx, slices.Collect(maps.Values(r.early))...)
 	r.early = nil
 	r.alerts = alerts

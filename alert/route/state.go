@@ -4,6 +4,7 @@ package route
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,20 +15,25 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/nflog"
 	"github.com/prometheus/alertmanager/nflog/nflogpb"
+	amnotify "github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/silence"
 	"github.com/prometheus/alertmanager/silence/silencepb"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"tallyman/alert/book"
+	"tallyman/alert/notify"
 )
 
 // Prefixes of the keys of kind Notified.
 const (
 	logKey   = "log/"
+	tryKey   = "try/"
 	endedKey = "ended/"
 )
 
@@ -58,7 +64,8 @@ func newLog(b *book.Book, retention time.Duration, log *slog.Logger, reg prometh
 	l.SetBroadcast(func(entry []byte) {
 		e, err := decodeEntry(entry)
 		if err == nil {
-			err = b.Put(book.Notified, keyOf(e.Entry), entry)
+			err = b.Put(book.Notified, logKey+keyOf(e.Entry), entry)
+			_ = b.Delete(book.Notified, tryKey+keyOf(e.Entry)) // the book counts what fails
 		}
 		if err != nil {
 			log.Warn("a notification was sent and not noted; after a restart it is sent again", "err", err)
@@ -82,7 +89,7 @@ func decodeEntry(b []byte) (*nflogpb.MeshEntry, error) {
 func keyOf(e *nflogpb.Entry) string {
 	r := e.Receiver
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d", e.GroupKey, r.GroupName, r.Integration, r.Idx))
-	return logKey + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
 }
 
 // newSilences makes the silences over the book.
@@ -138,11 +145,78 @@ func hashOf(set model.LabelSet) uint64 {
 	return xxhash.Sum64(b)
 }
 
-// told are the alerts of which receivers think that they fire, by the log.
+// attempt notes, while a notification of new alarms is sent, that it is. Killed between
+// the receiver's answer and the entry in the log, the next process knows that the receiver
+// may have heard of them: if one has ended meanwhile, its end is told.
+type attempt struct {
+	*notify.Receiver
+	r    *Router
+	recv *nflogpb.Receiver
+}
+
+// Notify implements Alertmanager's notify.Notifier.
+func (a attempt) Notify(ctx context.Context, alerts ...*alert.Alert) amnotify.NotifyVerdict {
+	group, _ := amnotify.GroupKey(ctx)
+	firing, _ := amnotify.FiringAlerts(ctx)
+	entry := &nflogpb.MeshEntry{
+		Entry:     &nflogpb.Entry{Receiver: a.recv, GroupKey: []byte(group), Timestamp: timestamppb.Now(), FiringAlerts: firing},
+		ExpiresAt: timestamppb.New(time.Now().Add(leastRetention)),
+	}
+	key, b := keyOf(entry.Entry), a.r.o.Book
+	before, err := decodeEntry(b.Get(book.Notified, logKey+key))
+	told := err == nil && !slices.ContainsFunc(firing, func(hash uint64) bool { return !slices.Contains(before.Entry.FiringAlerts, hash) })
+	if !told {
+		if text := encodeEntry(entry); text != nil {
+			_ = b.Put(book.Notified, tryKey+key, text) // the book counts what fails
+		}
+	}
+	v := a.Receiver.Notify(ctx, alerts...)
+	if v.Err() != nil && !told {
+		_ = b.Delete(book.Notified, tryKey+key)
+	}
+	return v
+}
+
+func encodeEntry(e *nflogpb.MeshEntry) []byte {
+	var b bytes.Buffer
+	if _, err := protodelim.MarshalTo(&b, e); err != nil {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// resume settles what the process before was sending when it was killed: of alarms that
+// have ended since, the log says that they were told, so that their end is; the others
+// are sent again, under the same name.
+func (r *Router) resume(fires map[uint64]bool) {
+	for key, value := range r.o.Book.All(book.Notified) {
+		rest, ok := strings.CutPrefix(key, tryKey)
+		if !ok {
+			continue
+		}
+		e, err := decodeEntry(value)
+		if err == nil && r.known[e.Entry.Receiver.GroupName] {
+			e.Entry.FiringAlerts = slices.DeleteFunc(e.Entry.FiringAlerts, func(hash uint64) bool { return fires[hash] })
+			if n := len(e.Entry.FiringAlerts); n > 0 {
+				if before, err := decodeEntry(r.o.Book.Get(book.Notified, logKey+rest)); err == nil {
+					e.Entry.FiringAlerts = append(e.Entry.FiringAlerts, before.Entry.FiringAlerts...)
+					e.Entry.ResolvedAlerts, e.Entry.ReceiverData = before.Entry.ResolvedAlerts, before.Entry.ReceiverData
+				}
+				e.Entry.Timestamp = timestamppb.Now()
+				if err := r.log.Merge(encodeEntry(e)); err != nil { // which writes it to the book
+					r.o.Log.Warn("the end of an alarm may not be told", "err", err)
+				}
+			}
+		}
+		_ = r.o.Book.Delete(book.Notified, key) // the book counts what fails
+	}
+}
+
+// told are the alerts of which receivers think that they fire, by the log, or may.
 func (r *Router) told() map[uint64]bool {
 	out := map[uint64]bool{}
 	for key, value := range r.o.Book.All(book.Notified) {
-		if !strings.HasPrefix(key, logKey) {
+		if strings.HasPrefix(key, endedKey) {
 			continue
 		}
 		e, err := decodeEntry(value)
@@ -197,7 +271,7 @@ func (r *Router) forget() {
 		r.o.Log.Warn("old silences are kept", "err", err)
 	}
 	for key, value := range r.o.Book.All(book.Notified) {
-		if e, err := decodeEntry(value); strings.HasPrefix(key, logKey) && (err != nil || !e.ExpiresAt.AsTime().After(now)) {
+		if e, err := decodeEntry(value); !strings.HasPrefix(key, endedKey) && (err != nil || !e.ExpiresAt.AsTime().After(now)) {
 			_ = r.o.Book.Delete(book.Notified, key) // the book counts what fails
 		}
 	}
