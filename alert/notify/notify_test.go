@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -569,6 +570,46 @@ func TestAcknowledged(t *testing.T) {
 	if got, want := fmt.Sprint(s.messages()), "[[Known] [Other] [Known]]"; got != want {
 		t.Errorf("sent %s, want %s", got, want)
 	}
+}
+
+// hanging never looks at its context.
+type hanging struct {
+	release chan struct{}
+	begun   atomic.Int32
+}
+
+func (h *hanging) Notify(context.Context, ...*alert.Alert) notify.NotifyVerdict {
+	h.begun.Add(1)
+	<-h.release
+	return notify.Success()
+}
+
+// A sender that hangs delays nobody, and few of it are left behind.
+func TestSenderThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{release: make(chan struct{})}
+		l := &leaving{inner: h}
+		for range 60 {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			if v := l.Notify(ctx); !v.ShouldRetry() {
+				t.Errorf("it hangs, and %v", v)
+			}
+			cancel()
+			time.Sleep(time.Minute)
+		}
+		if h.begun.Load() != maxLeft {
+			t.Errorf("in an hour %d were begun, want %d", h.begun.Load(), maxLeft)
+		}
+		close(h.release)
+		synctest.Wait()
+		if v := l.Notify(t.Context()); v.Err() != nil || h.begun.Load() != maxLeft+1 {
+			t.Errorf("when all have ended: %v", v.Err())
+		}
+		l.inner = nil // which panics
+		if v := l.Notify(t.Context()); v.Err() == nil || v.ShouldRetry() {
+			t.Errorf("a panic gives %v", v)
+		}
+	})
 }
 
 // Of several chats only those that failed are tried again.

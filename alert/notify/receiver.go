@@ -135,8 +135,8 @@ func (t *Target) Build(b Build) (*Receiver, error) {
 		}
 		for i := range made {
 			switch {
-			case len(c.EmailConfigs) > 0 && b.Dial == nil:
-				r.inner = append(r.inner, guarded{&made[i], c.EmailConfigs[0].Smarthost.Host})
+			case len(c.EmailConfigs) > 0:
+				r.inner = append(r.inner, &leaving{inner: guarded{&made[i], c.EmailConfigs[0].Smarthost.Host}})
 			case len(c.TelegramConfigs) > 0:
 				r.inner = append(r.inner, &leaving{inner: &made[i]})
 			default:
@@ -167,6 +167,9 @@ func Wrap(inner notify.Integration, scrub *Scrubber, b Build) *Receiver {
 	b.Log = t.scrub.Logger(b.Log)
 	r := newReceiver(t, b)
 	r.inner = []notify.Notifier{&inner}
+	if slices.Contains([]string{"email", "telegram"}, inner.Name()) {
+		r.inner[0] = &leaving{inner: &inner}
+	}
 	return r
 }
 
