@@ -57,6 +57,7 @@ const (
 	defaultEvery = 30 * time.Second
 	maxFolded    = 1000 // alarms that wait for the folded message
 	tryAgain     = 30 * time.Second
+	stopGrace    = 2 * time.Second
 )
 
 // foldedKey is the group of folded messages.
@@ -300,7 +301,7 @@ func (r *Receiver) send(ctx context.Context, alerts []*alert.Alert) (v notify.No
 		if r.has(id, i) {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, timeout)
+		limited, cancel := unhurried(ctx)
 		one := in.Notify(limited, alerts...)
 		cancel()
 		if one.Err() == nil {
@@ -336,6 +337,25 @@ func (r *Receiver) send(ctx context.Context, alerts []*alert.Alert) (v notify.No
 	r.state.LastSuccess, r.state.FailingSince = now, time.Time{}
 	r.keep()
 	return v
+}
+
+// unhurried is a context for one try. When we are told to stop, what is being sent has
+// stopGrace to be answered: cut off, it would be sent again by the next process.
+func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			select {
+			case <-limited.Done():
+			case <-time.After(stopGrace):
+			}
+		}
+		cancel()
+	})
+	return limited, func() {
+		stop()
+		cancel()
+	}
 }
 
 // has and note keep, of a notification to several chats, which of them have it: only

@@ -104,6 +104,9 @@ func TestKilled(t *testing.T) {
 		}
 		kill = sync.OnceFunc(run(a, marker))
 		eventually(t, "the marker", func() bool { return s.count("firing "+marker) > 0 })
+		if i%2 == 0 {
+			eventually(t, "the second send of "+a, func() bool { return s.count("firing "+a) == 2 })
+		}
 		kill()
 		kill = run("-"+a, "-"+marker)
 		eventually(t, "the end", func() bool { return s.count("resolved "+a) > 0 })

@@ -324,7 +324,8 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 	inhibitor := inhibit.NewInhibitor(alerts, r.conf.InhibitRules, r.o.Log, r.recorder)
 	pipeline := r.pipeline.New(r.integrations, func() time.Duration { return 0 }, inhibitor, r.silencer, r.intervals, r.log, nil)
-	dispatcher := dispatch.NewDispatcher(alerts, r.route, pipeline, r.intervals, func(d time.Duration) time.Duration { return max(d, amnotify.MinTimeout) },
+	sends := &gate{stage: pipeline}
+	dispatcher := dispatch.NewDispatcher(alerts, r.route, sends, r.intervals, func(d time.Duration) time.Duration { return max(d, amnotify.MinTimeout) },
 		30*time.Second, nil, r.o.Log, r.recorder, r.metrics, r.template)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -332,6 +333,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer inhibitor.Stop()
 	inhibitor.WaitForLoading()
 	running.Go(func() { dispatcher.Run(time.Now()) })
+	defer sends.close() // Stop does not wait for groups that are being sent
 	defer dispatcher.Stop()
 	dispatcher.WaitForLoading()
 	r.mu.Lock()
@@ -361,6 +363,36 @@ func (r *Router) Run(ctx context.Context) error {
 			r.forget()
 		}
 	}
+}
+
+// gate waits for what is being sent when the router stops, as until then it is noted in
+// the book.
+type gate struct {
+	stage amnotify.Stage
+
+	mu     sync.Mutex
+	closed bool
+	busy   sync.WaitGroup
+}
+
+// Exec implements Alertmanager's notify.Stage.
+func (g *gate) Exec(ctx context.Context, l *slog.Logger, alerts ...*alert.Alert) (context.Context, []*alert.Alert, error) {
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return ctx, nil, context.Canceled
+	}
+	g.busy.Add(1)
+	g.mu.Unlock()
+	defer g.busy.Done()
+	return g.stage.Exec(ctx, l, alerts...)
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.busy.Wait()
 }
 
 // tellEnds puts what has ended again, as long as somebody thinks that it fires: while it

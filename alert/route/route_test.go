@@ -134,6 +134,18 @@ func openBook(t *testing.T, dir string) *book.Book {
 	return b
 }
 
+// killed is the book as a kill would leave it now, and its directory.
+func killed(t *testing.T, dir string) (*book.Book, string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "state.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := t.TempDir()
+	write(t, filepath.Join(there, "state.log"), string(text))
+	return openBook(t, there), there
+}
+
 // start runs a router with these alarms put before, and gives a function that ends it.
 func start(t *testing.T, o Options, before ...Notice) (*Router, func()) {
 	t.Helper()
@@ -244,8 +256,7 @@ func TestAfterAKill(t *testing.T) {
 	eventually(t, "firing", func() bool { return s.count("firing Crash") > 0 && s.count("firing Paused") > 0 })
 	beat(t, r, s, "Marker0")
 	had, beside := s.count("firing Crash"), s.count("firing Paused")
-	// What was written is in the file; nobody closes the book.
-	o.Book = openBook(t, dir)
+	o.Book, dir = killed(t, dir)
 	stop()
 	r, stop = start(t, o, a, b)
 	beat(t, r, s, "Marker")
@@ -254,12 +265,13 @@ func TestAfterAKill(t *testing.T) {
 	}
 	// One ends at the moment of the kill: its end was put, and not sent.
 	stop()
+	o.Book, dir = killed(t, dir)
 	r2, err := New(Options{Book: o.Book, Lines: o.Lines, Times: fast, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, r2, over(a))
-	o.Book = openBook(t, dir)
+	o.Book, _ = killed(t, dir)
 	start(t, o, b)
 	eventually(t, "the end that was not sent", func() bool { return s.count("resolved Crash") == 1 })
 	if s.count("firing Crash") != had || s.count("resolved Paused") != 0 {
@@ -280,7 +292,7 @@ func TestSilenceHoldsBackAndSurvives(t *testing.T) {
 	n := alarm("Crash", "vm", "critical")
 	put(t, r, n)
 	beat(t, r, s, "Marker")
-	o.Book = openBook(t, dir)
+	o.Book, _ = killed(t, dir)
 	stop()
 	r, _ = start(t, o, n)
 	beat(t, r, s, "Marker2")
@@ -360,7 +372,7 @@ func TestAcknowledgedIsNotRepeated(t *testing.T) {
 	}
 	had, beside := s.count("firing Known"), s.count("firing Other")
 	eventually(t, "repeats of the other", func() bool { return s.count("firing Other") > beside+3 })
-	o.Book = openBook(t, dir)
+	o.Book, _ = killed(t, dir)
 	stop()
 	r, _ = start(t, o, known, other)
 	beside = s.count("firing Other")
@@ -637,7 +649,7 @@ func TestWhatNewRefuses(t *testing.T) {
 }
 
 // Receivers keep their names when a line is put before them: the notification log knows
-// them by name.
+// them by name. And what is being sent when it is told to stop is noted.
 func TestNamesStay(t *testing.T) {
 	t.Parallel()
 	s, first := newSink(t), newSink(t)
