@@ -22,6 +22,8 @@ import (
 const (
 	summaryKey = "summary" // what is so
 	adviceKey  = "advice"  // what to do
+	whyKey     = "why"     // one sentence
+	linesKey   = "lines"   // the last ones of the container
 	imageKey   = "image"
 	reasonKey  = "reason" // why it has ended
 	idKey      = "id"     // of the alarm, for acknowledgements
@@ -236,7 +238,8 @@ func ended(st style, a template.Alert) string {
 func body(st style, d *template.Data, n int, titled bool) string {
 	alerts := ordered(d)
 	var lines []string
-	if len(alerts) == 1 {
+	switch {
+	case len(alerts) == 1:
 		a := alerts[0]
 		var at []string
 		for _, v := range []string{pick(a.Labels, nil, "host"), pick(a.Annotations, a.Labels, imageKey)} {
@@ -257,10 +260,21 @@ func body(st style, d *template.Data, n int, titled bool) string {
 			lines = append(lines, st.escape(summaryOf(a)))
 		}
 		lines = append(lines, strings.Join(at, " · "))
-		if advice := pick(a.Annotations, nil, adviceKey); advice != "" && !resolved(a) {
+		if resolved(a) {
+			break
+		}
+		if why := pick(a.Annotations, nil, whyKey); why != "" {
+			lines = append(lines, "Why: "+st.escape(why))
+		}
+		if advice := pick(a.Annotations, nil, adviceKey); advice != "" {
 			lines = append(lines, "What to do: "+st.escape(advice))
 		}
-	} else {
+		for last := range strings.Lines(a.Annotations[linesKey]) { // the container's, each of them clean
+			if last = clean(last); last != "" {
+				lines = append(lines, "> "+st.escape(cut(last, maxLine)))
+			}
+		}
+	default:
 		if at := where(d); at != "" {
 			lines = append(lines, st.escape(at))
 		}

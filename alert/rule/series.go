@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
@@ -44,7 +45,7 @@ type querier struct {
 
 // Select gives every open problem as a series with one sample, at the end of the range.
 func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
-	i := slices.IndexFunc(matchers, func(m *labels.Matcher) bool { return m.Name == labels.MetricName && m.Type == labels.MatchEqual })
+	i := slices.IndexFunc(matchers, func(m *labels.Matcher) bool { return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual })
 	if i < 0 || matchers[i].Value != containerProblem && matchers[i].Value != engineProblem {
 		return q.Querier.Select(ctx, sorted, hints, matchers...)
 	}
@@ -69,9 +70,9 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 // Labels are those of the series that a problem is.
 func Labels(p *problem.Problem) labels.Labels {
 	if p.Kind == problem.EngineDown {
-		return labels.FromStrings(labels.MetricName, engineProblem, "kind", string(p.Kind), "host", p.Host, "engine", p.Engine)
+		return labels.FromStrings(model.MetricNameLabel, engineProblem, "kind", string(p.Kind), "host", p.Host, "engine", p.Engine)
 	}
-	return labels.FromStrings(labels.MetricName, containerProblem, "kind", string(p.Kind), "class", p.Class, "host", p.Host, "workload", clean(p.Workload), "project", clean(p.Project))
+	return labels.FromStrings(model.MetricNameLabel, containerProblem, "kind", string(p.Kind), "class", p.Class, "host", p.Host, "workload", clean(p.Workload), "project", clean(p.Project))
 }
 
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -8,12 +8,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/common/version"
 
+	"tallyman/alert/notify"
 	"tallyman/config"
 )
 
@@ -61,8 +64,15 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
+// alertmanagerVersion is the release whose packages are linked in.
+const alertmanagerVersion = "0.35.0"
+
 func main() {
 	syscall.Umask(0o077) // nothing that is kept is for other users
+	// Libraries that send notifications use these: without proxies of the environment,
+	// and without redirects to another host.
+	http.DefaultTransport, http.DefaultClient.CheckRedirect = notify.Transport(nil), notify.SameHost
+	version.Version = alertmanagerVersion // what amtool is told
 	var c cli
 	parser := kong.Must(&c, kong.Name("tallyman"), kong.Description("A comprehensive monitor for Docker hosts."), kong.UsageOnError())
 	k, err := parser.Parse(os.Args[1:])
