@@ -22,7 +22,8 @@ import (
 
 // Alarms says what is alarmed of, and who is told.
 type Alarms struct {
-	// Evaluate rules and send notifications. Default true.
+	// Evaluate rules and send notifications. An agent that keeps neither metrics nor
+	// logs, and has nobody to tell, does neither. Default true.
 	Enabled bool `yaml:"enabled"`
 	// Who is told: one line each, as https://host/path, smtp://user:pass@host:587/?to=ops@example.org,
 	// slack://…, telegram://…, ntfy://… Default nobody.

@@ -28,7 +28,8 @@ import (
 // openAlarms makes what raises alarms, if it is wanted.
 func (a *app) openAlarms(interval time.Duration) error {
 	cfg := a.cfg.Alarms
-	if !cfg.Enabled {
+	// An agent that keeps nothing and has nobody to tell is to cost little.
+	if !cfg.Enabled || lean(&a.cfg) && len(cfg.Notify) == 0 && cfg.AlertmanagerConfig == "" {
 		return nil
 	}
 	o := alert.Options{

@@ -56,7 +56,7 @@ export function AlarmsPage() {
       ) : off.value ? (
         <section class="empty">
           <h1>Alarms are switched off</h1>
-          <p>The setting <code>alarms.enabled</code> is false.</p>
+          <p>The setting <code>alarms.enabled</code> is false, or this agent keeps nothing and has nobody to tell (<code>alarms.notify</code>).</p>
         </section>
       ) : problem ? (
         <section class="empty">
