@@ -902,6 +902,25 @@ func TestWALBehindALostEnd(t *testing.T) {
 	}
 }
 
+// What a killed store has left is synced at Open, before a checkpoint speaks of it.
+func TestOpenSyncsWhatAKillLeft(t *testing.T) {
+	o := smallFiles(t.TempDir())
+	o.syncEvery = time.Hour
+	s := mustOpen(t, o)
+	mustAppend(t, s, 0, 100)
+	left := filesOf(t, o.Dir)
+	disk := &strictDisk{synced: map[string]int64{}}
+	o.Dir, o.open = writeTemp(t, left), disk.openFile
+	mustOpen(t, o)
+	disk.mu.Lock()
+	defer disk.mu.Unlock()
+	for name, b := range left {
+		if n := disk.synced[filepath.Join(o.Dir, name)]; n != int64(len(b)) {
+			t.Errorf("%s: %d of %d bytes are synced", name, n, len(b))
+		}
+	}
+}
+
 // writeTemp writes files into a folder of their own.
 func writeTemp(t testing.TB, files map[string][]byte) string {
 	t.Helper()
