@@ -253,12 +253,12 @@ func TestAPanicEndsOneTarget(t *testing.T) {
 			t.Errorf("Absences = %+v, want the fault", x)
 		}
 		s.Detach(a)
-		if err := s.Attach(a); err != nil { // a restart begins anew
-			t.Fatal(err)
-		}
 		p.mu.Lock()
 		p.panics = ""
 		p.mu.Unlock()
+		if err := s.Attach(a); err != nil { // a restart begins anew
+			t.Fatal(err)
+		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := oneRound(s); len(got) != 2 {

@@ -214,8 +214,8 @@ func collector(b testing.TB, targets []*tallyman.Target, without string) (round,
 	}
 	var sources []tallyman.Source
 	for _, k := range all.Sources {
-		if !k.Watches(tallyman.ContainerTarget) || len(k.Replaces) > 0 || k.Name == without {
-			continue // what takes another's place collects nothing here
+		if k.New == nil || !k.Watches(tallyman.ContainerTarget) || len(k.Replaces) > 0 || k.Name == without {
+			continue // one of records, or one that takes another's place, collects nothing here
 		}
 		s, err := k.New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Proc: "/proc", Init: "/proc/1", Sys: "/sys", Cgroup: "/sys/fs/cgroup", Memory: 1 << 35})
 		if err != nil {
