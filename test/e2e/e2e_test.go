@@ -98,7 +98,8 @@ func TestAlarms(t *testing.T) {
 		"docker": func(args []string) (string, error) { return d.May(args...) },
 		"start": func(args []string) (string, error) {
 			if args[0] == "crash" {
-				return d.Start([]string{"--name", crash}, "sh", "-c", "sleep 1; exit 3"), nil
+				// A service: a plain one is taken for a job where many are started.
+				return d.Start([]string{"--name", crash, "--label", "com.docker.compose.project=" + crash, "--label", "com.docker.compose.service=web"}, "sh", "-c", "sleep 1; exit 3"), nil
 			}
 			return d.Start([]string{"--name", loop, "--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1"), nil
 		},

@@ -93,6 +93,13 @@ func alarmsOf(p *testkit.Program, workload string) (out []string) {
 	return out
 }
 
+// service are the options that make a container of a name a service of a Compose project
+// and how its workload is called. One without is plain, and where the other tests start many
+// of those it is taken for a job when it ends.
+func service(name string) (options []string, workload string) {
+	return []string{"--name", name, "--label", "com.docker.compose.project=" + name, "--label", "com.docker.compose.service=web", "--label", "com.docker.compose.container-number=1"}, name + "/web/1"
+}
+
 // What people ask for, and what is over before it is a problem, tells nobody anything.
 func TestCalmDay(t *testing.T) {
 	t.Parallel()
@@ -142,8 +149,8 @@ func TestCalmDay(t *testing.T) {
 		return nil
 	})
 	// What would have been told has had its time when a crash that comes later was told.
-	crash := d.Name("crash")
-	d.Start([]string{"--name", crash}, "sh", "-c", "exit 3")
+	options, crash := service(d.Name("crash"))
+	d.Start(options, "sh", "-c", "exit 3")
 	testkit.Eventually(t, 60*time.Second, "a crash is told", func() error {
 		if got := w.of(crash); got != "ContainerCrashed firing" {
 			return fmt.Errorf("told %q", got)
@@ -173,8 +180,11 @@ func TestBadDay(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	p, w := watched(t)
-	start := func(name string, options []string, argv ...string) {
-		d.Start(append([]string{"--name", d.Name(name)}, options...), argv...)
+	workload := map[string]string{}
+	start := func(name string, more []string, argv ...string) {
+		options, w := service(d.Name(name))
+		workload[name] = w
+		d.Start(append(options, more...), argv...)
 	}
 	start("plain", nil, "sh", "-c", "sleep 1; exit 3")
 	start("once", []string{"--restart", "always"}, "sh", "-c", "test -e /tmp/again && exec sleep 600; touch /tmp/again; sleep 1; exit 3")
@@ -185,6 +195,7 @@ func TestBadDay(t *testing.T) {
 	start("reloaded", nil, "sh", "-c", "trap 'sleep 2; exit 5' HUP; while :; do sleep 0.1; done")
 	start("oom", []string{"-m", "8m", "--memory-swap", "8m"}, "sh", "-c", "sleep 1; x=y; while :; do x=$x$x; done")
 	start("sick", []string{"--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1"}, "sleep", "600")
+	workload["no-command"] = d.Name("no-command")
 	_, _ = d.May("run", "-d", "--label", d.Label, "--name", d.Name("no-command"), "--restart", "always", testkit.Image, "no-such-command")
 	testkit.Eventually(t, 30*time.Second, "the containers run", func() error {
 		for _, name := range []string{"killed", "reloaded"} {
@@ -208,15 +219,15 @@ func TestBadDay(t *testing.T) {
 		"killed": "ContainerCrashed", "reloaded": "ContainerCrashed", "oom": "ContainerOOMKilled", "sick": "ContainerUnhealthy", "no-command": "ContainerNotStarted",
 	} {
 		testkit.Eventually(t, 120*time.Second, name+" is told", func() error {
-			if got := w.of(d.Name(name)); !strings.Contains(got, rule+" firing") {
-				return fmt.Errorf("told %q, want %s; alarms %v", got, rule, alarmsOf(p, d.Name(name)))
+			if got := w.of(workload[name]); !strings.Contains(got, rule+" firing") {
+				return fmt.Errorf("told %q, want %s; alarms %v", got, rule, alarmsOf(p, workload[name]))
 			}
 			return nil
 		})
 	}
 	// One that came to itself clears by itself, the others when they are removed.
 	testkit.Eventually(t, 240*time.Second, "the one that runs again is told of", func() error {
-		if got := w.of(d.Name("once")); got != "ContainerCrashed firing, ContainerCrashed resolved" {
+		if got := w.of(workload["once"]); got != "ContainerCrashed firing, ContainerCrashed resolved" {
 			return fmt.Errorf("told %q", got)
 		}
 		return nil
@@ -226,12 +237,12 @@ func TestBadDay(t *testing.T) {
 	}
 	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
 		testkit.Eventually(t, 180*time.Second, name+" is cleared", func() error {
-			got := w.of(d.Name(name))
+			got := w.of(workload[name])
 			if !strings.HasSuffix(got, "resolved") || strings.Count(got, "firing") != strings.Count(got, "resolved") {
-				return fmt.Errorf("told %q; alarms %v", got, alarmsOf(p, d.Name(name)))
+				return fmt.Errorf("told %q; alarms %v", got, alarmsOf(p, workload[name]))
 			}
 			return nil
 		})
-		t.Logf("%s: %s (%s)", name, w.of(d.Name(name)), w.texts[d.Name(name)])
+		t.Logf("%s: %s (%s)", name, w.of(workload[name]), w.texts[workload[name]])
 	}
 }

@@ -334,12 +334,17 @@ func TestGrafanaDataSource(t *testing.T) {
 		t.Errorf("metadata: %v", m)
 	}
 
-	// What tallyman has none of.
-	var rules struct{ Groups []any }
-	ok(http.MethodGet, "/api/v1/rules", nil, &rules)
-	if rules.Groups == nil || len(rules.Groups) > 0 {
-		t.Errorf("rules: %+v, want an empty list", rules)
+	var rules struct {
+		Groups []struct{ Rules []struct{ Name, Type string } }
 	}
+	ok(http.MethodGet, "/api/v1/rules", nil, &rules)
+	if !slices.ContainsFunc(rules.Groups, func(g struct{ Rules []struct{ Name, Type string } }) bool {
+		return slices.Contains(g.Rules, struct{ Name, Type string }{"ContainerCrashed", "alerting"})
+	}) {
+		t.Errorf("rules: %+v, want the rules of the house", rules)
+	}
+
+	// What tallyman has none of.
 	var alerts struct{ Alerts []any }
 	ok(http.MethodGet, "/api/v1/alerts", nil, &alerts)
 	var exemplars []any
