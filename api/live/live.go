@@ -140,10 +140,15 @@ func (h *Hub) ObserveContainer(c *tallyman.Container) {
 		}
 		return short
 	}, func(f form) any {
-		if f == whole {
-			return h.views.Detailed(c)
+		if f != whole {
+			return h.views.Row(c)
 		}
-		return h.views.Row(c)
+		// The page is about the workload: one that goes when its successor is there already,
+		// as Compose does it, does not take its place.
+		if of, ok := h.views.Workload(c.Host, c.Workload.Key); ok {
+			return h.views.Detailed(of)
+		}
+		return h.views.Detailed(c)
 	})
 }
 

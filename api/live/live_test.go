@@ -243,6 +243,12 @@ func TestContainer(t *testing.T) {
 		if names(list) != "container event event" || list[0].data["instances"] == nil || list[1].data["id"] != "2" || list[2].data["id"] != "3" {
 			t.Errorf("got %v", list)
 		}
+		before := container("before", "web")
+		before.State = tallyman.Gone
+		h.ObserveContainer(before) // its successor is there already
+		if list = b.take(t); names(list) != "container" || list[0].data["id"] != "a" {
+			t.Errorf("after the one before went: %v", list)
+		}
 		time.Sleep(1100 * time.Millisecond)
 		if list = b.take(t); names(list) != "tick" || list[0].data["hosts"] != nil || len(list[0].data["now"].(map[string]any)) != 1 {
 			t.Errorf("after a second: %v", list)
