@@ -147,6 +147,7 @@ export class LogLines {
         found = await lines({ query: w.query, start, end, limit: page }, stop.signal);
         older = found.length >= page;
       }
+      if (stop.signal.aborted) return; // others are wanted since
       batch(() => {
         this.entries.value = found;
         this.older.value = older;
