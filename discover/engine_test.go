@@ -291,6 +291,7 @@ func TestCutBeforeSettled(t *testing.T) {
 	}
 	w := watch(t, e, "", func(o *Options) {
 		o.timing.streamMin, o.timing.streamMax = 400*time.Millisecond, 400*time.Millisecond
+		o.timing.settle, o.timing.reconcile = time.Second, 2*time.Second // so long the replay of the new stream may take
 	})
 	w.settled()
 	e.Emit(dockertest.Event("container", "kill", dockertest.ID("dies"), nil))

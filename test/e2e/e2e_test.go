@@ -354,10 +354,12 @@ func TestLogs(t *testing.T) {
 			return "", nil
 		},
 		"again": func([]string) (string, error) {
-			if out, err := d.May("rm", "-f", project+"-api-1"); err != nil {
-				return out, err
-			}
-			return d.Start(options, argv...), nil
+			// The one before goes when the new one runs.
+			before := project + "-api-before"
+			d.Cmd("rename", project+"-api-1", before)
+			id := d.Start(options, argv...)
+			d.Cmd("rm", "-f", before)
+			return id, nil
 		},
 	})
 }

@@ -165,6 +165,7 @@ await check("hostile text is text", async () => {
     await page.keyboard.press("Enter");
     await page.locator(".exp pre, .exp dl").first().waitFor();
     await page.keyboard.press("Escape");
+    await within(4000, async () => assert.equal(await page.locator(".exp").count(), 0)); // an open line has links
   }
   await unharmed();
   return `${shown.length} lines`;
