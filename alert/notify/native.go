@@ -3,6 +3,7 @@
 package notify
 
 import (
+	"cmp"
 	"errors"
 	"net/mail"
 	"net/netip"
@@ -350,7 +351,7 @@ func readSMTP(t *Target, u *url.URL) error {
 	}
 	password, _ := u.User.Password()
 	t.native.EmailConfigs = append(t.native.EmailConfigs, &email.EmailConfig{
-		NotifierConfig: both(), To: to, From: from, Hello: firstOf(query(u, "hello"), "localhost"), Smarthost: amcommon.HostPort{Host: u.Hostname(), Port: port},
+		NotifierConfig: both(), To: to, From: from, Hello: cmp.Or(query(u, "hello"), "localhost"), Smarthost: amcommon.HostPort{Host: u.Hostname(), Port: port},
 		AuthUsername: u.User.Username(), AuthPassword: promconfig.Secret(password), RequireTLS: &must, ForceImplicitTLS: &implicit, TLSConfig: &promconfig.TLSConfig{},
 		Headers: map[string]string{"Subject": subjectOf(plain)},
 		Text:    bodyOf(plain), HTML: `<pre style="font-family: inherit; white-space: pre-wrap">{{ tallymanBody "plain" . }}</pre>`,
@@ -364,15 +365,6 @@ func loopback(host string) bool {
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func readHook(t *Target, u *url.URL) error {

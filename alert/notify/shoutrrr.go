@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/url"
@@ -66,11 +67,7 @@ func through() map[string]service {
 }
 
 // silent is the logger that Shoutrrr is given: it logs whole addresses.
-func silent() *log.Logger { return log.New(discard{}, "", 0) }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func readShoutrrr(t *Target, u *url.URL) error {
 	name, _, custom := strings.Cut(u.Scheme, "+")

@@ -20,6 +20,7 @@ import (
 	"tallyman/alert"
 	"tallyman/alert/route"
 	"tallyman/alert/rule"
+	"tallyman/api/view"
 	"tallyman/internal/httpx"
 	"tallyman/internal/recordwalk"
 )
@@ -154,17 +155,9 @@ func (a *API) Routes() []httpx.Route {
 	}...)
 }
 
-// millis is a time as the page has it, 0 for none.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func view(x *alert.Alarm) Alarm {
+func alarmOf(x *alert.Alarm) Alarm {
 	return Alarm{ID: x.ID, Rule: x.Rule, State: x.State, Severity: x.Severity, Host: x.Host, Workload: x.Workload, Name: x.Name, Image: x.Image, Summary: x.Summary, Advice: x.Advice,
-		Value: x.Value, Labels: x.Labels, Since: millis(x.ActiveAt), Fired: millis(x.FiredAt), Cleared: millis(x.ClearedAt), Reason: x.Reason, Why: whyOf(x.Why)}
+		Value: x.Value, Labels: x.Labels, Since: view.Millis(x.ActiveAt), Fired: view.Millis(x.FiredAt), Cleared: view.Millis(x.ClearedAt), Reason: x.Reason, Why: whyOf(x.Why)}
 }
 
 // wanted reports whether something of a host and a workload is asked for.
@@ -183,7 +176,7 @@ func (a *API) active(r *http.Request) (any, error) {
 	out := alarmsAnswer{Alarms: []Alarm{}}
 	for _, x := range a.o.Service.Active() {
 		if wanted(r, x.Host, x.Workload) && (state == "" || state == x.State) {
-			v := view(&x)
+			v := alarmOf(&x)
 			v.Acknowledged, v.Silenced = a.o.Router.Acknowledged(x.ID), len(a.o.Router.SilencedBy(x.Labels)) > 0
 			out.Alarms = append(out.Alarms, v)
 		}
@@ -231,7 +224,7 @@ func (a *API) history(r *http.Request) (any, error) {
 			break
 		}
 		seen[all[i].ID] = true
-		out.Alarms = append(out.Alarms, view(&all[i]))
+		out.Alarms = append(out.Alarms, alarmOf(&all[i]))
 	}
 	return out, nil
 }
@@ -261,7 +254,7 @@ func (a *API) rules(*http.Request) (any, error) {
 		for _, x := range g.AlertingRules() {
 			expr, logs := strings.CutPrefix(x.Query().String(), "# LogQL\n")
 			v := Rule{Name: x.Name(), Group: g.Name(), Language: "promql", Expr: expr, Severity: x.Labels().Get("severity"), For: x.HoldDuration().Milliseconds(), State: x.State().String(),
-				Active: len(x.ActiveAlerts()), Evaluated: millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
+				Active: len(x.ActiveAlerts()), Evaluated: view.Millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
 				Builtin: slices.Contains(builtin, x.Name()) && strings.HasPrefix(g.File(), "tallyman")}
 			if logs {
 				v.Language = "logql"
@@ -282,7 +275,7 @@ func (a *API) problems(r *http.Request) (any, error) {
 	out := problemsAnswer{Problems: []Problem{}}
 	for _, p := range a.o.Service.Problems() {
 		if wanted(r, p.Host, p.Workload) {
-			out.Problems = append(out.Problems, Problem{Kind: string(p.Kind), Host: p.Host, Workload: p.Workload, Engine: p.Engine, Since: millis(p.Since), Deaths: p.Deaths,
+			out.Problems = append(out.Problems, Problem{Kind: string(p.Kind), Host: p.Host, Workload: p.Workload, Engine: p.Engine, Since: view.Millis(p.Since), Deaths: p.Deaths,
 				ExitCode: p.ExitCode, OOM: p.OOM, Text: p.Text})
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman/alert/route"
+	"tallyman/api/view"
 	"tallyman/internal/httpx"
 )
 
@@ -96,7 +97,7 @@ func (a *API) toldRoutes(get func(path string, d httpx.Doc, f func(r *http.Reque
 func (a *API) receivers(*http.Request) (any, error) {
 	out := receiversAnswer{Receivers: []Receiver{}}
 	for _, x := range a.o.Router.Receivers() {
-		out.Receivers = append(out.Receivers, Receiver{Number: x.Number, Kind: x.Kind, Host: x.Host, LastSuccess: millis(x.LastSuccess), FailingSince: millis(x.FailingSince),
+		out.Receivers = append(out.Receivers, Receiver{Number: x.Number, Kind: x.Kind, Host: x.Host, LastSuccess: view.Millis(x.LastSuccess), FailingSince: view.Millis(x.FailingSince),
 			LastError: x.LastError, Sent: x.Sent, Failed: x.Failed, Waiting: x.Waiting})
 	}
 	return out, nil
@@ -121,14 +122,14 @@ func (a *API) silences(r *http.Request) (any, error) {
 	}
 	out := silencesAnswer{Silences: []Silence{}}
 	for _, s := range all {
-		out.Silences = append(out.Silences, viewSilence(s))
+		out.Silences = append(out.Silences, silenceOf(s))
 	}
 	slices.SortFunc(out.Silences, func(a, b Silence) int { return int(b.Starts - a.Starts) })
 	return out, nil
 }
 
-func viewSilence(s route.Silence) Silence {
-	return Silence{ID: s.ID, Matchers: append([]string{}, s.Matchers...), Starts: millis(s.Starts), Ends: millis(s.Ends), Author: s.Author, Comment: s.Comment, State: s.State}
+func silenceOf(s route.Silence) Silence {
+	return Silence{ID: s.ID, Matchers: append([]string{}, s.Matchers...), Starts: view.Millis(s.Starts), Ends: view.Millis(s.Ends), Author: s.Author, Comment: s.Comment, State: s.State}
 }
 
 func (a *API) silence(r *http.Request) (any, error) {

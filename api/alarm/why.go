@@ -2,7 +2,10 @@
 
 package alarm
 
-import "tallyman/alert"
+import (
+	"tallyman/alert"
+	"tallyman/api/view"
+)
 
 // Why is what is known of a death, for the page.
 type Why struct {
@@ -57,19 +60,19 @@ func whyOf(y *alert.Why) *Why {
 	if y == nil {
 		return nil
 	}
-	v := &Why{Container: y.Container, Name: y.Name, Host: y.Host, Workload: y.Workload, Image: y.Image, At: millis(y.At), Guess: y.Guess, Exit: y.Exit,
+	v := &Why{Container: y.Container, Name: y.Name, Host: y.Host, Workload: y.Workload, Image: y.Image, At: view.Millis(y.At), Guess: y.Guess, Exit: y.Exit,
 		Lines: []Line{}, Before: []Figure{}, Siblings: []Sibling{}, NotKnown: append([]string{}, y.NotKnown...)}
 	for _, l := range y.Lines {
-		v.Lines = append(v.Lines, Line{millis(l.Time), l.Stream, l.Level, l.Text})
+		v.Lines = append(v.Lines, Line{view.Millis(l.Time), l.Stream, l.Level, l.Text})
 	}
 	for _, f := range y.Before {
 		v.Before = append(v.Before, Figure(f))
 	}
 	for _, s := range y.Siblings {
-		v.Siblings = append(v.Siblings, Sibling{millis(s.Time), s.Text, s.Workload, s.Project})
+		v.Siblings = append(v.Siblings, Sibling{view.Millis(s.Time), s.Text, s.Workload, s.Project})
 	}
 	if y.Change != nil {
-		v.Change = &Happened{millis(y.Change.Time), y.Change.Text}
+		v.Change = &Happened{view.Millis(y.Change.Time), y.Change.Text}
 	}
 	return v
 }
