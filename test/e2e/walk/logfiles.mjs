@@ -11,7 +11,7 @@ import { unharmed } from "./unharmed.mjs";
 const { host, project, file, hostile, joined } = given;
 const [api, db] = [`${project}-api-1`, `${project}-db-1`];
 const unit = "docker.service";
-const page = await reader({ withAxe: true });
+const page = await reader();
 
 const line = (text, p = page) => p.locator(".ll").filter({ hasText: text });
 const query = () => new URL(page.url()).searchParams.get("q");
@@ -117,34 +117,32 @@ await check("an entry of several lines is one row, and opens with all of them", 
   assert.equal(await page.locator(".exp pre").textContent(), "2026 boom\n    at one\n    at two");
 });
 
-for (const theme of ["light", "dark"]) {
-  await check(`accessible in ${theme}, with pictures`, async () => {
-    const minor = [];
-    for (const [width, height] of [[1440, 900], [360, 780]]) {
-      const p = await reader({ theme, width, height, touch: width < 760, withAxe: true });
-      const rules = async (name) => {
-        assert.equal(await sideways(p), "", `${name} at ${width}`);
-        minor.push(...(await accessible(p, `${name}-${width}-${theme}`)));
-      };
-      await logs(ofTest, p);
-      await line("cleaning up", p).waitFor();
-      await p.locator(".bars path").first().waitFor();
-      await rules("logfiles");
-      if (width < 760) {
-        await p.getByRole("button", { name: "Filters" }).click();
-        await choice(unit, p).waitFor();
-        await rules("logfiles-filters");
-      }
-      await logs(`{source="container", name="${api}"} |= "IllegalState"`, p);
-      await p.locator(".ll button").click();
-      await p.getByRole("button", { name: "Copy all 5 lines" }).waitFor();
-      await rules("logfiles-trace");
-      await logs(`{source=~"file|journal", filename=~"/nothing|", unit=~"nothing|"}`, p);
-      await p.locator(".empty").waitFor();
-      await rules("logfiles-empty");
-      await p.context().close();
+await check("accessible in light and dark, with pictures", async () => {
+  const minor = [];
+  for (const [width, height] of [[1440, 900], [360, 780]]) {
+    const p = await reader({ width, height, touch: width < 760 });
+    const rules = async (name) => {
+      assert.equal(await sideways(p), "", `${name} at ${width}`);
+      minor.push(...(await accessible(p, `${name}-${width}`)));
+    };
+    await logs(ofTest, p);
+    await line("cleaning up", p).waitFor();
+    await p.locator(".bars path").first().waitFor();
+    await rules("logfiles");
+    if (width < 760) {
+      await p.getByRole("button", { name: "Filters" }).click();
+      await choice(unit, p).waitFor();
+      await rules("logfiles-filters");
     }
-    return [...new Set(minor)].join(", ") || "no violation of any weight";
-  });
-}
+    await logs(`{source="container", name="${api}"} |= "IllegalState"`, p);
+    await p.locator(".ll button").click();
+    await p.getByRole("button", { name: "Copy all 5 lines" }).waitFor();
+    await rules("logfiles-trace");
+    await logs(`{source=~"file|journal", filename=~"/nothing|", unit=~"nothing|"}`, p);
+    await p.locator(".empty").waitFor();
+    await rules("logfiles-empty");
+    await p.context().close();
+  }
+  return [...new Set(minor)].join(", ") || "no violation of any weight";
+});
 await finish();

@@ -15,7 +15,7 @@ const of = (...names) => `{source="container", ${names.length === 1 ? `name="${n
 const still = `${of(api)} != "tick="`;
 const address = (q, more = {}) => `${given.url}/logs?${new URLSearchParams({ q, range: "15m", ...more })}`;
 // A query that is wrong is answered by 400, which the browser reports; a page that ends closes its socket.
-const page = await reader({ withAxe: true, allow: [/status of 400/] });
+const page = await reader({ allow: [/status of 400/] });
 
 const line = (text, p = page) => p.locator(".ll").filter({ hasText: text });
 const logs = async (q, more = {}, p = page) => {
@@ -380,38 +380,36 @@ await check("no page of logs scrolls sideways", async () => {
   await page.setViewportSize({ width: 1440, height: 900 });
   return "360, 768, 1100, 1440, 2560";
 });
-for (const theme of ["light", "dark"]) {
-  await check(`accessible in ${theme}, with pictures`, async () => {
-    const minor = [];
-    for (const [width, height] of [[1440, 900], [360, 780]]) {
-      const p = await reader({ theme, width, height, touch: width < 760, withAxe: true, allow: [/status of 400/] });
-      const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}-${theme}`)));
-      await logs(of(api, many), {}, p);
-      await p.locator(".bars path").first().waitFor();
-      await rules("logs");
+await check("accessible in light and dark, with pictures", async () => {
+  const minor = [];
+  for (const [width, height] of [[1440, 900], [360, 780]]) {
+    const p = await reader({ width, height, touch: width < 760, allow: [/status of 400/] });
+    const rules = async (name) => minor.push(...(await accessible(p, `${name}-${width}`)));
+    await logs(of(api, many), {}, p);
+    await p.locator(".bars path").first().waitFor();
+    await rules("logs");
+    await logs(of(api), {}, p);
+    await (await seek("order placed", p)).locator("button").click();
+    await p.locator(".exp").waitFor();
+    await rules("logs-open");
+    await p.goto(address("{source="));
+    await p.locator(".wrong").waitFor();
+    await rules("logs-wrong");
+    if (width < 760) {
       await logs(of(api), {}, p);
-      await (await seek("order placed", p)).locator("button").click();
-      await p.locator(".exp").waitFor();
-      await rules("logs-open");
-      await p.goto(address("{source="));
-      await p.locator(".wrong").waitFor();
-      await rules("logs-wrong");
-      if (width < 760) {
-        await logs(of(api), {}, p);
-        await p.getByRole("button", { name: "Filters" }).click();
-        await rules("logs-filters");
-        const small = await p.evaluate(() =>
-          [...document.querySelectorAll(".lpage :is(.btn, .fc, .field, .only, .clear)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`),
-        );
-        assert.deepEqual(small, []);
-      }
-      await container(p, host, `${project}/api/1`, "&range=5m");
-      await p.locator(".dock .ll").first().waitFor();
-      await p.locator(".dock").scrollIntoViewIfNeeded();
-      await rules("dock");
-      await p.context().close();
+      await p.getByRole("button", { name: "Filters" }).click();
+      await rules("logs-filters");
+      const small = await p.evaluate(() =>
+        [...document.querySelectorAll(".lpage :is(.btn, .fc, .field, .only, .clear)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`),
+      );
+      assert.deepEqual(small, []);
     }
-    return [...new Set(minor)].join(", ") || "no violation of any weight";
-  });
-}
+    await container(p, host, `${project}/api/1`, "&range=5m");
+    await p.locator(".dock .ll").first().waitFor();
+    await p.locator(".dock").scrollIntoViewIfNeeded();
+    await rules("dock");
+    await p.context().close();
+  }
+  return [...new Set(minor)].join(", ") || "no violation of any weight";
+});
 await finish();

@@ -4,7 +4,7 @@
 // and pictures to be looked at.
 
 import assert from "node:assert/strict";
-import { ask, check, container, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+import { accessible, ask, check, container, finish, given, inBothThemes, reader, servers, sideways, within } from "./browser.mjs";
 
 const { host, workload, died } = given;
 
@@ -59,91 +59,59 @@ const pages = {
   await page.context().close();
 }
 
-for (const theme of ["light", "dark"]) {
-  const page = await reader({ theme, withAxe: true });
-  const rules = async (name) => {
-    // What is late is drawn paler; a machine that is busy now is no matter of colours.
-    await page.waitForFunction(() => !document.querySelector(".stale"));
-    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    const grave = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-    assert.deepEqual(grave.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => `${n.html} ${n.any[0]?.message ?? ""}`).join(" | ")}`), [], name);
-    return violations.map((v) => `${v.impact} ${v.id} ×${v.nodes.length}`).join(", ");
-  };
-  await check(`accessible in ${theme}`, async () => {
+for (const [width, height] of [[1440, 900], [360, 780]]) {
+  await check(`accessible in light and dark at ${width}, with pictures`, async () => {
+    const page = await reader({ width, height, touch: width < 760 });
     const minor = [];
     for (const [name, open] of Object.entries(pages)) {
       await open(page);
-      minor.push(await rules(name));
+      minor.push(...(await accessible(page, `${name}-${width}`)));
     }
-    await page.setViewportSize({ width: 360, height: 780 });
-    await servers(page);
-    minor.push(await rules("servers, narrow"));
-    await container(page, host, workload);
-    minor.push(await rules("container, narrow"));
-    await pages.doctor(page);
-    minor.push(await rules("doctor, narrow"));
-    return [...new Set(minor.filter(Boolean))].join("; ") || "no violation of any weight";
-  });
-  await page.context().close();
-}
-
-for (const theme of ["light", "dark"]) {
-  for (const [width, height] of [[1440, 900], [360, 780]]) {
-    await check(`pictures in ${theme} at ${width}`, async () => {
-      const page = await reader({ theme, width, height, touch: width < 760 });
-      const shoot = async (name) => {
-        await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-        await page.screenshot({ path: `${given.shots}/${name}-${width}-${theme}.png` });
-      };
-      for (const [name, open] of Object.entries(pages)) {
-        await open(page);
-        await shoot(name);
-      }
-      await container(page, host, workload, "&range=5m");
-      const scrolled = await page.evaluate(() => {
-        const main = document.querySelector("main");
-        main.scrollTop = 700;
-        return main.scrollTop > 0;
-      });
-      if (scrolled) await shoot("container-below");
-      await servers(page, "?show=gone");
-      await shoot("gone");
-      await page.goto(`${given.url}/?q=nothing-has-this-name`);
-      await page.getByText(/^0 of/).waitFor();
-      await shoot("nomatch");
-      await page.context().close();
+    const shoot = (name) => inBothThemes(page, (theme) => page.screenshot({ path: `${given.shots}/${name}-${width}-${theme}.png` }));
+    await container(page, host, workload, "&range=5m");
+    const scrolled = await page.evaluate(() => {
+      const main = document.querySelector("main");
+      main.scrollTop = 700;
+      return main.scrollTop > 0;
     });
-  }
+    if (scrolled) await shoot("container-below");
+    await servers(page, "?show=gone");
+    await shoot("gone");
+    await page.goto(`${given.url}/?q=nothing-has-this-name`);
+    await page.getByText(/^0 of/).waitFor();
+    await shoot("nomatch");
+    await page.context().close();
+    return [...new Set(minor)].join("; ") || "no violation of any weight";
+  });
 }
 
 // What a page shows of an answer without containers is made up here; the engine is shared.
-for (const theme of ["light", "dark"]) {
-  await check(`picture of an empty host in ${theme}`, async () => {
-    const page = await reader({ theme });
-    await page.route("**/api/tallyman/v1/live?*", async (route) => {
-      const answer = await page.request.get(`${given.url}/api/tallyman/v1/servers`);
-      const all = await answer.json();
-      for (const h of all.hosts) h.containers = [];
-      await route.fulfill({ contentType: "text/event-stream", body: `event: snapshot\ndata: ${JSON.stringify(all)}\n\n` });
-    });
-    await page.goto(given.url);
+await check("pictures of an empty host", async () => {
+  const page = await reader();
+  await page.route("**/api/tallyman/v1/live?*", async (route) => {
+    const answer = await page.request.get(`${given.url}/api/tallyman/v1/servers`);
+    const all = await answer.json();
+    for (const h of all.hosts) h.containers = [];
+    await route.fulfill({ contentType: "text/event-stream", body: `event: snapshot\ndata: ${JSON.stringify(all)}\n\n` });
+  });
+  await page.goto(given.url);
+  await page.getByText("No container runs here yet").waitFor();
+  await inBothThemes(page, async (theme) => {
     await page.getByText("No container runs here yet").waitFor();
     await page.screenshot({ path: `${given.shots}/empty-1440-${theme}.png` });
-    await page.context().close();
   });
-}
+  await page.context().close();
+});
 
 await ask("refuse");
-for (const theme of ["light", "dark"]) {
-  for (const [width, height] of [[1440, 900], [360, 780]]) {
-    await check(`picture without an engine in ${theme} at ${width}`, async () => {
-      const page = await reader({ theme, width, height });
-      await servers(page);
-      await within(10_000, () => page.locator(".host .banner").isVisible());
-      assert.equal(await sideways(page), "");
-      await page.screenshot({ path: `${given.shots}/away-${width}-${theme}.png` });
-      await page.context().close();
-    });
-  }
+for (const [width, height] of [[1440, 900], [360, 780]]) {
+  await check(`pictures without an engine at ${width}`, async () => {
+    const page = await reader({ width, height });
+    await servers(page);
+    await within(10_000, () => page.locator(".host .banner").isVisible());
+    assert.equal(await sideways(page), "");
+    await inBothThemes(page, (theme) => page.screenshot({ path: `${given.shots}/away-${width}-${theme}.png` }));
+    await page.context().close();
+  });
 }
 await finish();
