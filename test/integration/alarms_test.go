@@ -226,15 +226,15 @@ func TestBadDay(t *testing.T) {
 		})
 	}
 	// One that came to itself clears by itself, the others when they are removed.
+	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
+		d.Cmd("rm", "-f", d.Name(name))
+	}
 	testkit.Eventually(t, 240*time.Second, "the one that runs again is told of", func() error {
 		if got := w.of(workload["once"]); got != "ContainerCrashed firing, ContainerCrashed resolved" {
 			return fmt.Errorf("told %q", got)
 		}
 		return nil
 	})
-	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
-		d.Cmd("rm", "-f", d.Name(name))
-	}
 	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
 		testkit.Eventually(t, 180*time.Second, name+" is cleared", func() error {
 			got := w.of(workload[name])

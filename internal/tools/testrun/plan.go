@@ -50,6 +50,15 @@ var alone = map[string]map[string]string{
 	},
 }
 
+// waiting are the tests of the engine's suites that take a minute or more and
+// wait for nearly all of it. They run beside the others from the start, so that
+// no suite ends with one of them alone.
+var waiting = map[string][]string{
+	"torture":     {"TestTooFewDescriptors"},
+	"integration": {"TestBadDay"},
+	"e2e":         {"TestAlarms"},
+}
+
 // plan is everything that make test runs.
 func plan(root string) ([]job, error) {
 	unit, err := packages(root)
@@ -86,11 +95,18 @@ func plan(root string) ([]job, error) {
 			name: s.name, lane: "engine", dir: root, env: []string{"TEST_TALLYMAN_BINARY=" + binary, "TEST_UI=1"}, packages: []string{"./test/" + s.name},
 			flags: []string{"-count=1", "-vet=off", "-timeout", "15m", "-parallel", s.parallel},
 		}
-		if list := slices.Sorted(maps.Keys(alone[s.name])); len(list) > 0 {
-			last := j
-			last.name, last.lane, last.flags = s.name+", alone", "", append(slices.Clone(j.flags), "-run", anyOf(list))
-			j.flags = append(j.flags, "-skip", anyOf(list))
-			jobs = append(jobs, last)
+		apart := func(name, lane string, tests []string) {
+			if len(tests) > 0 {
+				some := j
+				some.name, some.lane, some.flags = s.name+", "+name, lane, append(slices.Clone(j.flags), "-run", anyOf(tests))
+				jobs = append(jobs, some)
+			}
+		}
+		last := slices.Sorted(maps.Keys(alone[s.name]))
+		apart("alone", "", last)
+		apart("waiting", "waiting", waiting[s.name])
+		if out := slices.Concat(last, waiting[s.name]); len(out) > 0 {
+			j.flags = append(j.flags, "-skip", anyOf(out))
 		}
 		jobs = append(jobs, j)
 	}

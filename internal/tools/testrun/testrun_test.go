@@ -5,8 +5,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -223,5 +225,32 @@ func TestSeen(t *testing.T) {
 	got := seen("| test | date | found |\n|---|---|---|\n| `TestA` | 2026-11-28 | slow |\n| `TestB` | 2026-11-27 | - |\n| `TestA` | 2026-11-29 | again |\n")
 	if got["TestA"] != 2 || got["TestB"] != 1 || len(got) != 2 {
 		t.Errorf("got %v", got)
+	}
+}
+
+// The plan names tests that there are, each for one lane.
+func TestNamedTestsExist(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	for _, suite := range []string{"torture", "integration", "e2e"} {
+		files, err := filepath.Glob(filepath.Join(root, "test", suite, "*_test.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("the files of %s: %q %v", suite, files, err)
+		}
+		there := map[string]bool{}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range function.FindAllSubmatch(text, -1) {
+				there[string(m[1])] = true
+			}
+		}
+		for _, name := range slices.Concat(slices.Collect(maps.Keys(alone[suite])), waiting[suite]) {
+			if !there[name] {
+				t.Errorf("%s has no %s", suite, name)
+			}
+			delete(there, name)
+		}
 	}
 }
