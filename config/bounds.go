@@ -37,7 +37,6 @@ var bounds = []bound{
 	{key: "retention.events.size", least: 16 * mib, zero: "no limit"},
 	{key: "limits.streams.memory", least: mib},
 	{key: "logs.backlog", least: 64 << 10},
-	{key: "disk_usage", least: 10 * second, zero: "never"},
 }
 
 // checkBounds finds durations and sizes that cannot work.

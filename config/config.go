@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"reflect"
@@ -66,10 +67,10 @@ type Config struct {
 	Limits  Bounds   `yaml:"limits"`
 	Keep    Keep     `yaml:"keep"`
 	Logs    Logs     `yaml:"logs"`
-	// How often at most the engine is asked for the size of a container's
-	// writable layer, 10s or more; 0 for never. Default 1h.
-	DiskUsage Duration `yaml:"disk_usage"`
-	Alarms    Alarms   `yaml:"alarms"`
+	// Own options of sources, by the source's name, as {diskusage: {every: 6h}}.
+	// Default none.
+	Sources Sources `yaml:"sources"`
+	Alarms  Alarms  `yaml:"alarms"`
 
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
@@ -189,8 +190,8 @@ func Default() Config {
 		Keep: Keep{Metrics: true, Logs: true},
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
-		DiskUsage: Duration(time.Hour),
-		Alarms:    Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}},
+		Sources: Sources{},
+		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},
@@ -243,8 +244,8 @@ func Load(in Input) (Config, error) {
 	if err := c.readEnv(env); err != nil {
 		return c, err
 	}
-	for key, text := range in.Flags {
-		if err := c.Set(key, text); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(in.Flags)) {
+		if err := c.Set(key, in.Flags[key]); err != nil {
 			return c, fmt.Errorf("flag for %s: %w", key, err)
 		}
 	}
@@ -358,7 +359,8 @@ func (b *Bounds) check() error {
 const envPrefix = "TALLYMAN_"
 
 func (c *Config) readEnv(env map[string]string) error {
-	for name, text := range env {
+	for _, name := range slices.Sorted(maps.Keys(env)) { // a whole map before its parts
+		text := env[name]
 		rest, ok := strings.CutPrefix(name, envPrefix)
 		if !ok || rest == "CONFIG" {
 			continue
@@ -410,6 +412,9 @@ func (c *Config) Foreign() []string { return c.foreign }
 
 // Set gives a setting its value from text.
 func (c *Config) Set(key, text string) error {
+	if rest, ok := strings.CutPrefix(key, "sources."); ok {
+		return c.Sources.set(rest, text)
+	}
 	s, ok := find(key)
 	if !ok {
 		return unknownKey(key)

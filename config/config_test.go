@@ -74,7 +74,7 @@ func TestBadInputSaysWhatToDo(t *testing.T) {
 	f("listen: 8420", nil, nil, "127.0.0.1:8420")
 	f("retention: {metrics: {size: 1}}", nil, nil, "16MiB")
 	for key, bad := range map[string][]string{
-		"interval": {"-5h", "0", "1500ms"}, "live_interval": {"-1s", "0", "1h"}, "disk_usage": {"1s", "-5h"}, "logs.backlog": {"1KiB", "0"}, "limits.streams.memory": {"1KiB", "0"},
+		"interval": {"-5h", "0", "1500ms"}, "live_interval": {"-1s", "0", "1h"}, "logs.backlog": {"1KiB", "0"}, "limits.streams.memory": {"1KiB", "0"},
 		"retention.metrics.time": {"1s", "-5h"}, "retention.logs.time": {"1s", "-5h"}, "retention.events.time": {"1s", "-5h"},
 		"retention.metrics.size": {"1KiB"}, "retention.logs.size": {"1KiB"}, "retention.events.size": {"1KiB"},
 	} {
@@ -90,7 +90,10 @@ func TestBadInputSaysWhatToDo(t *testing.T) {
 	f("", []string{"TALLYMAN_INTERVALL=1s"}, nil, "TALLYMAN_INTERVALL", "TALLYMAN_INTERVAL")
 	f("", []string{"TALLYMAN_NO_AUTH=maybe"}, nil, "TALLYMAN_NO_AUTH", "maybe")
 	f("", nil, map[string]string{"listen": "x"}, "listen")
-	f("disk_usage: 1s", nil, nil, "disk_usage", "at least 10s")
+	f("disk_usage: 1s", nil, nil, `"disk_usage"`, `"sources.diskusage.every"`)
+	f("", []string{"TALLYMAN_DISK_USAGE=1h"}, nil, `"sources.diskusage.every"`)
+	f("sources: 5", nil, nil, "sources")
+	f("", nil, map[string]string{"sources.diskusage": "1h"}, "sources.diskusage.every")
 	f("limits: {series: -1}", nil, nil, "limits.series", "50000")
 	f("", nil, map[string]string{"limits.series": "many"}, "limits.series", "no whole number")
 	f("limits: {streams: {pushes: -1}}", nil, nil, "limits.streams.pushes", "50000")

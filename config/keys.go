@@ -182,12 +182,16 @@ func (s setting) set(v reflect.Value, text string) error {
 			}
 		}
 		v.Set(reflect.ValueOf(list))
-	case reflect.TypeFor[AlarmRules]():
-		rules := AlarmRules{}
-		if err := yaml.UnmarshalWithOptions([]byte(text), &rules, yaml.Strict()); err != nil {
-			return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	case reflect.TypeFor[time.Duration]():
+		d, err := parseDuration(text)
+		if err != nil {
+			return err
 		}
-		v.Set(reflect.ValueOf(rules))
+		v.SetInt(int64(d))
+	case reflect.TypeFor[AlarmRules]():
+		return setMap[AlarmRules](v, text)
+	case reflect.TypeFor[Sources]():
+		return setMap[Sources](v, text)
 	case reflect.TypeFor[[]Engine]():
 		return setList[Engine](s.key, v, text)
 	case reflect.TypeFor[[]LogFile]():
@@ -197,6 +201,16 @@ func (s setting) set(v reflect.Value, text string) error {
 	default:
 		v.SetString(text)
 	}
+	return nil
+}
+
+// setMap reads settings of names that are not known here from one line of YAML.
+func setMap[T any](v reflect.Value, text string) error {
+	var out T
+	if err := yaml.UnmarshalWithOptions([]byte(text), &out, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	v.Set(reflect.ValueOf(out))
 	return nil
 }
 
@@ -211,10 +225,27 @@ func keyOfEnv(rest string) (string, bool) {
 			return s.key, true
 		}
 	}
+	// TALLYMAN_SOURCES_DISKUSAGE_EVERY; the name of a source is one word.
+	if own, ok := strings.CutPrefix(rest, "SOURCES_"); ok && !strings.HasSuffix(own, "_FILE") {
+		if source, option, ok := strings.Cut(strings.ToLower(own), "_"); ok {
+			return "sources." + source + "." + option, true
+		}
+	}
+	for before := range renamed {
+		if EnvName(before) == envPrefix+rest {
+			return before, true
+		}
+	}
 	return "", false
 }
 
+// renamed are the keys that settings had before.
+var renamed = map[string]string{"disk_usage": "sources.diskusage.every"}
+
 func unknownKey(key string) error {
+	if now, ok := renamed[key]; ok {
+		return fmt.Errorf("the setting %q is called %q now", key, now)
+	}
 	return fmt.Errorf("there is no setting %q; did you mean %q?", key, nearest.Of(key, Keys()))
 }
 

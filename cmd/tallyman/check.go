@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"tallyman/alert/rule"
+	"tallyman/catalog"
 )
 
 type checkCmd struct {
@@ -40,6 +41,13 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 		if _, err := e.TLS.Config(e.Name); err != nil {
 			return fmt.Errorf("engine %s: %w", e.Name, err)
 		}
+	}
+	all, err := catalog.Default()
+	if err != nil {
+		return err
+	}
+	if _, err := ownOptions(cfg, all, nil); err != nil {
+		return err
 	}
 	if err := rule.Check(overrides(cfg.Alarms.Rules)); err != nil {
 		return fmt.Errorf("alarms.rules: %w", err)

@@ -165,6 +165,24 @@ func configReference(t *testing.T) []byte {
 	entries(reflect.TypeFor[config.Engine](), "engines", "Each entry of the list `engines` is one engine.")
 	entries(reflect.TypeFor[config.LogFile](), "logs.files", "Each entry of the list `logs.files` is a log of the host that is a plain text file, or several that fit a pattern.")
 	entries(reflect.TypeFor[config.LogRule](), "logs.rules", "Each entry of the list `logs.rules` says what is asked for the logs of some containers or units. All that fit are followed: files\nand redactions add up, of `start` and `level` the label of the container wins, then the first rule. Labels of a container say the\nsame: `tallyman.logs` (files), `tallyman.logs.start`, `tallyman.logs.level`, `tallyman.logs.redact`, `tallyman.logs.redact.<word>`.")
+	all, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := ownOptions(config.Default(), all, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.WriteString("\n## Options of sources\n\nWhat a source has of its own stands under `sources`, as `sources: {diskusage: {every: 6h}}`, `TALLYMAN_SOURCES_DISKUSAGE_EVERY=6h` or\n`--set sources.diskusage.every=6h`.\n\n| key | type | default | what it is |\n|---|---|---|---|\n")
+	for _, source := range slices.Sorted(maps.Keys(own)) {
+		for _, f := range config.Options(own[source]) {
+			text := f.Tag.Get("doc")
+			if text == "" {
+				t.Errorf("the option %s of the source %s has no words", f.Name, source)
+			}
+			fmt.Fprintf(&b, "| `sources.%s.%s` | %s | %s | %s |\n", source, f.Tag.Get("yaml"), typeName(f.Type), defaultText(reflect.ValueOf(own[source]).FieldByIndex(f.Index)), cell(text))
+		}
+	}
 	return b.Bytes()
 }
 
@@ -180,7 +198,7 @@ func cell(text string) string {
 
 func typeName(t reflect.Type) string {
 	switch t {
-	case reflect.TypeFor[config.Duration]():
+	case reflect.TypeFor[config.Duration](), reflect.TypeFor[time.Duration]():
 		return "time"
 	case reflect.TypeFor[config.Bytes]():
 		return "size"
@@ -192,6 +210,8 @@ func typeName(t reflect.Type) string {
 		return "list of files"
 	case reflect.TypeFor[[]config.LogRule]():
 		return "list of rules"
+	case reflect.TypeFor[config.Sources]():
+		return "options by name"
 	case reflect.TypeFor[config.AlarmRules]():
 		return "changes by name"
 	case reflect.TypeFor[bool]():
@@ -204,6 +224,8 @@ func typeName(t reflect.Type) string {
 
 func defaultText(v reflect.Value) string {
 	switch x := v.Interface().(type) {
+	case time.Duration:
+		return "`" + x.String() + "`"
 	case config.Duration:
 		d := time.Duration(x)
 		if d >= 24*time.Hour && d%(24*time.Hour) == 0 {
@@ -225,7 +247,7 @@ func defaultText(v reflect.Value) string {
 			return "none"
 		}
 		return "`" + strings.Join(x, "`, `") + "`"
-	case []config.Engine, []config.LogFile, []config.LogRule, config.AlarmRules:
+	case []config.Engine, []config.LogFile, []config.LogRule, config.AlarmRules, config.Sources:
 		return "none"
 	case string:
 		if x == "" {

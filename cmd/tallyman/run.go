@@ -162,10 +162,15 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}); err != nil {
 		return nil, err
 	}
-	readers, err := a.readers(all.Records, look)
+	logs, book, err := a.logOptions()
 	if err != nil {
 		return nil, err
 	}
+	own, err := ownOptions(cfg, all, logs)
+	if err != nil {
+		return nil, err
+	}
+	readers := a.readers(all.Records, own, book, look)
 	if !look {
 		if err := a.openAlarms(interval); err != nil {
 			return nil, err
@@ -174,7 +179,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	// Discovery tells all the others, so it starts after them.
 	found := part{name: "discover", run: a.discovery.Run, metrics: a.discovery.SelfMetrics()}
 	a.supervisor = attach.New(attach.Options{
-		Kinds: all.Sources, Own: a.ownOptions(), SelfMetrics: append(a.metrics(), found.metrics...),
+		Kinds: all.Sources, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
 		Source: tallyman.SourceOptions{Log: log, Proc: here.Proc, Sys: here.Sys, Cgroup: here.Cgroup, Init: here.Init, Root: here.Root,
 			Memory: here.Memory, Interval: interval, Engines: a.discovery},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),

@@ -3,25 +3,51 @@
 package main
 
 import (
+	"maps"
 	"slices"
-	"time"
 
 	"tallyman"
 	"tallyman/attach"
+	"tallyman/catalog"
+	"tallyman/config"
 	"tallyman/internal/logrule"
 	"tallyman/source/containerlog"
-	"tallyman/source/diskusage"
 	"tallyman/source/enginelog"
 	"tallyman/source/hostlog"
 	"tallyman/source/journald"
 )
 
-// ownOptions are the options of sources of samples that settings speak of, by name.
-func (a *app) ownOptions() map[string]any {
-	return map[string]any{"diskusage": diskusage.Options{Every: time.Duration(a.cfg.DiskUsage)}}
+// ownOptions are the options of every kind that has some, by name: what the
+// settings of logs make of them, or else the defaults, and what is set of the kind
+// itself.
+func ownOptions(cfg config.Config, all catalog.Catalog, logs map[string]any) (map[string]any, error) {
+	own := map[string]any{}
+	for _, k := range all.Sources {
+		if k.Options != nil {
+			own[k.Name] = k.Options
+		}
+	}
+	for _, k := range all.Records {
+		if k.Options != nil {
+			own[k.Name] = k.Options
+		}
+	}
+	maps.Copy(own, logs)
+	var err error
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if own[name], err = cfg.Sources.Own(name, own[name]); err != nil {
+			return nil, err
+		}
+		if len(config.Options(own[name])) > 0 {
+			names = append(names, name)
+		}
+	}
+	return own, cfg.Sources.Known(names)
 }
 
-// logOptions are the same of sources of records, with the rules that they all follow.
+// logOptions are the options of the sources that settings of logs speak of, with
+// the rules that they all follow.
 func (a *app) logOptions() (own map[string]any, book *logrule.Book, err error) {
 	rules, err := a.cfg.LogRules()
 	if err != nil {
@@ -47,11 +73,7 @@ func (a *app) logOptions() (own map[string]any, book *logrule.Book, err error) {
 
 // readers makes the sources of records: those of logs if they are to be kept, the others
 // in any case.
-func (a *app) readers(kinds []tallyman.RecordKind, look bool) (*attach.Records, error) {
-	own, book, err := a.logOptions()
-	if err != nil {
-		return nil, err
-	}
+func (a *app) readers(kinds []tallyman.RecordKind, own map[string]any, book *logrule.Book, look bool) *attach.Records {
 	if !a.cfg.Keep.Logs {
 		kinds = slices.DeleteFunc(slices.Clone(kinds), func(k tallyman.RecordKind) bool {
 			return !slices.Contains(tallyman.PreciousSources(), k.Sources[0])
@@ -71,5 +93,5 @@ func (a *app) readers(kinds []tallyman.RecordKind, look bool) (*attach.Records, 
 		p.run = r.Look
 	}
 	a.add(p)
-	return r, nil
+	return r
 }

@@ -149,5 +149,5 @@ var (
 
 // FSUsage is of a container its writable layer; of the machine, with the label
 // device, a file system.
-var FSUsage = bytes("container_fs_usage_bytes", "Space used: of a container by its writable layer without volumes, as old as the setting disk_usage says; of the machine on a file system",
+var FSUsage = bytes("container_fs_usage_bytes", "Space used: of a container by its writable layer without volumes, as old as the setting sources.diskusage.every says; of the machine on a file system",
 	from("inspect SizeRw; statfs", "", "", ""))

@@ -22,6 +22,7 @@ package diskusage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -46,10 +47,19 @@ var defaults = Options{Every: time.Hour}
 // Options are the source's own.
 type Options struct {
 	// Every is how often at most a container is asked for, 0 for never.
-	Every time.Duration
+	Every time.Duration `yaml:"every" doc:"How often at most the engine is asked for the size of a container's writable layer, 10s or more; 0 for never."`
+}
+
+// Check finds a time that would keep the engine busy.
+func (o Options) Check() error {
+	if o.Every != 0 && o.Every < least {
+		return fmt.Errorf("every: %v is too little; write at least %v, or 0 for never", o.Every, least)
+	}
+	return nil
 }
 
 const (
+	least   = 10 * time.Second // between two polls of a container
 	settled = time.Minute      // before the first poll
 	never   = 1 << 62          // a century
 	retry   = 10 * time.Minute // at most, after failures
@@ -127,7 +137,7 @@ func (l *layer) Absences() []tallyman.Absence {
 	defer l.mu.Unlock()
 	switch {
 	case l.source.every == 0:
-		a.Reason, a.Unlock = "The setting disk_usage switches it off.", "disk_usage: 1h"
+		a.Reason, a.Unlock = "The setting sources.diskusage.every switches it off.", "sources: {diskusage: {every: 1h}}"
 	case l.err != nil:
 		a.Reason = "The engine did not give it: " + l.err.Error() + "."
 	case !l.known:

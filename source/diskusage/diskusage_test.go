@@ -75,7 +75,7 @@ func TestOffAsksNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := p.Absences(); len(a) != 1 || a[0].Unlock != "disk_usage: 1h" {
+		if a := p.Absences(); len(a) != 1 || a[0].Unlock != "sources: {diskusage: {every: 1h}}" {
 			t.Errorf("Absences = %+v, want the setting", a)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 var answerSeconds = &tallyman.Desc{Name: "container_example_answer_seconds", Type: tallyman.Gauge, Unit: "seconds",
 	Help: "How long the engine took to tell of the container", Origin: tallyman.Origin{V1: "GET /containers/<id>/json"}}
 
-// AskOptions are the source's own.
+// AskOptions are the source's own. What has tags is a setting, sources.<name>.every.
 type AskOptions struct {
 	// Every is the time between two questions about a container.
-	Every time.Duration
+	Every time.Duration `yaml:"every" doc:"Time between two questions about a container."`
 }
 
 // Ask is a source of a number that has to be asked for.

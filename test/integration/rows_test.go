@@ -217,8 +217,8 @@ func TestSizeOfTheWritableLayer(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := d.Start([]string{"--tmpfs", "/away"}, "sh", "-c", "dd if=/dev/zero of=/f bs=1024 count=300; dd if=/dev/zero of=/away/f bs=1024 count=500; sleep 600")
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "disk_usage=10s")
-	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "disk_usage=0")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "sources.diskusage.every=10s")
+	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "sources.diskusage.every=0")
 	testkit.Eventually(t, 60*time.Second, "the size is that of docker inspect -s", func() error {
 		want := testkit.Number(t, d.Cmd("inspect", "-s", "-f", "{{.SizeRw}}", id))
 		got, ok := exposed(t, p, id)["container_fs_usage_bytes"]
@@ -230,7 +230,7 @@ func TestSizeOfTheWritableLayer(t *testing.T) {
 	if v, ok := exposed(t, off, id)["container_fs_usage_bytes"]; ok {
 		t.Errorf("switched off it gives %v", v)
 	}
-	if a := absences(off, id)["size of the writable layer"]; a.Unlock != "disk_usage: 1h" {
+	if a := absences(off, id)["size of the writable layer"]; a.Unlock != "sources: {diskusage: {every: 1h}}" {
 		t.Errorf("switched off: %+v, want the setting", a)
 	}
 }
