@@ -130,7 +130,7 @@ func TestEngineFailures(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := dockertest.Start(t)
 			e.Put(dockertest.Running("web", "i"))
-			w := watch(t, e, "")
+			w := watch(t, e, "", func(o *Options) { o.timing.pingDeadline = 500 * time.Millisecond })
 			w.settled()
 			c.fail(e)
 			w.wait("engine", "", "down", 1)

@@ -20,11 +20,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quick are the intervals of the tests. Sockets keep synctest from faking time.
+// Deadlines are no intervals: a busy machine answers late.
 var quick = timing{
-	ping: 20 * time.Millisecond, pingDeadline: 100 * time.Millisecond,
+	ping: 20 * time.Millisecond, pingDeadline: 5 * time.Second,
 	retryMin: 5 * time.Millisecond, retryMax: 50 * time.Millisecond,
 	streamMin: 5 * time.Millisecond, streamMax: 50 * time.Millisecond,
-	call: 200 * time.Millisecond, reconcile: 150 * time.Millisecond, reconcileAgain: 10 * time.Millisecond,
+	call: 5 * time.Second, reconcile: 150 * time.Millisecond, reconcileAgain: 10 * time.Millisecond,
 	settle: 50 * time.Millisecond, persist: 20 * time.Millisecond, persistLazily: 100 * time.Millisecond,
 }
 
