@@ -60,3 +60,30 @@ test("a page is imported by page/index alone", () => {
   }
   expect(imports).toBeGreaterThan(300);
 });
+
+// The style sheets of pages stay when another page is opened. What one of them says
+// of a class, it would say on every page after it.
+test("no two pages give the same class a style", () => {
+  const sheet = (file: string) => {
+    const at = relative(root, file);
+    return at.endsWith(".css") ? (/^page\/([^/]+)\//.exec(at)?.[1] ?? (at.startsWith("log/") ? "log" : undefined)) : undefined;
+  };
+  const by = new Map<string, Set<string>>();
+  for (const file of files) {
+    const page = sheet(file);
+    if (!page) continue;
+    const css = readFileSync(file, "utf8").replace(/\/\*[^]*?\*\//g, "");
+    for (const [, selectors] of css.matchAll(/([^{}]+)\{/g)) {
+      for (const one of selectors!.split(",")) {
+        const name = /^\s*\.([\w-]+)/.exec(one)?.[1];
+        if (name) by.set(name, (by.get(name) ?? new Set()).add(page));
+      }
+    }
+  }
+  expect(by.size).toBeGreaterThan(100);
+  const common = [...by].filter(([name, pages]) => pages.size > 1 && !shared.has(name)).map(([name, pages]) => `.${name} in ${[...pages].join(" and ")}`);
+  expect(common).toEqual([]);
+});
+
+// Parents that more than one page refers to: what is below them differs.
+const shared = new Set(["dock", "stale"]);

@@ -10,7 +10,7 @@ const words = { works: "works", partly: "works partly", off: "does not work", un
 
 const open = async (page) => {
   await page.goto(`${given.url}/doctor`);
-  await page.locator(".dgrid .find").first().waitFor();
+  await page.locator(".dgrid .finding").first().waitFor();
 };
 const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/v1/doctor`)).json();
 
@@ -24,7 +24,7 @@ const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/
     await page.locator("main").focus();
     await page.keyboard.press("g");
     await page.keyboard.press("d");
-    await page.locator(".dgrid .find").first().waitFor();
+    await page.locator(".dgrid .finding").first().waitFor();
     assert.equal(new URL(page.url()).pathname, "/doctor");
     assert.equal(await page.locator('.rail [aria-current="page"]').textContent(), "Doctor");
   });
@@ -35,11 +35,11 @@ const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/
     await page.keyboard.type("doctor");
     await page.locator('dialog li[aria-selected="true"]', { hasText: "Doctor" }).waitFor();
     await page.keyboard.press("Enter");
-    await page.locator(".dgrid .find").first().waitFor();
+    await page.locator(".dgrid .finding").first().waitFor();
   });
   await check("every feature is there, in its group, with a shape and a word", async () => {
     const answer = await told(page);
-    const rows = await page.locator(".find").evaluateAll((all) =>
+    const rows = await page.locator(".finding").evaluateAll((all) =>
       all.map((r) => ({ id: r.dataset.feature, state: r.dataset.state, group: r.closest(".group").querySelector("h3").textContent, word: r.querySelector(".state").textContent, dots: r.querySelectorAll(".dot").length })),
     );
     assert.deepEqual(rows.map((r) => r.id).sort(), answer.features.map((f) => f.id).sort());
@@ -55,7 +55,7 @@ const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/
     return `${rows.length} in ${shown.join(", ")}`;
   });
   await check("what does not work comes first, and the sentence on top counts it", async () => {
-    const rows = await page.locator(".find").evaluateAll((all) => all.map((r) => r.dataset.state));
+    const rows = await page.locator(".finding").evaluateAll((all) => all.map((r) => r.dataset.state));
     assert.ok(!rows.slice(rows.indexOf("works")).some((s) => s !== "works"), `order of states: ${rows}`);
     const lack = rows.filter((s) => s !== "works");
     const title = await page.locator(".dhead h1").textContent();
@@ -124,12 +124,12 @@ const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/
     await page.getByText("The doctor is out. Come back later.").waitFor();
     await page.unroute(route);
     await page.getByRole("button", { name: "Try again" }).click();
-    await page.locator(".dgrid .find").first().waitFor();
+    await page.locator(".dgrid .finding").first().waitFor();
   });
   await check("without an answer the page says that it is stale and keeps what it has", async () => {
     await page.route(route, (r) => r.abort());
     const took = await within(9000, async () => assert.match(await page.locator(".body > .banner.warn").textContent(), /No answer from tallyman/));
-    assert.ok((await page.locator(".find").count()) > 0);
+    assert.ok((await page.locator(".finding").count()) > 0);
     await page.unroute(route);
     await page.getByRole("button", { name: "Try now" }).click();
     await within(2000, async () => assert.equal(await page.locator(".body > .banner.warn").count(), 0));
@@ -165,7 +165,7 @@ for (const [width, height] of [[1440, 900], [360, 780]]) {
         await page.getByText("Everything works here.").waitFor();
         await page.getByText("Nothing was dropped.").waitFor();
       } else {
-        assert.equal(await page.locator('.find[data-feature="engine/made-up"] .unlock').count(), 0, "advice is no command");
+        assert.equal(await page.locator('.finding[data-feature="engine/made-up"] .unlock').count(), 0, "advice is no command");
         await page.getByText("1,200 samples: the store could not write them.").waitFor();
       }
       await accessible(page, `doctor-${name}-${width}`, { fullPage: true, never: anyWeight });

@@ -20,7 +20,7 @@ const pages = {
   facts: (page) => container(page, host, workload, "&range=5m&tab=facts"),
   doctor: async (page) => {
     await page.goto(`${given.url}/doctor`);
-    await page.locator(".dgrid .find").first().waitFor();
+    await page.locator(".dgrid .finding").first().waitFor();
   },
 };
 

@@ -70,7 +70,7 @@ export function DoctorPage() {
         <>
           <h1 class="sr">Doctor</h1>
           {waited.value && (
-            <section class="card skeleton" aria-label="Loading" aria-busy="true">
+            <section class="dcard skeleton" aria-label="Loading" aria-busy="true">
               <p class="sr">Waiting for the first answer.</p>
               {Array.from({ length: 10 }, (_, i) => <div key={i} />)}
             </section>
@@ -121,7 +121,7 @@ function Findings({ d }: { d: Report }) {
 
 function Card({ id, title, note, children }: { id: string; title: string; note?: ComponentChildren; children: ComponentChildren }) {
   return (
-    <section class="card" aria-labelledby={`doctor-${id}`}>
+    <section class="dcard" aria-labelledby={`doctor-${id}`}>
       <h2 id={`doctor-${id}`}>{title} <span class="dim">{note}</span></h2>
       {children}
     </section>
@@ -147,7 +147,7 @@ function Row({ f }: { f: Feature }) {
   const { mark, word } = states[stateOf(f.state)];
   const said = says(f);
   return (
-    <li class="find" data-feature={f.id} data-state={stateOf(f.state)}>
+    <li class="finding" data-feature={f.id} data-state={stateOf(f.state)}>
       <b>{show(f.name)}</b>
       <span class="state"><span class={`dot ${mark}`} />{word}</span>
       {(said || f.unlock) && (

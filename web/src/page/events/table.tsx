@@ -203,7 +203,7 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
           ))}
         </div>
         <div style={{ height: `${Math.max(0, tops.at(-1)! - (tops[last] ?? tops.at(-1)!))}px` }} />
-        {data.loaded.value && all.length > 0 && <p class="edge">{data.more.value ? "Older events are being read…" : "The first event of this range."}</p>}
+        {data.loaded.value && all.length > 0 && <p class="eend">{data.more.value ? "Older events are being read…" : "The first event of this range."}</p>}
       </div>
       {waiting > 0 && (
         <button type="button" class="btn p newe" onClick={toNewest}>
