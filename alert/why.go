@@ -85,6 +85,8 @@ type Sibling struct {
 	Workload string `json:"workload"`
 	// Project is set for one of the same project.
 	Project bool `json:"project,omitempty"`
+	// Times says how often; Time is that of the first.
+	Times int `json:"times,omitempty"`
 }
 
 // The bounds of a Why.
@@ -224,13 +226,17 @@ func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
 			if before && y.Change == nil && (e.Type == "tallyman" && e.Action == "drift" || e.Type == "container" && e.Action == "update") {
 				y.Change = &Happened{e.Time, words.Text}
 			}
-		case e.Type != "container" || e.Time.Sub(y.At).Abs() > whyNear || len(y.Siblings) >= whySiblings:
+		case e.Type != "container" || e.Time.Sub(y.At).Abs() > whyNear:
 		case e.Action == "die" && words.Severity == "critical", e.Action == "health_status" && words.Severity == "critical", e.Action == "start_failed":
-			other := e.Workload
+			s := Sibling{Happened{e.Time, words.Text}, e.Workload, false, 1}
 			if o, ok := w.Inventory.Container(e.Actor); ok && project != "" {
-				y.Siblings = append(y.Siblings, Sibling{Happened{e.Time, words.Text}, other, o.Workload.Project == project})
-			} else {
-				y.Siblings = append(y.Siblings, Sibling{Happened{e.Time, words.Text}, other, false})
+				s.Project = o.Workload.Project == project
+			}
+			if i := slices.IndexFunc(y.Siblings, func(x Sibling) bool { return x.Workload == s.Workload && x.Text == s.Text }); i >= 0 {
+				s.Times += y.Siblings[i].Times
+				y.Siblings[i] = s
+			} else if len(y.Siblings) < whySiblings {
+				y.Siblings = append(y.Siblings, s)
 			}
 		}
 	}

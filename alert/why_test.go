@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,19 @@ func TestGuess(t *testing.T) {
 	}
 }
 
+// A neighbour in a loop is told of once, with how often.
+func TestDeathsOfANeighbourAreOne(t *testing.T) {
+	y, err := past{events: history{
+		event(90*time.Second, "db", "die", "exitCode", "1"), event(60*time.Second, "db", "die", "exitCode", "1"), event(30*time.Second, "db", "die", "exitCode", "2"), event(0, "web", "die", "exitCode", "1"),
+	}}.why(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(y.Siblings) != 2 || y.Siblings[0].Times != 2 || y.Siblings[1].Times != 1 || y.Siblings[1].Time.Sub(y.Siblings[0].Time) != time.Minute {
+		t.Errorf("%+v, want two deaths with exit 1, the first of which counts, and one with exit 2", y.Siblings)
+	}
+}
+
 // It is bounded whatever a container writes, fit to be shown, and says what is not known.
 func TestWhyIsBounded(t *testing.T) {
 	var lines []string
@@ -126,7 +140,7 @@ func TestWhyIsBounded(t *testing.T) {
 	}
 	events := history{event(90*time.Second, "web", "start")}
 	for i := range 500 {
-		e := event(time.Minute, "other", "die", "exitCode", "1")
+		e := event(time.Minute, fmt.Sprint("other", i), "die", "exitCode", "1")
 		e.Time = e.Time.Add(time.Duration(i) * time.Millisecond)
 		events = append(events, e)
 	}

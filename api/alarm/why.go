@@ -54,6 +54,7 @@ type Sibling struct {
 	Text     string `json:"text"`
 	Workload string `json:"workload"`
 	Project  bool   `json:"project,omitempty" doc:"Whether it is of the same project"`
+	Times    int    `json:"times,omitempty" doc:"How often, the first time at time"`
 }
 
 func whyOf(y *alert.Why) *Why {
@@ -69,7 +70,7 @@ func whyOf(y *alert.Why) *Why {
 		v.Before = append(v.Before, Figure(f))
 	}
 	for _, s := range y.Siblings {
-		v.Siblings = append(v.Siblings, Sibling{view.Millis(s.Time), s.Text, s.Workload, s.Project})
+		v.Siblings = append(v.Siblings, Sibling{view.Millis(s.Time), s.Text, s.Workload, s.Project, s.Times})
 	}
 	if y.Change != nil {
 		v.Change = &Happened{view.Millis(y.Change.Time), y.Change.Text}

@@ -1096,6 +1096,8 @@ export interface components {
             project?: boolean;
             text: string;
             time: number;
+            /** @description How often, the first time at time */
+            times?: number;
             workload: string;
         };
         SiblingsAnswer: {

@@ -20,12 +20,17 @@ export function exitLine(y: Why): string {
   return `${y.exit.words}${ran}${again}`;
 }
 
+/** What happened to another workload, and how often. */
+export function siblingWords(s: Why["siblings"][number]): string {
+  return (s.times ?? 1) > 1 ? `${s.text}, ${s.times} times` : s.text;
+}
+
 /** The report as Markdown, to be pasted into a ticket. */
 export function whyReport(y: Why): string {
   const out = [`## Why ${y.name || y.container} died`, "", y.guess, "", `- ${exitLine(y)}`, `- at ${iso(y.at)} on ${y.host}, workload ${y.workload}, image ${y.image}`];
   if (y.change) out.push(`- ${iso(y.change.time)} ${y.change.text}`);
   for (const f of y.before) out.push(`- ${f.name}, 5 min before: ${figureWords(f)}`);
-  for (const s of y.siblings) out.push(`- ${iso(s.time)} ${s.workload}: ${s.text}`);
+  for (const s of y.siblings) out.push(`- ${iso(s.time)} ${s.workload}: ${siblingWords(s)}`);
   for (const n of y.notKnown) out.push(`- not known: ${n}`);
   if (y.lines.length > 0) out.push("", "```", ...y.lines.map((l) => `${iso(l.time)} ${l.text.replaceAll("```", "'''")}`), "```");
   return out.join("\n") + "\n";

@@ -4,7 +4,7 @@ import type { Why } from "../api/schema";
 import { show } from "../format/text";
 import { hms, iso } from "../format/time";
 import { copy } from "./notice";
-import { exitLine, figureWords, whyReport } from "./why";
+import { exitLine, figureWords, siblingWords, whyReport } from "./why";
 import "./whycard.css";
 
 /** Why did it die? One sentence, and what it rests on. */
@@ -18,7 +18,7 @@ export function WhyCard({ y, title }: { y: Why; title?: string }) {
         <dl>
           {y.before.map((f) => <div key={f.name}><dt>{show(f.name)}, 5 min before</dt><dd>{figureWords(f)}</dd></div>)}
           {y.change && <div><dt>changed at {hms(y.change.time)}</dt><dd>{show(y.change.text)}</dd></div>}
-          {y.siblings.map((s) => <div key={`${s.time} ${s.workload}`}><dt>{hms(s.time)} {show(s.workload)}</dt><dd>{show(s.text)}</dd></div>)}
+          {y.siblings.map((s) => <div key={`${s.time} ${s.workload} ${s.text}`}><dt>{hms(s.time)} {show(s.workload)}</dt><dd>{show(siblingWords(s))}</dd></div>)}
           {y.notKnown.map((n) => <div key={n}><dt>not known</dt><dd>{show(n)}</dd></div>)}
         </dl>
       )}
