@@ -6,8 +6,9 @@ import type { Instance } from "../api/schema";
 import { exitWords } from "../format/state";
 import { shortId, shortImage, show } from "../format/text";
 import { hms, iso, weekday, zone } from "../format/time";
+import { clock } from "../part/clock";
 import { type EventMark, glyph, gravest, lineClass, tone } from "./marks";
-import type { Model } from "./model";
+import type { Model, Span } from "./model";
 import { timeTicks } from "./scale";
 
 // Two labels of the axis stand at least so far apart.
@@ -111,6 +112,52 @@ function title(m: EventMark): string {
   return lines.join("\n");
 }
 
+/** The alarms as spans: pending ones dashed, firing ones filled. */
+export function AlarmLane({ model }: { model: Model }) {
+  const alarms = model.alarms.value;
+  if (!alarms) return null;
+  const { from, to } = model.view.value;
+  const now = clock.value; // a range may end later
+  const shown = alarms.filter((a) => a.since < to && (a.ended ?? now) > from);
+  const firing = alarms.filter((a) => a.fired !== undefined && a.ended === undefined).length;
+  return (
+    <section class="track lane" aria-label="Alarms">
+      <div class="lab">
+        <span>Alarms</span>
+        <b class={firing ? "crit" : "dim"}>{firing ? `${firing} ${firing === 1 ? "fires" : "fire"}` : shown.length || ""}</b>
+      </div>
+      <div class="plot">
+        <ul>
+          {shown.map((a) => {
+            const end = Math.min(to, a.ended ?? now);
+            return [
+              { kind: "pending", from: a.since, to: Math.min(end, a.fired ?? end) },
+              { kind: "firing", from: a.fired ?? end, to: end },
+            ].map((part) => {
+              const x = Math.max(0, model.position(part.from));
+              const width = Math.min(model.width.value, model.position(part.to)) - x;
+              // One that was there for less than a pixel is drawn all the same, if it fired.
+              return width < (part.kind === "firing" && a.fired !== undefined ? -2 : 1) ? null : (
+                <li key={`${a.id} ${part.kind}`} class={`held ${part.kind} ${a.tone}`} title={inWords(a)} style={{ transform: `translateX(${x.toFixed(1)}px)`, width: `${Math.max(2, width).toFixed(1)}px` }}>
+                  {part.kind === "firing" && show(a.name)}
+                  <span class="sr">{inWords(a)}</span>
+                </li>
+              );
+            });
+          })}
+        </ul>
+      </div>
+    </section>
+  );
+}
+
+function inWords(a: Span): string {
+  const parts = [`${show(a.name)}: ${show(a.text)}`, `pending from ${iso(a.since)}`];
+  if (a.fired !== undefined) parts.push(`fired at ${iso(a.fired)}`);
+  if (a.ended !== undefined) parts.push(`ended at ${iso(a.ended)}`);
+  return parts.join("\n");
+}
+
 /** The events as marks; a click pins one. Arrow keys go from mark to mark. */
 export function EventLane({ model, more, select }: { model: Model; more: boolean; select(m: EventMark): void }) {
   const marks = model.marks.value;
@@ -175,11 +222,25 @@ export function Overlay({ model }: { model: Model }) {
   return (
     <div class="ov" aria-hidden="true">
       <div class="layer" style={style}>
+        <Tints model={model} />
         <Lines model={model} />
       </div>
       <div class="sel" style={selection} />
       <div class="cur" style={cursor} />
     </div>
+  );
+}
+
+/** While an alarm fires, all charts have a tint. */
+function Tints({ model }: { model: Model }) {
+  const fired = model.alarms.value?.filter((a) => a.fired !== undefined) ?? [];
+  const now = fired.some((a) => a.ended === undefined) ? clock.value : 0;
+  return (
+    <>
+      {fired.map((a) => (
+        <div key={a.id} class={`tint ${a.tone}`} style={{ left: `${model.place(a.fired!).toFixed(1)}px`, width: `${(Math.max(0, (a.ended ?? now) - a.fired!) * model.scale.value).toFixed(1)}px` }} />
+      ))}
+    </>
   );
 }
 

@@ -8,6 +8,18 @@ import { type EventMark, merge } from "./marks";
 // Marks nearer than this would overlap.
 const markSize = 17;
 
+/** An alarm on the time axis. */
+export interface Span {
+  id: string;
+  /** When its condition began to hold, when it fired, and when it ended; those that have not yet are undefined. */
+  since: number;
+  fired: number | undefined;
+  ended: number | undefined;
+  tone: "crit" | "warn" | "info";
+  name: string;
+  text: string;
+}
+
 /** What all charts of a page share: samples, events, the stretch of time that shows, and one cursor. */
 export class Model {
   readonly columns = signal<Columns>(noColumns);
@@ -17,6 +29,8 @@ export class Model {
   /** Oldest first. */
   readonly events = signal<Event[]>([]);
   readonly instances = signal<Instance[]>([]);
+  /** Undefined where alarms are not known. */
+  readonly alarms = signal<readonly Span[] | undefined>(undefined);
   /** Whether the container runs, so that samples are due. */
   readonly up = signal(true);
   /** Where the pointer is. */
@@ -52,7 +66,8 @@ export class Model {
     this.gaps = computed(() => {
       const { from, to } = this.view.value;
       const c = this.columns.value;
-      return gaps(c, from, to, this.up.value).map((g) => ({ ...g, reason: gapReason(g, this.events.value, c.step) }));
+      // What comes is no gap: a range may end later than now.
+      return gaps(c, from, Math.min(to, Date.now()), this.up.value).map((g) => ({ ...g, reason: gapReason(g, this.events.value, c.step) }));
     });
   }
 

@@ -3,7 +3,7 @@
 import { computed, type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { ComponentChildren } from "preact";
-import { AxisLane, EventLane, InstanceLane, Overlay } from "./lanes";
+import { AlarmLane, AxisLane, EventLane, InstanceLane, Overlay } from "./lanes";
 import type { EventMark } from "./marks";
 import type { Model } from "./model";
 import { Track, type TrackSpec } from "./track";
@@ -34,7 +34,7 @@ interface Props {
 const dragLeast = 5;
 const longPress = 450;
 const growMost = 2.4;
-const lanesHeight = 66;
+const lanesHeight = 88;
 
 /** Lanes and charts over one time axis, with one cursor and the gestures. */
 export function Stack(props: Props) {
@@ -80,6 +80,7 @@ export function Stack(props: Props) {
     <div ref={root} class="tracks">
       <AxisLane model={model} />
       <InstanceLane model={model} />
+      <AlarmLane model={model} />
       <EventLane model={model} more={props.moreEvents} select={props.select} />
       {shown.map(({ section, inner }) => (
         <Sized key={section.spec.id} model={model} section={section} factor={factor}>

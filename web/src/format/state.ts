@@ -59,12 +59,6 @@ export function exitWords(code: number): string {
   return exit(code).slice(2);
 }
 
-/** Reports whether somebody should look at it. */
-export function needsAttention(c: Container): boolean {
-  const { mark } = assess(c);
-  return mark === "warn" || mark === "crit";
-}
-
 /** Reports whether it has values now; a stopped one has history only. */
 export function isUp(c: Pick<Container, "state">): boolean {
   return c.state === "running" || c.state === "paused" || c.state === "restarting";

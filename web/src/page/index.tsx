@@ -10,6 +10,7 @@ import { session } from "../api/client";
 import { noteBroken, fetchPart } from "../api/reach";
 import { startClock } from "../part/clock";
 import { Frame } from "../part/frame";
+import { watchFiring } from "../part/firing";
 import { listen } from "../part/keys";
 import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
@@ -80,6 +81,7 @@ function App() {
 applyTheme();
 noteBroken();
 startClock();
+watchFiring();
 follow();
 listen();
 render(<App />, document.getElementById("app")!);

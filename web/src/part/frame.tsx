@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { logout } from "../api/client";
 import { stream, tryNow } from "../api/live";
 import { counted } from "../format/number";
+import { show } from "../format/text";
 import { hms, staleFor } from "../format/time";
 import { clock, narrow } from "./clock";
+import { firing, told } from "./firing";
 import { Icon } from "./icon";
 import { everywhere, KeyMap, openKeyMap } from "./keymap";
 import { useKeys } from "./keys";
@@ -21,9 +24,10 @@ let first = true;
 /** What every page has around it: rail, top bar, banners, palette and key map. */
 export function Frame(props: { title: string; crumb: ComponentChildren; range: ComponentChildren; mainClass: string; children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
+  const alarms = told.value.length;
   useEffect(() => {
-    document.title = `${props.title} · tallyman`;
-  }, [props.title]);
+    document.title = `${alarms ? `(${alarms}) ` : ""}${props.title} · tallyman`;
+  }, [props.title, alarms]);
   // Another page starts at its content, as it would after a load.
   useEffect(() => {
     if (!first) main.current?.focus({ preventScroll: true });
@@ -69,6 +73,7 @@ export function Frame(props: { title: string; crumb: ComponentChildren; range: C
         </main>
       </div>
       <p class="notice" role="status" hidden={notice.value === ""}>{notice.value}</p>
+      <Announcer />
       <Palette />
       <KeyMap />
     </div>
@@ -81,6 +86,7 @@ function Rail() {
     <a key={p.href} class="nav" href={p.href} aria-current={p.holds(path) ? "page" : undefined}>
       <Icon name={p.icon} />
       {p.label}
+      {p.href === "/alarms" && <Firing />}
     </a>
   );
   return (
@@ -115,6 +121,37 @@ function Rail() {
       )}
     </nav>
   );
+}
+
+/** How many alarms fire of which somebody is told. */
+function Firing() {
+  const list = told.value;
+  if (list.length === 0) return null;
+  const critical = list.some((a) => a.severity === "critical");
+  return (
+    <span class={critical ? "badge crit" : "badge"}>
+      {list.length}
+      <span class="sr"> {list.length === 1 ? "fires" : "fire"}{critical && ", some critical"}</span>
+    </span>
+  );
+}
+
+// Critical alarms that are new are read out, at most one in so long.
+const announceEvery = 10_000;
+
+function Announcer() {
+  const words = useSignal("");
+  const known = useRef<Set<string>>(undefined);
+  const last = useRef(0);
+  useSignalEffect(() => {
+    const critical = told.value.filter((a) => a.severity === "critical");
+    const fresh = known.current && critical.find((a) => !known.current!.has(a.id));
+    if (firing.value) known.current = new Set(critical.map((a) => a.id));
+    if (!fresh || Date.now() - last.current < announceEvery) return;
+    last.current = Date.now();
+    words.value = show(`Critical alarm: ${fresh.summary || fresh.rule}`);
+  });
+  return <p class="sr" role="status">{words}</p>;
 }
 
 function ThemeButton({ wide }: { wide?: boolean }) {

@@ -9,12 +9,13 @@ import type { Alarm, Rule } from "../../api/schema";
 import { show } from "../../format/text";
 import { ago, hms, hour, iso, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
+import { toneOf } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { say } from "../../part/notice";
 import { containerHref, param } from "../../part/place";
 import { Ago } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
-import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, toneOf, verdict, waits } from "./data";
+import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, verdict, waits } from "./data";
 import "./alarms.css";
 
 const every = 5000;

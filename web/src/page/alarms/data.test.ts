@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { Alarm, Rule } from "../../api/schema";
-import { type Alarms, lasted, matchersOf, ordered, toneOf, verdict, waits } from "./data";
+import { type Alarms, lasted, matchersOf, ordered, verdict, waits } from "./data";
 
 const alarm = (severity: string, more: Partial<Alarm> = {}): Alarm => ({ id: "1", rule: "R", state: "firing", severity, summary: "s", value: 1, labels: {}, since: 1000, ...more });
 const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ name, group: "g", language: "promql", expr: "up", severity: "warning", for: 0, state: "inactive", active: 0, took: 0, builtin: true, ...more });
@@ -40,5 +40,4 @@ it("says times in words", () => {
   expect(waits(300_000)).toBe("5 min");
   expect(waits(7_200_000)).toBe("2 h");
   expect(lasted(alarm("info", { fired: 1000, cleared: 61_000 }))).toBe("1 min");
-  expect(toneOf("info")).toBe("info");
 });

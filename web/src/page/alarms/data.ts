@@ -44,11 +44,6 @@ export function matchersOf(a: Alarm): string[] {
     .map(([name, value]) => `${name}=${JSON.stringify(value)}`);
 }
 
-/** The colour of a severity; without a known one it is a warning. */
-export function toneOf(severity: string): "crit" | "warn" | "info" {
-  return severity === "critical" ? "crit" : severity === "info" ? "info" : "warn";
-}
-
 /** What the page says first. */
 export function verdict(a: Alarms): { mark: string; text: string } {
   const firing = a.active.filter((x) => x.state === "firing");

@@ -14,6 +14,7 @@ import { assess, exitWords, isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
 import { iso, parseWhen, span, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
+import { judge } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
@@ -212,7 +213,7 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Container | undef
   return (
     <section class="chead" aria-label="Summary">
       <div class="row l1">
-        {d && <StateMark of={assess(d)} />}
+        {d && <StateMark of={judge(d)} />}
         <h1 class="ell">{show(name)}</h1>
         {d?.project && <span class="chip wide"><span class="ell">{show(d.project)}</span></span>}
         {d && <span class="mid mono ell wide" title={show(d.image)}>{show(d.image)}</span>}

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
-import { container, events, history, inWords, servers } from "../../api/client";
+import { ApiError, container, events, get, history, inWords, servers } from "../../api/client";
 import { Live } from "../../api/live";
-import type { Container, Event, Now, Tick } from "../../api/schema";
+import type { Alarm, Container, Event, Now, Tick } from "../../api/schema";
 import { append, forget, fromHistory, type Values } from "../../chart/columns";
-import { Model } from "../../chart/model";
+import { Model, type Span } from "../../chart/model";
 import { all, type Range } from "../../format/range";
 import { isUp } from "../../format/state";
 import { day, hour, minute } from "../../format/time";
+import { toneOf } from "../../part/firing";
 import { concerns } from "./concerns";
 
 const eventsMost = 500;
@@ -17,6 +18,7 @@ const secondsKept = 120;
 // A live page reads the stored samples again at times: they hold what ticks do not.
 const reloadLeast = minute;
 const identifyAfter = 1500;
+const alarmsEvery = 10_000;
 
 /** The state of one Container page: who it is, what it does, what is known of the range. */
 export class ContainerData {
@@ -35,6 +37,7 @@ export class ContainerData {
   private skew = 0;
   private loadedAt = 0;
   private lastTick = 0;
+  private alarmsAt = 0;
   private loading: AbortController | undefined;
   private timer = 0;
 
@@ -142,6 +145,7 @@ export class ContainerData {
     this.loading?.abort();
     const stop = (this.loading = new AbortController());
     this.loadedAt = this.time();
+    if (this.alarmsAt < Number.POSITIVE_INFINITY) void this.loadAlarms(stop.signal);
     const { host, workload } = this;
     try {
       if (this.range.live && this.range.span === all) {
@@ -176,6 +180,20 @@ export class ContainerData {
     }
   }
 
+  private async loadAlarms(stop: AbortSignal): Promise<void> {
+    this.alarmsAt = this.time();
+    const of = { host: this.host, workload: this.workload };
+    try {
+      const start = Math.floor(this.model.view.peek().from);
+      const [active, ended] = await Promise.all([get<"alarms">("alarms", of, stop), get<"alarms/history">("alarms/history", { ...of, start }, stop)]);
+      this.model.alarms.value = spans(active.alarms, ended.alarms);
+    } catch (err) {
+      if (stop.aborted) return;
+      this.model.alarms.value = undefined;
+      if (err instanceof ApiError && err.status === 404) this.alarmsAt = Number.POSITIVE_INFINITY; // they are switched off
+    }
+  }
+
   // Two points of a curve per pixel are enough.
   private apart(): number {
     return 0.5 / (this.model.scale.peek() || 1);
@@ -200,6 +218,7 @@ export class ContainerData {
         this.model.columns.value = forget(append(this.model.columns.peek(), t.time, values, this.apart()), this.model.view.peek().from);
       }
     });
+    if (this.range.live && t.time - this.alarmsAt > alarmsEvery && this.loading) void this.loadAlarms(this.loading.signal);
     if (this.range.live && t.time - this.loadedAt > Math.max(reloadLeast, length(this.model) / 100)) void this.load();
   }
 
@@ -211,6 +230,16 @@ export class ContainerData {
     if (list.some((x) => x.id === e.id) || e.time < from || (!this.range.live && e.time > to)) return;
     this.model.events.value = [...list, e].sort((a, b) => a.time - b.time);
   }
+}
+
+/** Alarms as spans, the gravest last, which is on top. */
+export function spans(active: readonly Alarm[], history: readonly Alarm[]): Span[] {
+  const present = new Set(active.map((a) => a.id));
+  const ended = history.filter((a) => a.state === "cleared" && !present.has(a.id));
+  const rank = { info: 0, warn: 1, crit: 2 };
+  return [...active, ...ended]
+    .map((a): Span => ({ id: a.id, since: a.since, fired: a.fired || undefined, ended: a.cleared || undefined, tone: toneOf(a.severity), name: a.rule, text: a.summary }))
+    .sort((a, b) => rank[a.tone] - rank[b.tone] || a.since - b.since);
 }
 
 function length(m: Model): number {

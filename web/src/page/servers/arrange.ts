@@ -2,7 +2,7 @@
 
 import type { Container, Now } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
-import { needsAttention } from "../../format/state";
+import { needsAttention } from "../../part/firing";
 
 /** What a row is sorted by; a leading minus in the URL means greatest first. */
 export const columns = ["name", "cpu", "memory", "network", "disk", "restarts", "event"] as const;

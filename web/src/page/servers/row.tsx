@@ -5,10 +5,11 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Container } from "../../api/schema";
 import { plain, size } from "../../format/number";
-import { assess, isUp } from "../../format/state";
+import { isUp } from "../../format/state";
 import { localName, shortImage, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
 import { clock, roomy } from "../../part/clock";
+import { judge } from "../../part/firing";
 import { Icon } from "../../part/icon";
 import { containerHref, go, workloadLogsHref } from "../../part/place";
 import { Spark } from "../../part/spark";
@@ -56,7 +57,7 @@ function history(c: Container): string {
 export function ContainerRow({ row, index, loading }: { row: Row; index: number; loading: boolean }) {
   const c = row.data.value;
   const up = isUp(c);
-  const state = assess(c);
+  const state = judge(c);
   const ref = useSight(row) as RefObject<HTMLTableRowElement>;
   const open = (e: MouseEvent) => {
     if ((e.target as Element).closest("a, button") || getSelection()?.toString()) return;
@@ -193,7 +194,7 @@ export function ContainerCard({ row, loading }: { row: Row; loading: boolean }) 
   return (
     <div ref={ref} class={up ? "cc" : "cc off"}>
       <span class="nm">
-        <StateMark of={assess(c)} />
+        <StateMark of={judge(c)} />
         <a class="ell" data-row href={containerHref(c)}>{show(localName(c.name, c.project))}</a>
       </span>
       {up ? (

@@ -6,9 +6,9 @@ import { Live } from "../../api/live";
 import type { Servers } from "../../api/schema";
 import { matches, parseFilter } from "../../format/filter";
 import { counted } from "../../format/number";
-import { needsAttention } from "../../format/state";
 import { show } from "../../format/text";
 import { narrow } from "../../part/clock";
+import { needsAttention } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
@@ -208,7 +208,7 @@ function NoMatch({ words, segment, matching, total }: { words: string[]; segment
     return (
       <section class="empty">
         <h2>{segment === "gone" ? "Nothing is gone" : segment === "attention" ? "All is calm" : "Nothing runs"}</h2>
-        <p>{segment === "gone" ? "Containers that are removed stay here with their history." : segment === "attention" ? "State, exit code and health of every container were checked." : "Every container that tallyman knew is gone; see Gone."}</p>
+        <p>{segment === "gone" ? "Containers that are removed stay here with their history." : segment === "attention" ? "State, exit code, health and alarms of every container were checked." : "Every container that tallyman knew is gone; see Gone."}</p>
       </section>
     );
   }
