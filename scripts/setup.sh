@@ -18,7 +18,7 @@ if [ "$what" = test ]; then
   need ip iproute2
   need unshare util-linux
   need promtool prometheus
-  need chromium chromium
+  need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
   need gcc gcc # the race detector is C
@@ -27,7 +27,14 @@ fi
 if [ -n "$packages" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing$packages"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables $packages; } >/tmp/tallyman-setup.log 2>&1 \
+    apt-get update -qq >/tmp/tallyman-setup.log 2>&1
+    case "$packages " in *" chromium-headless-shell "*)
+      if ! apt-cache show chromium-headless-shell >/dev/null 2>&1; then
+        packages=${packages/ chromium-headless-shell/}
+        need chromium chromium
+      fi ;;
+    esac
+    { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables $packages; } >>/tmp/tallyman-setup.log 2>&1 \
       || { say "apt-get failed:"; tail -5 /tmp/tallyman-setup.log; }
     # Of the package prometheus only promtool is wanted, not the server.
     case "$packages " in *" prometheus "*) systemctl disable --now prometheus >/dev/null 2>&1 ;; esac
