@@ -139,8 +139,8 @@ type Service struct {
 	saved   map[string][]byte          // what the book has of rules, by key
 	details map[string]problem.Problem // that are open, by key
 
-	wake    chan struct{}
-	records chan struct{}
+	wake, evaluated chan struct{}
+	records         chan struct{}
 
 	fired, cleared, lost, excluded atomic.Uint64
 	beats                          struct{ sent, failed atomic.Uint64 }
@@ -167,7 +167,7 @@ func Open(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string][]byte{},
-		details: map[string]problem.Problem{}, wake: make(chan struct{}, 1), records: make(chan struct{}, 1)}
+		details: map[string]problem.Problem{}, wake: make(chan struct{}, 1), evaluated: make(chan struct{}, 1), records: make(chan struct{}, 1)}
 	var open []problem.Problem
 	for _, text := range b.All(book.Problems) {
 		var p problem.Problem
@@ -192,7 +192,7 @@ func Open(o Options) (*Service, error) {
 	}
 	s.engine, err = rule.New(rule.Options{
 		Samples: o.Samples, LogQL: o.LogQL, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
-		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Notify: s.told, Log: o.Log,
+		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: func() { poke(s.evaluated) }, Notify: s.told, Log: o.Log,
 	})
 	if err != nil {
 		_ = b.Close()
@@ -326,8 +326,6 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) timers(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	keep := time.NewTicker(15 * time.Second)
-	defer keep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -337,7 +335,7 @@ func (s *Service) timers(ctx context.Context) {
 		case <-timer.C:
 			s.apply(s.machine.Tick)
 		case <-s.wake:
-		case <-keep.C:
+		case <-s.evaluated:
 			s.keepActive()
 		}
 		if s.keepProblems() {

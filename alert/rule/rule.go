@@ -44,6 +44,9 @@ type Options struct {
 	External *url.URL
 	// Warm is how long rules over samples wait after the start, so that rates are known.
 	Warm time.Duration
+	// Evaluated is called after each evaluation, when something may have begun to be
+	// pending; nil for nothing. It must not block.
+	Evaluated func()
 	// Active is what was pending and firing when the process before ended.
 	Active []Active
 	// Notify is told of what fires and of what has ended, again each minute. It must
@@ -236,6 +239,7 @@ func (e *Engine) follow(ctx context.Context, g *rules.Group) {
 		}
 		at := g.EvalTimestamp(time.Now().UnixNano())
 		rules.DefaultEvalIterationFunc(ctx, g, at)
+		e.evaluated()
 		timer.Reset(time.Until(at.Add(g.Interval())))
 	}
 }
@@ -258,6 +262,13 @@ func (e *Engine) followProblems(ctx context.Context) {
 			}
 			rules.DefaultEvalIterationFunc(ctx, g, time.Now())
 		}
+		e.evaluated()
+	}
+}
+
+func (e *Engine) evaluated() {
+	if e.o.Evaluated != nil {
+		e.o.Evaluated()
 	}
 }
 
