@@ -57,8 +57,16 @@ func (a *app) openAlarms(interval time.Duration) error {
 		return err
 	}
 	o.Heartbeat = cfg.Heartbeat
+	opened := time.Now()
 	o.Alive = func() error {
-		if old := 2*time.Minute + 3*interval; a.samples != nil && time.Since(a.samples.Newest()) > old {
+		if a.samples == nil {
+			return nil
+		}
+		last := a.samples.LastBatch()
+		if last.IsZero() {
+			last = opened
+		}
+		if time.Since(last) > 2*time.Minute+3*interval {
 			return errors.New("no samples were stored for two minutes")
 		}
 		return nil

@@ -2,7 +2,8 @@
 
 // Package metric keeps samples in an embedded Prometheus TSDB
 // (github.com/prometheus/prometheus/tsdb). This is the only package that
-// writes to it; query reads it through the [Store.Queryable] it hands out.
+// writes to it; query reads it through the [Store.Queryable] it hands out, and
+// rules put what they find into its [Store.Results].
 //
 // # On disk
 //
@@ -92,6 +93,7 @@ type Store struct {
 	refusedSince time.Time // the first of the batches that were refused whole
 
 	freed, quarantined atomic.Uint64
+	lastBatch          atomic.Int64 // its time in milliseconds
 }
 
 var _ tallyman.SampleStore = (*Store)(nil)
@@ -176,7 +178,19 @@ func (s *Store) AppendSamples(b *tallyman.Batch) (dropped int, err error) {
 	if err := app.Commit(); err != nil {
 		return 0, fmt.Errorf("commit to the metric store: %w", err)
 	}
+	if dropped < len(b.Samples) {
+		s.lastBatch.Store(t)
+	}
 	return dropped, s.mendFuture(b.Time, dropped > 0 && dropped == len(b.Samples))
+}
+
+// LastBatch is the time of the batch that AppendSamples stored last, zero before the
+// first. Unlike Newest it knows nothing of what rules store.
+func (s *Store) LastBatch() time.Time {
+	if t := s.lastBatch.Load(); t != 0 {
+		return time.UnixMilli(t)
+	}
+	return time.Time{}
 }
 
 // futureAfter is for how long all batches are refused before samples that are
