@@ -62,6 +62,8 @@ func New(q storage.SampleAndChunkQueryable, interval time.Duration, log *slog.Lo
 				EnableAtModifier:     true,
 				EnableNegativeOffset: true,
 				Parser:               p,
+				// Of a subquery without a step; it is Prometheus' default.
+				NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 			})
 		}),
 	}

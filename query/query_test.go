@@ -294,3 +294,16 @@ func TestCurrent(t *testing.T) {
 		t.Errorf("host = %+v, want 2/2.1 of 2 cores, 70 bytes used", h)
 	}
 }
+
+// A subquery may leave out its step, which is a minute then.
+func TestSubqueryWithoutAStep(t *testing.T) {
+	f := newFixture(t)
+	s := containerSeries("ab", "container_threads")
+	for i := range 60 {
+		f.put(float64(i*10), s, float64(i))
+	}
+	v, err := f.e.Instant(t.Context(), "count_over_time("+s.Desc.Name+"[5m:])", at(590))
+	if err != nil || len(v) != 1 || v[0].F != 5 {
+		t.Errorf("%v, %v; want the values of five minutes", v, err)
+	}
+}
