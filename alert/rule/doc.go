@@ -21,6 +21,11 @@
 // begins with "problems" are evaluated every 15 seconds and at once when a problem
 // changes; the others by the manager, in their own intervals.
 //
+// # Unit tests
+//
+// [Unit] runs a file of tests in promtool's format, with lines, events and the default
+// rules beside it, by the code that evaluates rules otherwise.
+//
 // # Over a restart
 //
 // [Engine.Active] is what is pending and firing; given to [Options.Active] of the next

@@ -62,14 +62,7 @@ func (l *loader) Load(name string, ignoreUnknown bool, scheme model.ValidationSc
 		return marked(l.logql), nil
 	}
 	path, loki := strings.CutPrefix(name, lokiFile)
-	st, err := os.Stat(path)
-	if err == nil && st.Size() > maxFile {
-		err = fmt.Errorf("%d bytes are more than the %d that a file of rules may have", st.Size(), maxFile)
-	}
-	if err != nil {
-		return nil, []error{err}
-	}
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return nil, []error{err}
 	}
@@ -78,6 +71,18 @@ func (l *loader) Load(name string, ignoreUnknown bool, scheme model.ValidationSc
 		errs[i] = fmt.Errorf("%s: %w", path, err)
 	}
 	return groups, errs
+}
+
+// readFile reads a file of rules or of tests.
+func readFile(name string) ([]byte, error) {
+	st, err := os.Stat(name)
+	if err == nil && st.Size() > maxFile {
+		err = fmt.Errorf("%s: %d bytes are more than the %d that a file of rules may have", name, st.Size(), maxFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name)
 }
 
 // parse takes the key type out of the groups, and has Prometheus' own reader read the

@@ -23,25 +23,31 @@ import (
 	"tallyman/alert/problem"
 )
 
-// Options of an engine. All fields but Samples, LogQL, Files, LogFiles, Overrides and
-// Active are needed.
+// Options of an engine. Notify and Log are needed.
 type Options struct {
 	// Samples is the store of samples; nil without one, when only rules over problems
 	// and logs are evaluated.
 	Samples storage.Queryable
+	// Append takes what rules find: ALERTS, and what recording rules make; nil keeps
+	// nothing.
+	Append storage.Appendable
 	// LogQL evaluates an expression at one time, and CheckLogQL says what is wrong
 	// with one; nil without logs.
 	LogQL      func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
 	CheckLogQL func(expr string) error
-	// Problems are those that are open.
+	// Problems are those that are open; nil leaves their series to the store.
 	Problems func() []problem.Problem
 	// Builtin asks for the default rules, with Overrides by name.
 	Builtin   bool
 	Overrides map[string]Override
 	// Files are in Prometheus' format, LogFiles in Loki's.
 	Files, LogFiles []string
-	// External is the address of the page, for links.
-	External *url.URL
+	// External is the address of the page, for links, and ExternalLabels are what
+	// texts of rules have as $externalLabels.
+	External       *url.URL
+	ExternalLabels labels.Labels
+	// Subqueries without a step have this one, a minute when it is 0.
+	Subquery time.Duration
 	// Warm is how long rules over samples wait after the start, so that rates are known.
 	Warm time.Duration
 	// Evaluated is called after each evaluation, when something may have begun to be
@@ -99,12 +105,22 @@ func New(o Options) (*Engine, error) {
 	if o.Samples == nil {
 		o.Samples = storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil })
 	}
+	if o.Append == nil {
+		o.Append = nowhere{}
+	}
+	if o.Subquery == 0 {
+		o.Subquery = time.Minute
+	}
 	p := parser.NewParser(parser.Options{})
-	e := &Engine{o: o, changed: make(chan struct{}, 1), store: withProblems{o.Samples, o.Problems}, registry: prometheus.NewRegistry()}
+	e := &Engine{o: o, changed: make(chan struct{}, 1), store: o.Samples, registry: prometheus.NewRegistry()}
+	if o.Problems != nil {
+		e.store = withProblems{o.Samples, o.Problems}
+	}
 	// Users' queries must not starve rules, so they have an engine of their own.
 	e.promql = promql.NewEngine(promql.EngineOpts{
 		Logger: o.Log, MaxSamples: 5_000_000, Timeout: 10 * time.Second, LookbackDelta: 5 * time.Minute,
 		EnableAtModifier: true, EnableNegativeOffset: true, Parser: p,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return o.Subquery.Milliseconds() },
 	})
 	load := &loader{parser: p, check: o.CheckLogQL, log: o.Log}
 	var files []string
@@ -121,7 +137,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.manager = rules.NewManager(&rules.ManagerOptions{
 		ExternalURL: o.External, QueryFunc: e.query, NotifyFunc: rules.NotifyFunc(o.Notify), Context: context.Background(),
-		Appendable: nowhere{}, Queryable: storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }),
+		Appendable: o.Append, Queryable: storage.QueryableFunc(func(int64, int64) (storage.Querier, error) { return storage.NoopQuerier(), nil }),
 		Logger: o.Log, Registerer: e.registry, ForGracePeriod: 1 << 62, ResendDelay: resend,
 		GroupLoader: load, RuleDependencyController: independent{}, Parser: p,
 	})
@@ -129,7 +145,7 @@ func New(o Options) (*Engine, error) {
 	if o.External != nil {
 		external = o.External.String()
 	}
-	loaded, errs := e.manager.LoadGroups(time.Minute, labels.EmptyLabels(), external, nil, false, files...)
+	loaded, errs := e.manager.LoadGroups(time.Minute, o.ExternalLabels, external, nil, false, files...)
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("load the rules: %w", errors.Join(errs...))
 	}
@@ -146,6 +162,9 @@ func New(o Options) (*Engine, error) {
 	}
 	slices.SortFunc(e.problems, func(a, b *rules.Group) int { return strings.Compare(a.Name(), b.Name()) })
 	e.seed()
+	for _, r := range e.AlertingRules() {
+		r.SetRestored(true) // else it tells nothing of ALERTS
+	}
 	return e, nil
 }
 
@@ -197,7 +216,6 @@ func (e *Engine) seed() {
 					a.State = rules.StateFiring
 				}
 			})
-			r.SetRestored(true)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 	}
 	o.Witness = a.witness
 	if a.cfg.Keep.Logs {
-		o.CheckLogQL, o.LogQL = checkLogRule, a.logValue
+		o.CheckLogQL, o.LogQL = checkLogRule, logValue(a.logs)
 	}
 	if a.alarms, err = alert.Open(o); err != nil {
 		return err
@@ -146,25 +146,31 @@ func checkLogRule(text string) error {
 	return nil
 }
 
-// logValue is what an expression in LogQL gives at a time, as PromQL has it.
-func (a *app) logValue(ctx context.Context, text string, t time.Time) (promql.Vector, error) {
-	r, err := a.logs.Query(ctx, logql.Params{Query: text, Start: t.UnixNano(), End: t.UnixNano()})
-	if err != nil {
-		return nil, err
-	}
-	var out promql.Vector
-	for _, s := range r.Series {
-		if len(s.Points) == 0 {
-			continue
+// logValue evaluates expressions in LogQL at a time, and gives what PromQL would.
+func logValue(logs *logql.Engine) func(ctx context.Context, text string, t time.Time) (promql.Vector, error) {
+	return func(ctx context.Context, text string, t time.Time) (promql.Vector, error) {
+		r, err := logs.Query(ctx, logql.Params{Query: text, Start: t.UnixNano(), End: t.UnixNano()})
+		if err != nil {
+			return nil, err
 		}
-		b := labels.NewScratchBuilder(len(s.Labels))
-		for _, l := range s.Labels {
-			b.Add(l.Name, l.Value)
+		var out promql.Vector
+		for _, s := range r.Series {
+			if len(s.Points) > 0 {
+				out = append(out, promql.Sample{Metric: logLabels(s.Labels), T: t.UnixMilli(), F: s.Points[len(s.Points)-1].Value})
+			}
 		}
-		b.Sort()
-		out = append(out, promql.Sample{Metric: b.Labels(), T: t.UnixMilli(), F: s.Points[len(s.Points)-1].Value})
+		return out, nil
 	}
-	return out, nil
+}
+
+// logLabels are labels of LogQL as PromQL has them.
+func logLabels(from logql.Labels) labels.Labels {
+	b := labels.NewScratchBuilder(len(from))
+	for _, l := range from {
+		b.Add(l.Name, l.Value)
+	}
+	b.Sort()
+	return b.Labels()
 }
 
 // promRules are the rules as Prometheus' API shows them; without alarms there are none.

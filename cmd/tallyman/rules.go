@@ -4,15 +4,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
 
-	"tallyman/alert/problem"
 	"tallyman/alert/rule"
+	"tallyman/config"
+	"tallyman/pipeline"
+	"tallyman/query/logql"
+	"tallyman/store/event"
+	"tallyman/store/metric"
+	"tallyman/store/record"
 )
 
 type rulesCmd struct {
@@ -47,22 +54,40 @@ func (c *rulesShowCmd) Run(out io.Writer) error {
 }
 
 type checkRulesCmd struct {
-	Files []string `arg:"" optional:"" help:"Files in Prometheus' format, with groups in LogQL where they say type: logql. Default those of the configuration." placeholder:"FILE"`
-	Loki  bool     `help:"The files are those of Loki's ruler."`
+	Files []string `arg:"" optional:"" help:"Files of rules in Prometheus' format, with groups in LogQL where they say type: logql; and files of unit tests, as promtool has them, which are run. Default the rules of the configuration." placeholder:"FILE"`
+	Loki  bool     `help:"The files of rules are those of Loki's ruler."`
 	settings
 }
 
-// Run loads the rules as run does, and says that they are good, or what is not.
-func (c *checkRulesCmd) Run(out io.Writer) error {
+// Run loads the rules as run does, and says that they are good, or what is not. Files of
+// tests are run.
+func (c *checkRulesCmd) Run(ctx context.Context, out io.Writer) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
-	o := rule.Options{Builtin: cfg.Alarms.Defaults, Overrides: overrides(cfg.Alarms.Rules), CheckLogQL: checkLogRule,
-		Problems: func() []problem.Problem { return nil }, Log: slog.New(slog.DiscardHandler),
+	var files, tests []string
+	for _, f := range c.Files {
+		if rule.IsUnit(f) {
+			tests = append(tests, f)
+		} else {
+			files = append(files, f)
+		}
+	}
+	if len(files) > 0 || len(tests) == 0 {
+		if err := c.check(out, &cfg, files); err != nil {
+			return err
+		}
+	}
+	return runUnits(ctx, out, &cfg, tests)
+}
+
+// check loads files of rules; without any, those of the configuration.
+func (c *checkRulesCmd) check(out io.Writer, cfg *config.Config, files []string) (err error) {
+	o := rule.Options{Builtin: cfg.Alarms.Defaults, Overrides: overrides(cfg.Alarms.Rules), CheckLogQL: checkLogRule, Log: slog.New(slog.DiscardHandler),
 		LogQL: func(context.Context, string, time.Time) (promql.Vector, error) { return nil, nil }}
 	switch {
-	case len(c.Files) == 0:
+	case len(files) == 0:
 		if o.Files, err = matching(cfg.Alarms.RulesFiles); err != nil {
 			return err
 		}
@@ -70,9 +95,9 @@ func (c *checkRulesCmd) Run(out io.Writer) error {
 			return err
 		}
 	case c.Loki:
-		o.LogFiles = c.Files
+		o.LogFiles = files
 	default:
-		o.Files = c.Files
+		o.Files = files
 	}
 	e, err := rule.New(o)
 	if err != nil {
@@ -80,4 +105,51 @@ func (c *checkRulesCmd) Run(out io.Writer) error {
 	}
 	_, err = fmt.Fprintf(out, "%d rules are good\n", len(e.AlertingRules()))
 	return err
+}
+
+// runUnits runs files of tests, and prints what came of each.
+func runUnits(ctx context.Context, out io.Writer, cfg *config.Config, files []string) error {
+	failed := 0
+	for _, name := range files {
+		fmt.Fprintln(out, "Unit Testing: ", name)
+		failures, err := rule.Unit(ctx, name, rule.UnitOptions{Stores: unitStores, CheckLogQL: checkLogRule, Overrides: overrides(cfg.Alarms.Rules)})
+		if err != nil {
+			failures = append(failures, err.Error())
+		}
+		if len(failures) == 0 {
+			fmt.Fprint(out, "  SUCCESS\n\n")
+			continue
+		}
+		failed++
+		fmt.Fprintln(out, "  FAILED:")
+		for _, text := range failures {
+			fmt.Fprintf(out, "    %s\n\n", text)
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d files of tests fail", failed, len(files))
+	}
+	return nil
+}
+
+// unitStores opens the stores that run has, empty, for one test.
+func unitStores(dir string) (_ *rule.UnitStores, err error) {
+	quiet := slog.New(slog.DiscardHandler)
+	samples, err := metric.Open(filepath.Join(dir, "metrics"), metric.Options{Log: quiet})
+	if err != nil {
+		return nil, err
+	}
+	records, err := record.Open(record.Options{Dir: filepath.Join(dir, "records"), Log: quiet})
+	if err != nil {
+		return nil, errors.Join(err, samples.Close())
+	}
+	intake := pipeline.NewRecords(records, quiet)
+	events, err := event.Open(event.Options{Records: eventRecords{intake.Intake("event"), records}, Log: quiet})
+	if err != nil {
+		return nil, errors.Join(err, records.Close(), samples.Close())
+	}
+	return &rule.UnitStores{
+		Samples: samples.Queryable(), Append: samples.Results(0), Logs: intake.Intake("log").TakeRecords, Events: events.AppendEvents, LogQL: logValue(logql.New(records, logql.Options{})),
+		Close: func() error { return errors.Join(events.Close(), records.Close(), samples.Close()) },
+	}, nil
 }
