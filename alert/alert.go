@@ -728,7 +728,7 @@ func (s *Service) Close() error { return s.book.Close() }
 // SelfMetrics are the service's own numbers.
 func (s *Service) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }
-	return []tallyman.SelfMetric{
+	return append(s.engine.SelfMetrics(), []tallyman.SelfMetric{
 		{Desc: firedTotal, Read: read(&s.fired)},
 		{Desc: clearedTotal, Read: read(&s.cleared)},
 		{Desc: lostTotal, Read: read(&s.lost)},
@@ -745,7 +745,7 @@ func (s *Service) SelfMetrics() []tallyman.SelfMetric {
 			return float64(len(s.alarms))
 		}},
 		{Desc: stateErrors, Read: func() float64 { n, _ := s.book.Failures(); return float64(n) }},
-	}
+	}...)
 }
 
 var (

@@ -723,3 +723,18 @@ func TestScrubber(t *testing.T) {
 		}
 	}
 }
+
+// That a receiver fails is told by the others.
+func TestNobodyIsToldOfItself(t *testing.T) {
+	s := &sender{}
+	r := Wrap(notify.NewIntegration(s, s, "webhook", 0, "r"), NewScrubber(), Build{Name: "r", Label: "1 https", Template: templates(t), Log: slog.New(slog.DiscardHandler)})
+	self, other := firing(FailsRule, map[string]string{"receiver": "1 https"}), firing(FailsRule, map[string]string{"receiver": "2 smtp"})
+	for _, alerts := range [][]*alert.Alert{{self}, {self, other}, {firing("Crash", nil), self}} {
+		if v := r.Notify(inGroup(notify.ReasonFirstNotification), alerts...); v.Err() != nil {
+			t.Error(v.Err())
+		}
+	}
+	if got, want := fmt.Sprint(s.messages()), "[[TallymanNotifyFails] [Crash]]"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+}

@@ -26,8 +26,11 @@ import (
 
 // Build says how a receiver is made of a target. Name, Template and Log are needed.
 type Build struct {
-	// Name is that of the receiver in the pipeline and in payloads.
+	// Name is that of the receiver in the pipeline and in payloads, Label what the
+	// own numbers have as label receiver: of the alarm that says that this receiver
+	// fails it is not told.
 	Name     string
+	Label    string
 	Template *template.Template
 	Log      *slog.Logger
 	// Acknowledged tells of an alarm's id whether somebody knows of it.
@@ -250,6 +253,9 @@ func (r *Receiver) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 			return id != "" && !a.Resolved() && r.b.Acknowledged(id)
 		})
 	}
+	if slices.ContainsFunc(alerts, r.aboutItself) {
+		alerts = slices.DeleteFunc(slices.Clone(alerts), r.aboutItself)
+	}
 	if len(alerts) == 0 {
 		return notify.Success()
 	}
@@ -272,6 +278,15 @@ func (r *Receiver) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 		r.mu.Unlock()
 	}
 	return v
+}
+
+// FailsRule is the rule that says of a receiver that it fails.
+const FailsRule = "TallymanNotifyFails"
+
+// aboutItself reports whether an alert says that this receiver fails: the others tell
+// of that.
+func (r *Receiver) aboutItself(a *alert.Alert) bool {
+	return r.b.Label != "" && a.Labels[model.AlertNameLabel] == FailsRule && string(a.Labels["receiver"]) == r.b.Label
 }
 
 // fold puts alerts into the next folded message, with the lock held. Of an alert the

@@ -219,10 +219,10 @@ func New(o Options) (*Router, error) {
 
 // makeReceivers makes those of the lines and of the file.
 func (r *Router) makeReceivers(targets []*notify.Target, called []string) error {
-	build := func(name, part string) notify.Build {
+	build := func(name, part, kind string) notify.Build {
 		key := statePut + name + part
 		return notify.Build{
-			Name: name, Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
+			Name: name, Label: labelOf(len(r.entries), kind), Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
 			Kept: r.o.Book.Get(book.Receivers, key),
 			Keep: func(state []byte) { _ = r.o.Book.Put(book.Receivers, key, state) }, // the book counts what fails
 		}
@@ -231,10 +231,10 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 	for i, t := range targets {
 		e := &entry{name: called[i]}
 		if t.IsForward() {
-			e.forward = notify.NewForward(t, build(called[i], ""))
+			e.forward = notify.NewForward(t, build(called[i], "", t.Kind))
 		} else {
 			var err error
-			if e.receiver, err = t.Build(build(called[i], "")); err != nil {
+			if e.receiver, err = t.Build(build(called[i], "", t.Kind)); err != nil {
 				return fmt.Errorf("receiver %d: %w", i+1, err)
 			}
 			r.integrations[called[i]] = []amnotify.Integration{r.integration(e.receiver, t.Kind, 0, called[i])}
@@ -256,7 +256,7 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 		r.known[c.Name] = true
 		for _, in := range made {
 			part := "/" + in.String()
-			w := notify.Wrap(in, scrub, build(c.Name, part))
+			w := notify.Wrap(in, scrub, build(c.Name, part, in.Name()))
 			kept[statePut+c.Name+part] = true
 			r.integrations[c.Name] = append(r.integrations[c.Name], r.integration(w, in.Name(), in.Index(), c.Name))
 			r.entries = append(r.entries, &entry{name: c.Name, receiver: w, fromFile: true})
@@ -269,6 +269,9 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 	}
 	return nil
 }
+
+// labelOf is what own numbers call the receiver with an index.
+func labelOf(i int, kind string) string { return fmt.Sprintf("%d %s", i+1, kind) }
 
 // integration is a receiver as the pipeline has it.
 func (r *Router) integration(w *notify.Receiver, name string, index int, receiver string) amnotify.Integration {
@@ -620,7 +623,7 @@ func (r *Router) SelfMetrics() []tallyman.SelfMetric {
 	var out []tallyman.SelfMetric
 	for i, e := range r.entries {
 		t, _ := e.state()
-		by := []tallyman.Label{{Name: "receiver", Value: fmt.Sprintf("%d %s", i+1, t.Kind)}}
+		by := []tallyman.Label{{Name: "receiver", Value: labelOf(i, t.Kind)}}
 		read := func(of func(notify.State) float64) func() float64 {
 			return func() float64 {
 				_, s := e.state()

@@ -114,6 +114,11 @@ var defaults = []builtin{
 		"tallyman on {{$labels.host}} cannot keep its rhythm", "Give it more CPU"},
 	{own, "TallymanRefusesSeries", `max by (host) (tallyman_series_refused) > $threshold`, 0, 5 * time.Minute, 0, Warning,
 		"tallyman on {{$labels.host}} has reached its limit of series", "See Doctor"},
+	// The receiver that it is about is not told; see alert/notify.
+	{own, "TallymanNotifyFails", `max by (host, receiver) (tallyman_notifications_failing) > $threshold`, 0, 5 * time.Minute, 0, Warning,
+		"tallyman on {{$labels.host}} cannot reach receiver {{$labels.receiver}}", "See what it answers: Alarms, Receivers"},
+	{own, "TallymanRuleFails", `max by (host) (tallyman_rules_failing) > $threshold`, 0, 5 * time.Minute, 0, Warning,
+		"tallyman on {{$labels.host}} cannot evaluate {{$value}} of its rules", "See why: Alarms, Rules"},
 }
 
 // Override changes a default rule. What is nil stays as it is.

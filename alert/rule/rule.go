@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/storage"
 
+	"tallyman"
 	"tallyman/alert/problem"
 )
 
@@ -84,6 +86,9 @@ type Engine struct {
 	groups   map[string]*rules.Group
 	changed  chan struct{}
 	registry *prometheus.Registry
+
+	failing             map[*rules.Group]*atomic.Int64 // rules whose last evaluation failed
+	evaluated, failures atomic.Uint64
 }
 
 // Limits of rules.
@@ -151,8 +156,10 @@ func New(o Options) (*Engine, error) {
 	}
 	e.groups = loaded
 	n := 0
+	e.failing = map[*rules.Group]*atomic.Int64{}
 	for _, g := range loaded {
 		n += len(g.Rules())
+		e.failing[g] = &atomic.Int64{}
 		if strings.HasPrefix(g.Name(), problems) {
 			e.problems = append(e.problems, g)
 		}
@@ -256,10 +263,27 @@ func (e *Engine) follow(ctx context.Context, g *rules.Group) {
 		case <-timer.C:
 		}
 		at := g.EvalTimestamp(time.Now().UnixNano())
-		rules.DefaultEvalIterationFunc(ctx, g, at)
+		e.evaluate(ctx, g, at)
 		e.evaluated()
 		timer.Reset(time.Until(at.Add(g.Interval())))
 	}
+}
+
+// evaluate evaluates a group once, and counts what fails.
+func (e *Engine) evaluate(ctx context.Context, g *rules.Group, at time.Time) {
+	rules.DefaultEvalIterationFunc(ctx, g, at)
+	if ctx.Err() != nil {
+		return // what was cut off has not failed
+	}
+	failed := int64(0)
+	for _, r := range g.Rules() {
+		if r.Health() == rules.HealthBad {
+			failed++
+		}
+	}
+	e.failing[g].Store(failed)
+	e.failures.Add(uint64(failed))
+	e.evaluated.Add(uint64(len(g.Rules())))
 }
 
 // followProblems evaluates the groups over problems, every 15 seconds and when something
@@ -278,7 +302,7 @@ func (e *Engine) followProblems(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			rules.DefaultEvalIterationFunc(ctx, g, time.Now())
+			e.evaluate(ctx, g, time.Now())
 		}
 		e.evaluated()
 	}
@@ -347,6 +371,27 @@ func (e *Engine) Failing() map[string]error {
 	}
 	return out
 }
+
+// SelfMetrics are the engine's own numbers.
+func (e *Engine) SelfMetrics() []tallyman.SelfMetric {
+	return []tallyman.SelfMetric{
+		{Desc: evaluatedTotal, Read: func() float64 { return float64(e.evaluated.Load()) }},
+		{Desc: failuresTotal, Read: func() float64 { return float64(e.failures.Load()) }},
+		{Desc: failingNow, Read: func() float64 {
+			n := int64(0)
+			for _, failed := range e.failing {
+				n += failed.Load()
+			}
+			return float64(n)
+		}},
+	}
+}
+
+var (
+	evaluatedTotal = &tallyman.Desc{Name: "tallyman_rule_evaluations_total", Type: tallyman.Counter, Help: "Evaluations of rules"}
+	failuresTotal  = &tallyman.Desc{Name: "tallyman_rule_evaluations_failed_total", Type: tallyman.Counter, Help: "Evaluations of rules that failed"}
+	failingNow     = &tallyman.Desc{Name: "tallyman_rules_failing", Type: tallyman.Gauge, Help: "Rules whose last evaluation failed"}
+)
 
 // nowhere takes the samples of rules and keeps none.
 type nowhere struct{}

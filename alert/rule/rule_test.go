@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,6 +319,47 @@ func TestLogRules(t *testing.T) {
 		}
 		if d := cmp.Diff(map[string]error{}, e.Failing()); d != "" {
 			t.Error(d)
+		}
+		stop()
+	})
+}
+
+// Rules that cannot be evaluated are counted, and told as long as they cannot.
+func TestRulesThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, open := &told{}, &openSet{}
+		o := options(w, open)
+		var broken atomic.Bool
+		broken.Store(true)
+		o.LogQL = func(context.Context, string, time.Time) (promql.Vector, error) {
+			if broken.Load() {
+				return nil, errors.New("the disk is away")
+			}
+			return nil, nil
+		}
+		e, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers := func() map[string]float64 {
+			out := map[string]float64{}
+			for _, m := range e.SelfMetrics() {
+				out[m.Desc.Name] = m.Read()
+			}
+			return out
+		}
+		stop := run(t, e)
+		time.Sleep(2*time.Minute + time.Second)
+		synctest.Wait()
+		n := numbers()
+		if n["tallyman_rules_failing"] != 4 || n["tallyman_rule_evaluations_failed_total"] < 8 || n["tallyman_rule_evaluations_total"] < 60 || len(e.Failing()) != 4 {
+			t.Errorf("%v, failing %v; want the four rules over logs", n, e.Failing())
+		}
+		broken.Store(false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := numbers(); n["tallyman_rules_failing"] != 0 {
+			t.Errorf("%v; want that none fails any more", n)
 		}
 		stop()
 	})

@@ -6,10 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"tallyman/alert/notify"
+	"tallyman/alert/rule"
 	"tallyman/internal/testkit"
 )
 
@@ -151,5 +154,16 @@ func TestFilesOfTestsAreKnown(t *testing.T) {
 	}
 	if out, err := checkRules(t, "nothing.yaml"); err == nil {
 		t.Errorf("a file that is not there: %s", out)
+	}
+}
+
+// The default rules do what they say.
+func TestDefaultRules(t *testing.T) {
+	out, err := checkRules(t, "testdata/defaults_test.yaml")
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !slices.Contains(rule.Names(), notify.FailsRule) {
+		t.Errorf("there is no rule %s, of which a receiver that fails is not told", notify.FailsRule)
 	}
 }
