@@ -47,14 +47,17 @@ import (
 )
 
 // Options of the service. All fields but Samples, LogQL, CheckLogQL, External, Files,
-// Overrides, Heartbeat, Alive and Witness are needed.
+// Overrides, Heartbeat, Alive, Image and Witness are needed.
 type Options struct {
 	Dir     string // of the state
 	Records tallyman.RecordIntake
 	// Inventory finds the container that an alarm is about.
 	Inventory tallyman.Inventory
-	// Excluded reports whether nothing is alarmed of a container.
+	// Excluded reports whether by the settings nothing is alarmed of a container.
 	Excluded func(c *tallyman.Container) bool
+	// Image are the labels of a container's image; without it all labels about alarms
+	// count as the image's.
+	Image func(ctx context.Context, c *tallyman.Container) (map[string]string, error)
 	// Boot is when a host was started, zero when that is not known.
 	Boot func(host string) time.Time
 
@@ -138,12 +141,14 @@ type Service struct {
 	queue   []Alarm                    // transitions that are to be recorded
 	saved   map[string][]byte          // what the book has of rules, by key
 	details map[string]problem.Problem // that are open, by key
+	choices map[string]*choice         // by host and workload, of those that ask for something
+	images  map[string]map[string]string
+	names   []string // of rules
 
-	wake, evaluated chan struct{}
-	records         chan struct{}
+	wake, evaluated, records, resolve chan struct{}
 
-	fired, cleared, lost, excluded atomic.Uint64
-	beats                          struct{ sent, failed atomic.Uint64 }
+	fired, cleared, lost atomic.Uint64
+	beats                struct{ sent, failed atomic.Uint64 }
 }
 
 type ended struct {
@@ -167,7 +172,8 @@ func Open(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string][]byte{},
-		details: map[string]problem.Problem{}, wake: make(chan struct{}, 1), evaluated: make(chan struct{}, 1), records: make(chan struct{}, 1)}
+		details: map[string]problem.Problem{}, choices: map[string]*choice{}, images: map[string]map[string]string{}, resolve: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		evaluated: make(chan struct{}, 1), records: make(chan struct{}, 1)}
 	var open []problem.Problem
 	for _, text := range b.All(book.Problems) {
 		var p problem.Problem
@@ -193,10 +199,16 @@ func Open(o Options) (*Service, error) {
 	s.engine, err = rule.New(rule.Options{
 		Samples: o.Samples, LogQL: o.LogQL, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
 		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: func() { poke(s.evaluated) }, Notify: s.told, Log: o.Log,
+		Wish: s.wish, Thresholds: s.thresholds,
 	})
 	if err != nil {
 		_ = b.Close()
 		return nil, err
+	}
+	for _, r := range s.engine.AlertingRules() {
+		if !slices.Contains(s.names, r.Name()) {
+			s.names = append(s.names, r.Name())
+		}
 	}
 	return s, nil
 }
@@ -219,8 +231,8 @@ func (s *Service) SetRouter(r Router) { s.router = r }
 
 // ObserveContainer implements tallyman.ContainerObserver.
 func (s *Service) ObserveContainer(c *tallyman.Container) {
+	s.choose(c)
 	if s.o.Excluded != nil && s.o.Excluded(c) {
-		s.excluded.Add(1)
 		return
 	}
 	s.apply(func(now time.Time) []problem.Change { return s.machine.Container(c, now) })
@@ -288,7 +300,7 @@ func (x *Alarm) key() string {
 func (s *Service) openProblems() []problem.Problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.machine.Open()
+	return slices.DeleteFunc(s.machine.Open(), func(p problem.Problem) bool { return s.silent(p.Host, p.Workload) })
 }
 
 // Problems are the open ones.
@@ -298,6 +310,9 @@ func (s *Service) Problems() []problem.Problem { return s.openProblems() }
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.record(ctx) })
+	if s.o.Image != nil {
+		wg.Go(func() { s.resolver(ctx) })
+	}
 	wg.Go(func() { _ = s.book.Run(ctx) })
 	// All that fires is told before anything is evaluated: of a group of which one
 	// alarm is missing, receivers would be told that it has ended.
@@ -462,12 +477,17 @@ func (s *Service) witness(ctx context.Context, alerts []*rules.Alert) map[string
 
 // newAlarm makes an alarm of what a rule tells. The lock is held.
 func (s *Service) newAlarm(a *rules.Alert, labels map[string]string) *Alarm {
+	key := fingerprint(labels)
+	labels = maps.Clone(labels)
+	if severity := s.severity(labels); severity != "" {
+		labels["severity"] = severity
+	}
 	x := &Alarm{
 		Rule: labels["alertname"], State: Firing, N: 1, Severity: labels["severity"], Host: labels["host"], Workload: labels["workload"],
 		Summary: a.Annotations.Get("summary"), Advice: a.Annotations.Get("advice"), Labels: labels, Value: a.Value,
 		At: a.FiredAt.UTC(), ActiveAt: a.ActiveAt.UTC(), FiredAt: a.FiredAt.UTC(),
 	}
-	x.ID = fmt.Sprintf("%s-%x", fingerprint(labels), x.ActiveAt.UnixMilli())
+	x.ID = fmt.Sprintf("%s-%x", key, x.ActiveAt.UnixMilli())
 	if c := s.containerOf(x); c != nil {
 		x.Name, x.Image = c.Name, c.Image
 	}
@@ -604,7 +624,7 @@ func (s *Service) keepOne(key string, a *rules.Alert, x *Alarm) {
 			}
 		}
 	}
-	s.write(key, keptAlarm{rule.Active{Group: group, Rule: x.Rule, Labels: x.Labels, Value: a.Value, Firing: true, ActiveAt: a.ActiveAt, FiredAt: a.FiredAt, KeepSince: a.KeepFiringSince}, x})
+	s.write(key, keptAlarm{rule.Active{Group: group, Rule: x.Rule, Labels: a.Labels.Map(), Value: a.Value, Firing: true, ActiveAt: a.ActiveAt, FiredAt: a.FiredAt, KeepSince: a.KeepFiringSince}, x})
 }
 
 func (s *Service) write(key string, kept keptAlarm) {
@@ -702,7 +722,10 @@ func (s *Service) Active() (out []Alarm) {
 		if a.Firing {
 			continue
 		}
-		x := Alarm{Rule: a.Rule, State: Pending, Severity: a.Labels["severity"], Host: a.Labels["host"], Workload: a.Labels["workload"], Labels: a.Labels, Value: a.Value,
+		s.mu.Lock()
+		severity := s.severity(a.Labels)
+		s.mu.Unlock()
+		x := Alarm{Rule: a.Rule, State: Pending, Severity: severity, Host: a.Labels["host"], Workload: a.Labels["workload"], Labels: a.Labels, Value: a.Value,
 			At: a.ActiveAt.UTC(), ActiveAt: a.ActiveAt.UTC()}
 		x.ID = fmt.Sprintf("%s-%x", fingerprint(a.Labels), x.ActiveAt.UnixMilli())
 		out = append(out, x)

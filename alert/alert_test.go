@@ -85,6 +85,8 @@ type site struct {
 	told  *people
 	s     *Service
 	stop  func()
+	// options changes those of open.
+	options func(o *Options)
 }
 
 func newSite(t *testing.T) *site {
@@ -97,7 +99,11 @@ func newSite(t *testing.T) *site {
 func (x *site) open() {
 	x.t.Helper()
 	external, _ := url.Parse("https://mon.example/tallyman/") // it cannot fail
-	s, err := Open(Options{Dir: x.dir, Records: recordtest.Intake(x.store), Inventory: x.inv, Defaults: true, External: external, Log: slog.New(slog.DiscardHandler)})
+	o := Options{Dir: x.dir, Records: recordtest.Intake(x.store), Inventory: x.inv, Defaults: true, External: external, Log: slog.New(slog.DiscardHandler)}
+	if x.options != nil {
+		x.options(&o)
+	}
+	s, err := Open(o)
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -132,18 +132,13 @@ func (a *Alarms) check() error {
 	return err
 }
 
-// NotAlarmed reports of which containers nothing is alarmed: those that the setting
-// names, and those with the label tallyman.alarms=false.
+// NotAlarmed reports of which containers nothing is alarmed by the setting.
 func (c *Config) NotAlarmed() (func(k *tallyman.Container) bool, error) {
 	patterns, err := parsePatterns("alarms.exclude", c.Alarms.Exclude)
 	if err != nil {
 		return nil, err
 	}
 	return func(k *tallyman.Container) bool {
-		switch strings.ToLower(k.Labels["tallyman.alarms"]) {
-		case "false", "off", "no":
-			return true
-		}
 		return slices.ContainsFunc(patterns, func(p pattern) bool { return p.matches(k) })
 	}, nil
 }

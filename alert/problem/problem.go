@@ -58,6 +58,11 @@ const (
 	EngineDown Kind = "down"
 )
 
+// Kinds are those of workloads.
+func Kinds() []Kind {
+	return []Kind{Crash, OOM, RestartLoop, NotRunning, NotStarted, JobFailed, Unhealthy, Paused, OOMInside}
+}
+
 // Classes of workloads: a service is one that something keeps running or that Compose
 // or Swarm knows; others are plain.
 const (

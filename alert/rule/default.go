@@ -121,6 +121,26 @@ var defaults = []builtin{
 		"tallyman on {{$labels.host}} cannot evaluate {{$value}} of its rules", "See why: Alarms, Rules"},
 }
 
+// Shorts are short names of default rules about containers, for labels.
+func Shorts() map[string]string {
+	return map[string]string{
+		"memory": "ContainerMemoryNearLimit", "memory_stalls": "ContainerMemoryStalls", "cpu": "ContainerCPUThrottled", "tasks": "ContainerTasksNearLimit",
+		"shm": "ContainerShmNearlyFull", "layer": "ContainerFileLayerGrows", "errors": "LogErrorBurst", "fatal": "LogFatal", "drift": "ConfigurationDrift",
+	}
+}
+
+// HasThreshold reports whether a default rule has one number that may be changed.
+func HasThreshold(name string) bool {
+	return slices.ContainsFunc(defaults, func(d builtin) bool { return d.name == name && strings.Contains(d.expr, placeholder) })
+}
+
+// placeholder is the number of a rule in its expression.
+const placeholder = "$threshold"
+
+func withThreshold(expr string, n float64) string {
+	return strings.ReplaceAll(expr, placeholder, strconv.FormatFloat(n, 'g', -1, 64))
+}
+
 // Override changes a default rule. What is nil stays as it is.
 type Override struct {
 	Off       bool
@@ -151,7 +171,7 @@ func Check(overrides map[string]Override) error {
 		default:
 			return fmt.Errorf("%s: the severity %q is not known; write critical, warning or info", name, o.Severity)
 		}
-		if o.Threshold != nil && !strings.Contains(defaults[i].expr, "$threshold") {
+		if o.Threshold != nil && !strings.Contains(defaults[i].expr, placeholder) {
 			return fmt.Errorf("%s: it has no threshold; write for, severity or off", name)
 		}
 		if o.For != nil && *o.For < 0 {
@@ -190,7 +210,7 @@ func Defaults(overrides map[string]Override) (promql, logql rulefmt.RuleGroups) 
 			to.Groups = append(to.Groups, rulefmt.RuleGroup{Name: d.group, Interval: model.Duration(intervals[d.group])})
 		}
 		to.Groups[i].Rules = append(to.Groups[i].Rules, rulefmt.Rule{
-			Alert: d.name, Expr: strings.ReplaceAll(d.expr, "$threshold", strconv.FormatFloat(threshold, 'g', -1, 64)),
+			Alert: d.name, Expr: withThreshold(d.expr, threshold),
 			For: model.Duration(wait), KeepFiringFor: model.Duration(d.keep), Labels: map[string]string{"severity": severity},
 			Annotations: map[string]string{"summary": d.summary, "advice": d.advice},
 		})

@@ -57,6 +57,10 @@ type Options struct {
 	Evaluated func()
 	// Active is what was pending and firing when the process before ended.
 	Active []Active
+	// Wish is what a workload asks of a rule about a kind of problem, which is empty for
+	// others; Thresholds are the numbers that workloads ask of a rule. Nil for nothing.
+	Wish       func(rule, kind, host, workload string) Wish
+	Thresholds func(rule string) []float64
 	// Notify is told of what fires and of what has ended, again each minute. It must
 	// not block for long.
 	Notify func(ctx context.Context, expr string, alerts ...*rules.Alert)
@@ -76,6 +80,12 @@ type Active struct {
 	KeepSince time.Time `json:"keepSince,omitzero"`
 }
 
+// Wish is what a workload asks of a rule. The zero value asks nothing.
+type Wish struct {
+	Off       bool
+	Threshold *float64 // another number, nil for that of the rule
+}
+
 // Engine evaluates rules.
 type Engine struct {
 	o        Options
@@ -86,6 +96,7 @@ type Engine struct {
 	groups   map[string]*rules.Group
 	changed  chan struct{}
 	registry *prometheus.Registry
+	bases    map[string]string // expressions with a placeholder, by the expression that is evaluated
 
 	failing             map[*rules.Group]*atomic.Int64 // rules whose last evaluation failed
 	evaluated, failures atomic.Uint64
@@ -131,6 +142,7 @@ func New(o Options) (*Engine, error) {
 	var files []string
 	if o.Builtin {
 		load.promql, load.logql = Defaults(o.Overrides)
+		e.bases = bases(p, o.Overrides)
 		files = append(files, builtinPromQL)
 		if o.LogQL != nil {
 			files = append(files, builtinLogQL)
@@ -175,8 +187,41 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// query evaluates an expression in either language.
+// query evaluates an expression of a rule, as workloads want it: without those for which
+// the rule is off, and for some with another threshold.
 func (e *Engine) query(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
+	detail := rules.FromOriginContext(ctx)
+	found, err := e.ask(ctx, expr, t)
+	if err != nil || e.o.Wish == nil || detail.Kind != rules.KindAlerting {
+		return found, err
+	}
+	wish := func(l labels.Labels) Wish {
+		return e.o.Wish(detail.Name, l.Get("kind"), l.Get("host"), l.Get("workload"))
+	}
+	base := e.bases[expr]
+	found = slices.DeleteFunc(found, func(s promql.Sample) bool {
+		w := wish(s.Metric)
+		return w.Off || w.Threshold != nil && base != ""
+	})
+	if base == "" || e.o.Thresholds == nil {
+		return found, nil
+	}
+	for _, n := range e.o.Thresholds(detail.Name) {
+		more, err := e.ask(ctx, withThreshold(base, n), t)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range more {
+			if w := wish(s.Metric); !w.Off && w.Threshold != nil && *w.Threshold == n {
+				found = append(found, s)
+			}
+		}
+	}
+	return found, nil
+}
+
+// ask evaluates an expression in either language. The vector is the caller's.
+func (e *Engine) ask(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
 	if logql, ok := strings.CutPrefix(expr, mark); ok {
 		if e.o.LogQL == nil {
 			return nil, errors.New("there are no logs")
@@ -184,6 +229,28 @@ func (e *Engine) query(ctx context.Context, expr string, t time.Time) (promql.Ve
 		return e.o.LogQL(ctx, logql, t.Add(-logsLate))
 	}
 	return rules.EngineQueryFunc(e.promql, e.store)(ctx, expr, t)
+}
+
+// bases are the expressions of the default rules that have a threshold, by what is
+// evaluated.
+func bases(p parser.Parser, overrides map[string]Override) map[string]string {
+	out := map[string]string{}
+	for _, d := range defaults {
+		if !strings.Contains(d.expr, placeholder) {
+			continue
+		}
+		n := d.threshold
+		if o := overrides[d.name]; o.Threshold != nil {
+			n = *o.Threshold
+		}
+		text := withThreshold(d.expr, n)
+		if d.group == logs {
+			out[mark+text] = mark + d.expr
+		} else if expr, err := p.ParseExpr(text); err == nil { // as the manager has it
+			out[expr.String()] = d.expr
+		}
+	}
+	return out
 }
 
 // seed gives the rules what was pending and firing before. Rules that are no more are
@@ -264,7 +331,6 @@ func (e *Engine) follow(ctx context.Context, g *rules.Group) {
 		}
 		at := g.EvalTimestamp(time.Now().UnixNano())
 		e.evaluate(ctx, g, at)
-		e.evaluated()
 		timer.Reset(time.Until(at.Add(g.Interval())))
 	}
 }
@@ -284,6 +350,9 @@ func (e *Engine) evaluate(ctx context.Context, g *rules.Group, at time.Time) {
 	e.failing[g].Store(failed)
 	e.failures.Add(uint64(failed))
 	e.evaluated.Add(uint64(len(g.Rules())))
+	if e.o.Evaluated != nil {
+		e.o.Evaluated()
+	}
 }
 
 // followProblems evaluates the groups over problems, every 15 seconds and when something
@@ -304,13 +373,6 @@ func (e *Engine) followProblems(ctx context.Context) {
 			}
 			e.evaluate(ctx, g, time.Now())
 		}
-		e.evaluated()
-	}
-}
-
-func (e *Engine) evaluated() {
-	if e.o.Evaluated != nil {
-		e.o.Evaluated()
 	}
 }
 

@@ -109,6 +109,20 @@ type whyAnswer struct {
 	Why *Why `json:"why,omitempty" doc:"Left out where no death is known"`
 }
 
+// Choice is what a workload's labels or the settings ask of its alarms.
+type Choice struct {
+	Host      string   `json:"host"`
+	Workload  string   `json:"workload"`
+	Container string   `json:"container"`
+	Name      string   `json:"name"`
+	Asked     []string `json:"asked" doc:"What is followed, in words"`
+	Faults    []string `json:"faults" doc:"What is not, and why"`
+}
+
+type choicesAnswer struct {
+	Choices []Choice `json:"choices"`
+}
+
 type problemsAnswer struct {
 	Problems []Problem `json:"problems"`
 }
@@ -147,6 +161,8 @@ func (a *API) Routes() []httpx.Route {
 			Params: []httpx.Param{host, workload, moment("start", "Alarms that changed from this time on"), moment("end", "Alarms that changed before this time"),
 				{Name: "limit", Type: "integer", Text: "How many at most, 1 to 1000", Default: 200}}, Answer: alarmHistoryAnswer{}}, a.history),
 		get("alarms/rules", httpx.Doc{Summary: "The rules with their state", Text: "Those that come with tallyman and those of files.", Answer: rulesAnswer{}}, a.rules),
+		get("alarms/choices", httpx.Doc{Summary: "What containers ask of alarms", Text: "By their labels tallyman.alarms…, or by the setting alarms.exclude: of which nothing is alarmed, which rules are off or have another " +
+			"severity or threshold, and which labels cannot be followed.", Params: []httpx.Param{host, workload}, Answer: choicesAnswer{}}, a.choices),
 		get("why", httpx.Doc{Summary: "Why a container died", Text: "What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, " +
 			"what else happened on that host, and one sentence that puts it together.",
 			Params: []httpx.Param{{Name: "container", Text: "Its full id, or its name", Needed: true}, moment("at", "The death at or before this time; without it the last one")}, Answer: whyAnswer{}}, a.why),
@@ -266,6 +282,17 @@ func (a *API) rules(*http.Request) (any, error) {
 				v.Error = err.Error()
 			}
 			out.Rules = append(out.Rules, v)
+		}
+	}
+	return out, nil
+}
+
+func (a *API) choices(r *http.Request) (any, error) {
+	out := choicesAnswer{Choices: []Choice{}}
+	for _, c := range a.o.Service.Choices() {
+		if wanted(r, c.Host, c.Workload) {
+			out.Choices = append(out.Choices, Choice{Host: c.Host, Workload: c.Workload, Container: c.Container, Name: c.Name,
+				Asked: append([]string{}, c.Asked...), Faults: append([]string{}, c.Faults...)})
 		}
 	}
 	return out, nil

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	v1 "github.com/prometheus/prometheus/web/api/v1"
 
+	"tallyman"
 	"tallyman/alert"
 	"tallyman/alert/route"
 	"tallyman/alert/rule"
@@ -56,6 +58,9 @@ func (a *app) openAlarms(interval time.Duration) error {
 	if o.Excluded, err = a.cfg.NotAlarmed(); err != nil {
 		return err
 	}
+	o.Image = func(ctx context.Context, c *tallyman.Container) (map[string]string, error) {
+		return imageLabels(a.discovery.EngineImage(ctx, c.Engine, c.ImageID))
+	}
 	o.Heartbeat = cfg.Heartbeat
 	opened := time.Now()
 	o.Alive = func() error {
@@ -84,7 +89,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 		return err
 	}
 	// Closed with the state open the router could not be made, so it comes first.
-	a.add(part{name: "alarms", run: a.alarms.Run, close: a.alarms.Close})
+	a.add(part{name: "alarms", run: a.alarms.Run, close: a.alarms.Close, absences: a.alarms.Absences})
 	if a.router, err = route.New(route.Options{Book: a.alarms.Book(), Lines: cfg.Notify, File: cfg.AlertmanagerConfig, QuietHours: cfg.QuietHours, External: o.External,
 		Log: a.log.With("part", "notifications")}); err != nil {
 		return err
@@ -95,6 +100,20 @@ func (a *app) openAlarms(interval time.Duration) error {
 	a.discovery.ObserveContainers(a.alarms)
 	a.discovery.ObserveEngines(a.alarms)
 	return nil
+}
+
+// imageLabels are the labels of an image, from its inspection.
+func imageLabels(text json.RawMessage, err error) (map[string]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	var image struct {
+		Config struct{ Labels map[string]string }
+	}
+	if err := json.Unmarshal(text, &image); err != nil {
+		return nil, fmt.Errorf("read the labels of an image: %w", err)
+	}
+	return image.Config.Labels, nil
 }
 
 // alarmRoutes are the REST interface of alarms.

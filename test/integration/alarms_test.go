@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -244,5 +245,60 @@ func TestBadDay(t *testing.T) {
 			return nil
 		})
 		t.Logf("%s: %s (%s)", name, w.of(workload[name]), w.texts[workload[name]])
+	}
+}
+
+// A container that is not to be alarmed of is not, when it says so itself; an image may
+// only have it told less gravely.
+func TestAlarmLabels(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p, w := watched(t)
+	image := strings.ToLower(d.Name("quiet")) + ":1"
+	d.Start([]string{"--name", d.Name("base")}, "sleep", "600")
+	d.Cmd("commit", "-c", "LABEL tallyman.alarms=false", d.Name("base"), image)
+	t.Cleanup(func() { _, _ = d.May("rmi", "-f", image) })
+	dies := []string{"sh", "-c", "sleep 2; exit 3"}
+	options, off := service(d.Name("off"))
+	d.Start(append(options, "--label", "tallyman.alarms=false", "--label", "tallyman.alarms.crsh=off"), dies...)
+	options, kind := service(d.Name("kind"))
+	d.Start(append(options, "--label", "tallyman.alarms.crash=off"), dies...)
+	options, theirs := service(d.Name("theirs"))
+	d.Cmd(append(append([]string{"run", "-d", "--label", d.Label}, options...), append([]string{image}, dies...)...)...)
+	options, plain := service(d.Name("plain"))
+	d.Start(options, dies...)
+	for _, workload := range []string{theirs, plain} {
+		testkit.Eventually(t, 90*time.Second, workload+" is told", func() error {
+			if got := w.of(workload); got != "ContainerCrashed firing" {
+				return fmt.Errorf("told %q", got)
+			}
+			return nil
+		})
+	}
+	for _, workload := range []string{off, kind} { // they died before
+		if got := w.of(workload); got != "" {
+			t.Errorf("%s: told %q, want nothing", workload, got)
+		}
+	}
+	var a struct {
+		Alarms []struct{ Workload, Severity string }
+	}
+	p.JSON("/api/tallyman/v1/alarms", &a)
+	got := map[string]string{}
+	for _, x := range a.Alarms {
+		got[x.Workload] = x.Severity
+	}
+	if got[theirs] != "warning" || got[plain] != "critical" || got[off]+got[kind] != "" {
+		t.Errorf("the severities are %v", got)
+	}
+	var c struct {
+		Choices []struct {
+			Workload      string
+			Asked, Faults []string
+		}
+	}
+	p.JSON("/api/tallyman/v1/alarms/choices?workload="+url.QueryEscape(off), &c)
+	if len(c.Choices) != 1 || len(c.Choices[0].Asked) != 1 || len(c.Choices[0].Faults) != 1 || !strings.Contains(c.Choices[0].Faults[0], `did you mean "crash"`) {
+		t.Errorf("the choices are %+v", c.Choices)
 	}
 }
