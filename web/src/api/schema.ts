@@ -47,6 +47,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/alarms/choices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What containers ask of alarms
+         * @description By their labels tallyman.alarms…, or by the setting alarms.exclude: of which nothing is alarmed, which rules are off or have another severity or threshold, and which labels cannot be followed.
+         */
+        get: operations["get_alarms_choices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/alarms/history": {
         parameters: {
             query?: never;
@@ -592,6 +612,19 @@ export interface components {
             new?: components["schemas"]["Json"];
             old?: components["schemas"]["Json"];
             path: string;
+        };
+        Choice: {
+            /** @description What is followed, in words */
+            asked: string[];
+            container: string;
+            /** @description What is not, and why */
+            faults: string[];
+            host: string;
+            name: string;
+            workload: string;
+        };
+        ChoicesAnswer: {
+            choices: components["schemas"]["Choice"][];
         };
         Configuration: {
             /** @description How many settings the last change has */
@@ -1225,6 +1258,8 @@ export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
 export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
+export type Choice = components['schemas']['Choice'];
+export type ChoicesAnswer = components['schemas']['ChoicesAnswer'];
 export type Configuration = components['schemas']['Configuration'];
 export type ConfigurationsAnswer = components['schemas']['ConfigurationsAnswer'];
 export type Container = components['schemas']['Container'];
@@ -1391,6 +1426,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SilenceMade"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_choices: {
+        parameters: {
+            query?: {
+                /** @description Only of this host */
+                host?: string;
+                /** @description Only of this workload */
+                workload?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChoicesAnswer"];
                 };
             };
             /** @description Bad Request */
