@@ -17,6 +17,8 @@
 //	Alertmanager's pipeline ──► Receiver ──► native receiver, webhook or Shoutrrr
 //	                              │ acknowledged: repeats are held back
 //	                              │ rate: 20 in 10 minutes, then one folded message
+//	                              │ rest: as long as it asks for, with Retry-After
+//	                              │ digest: what came and went while it was away
 //	                              └ scrubber: no secret of the line in an error or a log
 //
 // # Secrets
@@ -39,6 +41,6 @@
 //
 // # Concurrency
 //
-// A Receiver may be used concurrently. Its Run sends what was folded; what is waiting is
-// kept by the caller's Keep, so that a kill does not lose it.
+// A Receiver may be used concurrently. Its Run sends what was folded, and digests; what is
+// waiting is kept by the caller's Keep, so that a kill does not lose it.
 package notify

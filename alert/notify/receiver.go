@@ -41,6 +41,10 @@ type Build struct {
 	// Burst notifications at once, and one each Every after that; 20 and 30 s when 0.
 	Burst int
 	Every time.Duration
+	// Settle is how long after it is back a receiver gets what Alertmanager still has
+	// for it, before the digest; Probe is after how long without a try the digest is
+	// one, 70 s and 2 min when 0.
+	Settle, Probe time.Duration
 	// Dial connects, the function of that name when nil, and TLS says whom to trust.
 	// Both are for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -61,6 +65,10 @@ const (
 	maxFolded    = 1000 // alarms that wait for the folded message
 	tryAgain     = 30 * time.Second
 	stopGrace    = 2 * time.Second
+	maxRest      = time.Hour // that a receiver may ask for
+
+	defaultSettle = 70 * time.Second
+	defaultProbe  = 2 * time.Minute
 )
 
 // foldedKey is the group of folded messages.
@@ -76,6 +84,8 @@ type State struct {
 	// those in the next one.
 	Folded  uint64
 	Waiting int
+	// Missed are the alarms that came and went while it was away, for the digest.
+	Missed int
 }
 
 // Receiver is the wrapper around every integration.
@@ -90,8 +100,11 @@ type Receiver struct {
 	state   State
 	tokens  float64
 	at      time.Time // when tokens were counted
-	tried   time.Time // when the folded message failed
+	tried   time.Time // when the folded message or the digest failed
+	rest    time.Time // until when it has asked for rest
+	asked   time.Time // when the pipeline tried last
 	waiting []*alert.Alert
+	missed  missed
 	partly  map[string]map[int]bool // of a notification: which parts have it
 }
 
@@ -101,9 +114,13 @@ type kept struct {
 	FailingSince time.Time     `json:"failingSince,omitzero"`
 	LastError    string        `json:"lastError,omitempty"`
 	Waiting      []model.Alert `json:"waiting,omitempty"`
+	keptMissed
 }
 
-var errRate = errors.New("more than 20 notifications in 10 minutes; it waits")
+var (
+	errRate = errors.New("more than 20 notifications in 10 minutes; it waits")
+	errRest = errors.New("it has asked for rest")
+)
 
 // Build makes the receiver.
 func (t *Target) Build(b Build) (*Receiver, error) {
@@ -184,20 +201,29 @@ func newReceiver(t *Target, b Build) *Receiver {
 	if b.Every == 0 {
 		b.Every = defaultEvery
 	}
+	if b.Settle == 0 {
+		b.Settle = defaultSettle
+	}
+	if b.Probe == 0 {
+		b.Probe = defaultProbe
+	}
 	if b.Acknowledged == nil {
 		b.Acknowledged = func(string) bool { return false }
 	}
 	if b.Keep == nil {
 		b.Keep = func([]byte) {}
 	}
-	r := &Receiver{target: t, b: b, wake: make(chan struct{}, 1), tokens: float64(b.Burst), at: time.Now(), partly: map[string]map[int]bool{}}
+	r := &Receiver{target: t, b: b, wake: make(chan struct{}, 1), tokens: float64(b.Burst), at: time.Now(), partly: map[string]map[int]bool{}, missed: missed{untold: map[model.Fingerprint]time.Time{}}}
 	var before kept
 	if json.Unmarshal(b.Kept, &before) == nil { // what is damaged is as nothing
 		r.state.LastSuccess, r.state.FailingSince, r.state.LastError = before.LastSuccess, before.FailingSince, before.LastError
 		for _, a := range before.Waiting {
 			r.waiting = append(r.waiting, alert.New(a, time.Now(), false))
 		}
+		r.missed.restore(&before.keptMissed)
 	}
+	// At the start what Alertmanager has comes first.
+	r.asked, r.missed.back = r.at, r.at
 	return r
 }
 
@@ -219,13 +245,13 @@ func (r *Receiver) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.state
-	s.Waiting = len(r.waiting)
+	s.Waiting, s.Missed = len(r.waiting), len(r.missed.digest)+r.missed.more
 	return s
 }
 
 // keep hands on what must survive, with the lock held.
 func (r *Receiver) keep() {
-	k := kept{LastSuccess: r.state.LastSuccess, FailingSince: r.state.FailingSince, LastError: r.state.LastError}
+	k := kept{LastSuccess: r.state.LastSuccess, FailingSince: r.state.FailingSince, LastError: r.state.LastError, keptMissed: r.missed.kept()}
 	for _, a := range r.waiting {
 		k.Waiting = append(k.Waiting, a.Alert)
 	}
@@ -260,6 +286,11 @@ func (r *Receiver) Notify(ctx context.Context, alerts ...*alert.Alert) notify.No
 		return notify.Success()
 	}
 	r.mu.Lock()
+	if rest := time.Until(r.rest); rest > 0 {
+		defer r.mu.Unlock()
+		return notify.Retry(rest, errRest, notify.DefaultReason)
+	}
+	r.asked = time.Now()
 	wait := r.refill()
 	if wait > 0 || len(r.waiting) > 0 {
 		defer r.mu.Unlock()
@@ -292,6 +323,7 @@ func (r *Receiver) aboutItself(a *alert.Alert) bool {
 // fold puts alerts into the next folded message, with the lock held. Of an alert the
 // newest state is told.
 func (r *Receiver) fold(alerts []*alert.Alert) {
+	r.missed.told(alerts)
 	for _, a := range alerts {
 		r.state.Folded++
 		i := slices.IndexFunc(r.waiting, func(old *alert.Alert) bool { return old.Fingerprint() == a.Fingerprint() })
@@ -302,6 +334,11 @@ func (r *Receiver) fold(alerts []*alert.Alert) {
 		}
 	}
 	r.keep()
+	r.nudge()
+}
+
+// nudge has Run look what is due. It never blocks.
+func (r *Receiver) nudge() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -334,6 +371,10 @@ func (r *Receiver) send(ctx context.Context, alerts []*alert.Alert) (v notify.No
 		}
 		err = r.target.scrub.Error(hint(err))
 		r.state.Failed++
+		r.missed.failed = now
+		if v.Delay() > 0 {
+			r.rest = now.Add(min(v.Delay(), maxRest))
+		}
 		if first := r.state.FailingSince.IsZero(); first || r.state.LastError != err.Error() {
 			r.state.LastError = err.Error()
 			if first {
@@ -348,6 +389,12 @@ func (r *Receiver) send(ctx context.Context, alerts []*alert.Alert) (v notify.No
 	}
 	delete(r.partly, id)
 	countSent(ctx)
+	r.missed.told(alerts)
+	if !r.state.FailingSince.IsZero() {
+		r.missed.back = now
+		r.nudge()
+	}
+	r.rest, r.tried = time.Time{}, time.Time{}
 	r.state.Sent++
 	r.state.LastSuccess, r.state.FailingSince = now, time.Time{}
 	r.keep()
@@ -406,7 +453,7 @@ func (r *Receiver) context(ctx context.Context, group string, reason notify.Noti
 	return notify.WithNotificationReason(ctx, reason)
 }
 
-// Run sends folded messages until ctx ends. What waits then is kept.
+// Run sends folded messages and digests until ctx ends. What waits then is kept.
 func (r *Receiver) Run(ctx context.Context) error {
 	defer func() {
 		for _, c := range r.idle {
@@ -414,16 +461,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 		}
 	}()
 	for {
-		r.mu.Lock()
-		wait, any := r.refill(), len(r.waiting) > 0
-		if again := tryAgain - time.Since(r.tried); !r.tried.IsZero() && again > wait {
-			wait = again
-		}
-		if !any {
-			wait = time.Hour
-		}
-		r.mu.Unlock()
-		due := time.NewTimer(wait)
+		due := time.NewTimer(r.next())
 		select {
 		case <-ctx.Done():
 			due.Stop()
@@ -432,14 +470,32 @@ func (r *Receiver) Run(ctx context.Context) error {
 			due.Stop()
 		case <-due.C:
 			r.sendFolded(ctx)
+			r.sendDigest(ctx)
 		}
 	}
+}
+
+// next is how long it is until there may be something to send.
+func (r *Receiver) next() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	least := max(r.refill(), time.Until(r.rest))
+	if !r.tried.IsZero() {
+		least = max(least, tryAgain-time.Since(r.tried))
+	}
+	switch digest, any := r.digestDue(); {
+	case len(r.waiting) > 0:
+		return max(least, 0)
+	case any:
+		return max(least, time.Until(digest), 0)
+	}
+	return time.Hour
 }
 
 func (r *Receiver) sendFolded(ctx context.Context) {
 	r.mu.Lock()
 	alerts := slices.Clone(r.waiting)
-	if len(alerts) == 0 || r.refill() > 0 {
+	if len(alerts) == 0 || r.refill() > 0 || time.Now().Before(r.rest) {
 		r.mu.Unlock()
 		return
 	}
@@ -452,7 +508,6 @@ func (r *Receiver) sendFolded(ctx context.Context) {
 		return
 	}
 	r.tokens--
-	r.tried = time.Time{}
 	r.waiting = slices.DeleteFunc(r.waiting, func(a *alert.Alert) bool { return slices.Contains(alerts, a) })
 	r.keep()
 }

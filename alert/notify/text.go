@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -196,10 +197,33 @@ func subject(st style, d *template.Data) string {
 			text = summaryOf(alerts[0])
 		}
 	}
+	if alerts[0].Annotations[awayKey] != "" {
+		text = fmt.Sprintf("%d alarms came and went while this receiver was away", len(alerts)+moreOf(d))
+		if len(alerts)+moreOf(d) == 1 {
+			text = "An alarm came and went while this receiver was away: " + summaryOf(alerts[0])
+		}
+	}
 	if alerts[0].Annotations[testKey] != "" {
 		text = "Test: " + text
 	}
 	return st.escape(cutRunes(text, maxSubject))
+}
+
+// awayOf is since when and until when the receiver of a digest was away, empty for other
+// messages, and moreOf how many alarms it does not name.
+func awayOf(d *template.Data) string {
+	if len(d.Alerts) == 0 {
+		return ""
+	}
+	return clean(d.Alerts[0].Annotations[awayKey])
+}
+
+func moreOf(d *template.Data) int {
+	n := 0
+	if len(d.Alerts) > 0 {
+		n, _ = strconv.Atoi(d.Alerts[0].Annotations[moreKey]) // 0 when there are none
+	}
+	return n
 }
 
 // timeOf is a time as a person reads it, in the host's zone.
@@ -239,7 +263,7 @@ func body(st style, d *template.Data, n int, titled bool) string {
 	alerts := ordered(d)
 	var lines []string
 	switch {
-	case len(alerts) == 1:
+	case len(alerts) == 1 && awayOf(d) == "":
 		a := alerts[0]
 		var at []string
 		for _, v := range []string{pick(a.Labels, nil, "host"), pick(a.Annotations, a.Labels, imageKey)} {
@@ -275,12 +299,15 @@ func body(st style, d *template.Data, n int, titled bool) string {
 			}
 		}
 	default:
-		if at := where(d); at != "" {
+		if away := awayOf(d); away != "" {
+			lines = append(lines, "Nothing arrived from "+st.escape(away)+". Meanwhile these came and went:")
+		} else if at := where(d); at != "" {
 			lines = append(lines, st.escape(at))
 		}
+		more := moreOf(d)
 		for i, a := range alerts {
 			if i == maxListed {
-				lines = append(lines, fmt.Sprintf("and %d more", len(alerts)-i))
+				more += len(alerts) - i
 				break
 			}
 			line := "• " + st.escape(summaryOf(a))
@@ -290,6 +317,9 @@ func body(st style, d *template.Data, n int, titled bool) string {
 				line += ", since " + timeOf(a.StartsAt)
 			}
 			lines = append(lines, line)
+		}
+		if more > 0 {
+			lines = append(lines, fmt.Sprintf("and %d more", more))
 		}
 	}
 	text := strings.Join(lines, "\n")

@@ -222,6 +222,8 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 	build := func(name, part, kind string) notify.Build {
 		key := statePut + name + part
 		return notify.Build{
+			// Alertmanager's tries of before have ended by then.
+			Settle: max(r.times.GroupInterval, amnotify.MinTimeout) + 2*r.times.GroupWait, Probe: 2 * max(r.times.GroupInterval, amnotify.MinTimeout),
 			Name: name, Label: labelOf(len(r.entries), kind), Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
 			Kept: r.o.Book.Get(book.Receivers, key),
 			Keep: func(state []byte) { _ = r.o.Book.Put(book.Receivers, key, state) }, // the book counts what fails
@@ -503,13 +505,44 @@ func (r *Router) Put(ctx context.Context, notices ...Notice) error {
 			r.early[a.Fingerprint()] = a
 		}
 	}
+	starting := r.alerts == nil
 	r.mu.Unlock()
+	var told map[string]map[uint64]bool // at the start: what the process before has told
+	if starting {
+		told = r.toldBy()
+	}
+	for _, a := range alerts {
+		r.noteMissed(a, told)
+	}
 	for _, e := range r.entries {
 		if e.forward != nil {
 			e.forward.Update(slices.DeleteFunc(slices.Clone(alerts), func(a *alert.Alert) bool { return a.Labels["severity"] == "info" })...)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteMissed has the receivers of an alarm note that it fires, or that it has ended, for
+// the digest of those that are away. What was told, by receiver, is not missed.
+func (r *Router) noteMissed(a *alert.Alert, told map[string]map[uint64]bool) {
+	fires := a.EndsAt.IsZero()
+	silenced := !fires && len(r.silencedBy(a.Labels)) > 0
+	for _, one := range r.route.Match(a.Labels) {
+		name := one.RouteOpts.Receiver
+		muted := silenced
+		if !fires && !muted {
+			muted, _, _ = r.intervals.Mutes(one.RouteOpts.MuteTimeIntervals, time.Now()) // New has read them
+		}
+		for _, e := range r.entries {
+			switch {
+			case e.name != name || e.receiver == nil:
+			case !fires:
+				e.receiver.Ends(a, muted)
+			case !told[name][hashOf(a.Labels)]:
+				e.receiver.Fires(a)
+			}
+		}
+	}
 }
 
 // after moves the start of an alarm behind its own end of before: Alertmanager would
@@ -572,6 +605,7 @@ type Receiver struct {
 	Failed       uint64    `json:"failed"`
 	Folded       uint64    `json:"folded"`
 	Waiting      int       `json:"waiting"`
+	Missed       int       `json:"missed"` // alarms that came and went while it was away
 }
 
 // Receivers are the lines, and after them those of the file.
@@ -580,7 +614,7 @@ func (r *Router) Receivers() (out []Receiver) {
 		t, s := e.state()
 		out = append(out, Receiver{
 			Number: i + 1, Name: e.name, Kind: t.Kind, Host: t.Host, File: e.fromFile, LastSuccess: s.LastSuccess, LastError: s.LastError,
-			FailingSince: s.FailingSince, Sent: s.Sent, Failed: s.Failed, Folded: s.Folded, Waiting: s.Waiting,
+			FailingSince: s.FailingSince, Sent: s.Sent, Failed: s.Failed, Folded: s.Folded, Waiting: s.Waiting, Missed: s.Missed,
 		})
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/alertmanager/silence"
 	"github.com/prometheus/alertmanager/silence/silencepb"
+	"github.com/prometheus/common/model"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -94,8 +95,10 @@ func (r *Router) Expire(ctx context.Context, id string) error {
 }
 
 // SilencedBy are the silences in force that fit labels.
-func (r *Router) SilencedBy(set map[string]string) (ids []string) {
-	found, _, err := r.silences.Query(context.Background(), silence.QState(silence.SilenceStateActive), silence.QMatches(labelSet(set)))
+func (r *Router) SilencedBy(set map[string]string) (ids []string) { return r.silencedBy(labelSet(set)) }
+
+func (r *Router) silencedBy(set model.LabelSet) (ids []string) {
+	found, _, err := r.silences.Query(context.Background(), silence.QState(silence.SilenceStateActive), silence.QMatches(set))
 	if err != nil {
 		r.o.Log.Warn("silences cannot be looked up", "err", err)
 		return nil

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -215,6 +216,15 @@ func (r *Router) resume(fires map[uint64]bool) {
 // told are the alerts of which receivers think that they fire, by the log, or may.
 func (r *Router) told() map[uint64]bool {
 	out := map[uint64]bool{}
+	for _, of := range r.toldBy() {
+		maps.Copy(out, of)
+	}
+	return out
+}
+
+// toldBy are the same by receiver.
+func (r *Router) toldBy() map[string]map[uint64]bool {
+	out := map[string]map[uint64]bool{}
 	for key, value := range r.o.Book.All(book.Notified) {
 		if strings.HasPrefix(key, endedKey) {
 			continue
@@ -223,8 +233,12 @@ func (r *Router) told() map[uint64]bool {
 		if err != nil || !r.known[e.Entry.Receiver.GroupName] || e.ExpiresAt.AsTime().Before(time.Now()) {
 			continue
 		}
+		name := e.Entry.Receiver.GroupName
+		if out[name] == nil {
+			out[name] = map[uint64]bool{}
+		}
 		for _, hash := range e.Entry.FiringAlerts {
-			out[hash] = true
+			out[name][hash] = true
 		}
 	}
 	return out

@@ -26,7 +26,8 @@ type Receiver struct {
 	LastError    string `json:"lastError,omitempty"`
 	Sent         uint64 `json:"sent"`
 	Failed       uint64 `json:"failed"`
-	Waiting      int    `json:"waiting" doc:"Messages that wait, since there were too many"`
+	Waiting      int    `json:"waiting" doc:"Alarms that wait for one message, since there were too many"`
+	Missed       int    `json:"missed" doc:"Alarms that came and went while it was away, for one message when it is back"`
 }
 
 // Silence is a time in which nobody is told of some alarms.
@@ -98,7 +99,7 @@ func (a *API) receivers(*http.Request) (any, error) {
 	out := receiversAnswer{Receivers: []Receiver{}}
 	for _, x := range a.o.Router.Receivers() {
 		out.Receivers = append(out.Receivers, Receiver{Number: x.Number, Kind: x.Kind, Host: x.Host, LastSuccess: view.Millis(x.LastSuccess), FailingSince: view.Millis(x.FailingSince),
-			LastError: x.LastError, Sent: x.Sent, Failed: x.Failed, Waiting: x.Waiting})
+			LastError: x.LastError, Sent: x.Sent, Failed: x.Failed, Waiting: x.Waiting, Missed: x.Missed})
 	}
 	return out, nil
 }

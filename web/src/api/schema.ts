@@ -1058,10 +1058,12 @@ export interface components {
             kind: string;
             lastError?: string;
             lastSuccess?: number;
+            /** @description Alarms that came and went while it was away, for one message when it is back */
+            missed: number;
             /** @description From 1, in the order of the setting alarms.notify */
             number: number;
             sent: number;
-            /** @description Messages that wait, since there were too many */
+            /** @description Alarms that wait for one message, since there were too many */
             waiting: number;
         };
         ReceiversAnswer: {
