@@ -46,7 +46,7 @@ import (
 	"tallyman/internal/clip"
 )
 
-// Options of the service. All fields but Samples, LogQL, CheckLogQL, External, Files,
+// Options of the service. All fields but Samples, Append, LogQL, LogQLRange, CheckLogQL, External, Files,
 // Overrides, Heartbeat, Alive, Image and Witness are needed.
 type Options struct {
 	Dir     string // of the state
@@ -62,7 +62,9 @@ type Options struct {
 	Boot func(host string) time.Time
 
 	Samples         storage.Queryable
+	Append          storage.Appendable
 	LogQL           func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
+	LogQLRange      func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL      func(expr string) error
 	Defaults        bool
 	Overrides       map[string]rule.Override
@@ -197,7 +199,7 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	s.engine, err = rule.New(rule.Options{
-		Samples: o.Samples, LogQL: o.LogQL, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
+		Samples: o.Samples, Append: o.Append, LogQL: o.LogQL, LogQLRange: o.LogQLRange, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
 		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: func() { poke(s.evaluated) }, Notify: s.told, Log: o.Log,
 		Wish: s.wish, Thresholds: s.thresholds,
 	})

@@ -51,6 +51,9 @@ type Alarms struct {
 	AlertmanagerConfig string `yaml:"alertmanager_config"`
 	// Containers of which nothing is alarmed, as for include. Default none.
 	Exclude []string `yaml:"exclude"`
+	// Series that alarms, open problems and recording rules may have in the store of
+	// metrics at a time, at least 100; 0 for none at all. Default 5000.
+	Series int `yaml:"series"`
 }
 
 // AlarmRules are changes of default rules by name.
@@ -127,6 +130,9 @@ func (a *Alarms) check() error {
 	}
 	if a.AlertmanagerConfig != "" && !path.IsAbs(a.AlertmanagerConfig) {
 		return errors.New("alarms.alertmanager_config: a path that begins with a slash is needed")
+	}
+	if a.Series != 0 && a.Series < 100 {
+		return fmt.Errorf("alarms.series: %d is too little; write at least 100, or 0 for none", a.Series)
 	}
 	_, err := parsePatterns("alarms.exclude", a.Exclude)
 	return err

@@ -30,6 +30,7 @@ func TestAlarms(t *testing.T) {
 		"rules: {A: {threshold: much}}": "no number",
 		"exclude: [\"colour:red\"]":     "alarms.exclude[0]",
 		"alertmanager_config: am.yaml":  "alarms.alertmanager_config",
+		"series: 7":                     "at least 100",
 		"notifi: [https://a.example]":   "alarms.notify",
 	} {
 		if _, err := load(t, "alarms: {"+text+"}", nil, nil); err == nil || !strings.Contains(err.Error(), want) {

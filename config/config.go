@@ -191,7 +191,7 @@ func Default() Config {
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		Sources: Sources{},
-		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}},
+		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},

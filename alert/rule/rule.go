@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
@@ -30,12 +32,13 @@ type Options struct {
 	// Samples is the store of samples; nil without one, when only rules over problems
 	// and logs are evaluated.
 	Samples storage.Queryable
-	// Append takes what rules find: ALERTS, and what recording rules make; nil keeps
-	// nothing.
+	// Append takes what rules find: ALERTS, what recording rules make, and the series of
+	// open problems; nil keeps nothing.
 	Append storage.Appendable
-	// LogQL evaluates an expression at one time, and CheckLogQL says what is wrong
-	// with one; nil without logs.
+	// LogQL evaluates an expression at one time, LogQLRange over a range with both ends,
+	// and CheckLogQL says what is wrong with one; nil without logs.
 	LogQL      func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
+	LogQLRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL func(expr string) error
 	// Problems are those that are open; nil leaves their series to the store.
 	Problems func() []problem.Problem
@@ -98,6 +101,9 @@ type Engine struct {
 	registry *prometheus.Registry
 	bases    map[string]string // expressions with a placeholder, by the expression that is evaluated
 
+	storedProblems map[string]labels.Labels // of followProblems
+	trial          chan struct{}            // held while a rule is tried
+
 	failing             map[*rules.Group]*atomic.Int64 // rules whose last evaluation failed
 	evaluated, failures atomic.Uint64
 }
@@ -128,7 +134,7 @@ func New(o Options) (*Engine, error) {
 		o.Subquery = time.Minute
 	}
 	p := parser.NewParser(parser.Options{})
-	e := &Engine{o: o, changed: make(chan struct{}, 1), store: o.Samples, registry: prometheus.NewRegistry()}
+	e := &Engine{o: o, changed: make(chan struct{}, 1), trial: make(chan struct{}, 1), store: o.Samples, registry: prometheus.NewRegistry()}
 	if o.Problems != nil {
 		e.store = withProblems{o.Samples, o.Problems}
 	}
@@ -187,32 +193,42 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// query evaluates an expression of a rule, as workloads want it: without those for which
-// the rule is off, and for some with another threshold.
+// query evaluates an expression of a rule, as workloads want it.
 func (e *Engine) query(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
 	detail := rules.FromOriginContext(ctx)
-	found, err := e.ask(ctx, expr, t)
-	if err != nil || e.o.Wish == nil || detail.Kind != rules.KindAlerting {
+	if detail.Kind != rules.KindAlerting {
+		return e.ask(ctx, expr, t)
+	}
+	return wished(e, detail.Name, expr, func(expr string) ([]promql.Sample, error) { return e.ask(ctx, expr, t) },
+		func(s promql.Sample) labels.Labels { return s.Metric })
+}
+
+// wished evaluates an expression of a rule by ask as workloads want it: without those for
+// which the rule is off, and for some with another threshold.
+func wished[S any](e *Engine, name, expr string, ask func(expr string) ([]S, error), labelsOf func(S) labels.Labels) ([]S, error) {
+	found, err := ask(expr)
+	if err != nil || e.o.Wish == nil {
 		return found, err
 	}
-	wish := func(l labels.Labels) Wish {
-		return e.o.Wish(detail.Name, l.Get("kind"), l.Get("host"), l.Get("workload"))
+	wish := func(s S) Wish {
+		l := labelsOf(s)
+		return e.o.Wish(name, l.Get("kind"), l.Get("host"), l.Get("workload"))
 	}
 	base := e.bases[expr]
-	found = slices.DeleteFunc(found, func(s promql.Sample) bool {
-		w := wish(s.Metric)
+	found = slices.DeleteFunc(found, func(s S) bool {
+		w := wish(s)
 		return w.Off || w.Threshold != nil && base != ""
 	})
 	if base == "" || e.o.Thresholds == nil {
 		return found, nil
 	}
-	for _, n := range e.o.Thresholds(detail.Name) {
-		more, err := e.ask(ctx, withThreshold(base, n), t)
+	for _, n := range e.o.Thresholds(name) {
+		more, err := ask(withThreshold(base, n))
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range more {
-			if w := wish(s.Metric); !w.Off && w.Threshold != nil && *w.Threshold == n {
+			if w := wish(s); !w.Off && w.Threshold != nil && *w.Threshold == n {
 				found = append(found, s)
 			}
 		}
@@ -373,7 +389,33 @@ func (e *Engine) followProblems(ctx context.Context) {
 			}
 			e.evaluate(ctx, g, time.Now())
 		}
+		e.storeProblems(ctx, time.Now())
 	}
+}
+
+// storeProblems stores the series of the open problems, so that their history can be
+// asked, and ends those that are no more.
+func (e *Engine) storeProblems(ctx context.Context, at time.Time) {
+	if e.o.Problems == nil {
+		return
+	}
+	app := e.o.Append.Appender(ctx)
+	open := map[string]labels.Labels{}
+	for _, p := range e.o.Problems() {
+		l := Labels(&p)
+		open[l.String()] = l
+		_, _ = app.Append(0, l, at.UnixMilli(), openFor(&p, at.UnixMilli())) // what is refused is counted there
+	}
+	for key, l := range e.storedProblems {
+		if _, ok := open[key]; !ok {
+			_, _ = app.Append(0, l, at.UnixMilli(), math.Float64frombits(value.StaleNaN))
+		}
+	}
+	if err := app.Commit(); err != nil {
+		e.o.Log.Warn("the open problems are not stored", "err", err)
+		return
+	}
+	e.storedProblems = open
 }
 
 // ProblemsChanged has the rules over problems evaluated now. It never blocks.

@@ -60,7 +60,7 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 			continue
 		}
 		set.series = append(set.series, promql.NewStorageSeries(promql.Series{Metric: l, Floats: []promql.FPoint{
-			{T: at, F: max(0, float64(at-p.Since.UnixMilli())/1000)},
+			{T: at, F: openFor(&p, at)},
 		}}))
 	}
 	slices.SortFunc(set.series, func(a, b *promql.StorageSeries) int { return labels.Compare(a.Labels(), b.Labels()) })
@@ -73,6 +73,11 @@ func Labels(p *problem.Problem) labels.Labels {
 		return labels.FromStrings(model.MetricNameLabel, engineProblem, "kind", string(p.Kind), "host", p.Host, "engine", p.Engine)
 	}
 	return labels.FromStrings(model.MetricNameLabel, containerProblem, "kind", string(p.Kind), "class", p.Class, "host", p.Host, "workload", clean(p.Workload), "project", clean(p.Project))
+}
+
+// openFor is for how many seconds a problem is open at a time in milliseconds.
+func openFor(p *problem.Problem, at int64) float64 {
+	return max(0, float64(at-p.Since.UnixMilli())/1000)
 }
 
 func clean(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -47,7 +47,9 @@ type UnitStores struct {
 	Logs    func(ctx context.Context, b *tallyman.RecordBatch) error
 	Events  func(events []tallyman.Event) error
 	LogQL   func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
-	Close   func() error
+	// LogQLRange is as in Options.
+	LogQLRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
+	Close      func() error
 }
 
 // unitFile is a file of unit tests: promtool's format, and what is marked with a plus.

@@ -101,6 +101,36 @@ type alarmHistoryAnswer struct {
 	More   bool    `json:"more" doc:"Whether there are older ones than the limit allows"`
 }
 
+// Trial is what a rule would have done over a time.
+type Trial struct {
+	Group    string    `json:"group"`
+	Language string    `json:"language" doc:"promql or logql"`
+	Expr     string    `json:"expr"`
+	Severity string    `json:"severity"`
+	Interval int64     `json:"interval" doc:"Between evaluations, in milliseconds"`
+	For      int64     `json:"for" doc:"How long the condition must hold, in milliseconds"`
+	Keep     int64     `json:"keep" doc:"How long it goes on after that, in milliseconds"`
+	Start    int64     `json:"start" doc:"What was looked at"`
+	End      int64     `json:"end"`
+	Cut      bool      `json:"cut" doc:"Whether there was no time for more"`
+	Fired    int       `json:"fired" doc:"How often it would have fired"`
+	Waited   int       `json:"waited" doc:"How often it would have been pending, and no more"`
+	Lasted   int64     `json:"lasted" doc:"For how long it would have fired in all, in milliseconds"`
+	Episodes []Episode `json:"episodes" doc:"The newest 100, the newest last"`
+}
+
+// Episode is one time that a rule would have fired.
+type Episode struct {
+	Labels  map[string]string `json:"labels"`
+	Since   int64             `json:"since" doc:"When the condition began to hold"`
+	Fired   int64             `json:"fired"`
+	Cleared int64             `json:"cleared,omitempty" doc:"Left out for one that fires at the end"`
+}
+
+type trialAnswer struct {
+	Trials []Trial `json:"trials" doc:"One for each rule of that name"`
+}
+
 type rulesAnswer struct {
 	Rules []Rule `json:"rules"`
 }
@@ -161,6 +191,10 @@ func (a *API) Routes() []httpx.Route {
 			Params: []httpx.Param{host, workload, moment("start", "Alarms that changed from this time on"), moment("end", "Alarms that changed before this time"),
 				{Name: "limit", Type: "integer", Text: "How many at most, 1 to 1000", Default: 200}}, Answer: alarmHistoryAnswer{}}, a.history),
 		get("alarms/rules", httpx.Doc{Summary: "The rules with their state", Text: "Those that come with tallyman and those of files.", Answer: rulesAnswer{}}, a.rules),
+		get("alarms/rules/{name}/test", httpx.Doc{Summary: "How often a rule would have fired", Text: "Its expression is evaluated at each interval over the samples, logs and problems that are kept, with the time that it " +
+			"waits and that it goes on, and with what containers ask now. It takes up to half a minute; what there was no time for is left out.",
+			Params: []httpx.Param{moment("start", "From this time on, at most 31 days before the end; without it 7 days before the end"), moment("end", "Until this time; without it now")},
+			Answer: trialAnswer{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound}}, a.try),
 		get("alarms/choices", httpx.Doc{Summary: "What containers ask of alarms", Text: "By their labels tallyman.alarms…, or by the setting alarms.exclude: of which nothing is alarmed, which rules are off or have another " +
 			"severity or threshold, and which labels cannot be followed.", Params: []httpx.Param{host, workload}, Answer: choicesAnswer{}}, a.choices),
 		get("why", httpx.Doc{Summary: "Why a container died", Text: "What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, " +
@@ -268,13 +302,10 @@ func (a *API) rules(*http.Request) (any, error) {
 	builtin := rule.Names()
 	for _, g := range a.o.Service.Rules().RuleGroups() {
 		for _, x := range g.AlertingRules() {
-			expr, logs := strings.CutPrefix(x.Query().String(), "# LogQL\n")
-			v := Rule{Name: x.Name(), Group: g.Name(), Language: "promql", Expr: expr, Severity: x.Labels().Get("severity"), For: x.HoldDuration().Milliseconds(), State: x.State().String(),
+			language, expr := languageOf(x.Query().String())
+			v := Rule{Name: x.Name(), Group: g.Name(), Language: language, Expr: expr, Severity: x.Labels().Get("severity"), For: x.HoldDuration().Milliseconds(), State: x.State().String(),
 				Active: len(x.ActiveAlerts()), Evaluated: view.Millis(x.GetEvaluationTimestamp()), Took: x.GetEvaluationDuration().Seconds(),
 				Builtin: slices.Contains(builtin, x.Name()) && strings.HasPrefix(g.File(), "tallyman")}
-			if logs {
-				v.Language = "logql"
-			}
 			if v.State == "unknown" {
 				v.State = "inactive" // it was not evaluated yet
 			}
@@ -285,6 +316,53 @@ func (a *API) rules(*http.Request) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+func (a *API) try(r *http.Request) (any, error) {
+	start, err := httpx.Millis(r, "start")
+	if err != nil {
+		return nil, err
+	}
+	end, err := httpx.Millis(r, "end")
+	if err != nil {
+		return nil, err
+	}
+	if end.IsZero() {
+		end = time.Now()
+	}
+	if start.IsZero() {
+		start = end.Add(-7 * 24 * time.Hour)
+	}
+	if !start.Before(end) || end.Sub(start) > rule.MaxTrial {
+		return nil, httpx.Bad("start", "the start is not within the 31 days before the end", "write milliseconds since 1970")
+	}
+	trials, err := a.o.Service.Rules().Try(r.Context(), r.PathValue("name"), start, end)
+	if errors.Is(err, rule.ErrNoRule) {
+		return nil, &httpx.Error{Status: http.StatusNotFound, Code: "rule", Message: "there is no rule of this name", Next: "see /api/tallyman/v1/alarms/rules"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := trialAnswer{}
+	for _, t := range trials {
+		v := Trial{Group: t.Group, Severity: t.Rule.Labels().Get("severity"), Interval: t.Interval.Milliseconds(), For: t.Rule.HoldDuration().Milliseconds(),
+			Keep: t.Rule.KeepFiringFor().Milliseconds(), Start: view.Millis(t.Start), End: view.Millis(t.End), Cut: t.Cut, Fired: t.Fired, Waited: t.Waited,
+			Lasted: t.Lasted.Milliseconds(), Episodes: []Episode{}}
+		v.Language, v.Expr = languageOf(t.Rule.Query().String())
+		for _, x := range t.Episodes {
+			v.Episodes = append(v.Episodes, Episode{x.Labels, view.Millis(x.Active), view.Millis(x.Fired), view.Millis(x.Ended)})
+		}
+		out.Trials = append(out.Trials, v)
+	}
+	return out, nil
+}
+
+// languageOf takes the mark off an expression in LogQL.
+func languageOf(text string) (language, expr string) {
+	if expr, logs := strings.CutPrefix(text, "# LogQL\n"); logs {
+		return "logql", expr
+	}
+	return "promql", text
 }
 
 func (a *API) choices(r *http.Request) (any, error) {

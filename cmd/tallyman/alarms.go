@@ -79,11 +79,16 @@ func (a *app) openAlarms(interval time.Duration) error {
 	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
 	if a.samples != nil {
 		o.Samples = a.samples.Queryable()
+		if cfg.Series > 0 {
+			results := a.samples.Results(cfg.Series)
+			o.Append = results
+			a.add(part{name: "results of rules", metrics: results.SelfMetrics()})
+		}
 		a.witness.Figures = a.figures
 	}
 	o.Witness = a.witness
 	if a.cfg.Keep.Logs {
-		o.CheckLogQL, o.LogQL = checkLogRule, logValue(a.logs)
+		o.CheckLogQL, o.LogQL, o.LogQLRange = checkLogRule, logValue(a.logs), logValues(a.logs)
 	}
 	if a.alarms, err = alert.Open(o); err != nil {
 		return err
@@ -177,6 +182,25 @@ func logValue(logs *logql.Engine) func(ctx context.Context, text string, t time.
 			if len(s.Points) > 0 {
 				out = append(out, promql.Sample{Metric: logLabels(s.Labels), T: t.UnixMilli(), F: s.Points[len(s.Points)-1].Value})
 			}
+		}
+		return out, nil
+	}
+}
+
+// logValues evaluates expressions in LogQL over a range of time.
+func logValues(logs *logql.Engine) func(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
+	return func(ctx context.Context, text string, start, end time.Time, step time.Duration) (promql.Matrix, error) {
+		r, err := logs.Query(ctx, logql.Params{Query: text, Start: start.UnixNano(), End: end.UnixNano(), Step: step})
+		if err != nil {
+			return nil, err
+		}
+		var out promql.Matrix
+		for _, s := range r.Series {
+			one := promql.Series{Metric: logLabels(s.Labels)}
+			for _, p := range s.Points {
+				one.Floats = append(one.Floats, promql.FPoint{T: p.Time, F: p.Value})
+			}
+			out = append(out, one)
 		}
 		return out, nil
 	}

@@ -148,8 +148,9 @@ func unitStores(dir string) (_ *rule.UnitStores, err error) {
 	if err != nil {
 		return nil, errors.Join(err, records.Close(), samples.Close())
 	}
+	logs := logql.New(records, logql.Options{})
 	return &rule.UnitStores{
-		Samples: samples.Queryable(), Append: samples.Results(0), Logs: intake.Intake("log").TakeRecords, Events: events.AppendEvents, LogQL: logValue(logql.New(records, logql.Options{})),
+		Samples: samples.Queryable(), Append: samples.Results(0), Logs: intake.Intake("log").TakeRecords, Events: events.AppendEvents, LogQL: logValue(logs), LogQLRange: logValues(logs),
 		Close: func() error { return errors.Join(events.Close(), records.Close(), samples.Close()) },
 	}, nil
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/rules"
+
+	"tallyman"
 	"tallyman/alert/notify"
 	"tallyman/alert/rule"
 	"tallyman/internal/testkit"
@@ -165,5 +170,35 @@ func TestDefaultRules(t *testing.T) {
 	}
 	if !slices.Contains(rule.Names(), notify.FailsRule) {
 		t.Errorf("there is no rule %s, of which a receiver that fails is not told", notify.FailsRule)
+	}
+}
+
+// How often a rule over logs would have fired is told by the engine of logs.
+func TestTryOverLogs(t *testing.T) {
+	stores, err := unitStores(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stores.Close() })
+	records := tallyman.StreamRecords{Stream: &tallyman.Stream{Labels: []tallyman.Label{{Name: "level", Value: "fatal"}, {Name: "source", Value: "container"}, {Name: "workload", Value: "web"}}}}
+	end := time.Now().Truncate(time.Minute)
+	for _, ago := range []time.Duration{5 * time.Hour, 3 * time.Hour, 3*time.Hour - time.Minute} { // the last two are one episode
+		records.Records = append(records.Records, tallyman.Record{Time: end.Add(-ago).UnixNano(), Line: []byte("boom")})
+	}
+	if err := stores.Logs(t.Context(), &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{records}}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := rule.New(rule.Options{Builtin: true, CheckLogQL: checkLogRule, LogQL: stores.LogQL, LogQLRange: stores.LogQLRange,
+		Notify: func(context.Context, string, ...*rules.Alert) {}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.Try(t.Context(), "LogFatal", end.Add(-7*time.Hour), end)
+	if err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	// Five minutes of the expression, and ten for which it goes on.
+	if x := got[0]; x.Fired != 2 || x.Waited != 0 || x.Episodes[0].Labels["workload"] != "web" || x.Episodes[0].Ended.Sub(x.Episodes[0].Fired) < 14*time.Minute || x.Episodes[0].Ended.Sub(x.Episodes[0].Fired) > 17*time.Minute {
+		t.Errorf("%+v", x)
 	}
 }

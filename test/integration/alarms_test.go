@@ -301,4 +301,31 @@ func TestAlarmLabels(t *testing.T) {
 	if len(c.Choices) != 1 || len(c.Choices[0].Asked) != 1 || len(c.Choices[0].Faults) != 1 || !strings.Contains(c.Choices[0].Faults[0], `did you mean "crash"`) {
 		t.Errorf("the choices are %+v", c.Choices)
 	}
+	// They are series, and what a rule would have done is told of them.
+	testkit.Eventually(t, 60*time.Second, "alarms and problems are series", func() error {
+		for _, q := range []string{`ALERTS{alertname="ContainerCrashed",workload="` + plain + `"}`, `container_problem{kind="crash",workload="` + plain + `"}`} {
+			if len(p.Query(q)) != 1 {
+				return fmt.Errorf("%s is none", q)
+			}
+		}
+		return nil
+	})
+	var tried struct {
+		Trials []struct {
+			Fired    int
+			Severity string
+			Episodes []struct{ Labels map[string]string }
+		}
+	}
+	testkit.Eventually(t, 60*time.Second, "what the rule would have done", func() error {
+		p.JSON("/api/tallyman/v1/alarms/rules/ContainerCrashed/test", &tried)
+		for _, x := range tried.Trials {
+			for _, e := range x.Episodes {
+				if e.Labels["workload"] == plain && x.Severity == "critical" {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("%+v", tried.Trials)
+	})
 }

@@ -147,6 +147,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/alarms/rules/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How often a rule would have fired
+         * @description Its expression is evaluated at each interval over the samples, logs and problems that are kept, with the time that it waits and that it goes on, and with what containers ask now. It takes up to half a minute; what there was no time for is left out.
+         */
+        get: operations["get_alarms_rules_name_test"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/alarms/silences": {
         parameters: {
             query?: never;
@@ -791,6 +811,16 @@ export interface components {
             engine: components["schemas"]["Engine"];
             host: string;
         };
+        Episode: {
+            /** @description Left out for one that fires at the end */
+            cleared?: number;
+            fired: number;
+            labels: {
+                [key: string]: string;
+            };
+            /** @description When the condition began to hold */
+            since: number;
+        };
         Event: {
             action: string;
             actor?: string;
@@ -1214,6 +1244,36 @@ export interface components {
             };
             time: number;
         };
+        Trial: {
+            /** @description Whether there was no time for more */
+            cut: boolean;
+            end: number;
+            /** @description The newest 100, the newest last */
+            episodes: components["schemas"]["Episode"][];
+            expr: string;
+            /** @description How often it would have fired */
+            fired: number;
+            /** @description How long the condition must hold, in milliseconds */
+            for: number;
+            group: string;
+            /** @description Between evaluations, in milliseconds */
+            interval: number;
+            /** @description How long it goes on after that, in milliseconds */
+            keep: number;
+            /** @description promql or logql */
+            language: string;
+            /** @description For how long it would have fired in all, in milliseconds */
+            lasted: number;
+            severity: string;
+            /** @description What was looked at */
+            start: number;
+            /** @description How often it would have been pending, and no more */
+            waited: number;
+        };
+        TrialAnswer: {
+            /** @description One for each rule of that name */
+            trials: components["schemas"]["Trial"][];
+        };
         Why: {
             /** @description When it died */
             at: number;
@@ -1277,6 +1337,7 @@ export type Disk = components['schemas']['Disk'];
 export type Dropped = components['schemas']['Dropped'];
 export type Engine = components['schemas']['Engine'];
 export type EngineChange = components['schemas']['EngineChange'];
+export type Episode = components['schemas']['Episode'];
 export type Event = components['schemas']['Event'];
 export type EventsAnswer = components['schemas']['EventsAnswer'];
 export type EventsSnapshot = components['schemas']['EventsSnapshot'];
@@ -1320,6 +1381,8 @@ export type Spark = components['schemas']['Spark'];
 export type Store = components['schemas']['Store'];
 export type TestAnswer = components['schemas']['TestAnswer'];
 export type Tick = components['schemas']['Tick'];
+export type Trial = components['schemas']['Trial'];
+export type TrialAnswer = components['schemas']['TrialAnswer'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
@@ -1658,6 +1721,60 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_rules_name_test: {
+        parameters: {
+            query?: {
+                /** @description From this time on, at most 31 days before the end; without it 7 days before the end, in milliseconds since 1970 */
+                start?: number;
+                /** @description Until this time; without it now, in milliseconds since 1970 */
+                end?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
