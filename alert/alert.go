@@ -15,6 +15,9 @@
 // transition is a record with source="alarm", in the store of records for as long as
 // events. The state is in [book] before anybody is told, so that after a kill nothing is
 // forgotten and nothing said twice.
+//
+// What is alarmed of a container it may say itself, by labels; see label.go. Those that
+// its image brings along may lower a severity, and no more.
 package alert
 
 import (

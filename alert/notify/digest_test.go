@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,5 +274,35 @@ func TestDigestText(t *testing.T) {
 	}
 	if text := body(plain, d, 4000, true); !strings.Contains(text, "Meanwhile these came and went:\n• web/0 crashed") {
 		t.Errorf("of one: %s", text)
+	}
+}
+
+// Another Alertmanager that asks for rest has it, too, but for somebody who tests it.
+func TestForwardRests(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}))
+	defer server.Close()
+	f := NewForward(parse(t, "alertmanager+"+server.URL), Build{Name: "f", Template: templates(t), Log: slog.New(slog.DiscardHandler), Every: time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = f.Run(ctx) })
+	f.Update(firing("A", nil))
+	for end := time.Now().Add(20 * time.Second); !f.resting(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not rest")
+		}
+	}
+	if _, err := f.Test(t.Context()); err != nil { // by then it would have told several times
+		t.Error(err)
+	}
+	cancel()
+	wait.Wait()
+	if n := asked.Load(); n != 2 || f.State().Failed != 1 {
+		t.Errorf("it was asked %d times within its rest, want the test only: %+v", n, f.State())
 	}
 }

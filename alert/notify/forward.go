@@ -36,6 +36,7 @@ type Forward struct {
 	mu     sync.Mutex
 	alerts map[model.Fingerprint]*alert.Alert
 	state  State
+	rest   time.Time // until when it has asked for rest
 }
 
 // NewForward makes the sender of a target for which IsForward is true.
@@ -85,10 +86,20 @@ func (f *Forward) Run(ctx context.Context) error {
 		case <-tick.C:
 		case <-f.wake:
 		}
+		if f.resting() {
+			continue // all of it is told later
+		}
 		if err := f.send(ctx, f.present(time.Now())); err != nil && ctx.Err() == nil {
 			f.b.Log.Warn("another Alertmanager was not told", "err", err)
 		}
 	}
+}
+
+// resting reports whether it has asked for rest that is not over.
+func (f *Forward) resting() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.rest)
 }
 
 // forwarded is one alert in API v2.
@@ -145,6 +156,9 @@ func (f *Forward) send(ctx context.Context, alerts []forwarded) error {
 		err := f.t.scrub.Error(hint(v.Err()))
 		f.state.Failed++
 		f.state.LastError = err.Error()
+		if v.Delay() > 0 {
+			f.rest = time.Now().Add(min(v.Delay(), maxRest))
+		}
 		if f.state.FailingSince.IsZero() {
 			f.state.FailingSince = time.Now()
 		}

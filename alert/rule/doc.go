@@ -21,6 +21,17 @@
 // begins with "problems" are evaluated every 15 seconds and at once when a problem
 // changes; the others by the manager, in their own intervals.
 //
+// They are appended to [Options.Append], as ALERTS and what recording rules make are:
+// so their history can be asked, and [Engine.Try] tells how often a rule would have
+// fired.
+//
+// # What workloads ask
+//
+// [Options.Wish] switches a rule off for a workload, or gives it another threshold there:
+// then the rule's expression is evaluated once more with that number, and its result
+// taken for that workload alone. It works for every rule that has one number, whatever
+// it compares.
+//
 // # Unit tests
 //
 // [Unit] runs a file of tests in promtool's format, with lines, events and the default
