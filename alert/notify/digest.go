@@ -29,7 +29,7 @@ const (
 // what fires is told, and so does the pipeline with what has ended; but of an alarm that
 // came and went meanwhile it says nothing.
 type missed struct {
-	untold map[model.Fingerprint]time.Time // what fires and was not told, with its start
+	untold map[model.Fingerprint]time.Time // what fires and was not told, and since when that is known
 	digest []*alert.Alert                  // what came and went
 	more   int                             // of them, that are not in digest
 	since  time.Time                       // when the receiver went away
@@ -85,7 +85,7 @@ func (r *Receiver) Fires(a *alert.Alert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.missed.untold) < maxUntold {
-		r.missed.untold[a.Fingerprint()] = a.StartsAt
+		r.missed.untold[a.Fingerprint()] = time.Now()
 	}
 }
 
@@ -95,10 +95,11 @@ func (r *Receiver) Ends(a *alert.Alert, muted bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := &r.missed
-	start, untold := m.untold[a.Fingerprint()]
+	since, untold := m.untold[a.Fingerprint()]
 	delete(m.untold, a.Fingerprint())
-	if !untold || muted || r.state.FailingSince.IsZero() && m.failed.Before(start) {
-		return // too short to be told of, or told
+	here := r.state.FailingSince.IsZero() && m.failed.Before(since) && !m.back.After(since)
+	if !untold || muted || here {
+		return // told, or too short to be told of
 	}
 	if m.since.IsZero() {
 		if m.since = r.state.FailingSince; m.since.IsZero() {

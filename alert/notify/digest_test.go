@@ -168,6 +168,36 @@ func TestDigestProbes(t *testing.T) {
 	})
 }
 
+// An alarm whose turn had not come yet when the receiver came back is in the digest; one
+// that is short after that is not, however long its condition held.
+func TestDigestAroundTheReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newAway(t, "webhook")
+		x.fails(errors.New("away"))
+		stays := x.fires("Stays", true)
+		time.Sleep(time.Minute)
+		waits := x.fires("Waits", false)
+		x.fails(nil)
+		time.Sleep(time.Second)
+		if v := x.r.Notify(inGroup(notify.ReasonFirstNotification), stays); v.Err() != nil {
+			t.Fatal(v.Err())
+		}
+		time.Sleep(time.Second)
+		x.ends(waits, false)
+		short := firing("Short", nil)
+		short = alert.New(model.Alert{Labels: short.Labels, Annotations: short.Annotations, StartsAt: time.Now().Add(-time.Hour)}, time.Now(), false)
+		x.r.Fires(short)
+		time.Sleep(time.Second)
+		x.ends(short, false)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if got := fmt.Sprint(x.s.messages()); got != "[[Stays] [Waits]]" {
+			t.Errorf("told %s", got)
+		}
+		x.stop()
+	})
+}
+
 // What arrives in a message of a group is not in the digest; that of an incident's service
 // is none; one too long says how much it leaves out.
 func TestDigestLeavesOut(t *testing.T) {
