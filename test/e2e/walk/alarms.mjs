@@ -93,6 +93,11 @@ const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: 
     await rule.locator("summary").click();
     await rule.getByText('container_problem{kind="restart_loop"}').waitFor();
     await rule.getByText(/Evaluated at \d\d:\d\d:\d\d in/).waitFor();
+    await rule.getByRole("button", { name: "How often would it have fired?" }).click();
+    const would = rule.getByText(/would have fired [1-9]\d* times? in the last 7 d/);
+    await would.waitFor();
+    await accessible(page, "alarms-rule-1440");
+    return await would.textContent();
   });
   await page.context().close();
 }

@@ -5,9 +5,9 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, inWords } from "../../api/client";
 import { Poll } from "../../api/poll";
-import type { Alarm, Rule } from "../../api/schema";
+import type { Alarm, Rule, Trial } from "../../api/schema";
 import { show } from "../../format/text";
-import { ago, hms, hour, iso, stamp } from "../../format/time";
+import { ago, hms, hour, iso, second, span, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
 import { toneOf } from "../../part/firing";
 import { Frame } from "../../part/frame";
@@ -15,7 +15,7 @@ import { say } from "../../part/notice";
 import { containerHref, param } from "../../part/place";
 import { Ago } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
-import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, verdict, waits } from "./data";
+import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, trialOf, trialWords, verdict, waits } from "./data";
 import "./alarms.css";
 
 const every = 5000;
@@ -193,6 +193,40 @@ function Told({ a, again }: { a: Alarms; again(): void }) {
   );
 }
 
+const episodesMost = 8;
+
+/** How often a rule would have fired, once somebody asks. */
+function Tried({ r }: { r: Rule }) {
+  const state = useSignal<{ asked?: boolean; of?: Trial; problem?: string }>({});
+  const { asked, of, problem } = state.value;
+  const ask = async () => {
+    state.value = { asked: true };
+    try {
+      state.value = { of: await trialOf(r) };
+    } catch (err) {
+      state.value = { problem: inWords(err) };
+    }
+  };
+  return (
+    <div class="tried">
+      <button type="button" class="btn" disabled={asked === true} onClick={() => void ask()}>How often would it have fired?</button>
+      <div role="status">
+        {asked && <p class="sub">The last seven days are looked at.</p>}
+        {problem && <p class="warn">{show(problem)}</p>}
+        {of && <p>{trialWords(of)}</p>}
+        {of && (
+          <ul>
+            {of.episodes.slice(-episodesMost).reverse().map((e) => {
+              const what = Object.entries(e.labels).filter(([name]) => !["alertname", "severity"].includes(name)).map(([name, value]) => `${name} ${value}`).join(", ");
+              return <li key={`${e.fired} ${what}`} class="sub"><time dateTime={iso(e.fired)} title={iso(e.fired)}>{stamp(e.fired, clock.value)}</time> {e.cleared ? `for ${span(Math.max(second, e.cleared - e.fired))}` : "until now"}: {show(what)}</li>;
+            })}
+          </ul>
+        )}
+      </div>
+    </div>
+  );
+}
+
 function Rules({ rules }: { rules: readonly Rule[] }) {
   return (
     <Card id="rules" title="Rules" note={rules.length}>
@@ -210,6 +244,7 @@ function Rules({ rules }: { rules: readonly Rule[] }) {
                 {r.language === "logql" ? "LogQL" : "PromQL"}, group {show(r.group)}.{" "}
                 {r.evaluated ? <>Evaluated at <time dateTime={iso(r.evaluated)}>{hms(r.evaluated)}</time> in {(r.took * 1000).toFixed(1)} ms.</> : "Not evaluated yet."}
               </p>
+              <Tried r={r} />
             </details>
             {r.error && <p class="warn">{show(r.error)}</p>}
           </li>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, it } from "vitest";
-import type { Alarm, Rule } from "../../api/schema";
-import { type Alarms, lasted, matchersOf, ordered, verdict, waits } from "./data";
+import type { Alarm, Rule, Trial } from "../../api/schema";
+import { type Alarms, lasted, matchersOf, ordered, trialWords, verdict, waits } from "./data";
 
 const alarm = (severity: string, more: Partial<Alarm> = {}): Alarm => ({ id: "1", rule: "R", state: "firing", severity, summary: "s", value: 1, labels: {}, since: 1000, ...more });
 const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ name, group: "g", language: "promql", expr: "up", severity: "warning", for: 0, state: "inactive", active: 0, took: 0, builtin: true, ...more });
@@ -40,4 +40,12 @@ it("says times in words", () => {
   expect(waits(300_000)).toBe("5 min");
   expect(waits(7_200_000)).toBe("2 h");
   expect(lasted(alarm("info", { fired: 1000, cleared: 61_000 }))).toBe("1 min");
+});
+
+it("says how often a rule would have fired", () => {
+  const trial = (more: Partial<Trial>): Trial => ({ cut: false, start: 0, end: 7 * 86_400_000, episodes: [], expr: "up", fired: 0, for: 0, group: "g", interval: 60_000, keep: 0, language: "promql", lasted: 0, severity: "warning", waited: 0, ...more });
+  expect(trialWords(trial({}))).toBe("It would not have fired in the last 7 d.");
+  expect(trialWords(trial({ waited: 2 }))).toBe("It would not have fired in the last 7 d, only been pending 2 times.");
+  expect(trialWords(trial({ fired: 1, lasted: 600_000 }))).toBe("It would have fired 1 time in the last 7 d, for 10 min in all.");
+  expect(trialWords(trial({ fired: 3, lasted: 7_200_000, cut: true }))).toContain("There was no time to look further back.");
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { change, get } from "../../api/client";
-import type { Alarm, Receiver, Rule, Silence } from "../../api/schema";
+import type { Alarm, Receiver, Rule, Silence, Trial } from "../../api/schema";
 import { counted } from "../../format/number";
 import { hour, minute, second, span } from "../../format/time";
 
@@ -36,6 +36,22 @@ export const silence = (a: Alarm, until: number) => change("POST", "alarms/silen
 export const endSilence = (s: Silence) => change("DELETE", `alarms/silences/${encodeURIComponent(s.id)}`);
 
 export const testReceiver = (r: Receiver) => change("POST", `alarms/receivers/${r.number}/test`) as Promise<{ answer: string }>;
+
+/** How often a rule would have fired in the last seven days. */
+export async function trialOf(r: Rule): Promise<Trial> {
+  const { trials } = await get<"alarms/rules/{name}/test">(`alarms/rules/${encodeURIComponent(r.name)}/test`, {});
+  const own = trials.find((t) => t.group === r.group && t.expr === r.expr) ?? trials[0];
+  if (!own) throw new Error("There is no such rule any more.");
+  return own;
+}
+
+/** A trial in one sentence. */
+export function trialWords(t: Trial): string {
+  const looked = `in the last ${span(t.end - t.start)}`;
+  const cut = t.cut ? " There was no time to look further back." : "";
+  if (t.fired === 0) return `It would not have fired ${looked}${t.waited ? `, only been pending ${counted(t.waited, "time")}` : ""}.${cut}`;
+  return `It would have fired ${counted(t.fired, "time")} ${looked}, for ${span(Math.max(second, t.lasted))} in all.${cut}`;
+}
 
 /** What tells an alarm from others that may come, as Alertmanager writes it. */
 export function matchersOf(a: Alarm): string[] {
