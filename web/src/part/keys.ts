@@ -29,12 +29,15 @@ export function useKeys(title: string, keys: Key[]): void {
 }
 
 let first = "";
+// Ends the wait for the second key of the present first one, not of one before.
+let forget: ReturnType<typeof setTimeout> | undefined;
 
 export function listen(): void {
   document.addEventListener("keydown", (e) => {
     if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey || busy(e.target)) return;
     const said = first ? `${first} ${e.key}` : e.key;
     first = "";
+    clearTimeout(forget);
     const all = groups.flatMap((g) => g.keys);
     const hit = all.find((k) => k.keys.includes(said));
     if (hit) {
@@ -42,7 +45,7 @@ export function listen(): void {
       hit.run(e);
     } else if (all.some((k) => k.keys.some((name) => name.startsWith(e.key + " ")))) {
       first = e.key;
-      setTimeout(() => {
+      forget = setTimeout(() => {
         first = "";
       }, 1500);
     }
