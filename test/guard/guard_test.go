@@ -46,6 +46,7 @@ var rules = []rule{
 	{"tallyman/alert/problem", []string{"tallyman"}, "the state machine is pure: it knows the words, and no clock"},
 	{"tallyman/alert/", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
 	{"tallyman/alert", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
+	{"tallyman/forward/", []string{"tallyman", "tallyman/forward/queue", "tallyman/internal/"}, "a forwarder knows neither its siblings nor another station; what several keep is in the queue"},
 	{"tallyman/pipeline", []string{"tallyman", "tallyman/internal/"}, "the pipeline sees stores only through contracts"},
 	{"tallyman/query", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
 	{"tallyman/query/", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
@@ -72,6 +73,7 @@ var only = map[string][]string{
 	"go.yaml.in/yaml":                             {"tallyman/alert/rule"}, // as the reader of rules has it
 	"github.com/prometheus/alertmanager":          {"tallyman/alert/route", "tallyman/alert/notify"},
 	"github.com/nicholas-fedor/shoutrrr":          {"tallyman/alert/notify"},
+	"github.com/rabbitmq/amqp091-go":              {"tallyman/forward/amqp"},
 	"os/exec":                                     {"tallyman/internal/testkit", "tallyman/source/journald"}, // journalctl
 }
 
