@@ -140,9 +140,6 @@ func (e *engine) choose(c *tallyman.Container) *tallyman.Container {
 // took publishes an inventory. What nobody told of its changes is told when it
 // has settled.
 func (e *engine) took(inv *inventory) {
-	e.mu.Lock()
-	e.status.Listed = inv.at
-	e.mu.Unlock()
 	ids := make([]string, 0, len(inv.containers))
 	for id := range inv.containers {
 		ids = append(ids, id)
@@ -160,6 +157,10 @@ func (e *engine) took(inv *inventory) {
 		c.State, c.Pid, c.GoneAt = tallyman.Gone, 0, inv.at.UTC()
 		e.publish(t, c)
 	}
+	// Whoever waits for the first inventory sees all of it.
+	e.mu.Lock()
+	e.status.Listed = inv.at
+	e.mu.Unlock()
 }
 
 // learn takes over what an inspection says.

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package queue
+
+import "tallyman"
+
+// SelfMetrics are the queue's own numbers, counted since Open. to is the destination, as
+// the settings call it, and what is in the queue.
+func (q *Queue) SelfMetrics(to, what string) []tallyman.SelfMetric {
+	labels := func(more ...tallyman.Label) []tallyman.Label {
+		return append([]tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, more...)
+	}
+	read := func(of func(s *Stats) float64) func() float64 {
+		return func() float64 {
+			s := q.Stats()
+			return of(&s)
+		}
+	}
+	out := []tallyman.SelfMetric{
+		{Desc: queued, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Length) })},
+		{Desc: queuedBytes, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Bytes) })},
+		{Desc: lag, Labels: labels(), Read: read(func(s *Stats) float64 {
+			if s.Oldest.IsZero() {
+				return 0
+			}
+			return max(0, q.opt.Now().Sub(s.Oldest).Seconds())
+		})},
+		{Desc: sent, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Sent) })},
+		{Desc: retries, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Repeated) })},
+		{Desc: refused, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Dropped[Refused].Count) })},
+	}
+	for _, why := range Reasons() {
+		if why == Refused {
+			continue
+		}
+		out = append(out, tallyman.SelfMetric{Desc: dropped, Labels: labels(tallyman.Label{Name: "reason", Value: string(why)}),
+			Read: read(func(s *Stats) float64 { return float64(s.Dropped[why].Count) })})
+	}
+	return out
+}
+
+// The metrics of all queues.
+var (
+	queued      = &tallyman.Desc{Name: "tallyman_forward_queue_messages", Type: tallyman.Gauge, Help: "Messages that wait on the disk for a destination to confirm them"}
+	queuedBytes = &tallyman.Desc{Name: "tallyman_forward_queue_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the messages that wait, which the setting buffer bounds"}
+	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message that waits, 0 without one"}
+	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages that a destination has confirmed"}
+	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages that were sent once more, with the same id, as they had not been confirmed"}
+	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages that a destination will never take, and that were left out"}
+	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages that did not get to their destination, by reason"}
+)
