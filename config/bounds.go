@@ -37,6 +37,8 @@ var bounds = []bound{
 	{key: "retention.events.size", least: 16 * mib, zero: "no limit"},
 	{key: "limits.streams.memory", least: mib},
 	{key: "logs.backlog", least: 64 << 10},
+	{key: "forward.amqp.buffer", least: 64 << 10},
+	{key: "forward.amqp.max_age", least: hour, zero: "no limit"},
 }
 
 // checkBounds finds durations and sizes that cannot work.

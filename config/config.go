@@ -71,6 +71,7 @@ type Config struct {
 	// Default none.
 	Sources Sources `yaml:"sources"`
 	Alarms  Alarms  `yaml:"alarms"`
+	Forward Forward `yaml:"forward"`
 
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
@@ -192,6 +193,8 @@ func Default() Config {
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		Sources: Sources{},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
+		Forward: Forward{AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
+			Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)}},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},
@@ -266,11 +269,19 @@ func (c *Config) readFile(name string, named bool) error {
 	return nil
 }
 
+// address finds what may hold a password.
+var address = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"']+`)
+
+// yamlError is what is wrong with YAML and where, without the addresses around it.
+func yamlError(err error) error {
+	return errors.New(address.ReplaceAllString(strings.TrimSpace(yaml.FormatError(err, false, true)), "${1}"+hidden))
+}
+
 // parse takes settings from YAML.
 func (c *Config) parse(text []byte) error {
 	var tree map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return yamlError(err)
 	}
 	if len(tree) == 0 {
 		return nil // an empty file changes nothing; the decoder would clear the defaults
@@ -279,7 +290,7 @@ func (c *Config) parse(text []byte) error {
 		return err
 	}
 	if err := yaml.UnmarshalWithOptions(text, c, yaml.Strict()); err != nil {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return yamlError(err)
 	}
 	return nil
 }
@@ -341,7 +352,7 @@ func (c *Config) check() error {
 	if err := c.Alarms.check(); err != nil {
 		return err
 	}
-	return nil
+	return c.Forward.AMQP.check()
 }
 
 // check finds limits that cannot work.

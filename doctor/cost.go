@@ -69,6 +69,10 @@ var next = map[string]string{
 	"refused":      "two samples had the same time, or the clock was set back",
 	"series_limit": "raise limits.series or limits.series_per_target, or leave containers out with exclude",
 	"label_limit":  "a series has more than 30 labels, or one that is too long; shorten them",
+	"buffer_full":  "a destination was away for long: mend it, or raise forward.amqp.buffer",
+	"too_old":      "a destination was away for long: mend it, or raise forward.amqp.max_age",
+	"damaged":      "the disk gave back something else than was written; look at its health",
+	"too_large":    "a message was larger than forward.amqp.buffer; raise it",
 	"overflow":     "too many events at once; what they told was taken from the inventory instead",
 }
 
@@ -78,8 +82,11 @@ func (r *Report) drop(s *tallyman.Reading, name string) {
 		return
 	}
 	what := "events"
-	if strings.Contains(name, "samples") {
+	switch {
+	case strings.Contains(name, "samples"):
 		what = "samples"
+	case strings.Contains(name, "forward"):
+		what = "messages to others"
 	}
 	for i := range r.Dropped {
 		if d := &r.Dropped[i]; d.What == what && d.Reason == reason {

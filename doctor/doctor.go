@@ -39,6 +39,8 @@ type Options struct {
 	// Shares are how many streams of records there are, by kind of source; nil
 	// leaves them out.
 	Shares func() []Share
+	// Forwards are those to whom is sent; nil for none.
+	Forwards func() []Forward
 	// Pid is tallyman's own, on which nothing is tried.
 	Pid    int
 	Stores []StoreStatus
@@ -74,6 +76,22 @@ type Share struct {
 	Setting             string // of Limit
 }
 
+// Forward is a destination to which something is sent on.
+type Forward struct {
+	ID, Name string
+	To       string // host and port
+	// Up is set while it takes what is sent. Since is when that changed, and Reason why
+	// it does not, empty before the first try.
+	Up     bool
+	Since  time.Time
+	Reason string
+	// Waiting is how many messages it has not confirmed, and Oldest the time of the
+	// oldest of them. Sent were confirmed since the start.
+	Waiting int
+	Oldest  time.Time
+	Sent    uint64
+}
+
 // Doctor reports.
 type Doctor struct {
 	o Options
@@ -89,7 +107,7 @@ func (d *Doctor) Report() *Report {
 		r.Where = "container"
 	}
 	readings, _ := d.o.Readings.Latest(nil)
-	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.rightsOf(), d.storage(r), d.self())
+	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.rightsOf(), d.storage(r), d.self(), d.forwards())
 	d.cost(r, readings)
 	return r
 }
@@ -456,3 +474,26 @@ const FilesPerContainer = 24
 // EnoughMemory is a memory limit, in bytes, with which a hundred containers are
 // watched at ease.
 const EnoughMemory = 96 << 20
+
+// forwards is a feature for each destination.
+func (d *Doctor) forwards() (out []Feature) {
+	if d.o.Forwards == nil {
+		return nil
+	}
+	for _, w := range d.o.Forwards() {
+		f := Feature{ID: "forward/" + w.ID, Group: Self, Name: w.Name, State: Works, Detail: fmt.Sprintf("%s, %d sent", w.To, w.Sent)}
+		if w.Waiting > 0 {
+			f.Detail += fmt.Sprintf(", %d wait since %s", w.Waiting, w.Oldest.UTC().Format("2006-01-02 15:04:05 MST"))
+		}
+		switch {
+		case w.Up:
+		case w.Reason == "":
+			f.State, f.Reason = Unknown, "It was not tried yet."
+		default:
+			f.State = Partly
+			f.Reason = fmt.Sprintf("It has taken nothing since %s; what is to be sent waits on the disk: %s.", w.Since.UTC().Format("2006-01-02 15:04:05 MST"), strings.TrimSuffix(w.Reason, "."))
+		}
+		out = append(out, f)
+	}
+	return out
+}

@@ -43,7 +43,7 @@ const generated = "<!-- Written by make generate from the code; do not edit. -->
 
 // The reference is written from the code, and what is committed is fresh.
 func TestReference(t *testing.T) {
-	a := testApp(t, nil)
+	a := testApp(t, func(c *config.Config) { c.Forward.AMQP.URL = "amqp://127.0.0.1:1" }) // its metrics, too
 	for name, want := range map[string][]byte{
 		"config.md":    configReference(t),
 		"metrics.md":   metricReference(t, a),
@@ -214,6 +214,8 @@ func typeName(t reflect.Type) string {
 		return "options by name"
 	case reflect.TypeFor[config.AlarmRules]():
 		return "changes by name"
+	case reflect.TypeFor[config.Secret]():
+		return "secret text"
 	case reflect.TypeFor[bool]():
 		return "true or false"
 	case reflect.TypeFor[int]():
@@ -249,6 +251,8 @@ func defaultText(v reflect.Value) string {
 		return "`" + strings.Join(x, "`, `") + "`"
 	case []config.Engine, []config.LogFile, []config.LogRule, config.AlarmRules, config.Sources:
 		return "none"
+	case config.Secret:
+		return ""
 	case string:
 		if x == "" {
 			return ""

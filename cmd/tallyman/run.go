@@ -109,6 +109,7 @@ type app struct {
 	pipeline   *pipeline.Pipeline
 	bus        pipeline.Bus // all events
 	doctor     *doctor.Doctor
+	forwards   []func() doctor.Forward // one for each destination
 	hub        *live.Hub
 	server     *api.Server
 }
@@ -175,6 +176,9 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		if err := a.openAlarms(interval); err != nil {
 			return nil, err
 		}
+		if err := a.openForward(space); err != nil {
+			return nil, err
+		}
 	}
 	// Discovery tells all the others, so it starts after them.
 	found := part{name: "discover", run: a.discovery.Run, metrics: a.discovery.SelfMetrics()}
@@ -194,7 +198,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		Absences: a.absences, Replaced: a.replaced, Space: space,
 		Try: func(pid int) map[nsx.Right]error { return nsx.Try(here.Proc, pid) }, Pid: os.Getpid(), Data: cfg.Data,
 		MemoryLimit: here.Limit, FilesLimit: machine.FilesLimit(), NoAuth: cfg.NoAuth, Logs: cfg.Keep.Logs,
-		Stores: slices.Concat(a.samplesStatus(), a.recordsStatus()), Shares: a.streamShares,
+		Stores: slices.Concat(a.samplesStatus(), a.recordsStatus()), Shares: a.streamShares, Forwards: a.forwarding,
 	})
 	service, err := rest.New(ctx, rest.Options{
 		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Absences: a.absences,

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestForward(t *testing.T) {
+	c, err := load(t, "forward:\n  amqp: {url: \"amqps://agent:canary@mq.example/vh\", queue: alarms.queue, buffer: 1MiB, max_age: 7d, align: false}\n", nil, nil)
+	a := c.Forward.AMQP
+	if err != nil || string(a.URL) != "amqps://agent:canary@mq.example/vh" || a.Exchange != "alarms.exchange" || a.RoutingKey != "alarms" || a.Queue != "alarms.queue" ||
+		a.Namespace != "dojot.docker.container" || a.Domain != "docker container status change" || a.Align || a.Buffer != 1<<20 || a.MaxAge != Duration(7*24*time.Hour) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	file := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(file, []byte("amqp://agent:canary@mq.example/\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err = load(t, "", []string{"TALLYMAN_FORWARD_AMQP_URL_FILE=" + file, "TALLYMAN_FORWARD_AMQP_ROUTING_KEY=k"}, nil)
+	if err != nil || string(c.Forward.AMQP.URL) != "amqp://agent:canary@mq.example/" || c.Forward.AMQP.RoutingKey != "k" {
+		t.Errorf("from a file: %v", err)
+	}
+	shown, _ := json.Marshal(c)
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v", c, c), string(shown)} {
+		if strings.Contains(text, "canary") {
+			t.Errorf("the password is shown in %s", text)
+		}
+	}
+	for text, want := range map[string]string{
+		`url: "https://u:canary@h"`:                           "does not begin with amqp://",
+		`url: "canary"`:                                       "amqps://user:password@host/vhost",
+		`url: "amqp://u:canary@"`:                             "names no host",
+		`url: "amqp://u:can ary@h"`:                           "blank",
+		`url: "amqp://u:canary%zz@h"`:                         "%25",
+		`url: "amqp://u:canary@h/a/b"`:                        "%2F",
+		`url: "amqp://u:p@h/?heartbeet=5"`:                    "did you mean heartbeat",
+		`url: "amqp://h", exchange: ""`:                       "forward.amqp.exchange",
+		`url: "amqp://h", queue: ` + strings.Repeat("q", 256): "255 bytes",
+		`buffer: 1KiB`:                                        "at least 64KiB",
+		`max_age: 1s`:                                         "at least",
+		`uri: x`:                                              "forward.amqp.url",
+	} {
+		if _, err := load(t, "forward: {amqp: {"+text+"}}", nil, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v, want %q and no secret", text, err, want)
+		}
+	}
+	// What is wrong beside it is shown with the lines around.
+	for _, text := range []string{"    buffer: soon\n", "    align: [\n", "    align: perhaps\n"} {
+		if _, err := load(t, "forward:\n  amqp:\n    url: amqp://u:canary@h/\n"+text, nil, nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v; want an error without the password", text, err)
+		}
+	}
+}

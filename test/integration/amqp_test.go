@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rabbitmq/amqp091-go"
+
+	"tallyman/internal/testkit"
+)
+
+// consumer is the other side: the queue alarms.queue of a real RabbitMQ.
+type consumer struct {
+	t   *testing.T
+	r   *testkit.Rabbit
+	got []delivery
+}
+
+// delivery is a message as the broker has it, in the order of its queue.
+type delivery struct {
+	id, body string
+	aligned  bool
+	alarm    struct {
+		EventTimestamp, Description, Severity string
+		PrimarySubject                        struct{ Container, Image string }
+		AdditionalData                        struct{ ExitCode, ImageID string }
+	}
+}
+
+// with does something over a channel of a new connection.
+func (c *consumer) with(do func(ch *amqp091.Channel) error) error {
+	conn, err := amqp091.Dial("amqp://guest:guest@" + c.r.Address + "/")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	return do(ch)
+}
+
+func (c *consumer) must(do func(ch *amqp091.Channel) error) {
+	c.t.Helper()
+	if err := c.with(do); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// declare makes the exchange and the queue as the alarm manager does.
+func (c *consumer) declare() {
+	c.t.Helper()
+	c.must(func(ch *amqp091.Channel) error {
+		if err := ch.ExchangeDeclare("alarms.exchange", "direct", true, false, false, false, nil); err != nil {
+			return err
+		}
+		_, err := ch.QueueDeclare("alarms.queue", true, false, false, false, nil)
+		return err
+	})
+	c.bind()
+}
+
+func (c *consumer) bind() {
+	c.t.Helper()
+	c.must(func(ch *amqp091.Channel) error {
+		return ch.QueueBind("alarms.queue", "alarms", "alarms.exchange", false, nil)
+	})
+}
+
+func (c *consumer) unbind() {
+	c.t.Helper()
+	c.must(func(ch *amqp091.Channel) error {
+		return ch.QueueUnbind("alarms.queue", "alarms", "alarms.exchange", nil)
+	})
+}
+
+// drain takes everything that the broker has now.
+func (c *consumer) drain() error {
+	return c.with(func(ch *amqp091.Channel) error {
+		for {
+			m, ok, err := ch.Get("alarms.queue", false)
+			if err != nil || !ok {
+				return err
+			}
+			d := delivery{id: m.MessageId, body: string(m.Body)}
+			d.aligned, _ = m.Headers["x-tallyman-alignment"].(bool)
+			if m.DeliveryMode != amqp091.Persistent || m.ContentType != "application/json" || m.MessageId == "" || m.Timestamp.IsZero() {
+				c.t.Errorf("the properties of %s: %+v", m.Body, m)
+			}
+			if err := json.Unmarshal(m.Body, &d.alarm); err != nil {
+				c.t.Errorf("%s: %v", m.Body, err)
+			}
+			if err := m.Ack(false); err != nil {
+				return err
+			}
+			c.got = append(c.got, d)
+		}
+	})
+}
+
+// wait drains until there are n messages of different ids that fit.
+func (c *consumer) wait(n int, fits func(d *delivery) bool) {
+	c.t.Helper()
+	testkit.Eventually(c.t, 2*time.Minute, fmt.Sprintf("%d messages have arrived", n), func() error {
+		if err := c.drain(); err != nil {
+			return err
+		}
+		ids := map[string]bool{}
+		for i := range c.got {
+			if fits(&c.got[i]) {
+				ids[c.got[i].id] = true
+			}
+		}
+		if len(ids) < n {
+			return fmt.Errorf("%d have", len(ids))
+		}
+		return nil
+	})
+}
+
+// of are the messages about a container, without those of the alignment.
+func of(name string) func(d *delivery) bool {
+	return func(d *delivery) bool { return !d.aligned && d.alarm.PrimarySubject.Container == name }
+}
+
+// unaligned tells messages from those of the alignment.
+func unaligned(d *delivery) bool { return !d.aligned }
+
+// forwarding starts a tallyman that forwards what happens to the containers of the test,
+// but for the broker.
+func forwarding(t *testing.T, d *testkit.Docker, r *testkit.Rabbit, data string, more ...string) *testkit.Program {
+	t.Helper()
+	args := []string{"--set", "forward.amqp.url=amqp://guest:guest@" + r.Address + "/", "--set", "include=name:" + d.Name("*"), "--set", "exclude=name:*rabbit*", "--set", "keep.logs=false"}
+	return testkit.StartProgram(t, data, append(args, more...)...)
+}
+
+// sum adds up a metric of tallyman's own over its labels, which hold all of some.
+func sum(t *testing.T, p *testkit.Program, name string, labels ...string) (total float64) {
+	t.Helper()
+	for series, v := range scrape(t, &p.Client) {
+		if strings.HasPrefix(series, name+"{") && !slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
+			total += v
+		}
+	}
+	return total
+}
+
+// The five events field by field, and the states at the start.
+func TestAMQPMessages(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
+	d.Start([]string{"--name", d.Name("al-running")}, forever...)
+	d.Start([]string{"--name", d.Name("al-paused")}, forever...)
+	d.Start([]string{"--name", d.Name("al-exited")}, "sh", "-c", "exit 3")
+	d.Cmd("create", "--name", d.Name("al-created"), "--label", d.Label, testkit.Image, "true")
+	d.Cmd("pause", d.Name("al-paused"))
+	defer func() { _, _ = d.May("unpause", d.Name("al-paused")) }()
+	d.Cmd("wait", d.Name("al-exited"))
+	inspect := func(name, format string) string {
+		return strings.TrimSpace(d.Cmd("inspect", "-f", format, d.Name(name)))
+	}
+	stamp := func(text string) string {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
+	message := func(name, at, description, severity, exit string) string {
+		return fmt.Sprintf(`{"namespace":"dojot.docker.container","domain":"docker container status change","eventTimestamp":%q,"description":%q,"severity":%q,"primarySubject":{"container":%q,"image":%q},"additionalData":{"exitCode":%q,"imageId":%q}}`,
+			at, description, severity, d.Name(name), testkit.Image, exit, inspect(name, "{{.Image}}"))
+	}
+
+	data := testkit.DataDir(t)
+	p := forwarding(t, d, r, data)
+	c.wait(3, func(d *delivery) bool { return d.aligned })
+	got := map[string]string{}
+	for _, m := range c.got {
+		got[m.alarm.PrimarySubject.Container] = m.body
+	}
+	want := map[string]string{
+		d.Name("al-running"): message("al-running", stamp(inspect("al-running", "{{.State.StartedAt}}")), "container went up", "Clear", "NA"),
+		d.Name("al-paused"):  message("al-paused", stamp(inspect("al-paused", "{{.State.StartedAt}}")), "container processes were paused", "Major", "NA"),
+		d.Name("al-exited"):  message("al-exited", stamp(inspect("al-exited", "{{.State.FinishedAt}}")), "container went down", "Major", "3"),
+	}
+	if len(c.got) != 3 {
+		t.Errorf("%d messages at the start, want 3: %v", len(c.got), got)
+	}
+	for name, text := range want {
+		if got[name] != text {
+			t.Errorf("at the start:\ngot  %s\nwant %s", got[name], text)
+		}
+	}
+
+	d.Start([]string{"--name", d.Name("api")}, forever...)
+	d.Cmd("pause", d.Name("api"))
+	d.Cmd("unpause", d.Name("api"))
+	d.Cmd("stop", d.Name("api"))
+	c.wait(5, of(d.Name("api")))
+	var events struct {
+		Events []struct {
+			ID, Action, Name string
+			Time             int64
+		}
+	}
+	p.JSON("/api/tallyman/v1/events?limit=1000", &events)
+	at, ids := map[string]string{}, map[string]string{}
+	for _, e := range events.Events {
+		if e.Name == d.Name("api") {
+			at[e.Action] = time.UnixMilli(e.Time).UTC().Format("2006-01-02T15:04:05.000Z")
+			ids[e.Action] = e.ID
+		}
+	}
+	var told []delivery
+	for _, m := range c.got {
+		if of(d.Name("api"))(&m) {
+			told = append(told, m)
+		}
+	}
+	for i, w := range []struct{ action, description, severity, exit string }{
+		{"start", "container went up", "Clear", "NA"}, {"pause", "container processes were paused", "Major", "NA"}, {"unpause", "container processes were unpaused", "Clear", "NA"},
+		{"die", "container went down", "Major", "143"}, {"stop", "container went down", "Major", "NA"},
+	} {
+		if text := message("api", at[w.action], w.description, w.severity, w.exit); i >= len(told) || told[i].body != text || told[i].id != ids[w.action] {
+			t.Errorf("%s:\ngot  %+v\nwant %s %s", w.action, told[min(i, len(told)-1)], ids[w.action], text)
+		}
+	}
+
+	// Nothing is repeated after a clean end but the states.
+	before := len(c.got)
+	p.Stop()
+	p = forwarding(t, d, r, data)
+	c.wait(7, func(d *delivery) bool { return d.aligned })
+	for _, m := range c.got[before:] {
+		if !m.aligned {
+			t.Errorf("told again: %s", m.body)
+		}
+	}
+	if up := sum(t, p, "tallyman_forward_up"); up != 1 {
+		t.Errorf("tallyman_forward_up is %v", up)
+	}
+}
+
+// The broker is killed and tallyman twice while containers are paused and unpaused a
+// thousand times: all arrives, what comes twice has the same id, and of each container the
+// order is right.
+func TestAMQPKills(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	const containers, rounds = 5, 100
+	var names []string
+	for i := range containers {
+		names = append(names, d.Name(fmt.Sprint("kills", i)))
+		d.Start([]string{"--name", names[i]}, "sleep", "3600")
+	}
+	data := testkit.DataDir(t)
+	p := forwarding(t, d, r, data)
+	c.wait(containers, func(d *delivery) bool { return d.aligned })
+	done := make([]int, containers) // how many rounds
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range containers {
+		wg.Go(func() {
+			for range rounds {
+				for _, action := range []string{"pause", "unpause"} {
+					if out, err := d.May(action, names[i]); err != nil {
+						t.Errorf("%s: %s", action, out)
+						return
+					}
+				}
+				mu.Lock()
+				done[i]++
+				mu.Unlock()
+			}
+		})
+	}
+	reach := func(n int) {
+		t.Helper()
+		testkit.Eventually(t, 5*time.Minute, fmt.Sprint(n, " rounds are done"), func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			sum := 0
+			for _, n := range done {
+				sum += n
+			}
+			if sum < n {
+				return fmt.Errorf("%d are", sum)
+			}
+			return nil
+		})
+	}
+	reach(80)
+	p.Kill()
+	p = forwarding(t, d, r, data)
+	reach(180)
+	r.Kill()
+	reach(230)
+	p.Kill()
+	p = forwarding(t, d, r, data)
+	reach(300)
+	r.Start()
+	wg.Wait()
+	r.Wait()
+	c.wait(2*containers*rounds, unaligned)
+	testkit.Eventually(t, time.Minute, "nothing waits", func() error {
+		if n := sum(t, p, "tallyman_forward_queue_messages"); n != 0 {
+			return fmt.Errorf("%v messages do", n)
+		}
+		return nil
+	})
+	if err := c.drain(); err != nil {
+		t.Fatal(err)
+	}
+
+	seen, repeats := map[string]string{}, 0
+	for _, name := range names {
+		var order []delivery
+		for i := range c.got {
+			m := c.got[i]
+			if !of(name)(&m) {
+				continue
+			}
+			if body, ok := seen[m.id]; ok {
+				repeats++
+				if body != m.body {
+					t.Errorf("the id %s comes with another text: %s, then %s", m.id, body, m.body)
+				}
+				order = slices.DeleteFunc(order, func(d delivery) bool { return d.id == m.id })
+			}
+			seen[m.id] = m.body
+			order = append(order, m)
+		}
+		if len(order) != 2*rounds {
+			t.Errorf("%s: %d messages, want %d", name, len(order), 2*rounds)
+		}
+		for i := range order {
+			want := []string{"Major", "Clear"}[i%2]
+			if order[i].alarm.Severity != want || i > 0 && order[i].alarm.EventTimestamp < order[i-1].alarm.EventTimestamp {
+				t.Errorf("%s: out of order at %d: %s after %s", name, i, order[i].body, order[max(0, i-1)].body)
+				break
+			}
+		}
+	}
+	dropped := sum(t, p, "tallyman_forward_dropped_total")
+	if dropped != 0 || len(seen) != 2*containers*rounds {
+		t.Errorf("%d different messages, want %d; %v dropped", len(seen), 2*containers*rounds, dropped)
+	}
+	t.Logf("%d events, %d deliveries, %d repeats", len(seen), len(seen)+repeats, repeats)
+}
+
+// While no queue is bound nothing is lost.
+func TestAMQPNoQueue(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	c.unbind()
+	name := d.Name("unbound")
+	d.Start([]string{"--name", name}, "sleep", "3600")
+	p := forwarding(t, d, r, testkit.DataDir(t), "--set", "forward.amqp.align=false")
+	const rounds = 20
+	for range rounds {
+		d.Cmd("pause", name)
+		d.Cmd("unpause", name)
+	}
+	testkit.Eventually(t, time.Minute, "the broker has returned it some times", func() error {
+		if n := sum(t, p, "tallyman_forward_failures_total", "reason=returned"); n < 4 {
+			return fmt.Errorf("%v times", n)
+		}
+		return nil
+	})
+	var report struct {
+		Features []struct{ ID, State, Reason string }
+	}
+	p.JSON("/api/tallyman/v1/doctor", &report)
+	if !slices.ContainsFunc(report.Features, func(f struct{ ID, State, Reason string }) bool {
+		return f.ID == "forward/amqp" && f.State == "partly" && strings.Contains(f.Reason, "no queue is bound")
+	}) {
+		t.Errorf("the doctor says %+v", report.Features)
+	}
+	if n := sum(t, p, "tallyman_forward_queue_messages"); n < 2*rounds {
+		t.Errorf("%v messages wait, want %d", n, 2*rounds)
+	}
+	c.bind()
+	c.wait(2*rounds, of(name))
+	if len(c.got) != 2*rounds {
+		t.Errorf("%d messages, want %d: none was taken before", len(c.got), 2*rounds)
+	}
+	t.Logf("%d events, %d deliveries, returned %v times", 2*rounds, len(c.got), sum(t, p, "tallyman_forward_failures_total", "reason=returned"))
+}
+
+// What does not fit in while the broker is away is dropped, the oldest first, and counted.
+func TestAMQPBound(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	r.Kill()
+	name := d.Name("bound")
+	d.Start([]string{"--name", name}, "sleep", "3600")
+	p := forwarding(t, d, r, testkit.DataDir(t), "--set", "forward.amqp.align=false", "--set", "forward.amqp.buffer=64KiB")
+	const rounds = 150
+	for range rounds {
+		d.Cmd("pause", name)
+		d.Cmd("unpause", name)
+	}
+	kept, dropped := 0.0, 0.0
+	testkit.Eventually(t, time.Minute, "all are queued or dropped", func() error {
+		kept, dropped = sum(t, p, "tallyman_forward_queue_messages"), sum(t, p, "tallyman_forward_dropped_total", "reason=buffer_full")
+		if kept+dropped != 2*rounds {
+			return fmt.Errorf("%v wait and %v are dropped, of %d", kept, dropped, 2*rounds)
+		}
+		return nil
+	})
+	if size := sum(t, p, "tallyman_forward_queue_bytes"); dropped == 0 || size > 64<<10 || size < 60<<10 {
+		t.Errorf("%v dropped, %v bytes", dropped, size)
+	}
+	r.Start()
+	r.Wait()
+	c.wait(int(kept), of(name))
+	if n := sum(t, p, "tallyman_forward_dropped_total"); len(c.got) != int(kept) || n != dropped {
+		t.Errorf("%d arrived of %v that waited; dropped %v, then %v", len(c.got), kept, dropped, n)
+	}
+	// The oldest went.
+	if first := c.got[0].alarm.Severity; first != []string{"Major", "Clear"}[int(dropped)%2] {
+		t.Errorf("the first is %s", c.got[0].body)
+	}
+	t.Logf("%d events, %v dropped, %d delivered", 2*rounds, dropped, len(c.got))
+}
