@@ -201,3 +201,26 @@ func TestStreams(t *testing.T) {
 		Reason: "Since 2026-03-01 08:15:00 UTC the limit of 4 MiB for streams of containers is reached: lines of new ones are kept together, in one stream for each level, and are found by the same labels.",
 		Unlock: "limits.streams.memory: 256MiB"}, containers)
 }
+
+func TestForwards(t *testing.T) {
+	at := time.Date(2026, 11, 28, 15, 0, 0, 0, time.UTC)
+	f := &fake{}
+	f.own("tallyman_forward_dropped_total", 7, tallyman.Label{Name: "reason", Value: "buffer_full"})
+	r := f.doctor(t, func(o *Options) {
+		o.Forwards = func() []Forward {
+			return []Forward{{ID: "new", To: "a:1"}, {ID: "up", To: "b:1", Up: true, Sent: 3},
+				{ID: "away", To: "c:1", Since: at, Reason: "connection refused", Waiting: 2, Oldest: at}}
+		}
+	}).Report()
+	got := states(r)
+	if got["forward/new"] != "unknown" || got["forward/up"] != "works" || got["forward/away"] != "partly" {
+		t.Errorf("%v", got)
+	}
+	last := r.Features[len(r.Features)-1]
+	if last.Detail != "c:1, 0 sent, 2 wait since 2026-11-28 15:00:00 UTC" || !strings.Contains(last.Reason, "since 2026-11-28 15:00:00 UTC; what is to be sent waits on the disk: connection refused.") {
+		t.Errorf("%+v", last)
+	}
+	if want := []Dropped{{"messages to others", "buffer_full", 7, next["buffer_full"]}}; !cmp.Equal(r.Dropped, want) {
+		t.Errorf("%+v", r.Dropped)
+	}
+}

@@ -249,3 +249,17 @@ func TestASecondProcessNamesTheFirst(t *testing.T) {
 		t.Errorf("the first ended with %v", err)
 	}
 }
+
+// With a broker that is not there all works, and its password is told nowhere.
+func TestForwarding(t *testing.T) {
+	a := testApp(t, func(c *config.Config) { c.Forward.AMQP.URL = "amqp://agent:canary-1@127.0.0.1:1/" })
+	for _, path := range []string{"/api/tallyman/v1/doctor", "/metrics", "/api/tallyman/v1/openapi.json"} {
+		w := ask(a, "GET", path, bearer(t, a), "")
+		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "canary-1") {
+			t.Errorf("%s: %d, or it has the password", path, w.Code)
+		}
+	}
+	if w := ask(a, "GET", "/api/tallyman/v1/doctor", bearer(t, a), ""); !strings.Contains(w.Body.String(), `"forward/amqp"`) {
+		t.Errorf("the doctor says nothing of it: %s", w.Body)
+	}
+}

@@ -39,7 +39,8 @@
 //   - Over Options.MaxBytes the oldest messages are dropped, just as many as it takes;
 //     over Options.MaxAge those that are older. One that was handed out counts as dropped
 //     only when it comes back.
-//   - When the disk is full Append refuses, and everything that is kept stays whole.
+//   - When the disk is full Append refuses, counted, and everything that is kept stays
+//     whole.
 //   - A torn end is cut off by Open. A damaged record is left out, and its neighbours are
 //     found again: how many are missing follows from the numbers.
 //

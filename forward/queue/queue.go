@@ -238,8 +238,8 @@ func wasWhole(text []byte) bool {
 }
 
 // Append keeps a message and gives its number; numbers grow by one. With an error it is
-// not kept, and counted as dropped: [ErrTooLarge] when it never will be, else the disk
-// does not take it now.
+// not kept: with [ErrTooLarge] it never will be, and counts as dropped; else the disk does
+// not take it now, which is counted, and the caller may try again.
 func (q *Queue) Append(m Message) (seq uint64, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -253,7 +253,7 @@ func (q *Queue) Append(m Message) (seq uint64, err error) {
 	}
 	if err = q.put(&m, size); err != nil {
 		q.stats.Failing = err
-		q.lose(DiskFull, m.Time.UnixNano())
+		q.stats.Failures++
 		return 0, err
 	}
 	q.stats.Failing = nil

@@ -27,6 +27,7 @@ func (q *Queue) SelfMetrics(to, what string) []tallyman.SelfMetric {
 		})},
 		{Desc: sent, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Sent) })},
 		{Desc: retries, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Repeated) })},
+		{Desc: failures, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Failures) })},
 		{Desc: refused, Labels: labels(), Read: read(func(s *Stats) float64 { return float64(s.Dropped[Refused].Count) })},
 	}
 	for _, why := range Reasons() {
@@ -46,6 +47,7 @@ var (
 	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message that waits, 0 without one"}
 	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages that a destination has confirmed"}
 	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages that were sent once more, with the same id, as they had not been confirmed"}
+	failures    = &tallyman.Desc{Name: "tallyman_forward_write_failures_total", Type: tallyman.Counter, Help: "How often a message could not be written to the disk; it is tried again"}
 	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages that a destination will never take, and that were left out"}
 	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages that did not get to their destination, by reason"}
 )

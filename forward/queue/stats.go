@@ -10,18 +10,17 @@ import (
 // Reason is why a message did not get to its destination.
 type Reason string
 
-// The reasons. Of those that Append refused the caller has an error, too.
+// The reasons.
 const (
 	Full     Reason = "buffer_full" // over Options.MaxBytes
 	TooOld   Reason = "too_old"     // over Options.MaxAge
 	Damaged  Reason = "damaged"     // its record could not be read
-	DiskFull Reason = "disk_full"   // refused: it could not be written
-	TooLarge Reason = "too_large"   // refused: longer than a queue takes
+	TooLarge Reason = "too_large"   // Append refused it: longer than a queue takes
 	Refused  Reason = "refused"     // the destination will never take it, see Queue.Drop
 )
 
 // Reasons are all of them.
-func Reasons() []Reason { return []Reason{Full, TooOld, Damaged, DiskFull, TooLarge, Refused} }
+func Reasons() []Reason { return []Reason{Full, TooOld, Damaged, TooLarge, Refused} }
 
 // Lost is how many messages were lost for a reason, and when the first and the last of
 // them happened. The times are zero when nobody knows: of damaged records they are not
@@ -41,8 +40,10 @@ type Stats struct {
 	Appended, Sent, Repeated uint64
 	// Dropped has an entry for each reason that there was.
 	Dropped map[Reason]Lost
-	// Failing is why the last message could not be written, nil when it could.
-	Failing error
+	// Failures is how often a message could not be written; the caller has it still.
+	// Failing is why the last one could not, nil when it could.
+	Failures uint64
+	Failing  error
 }
 
 // Stats are those of now.
