@@ -39,6 +39,8 @@ var bounds = []bound{
 	{key: "logs.backlog", least: 64 << 10},
 	{key: "forward.amqp.buffer", least: 64 << 10},
 	{key: "forward.amqp.max_age", least: hour, zero: "no limit"},
+	{key: "forward.webhook.buffer", least: 64 << 10},
+	{key: "forward.webhook.max_age", least: hour, zero: "no limit"},
 }
 
 // checkBounds finds durations and sizes that cannot work.

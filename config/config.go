@@ -193,8 +193,11 @@ func Default() Config {
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		Sources: Sources{},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
-		Forward: Forward{AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
-			Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)}},
+		Forward: Forward{
+			AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
+				Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
+			Webhook: Webhook{Namespace: "dojot.docker.container", Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
+		},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},
@@ -352,7 +355,7 @@ func (c *Config) check() error {
 	if err := c.Alarms.check(); err != nil {
 		return err
 	}
-	return c.Forward.AMQP.check()
+	return c.Forward.check()
 }
 
 // check finds limits that cannot work.

@@ -36,7 +36,45 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Forward says to whom what is collected is sent on.
 type Forward struct {
-	AMQP AMQP `yaml:"amqp"`
+	AMQP    AMQP    `yaml:"amqp"`
+	Webhook Webhook `yaml:"webhook"`
+}
+
+// check finds what cannot work.
+func (f *Forward) check() error {
+	if err := f.AMQP.check(); err != nil {
+		return err
+	}
+	return f.Webhook.check()
+}
+
+// Webhook sends the same messages to an address over HTTP.
+type Webhook struct {
+	// Address to which the states of containers are posted as docker-monitor's alarms, one
+	// each, as https://user:password@host/path; a secret. Default none.
+	URL Secret `yaml:"url"`
+	// What stands as namespace in each message. Default dojot.docker.container.
+	Namespace string `yaml:"namespace"`
+	// What stands as domain in each message. Default docker container status change.
+	Domain string `yaml:"domain"`
+	// Tell the state of each container once after each start. Default true.
+	Align bool `yaml:"align"`
+	// Size of the messages that may wait on the disk while it does not answer; beyond it
+	// the oldest are dropped. At least 64KiB. Default 16MiB.
+	Buffer Bytes `yaml:"buffer"`
+	// Age up to which they wait; 0 for no limit. Default 30d.
+	MaxAge Duration `yaml:"max_age"`
+}
+
+// check finds what cannot work. It tells nothing of the address.
+func (w *Webhook) check() error {
+	if w.URL == "" {
+		return nil
+	}
+	if u, err := url.Parse(string(w.URL)); err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("forward.webhook.url: an address is needed that begins with http:// or https://; :, @, / and % in a password are written as %3A, %40, %2F and %25")
+	}
+	return nil
 }
 
 // AMQP sends the states of containers to a RabbitMQ, in docker-monitor's form.

@@ -57,4 +57,13 @@ func TestForward(t *testing.T) {
 			t.Errorf("%q: %v; want an error without the password", text, err)
 		}
 	}
+	c, err = load(t, "forward: {webhook: {url: \"https://u:canary@h/x\", align: false}}", nil, nil)
+	if w := c.Forward.Webhook; err != nil || string(w.URL) != "https://u:canary@h/x" || w.Align || w.Buffer != 16<<20 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	for _, bad := range []string{"canary", "ftp://canary@h", "https://u:canary%zz@h/x", "https:///canary"} {
+		if _, err := load(t, "", []string{"TALLYMAN_FORWARD_WEBHOOK_URL=" + bad}, nil); err == nil || !strings.Contains(err.Error(), "forward.webhook.url") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
 }

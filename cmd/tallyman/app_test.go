@@ -250,16 +250,18 @@ func TestASecondProcessNamesTheFirst(t *testing.T) {
 	}
 }
 
-// With a broker that is not there all works, and its password is told nowhere.
+// With destinations that are not there all works, and their passwords are told nowhere.
 func TestForwarding(t *testing.T) {
-	a := testApp(t, func(c *config.Config) { c.Forward.AMQP.URL = "amqp://agent:canary-1@127.0.0.1:1/" })
+	a := testApp(t, func(c *config.Config) {
+		c.Forward.AMQP.URL, c.Forward.Webhook.URL = "amqp://agent:canary-1@127.0.0.1:1/", "https://agent:canary-1@127.0.0.1:1/canary-1"
+	})
 	for _, path := range []string{"/api/tallyman/v1/doctor", "/metrics", "/api/tallyman/v1/openapi.json"} {
 		w := ask(a, "GET", path, bearer(t, a), "")
 		if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "canary-1") {
 			t.Errorf("%s: %d, or it has the password", path, w.Code)
 		}
 	}
-	if w := ask(a, "GET", "/api/tallyman/v1/doctor", bearer(t, a), ""); !strings.Contains(w.Body.String(), `"forward/amqp"`) {
+	if w := ask(a, "GET", "/api/tallyman/v1/doctor", bearer(t, a), ""); !strings.Contains(w.Body.String(), `"forward/amqp"`) || !strings.Contains(w.Body.String(), `"forward/webhook"`) {
 		t.Errorf("the doctor says nothing of it: %s", w.Body)
 	}
 }

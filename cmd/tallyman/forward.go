@@ -3,51 +3,100 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
 	"time"
 
+	"tallyman"
+	"tallyman/alert/notify"
+	"tallyman/config"
 	"tallyman/doctor"
 	"tallyman/forward/amqp"
 	"tallyman/forward/dockermonitor"
 	"tallyman/forward/queue"
+	"tallyman/forward/webhook"
 	"tallyman/internal/fsx"
 )
 
-// openForward makes what sends on to others, if it is wanted:
-//
-//	bus ─► stream ─► queue on the disk ─► publisher ─► broker
-func (a *app) openForward(space *fsx.Space) error {
+// openAMQP makes what sends the states of containers to a broker, if it is wanted.
+func (a *app) openAMQP(space *fsx.Space) error {
 	cfg := a.cfg.Forward.AMQP
 	if cfg.URL == "" {
 		return nil
 	}
-	const name, what = "amqp", "events"
-	dir := filepath.Join(a.cfg.Data, "forward", name)
-	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(cfg.Buffer), MaxAge: time.Duration(cfg.MaxAge), Remember: dockermonitor.Remember, Space: space})
+	return a.openStates(states{
+		name: "amqp", title: "States of containers to the broker", space: space,
+		namespace: cfg.Namespace, domain: cfg.Domain, align: cfg.Align, buffer: cfg.Buffer, maxAge: cfg.MaxAge,
+		sender: func(q *queue.Queue, log *slog.Logger) (sender, error) {
+			return amqp.New(amqp.Options{URL: string(cfg.URL), Exchange: cfg.Exchange, RoutingKey: cfg.RoutingKey, BrokerQueue: cfg.Queue, Queue: q, Log: log})
+		},
+	})
+}
+
+// openWebhook makes what posts them, if it is wanted.
+func (a *app) openWebhook(space *fsx.Space) error {
+	cfg := a.cfg.Forward.Webhook
+	if cfg.URL == "" {
+		return nil
+	}
+	return a.openStates(states{
+		name: "webhook", title: "States of containers to the webhook", space: space,
+		namespace: cfg.Namespace, domain: cfg.Domain, align: cfg.Align, buffer: cfg.Buffer, maxAge: cfg.MaxAge,
+		sender: func(q *queue.Queue, log *slog.Logger) (sender, error) {
+			return webhook.New(webhook.Options{URL: string(cfg.URL), Queue: q, Transport: notify.Transport(nil), Log: log})
+		},
+	})
+}
+
+// sender takes messages out of a queue and sends them.
+type sender interface {
+	Run(ctx context.Context) error
+	State() queue.State
+	SelfMetrics(to string) []tallyman.SelfMetric
+}
+
+// states says where the states of containers go as docker-monitor's alarms, and how.
+type states struct {
+	name, title       string // of the destination; name is its folder, and its label to
+	space             *fsx.Space
+	namespace, domain string
+	align             bool
+	buffer            config.Bytes
+	maxAge            config.Duration
+	sender            func(q *queue.Queue, log *slog.Logger) (sender, error)
+}
+
+// openStates makes the way of the states of containers to a destination:
+//
+//	bus ─► stream ─► queue on the disk ─► sender
+func (a *app) openStates(s states) error {
+	dir := filepath.Join(a.cfg.Data, "forward", s.name)
+	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(s.buffer), MaxAge: time.Duration(s.maxAge), Remember: dockermonitor.Remember, Space: s.space})
 	if err != nil {
 		return err
 	}
-	a.add(part{name: "queue of " + name, run: q.Run, metrics: q.SelfMetrics(name, what), close: q.Close})
-	log := a.log.With("forward", name)
+	a.add(part{name: "queue of " + s.name, run: q.Run, metrics: q.SelfMetrics(s.name, "events"), close: q.Close})
+	log := a.log.With("forward", s.name)
 	stream, err := dockermonitor.New(dockermonitor.Options{
-		Queue: q, Dir: dir, Events: a.eventStore, Inventory: a.discovery, Namespace: cfg.Namespace, Domain: cfg.Domain, Align: cfg.Align, Log: log,
+		Queue: q, Dir: dir, Events: a.eventStore, Inventory: a.discovery, Namespace: s.namespace, Domain: s.domain, Align: s.align, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	a.add(part{name: "stream of " + name, run: stream.Run})
-	p, err := amqp.New(amqp.Options{URL: string(cfg.URL), Exchange: cfg.Exchange, RoutingKey: cfg.RoutingKey, BrokerQueue: cfg.Queue, Queue: q, Log: log})
+	a.add(part{name: "stream of " + s.name, run: stream.Run})
+	to, err := s.sender(q, log)
 	if err != nil {
 		return err
 	}
-	a.add(part{name: name, run: p.Run, metrics: p.SelfMetrics(name)})
+	a.add(part{name: s.name, run: to.Run, metrics: to.SelfMetrics(s.name)})
 	a.bus.Observe(stream)
 	a.discovery.ObserveEngines(stream)
 	a.forwards = append(a.forwards, func() doctor.Forward {
-		s, st := p.State(), q.Stats()
-		f := doctor.Forward{ID: name, Name: "States of containers to the broker", To: s.Host, Up: s.Up, Since: s.Since, Reason: s.Reason, Waiting: st.Length, Oldest: st.Oldest, Sent: st.Sent}
-		if st.Failing != nil {
-			f.Up, f.Reason = false, st.Failing.Error()
+		now, in := to.State(), q.Stats()
+		f := doctor.Forward{ID: s.name, Name: s.title, To: now.Host, Up: now.Up, Since: now.Since, Reason: now.Reason, Waiting: in.Length, Oldest: in.Oldest, Sent: in.Sent}
+		if in.Failing != nil {
+			f.Up, f.Reason = false, in.Failing.Error()
 		}
 		return f
 	})

@@ -43,7 +43,9 @@ const generated = "<!-- Written by make generate from the code; do not edit. -->
 
 // The reference is written from the code, and what is committed is fresh.
 func TestReference(t *testing.T) {
-	a := testApp(t, func(c *config.Config) { c.Forward.AMQP.URL = "amqp://127.0.0.1:1" }) // its metrics, too
+	a := testApp(t, func(c *config.Config) {
+		c.Forward.AMQP.URL, c.Forward.Webhook.URL = "amqp://127.0.0.1:1", "http://127.0.0.1:1"
+	}) // their metrics, too
 	for name, want := range map[string][]byte{
 		"config.md":    configReference(t),
 		"metrics.md":   metricReference(t, a),

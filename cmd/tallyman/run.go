@@ -176,7 +176,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		if err := a.openAlarms(interval); err != nil {
 			return nil, err
 		}
-		if err := a.openForward(space); err != nil {
+		if err := errors.Join(a.openAMQP(space), a.openWebhook(space)); err != nil {
 			return nil, err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"strconv"
@@ -54,17 +53,6 @@ type Options struct {
 	least, mostly time.Duration // pauses, for tests
 }
 
-// State is how a publisher gets on.
-type State struct {
-	// Host and port of the broker.
-	Host string
-	// Up is set while the broker takes messages. Since is when that changed.
-	Up    bool
-	Since time.Time
-	// Reason is why it does not, empty when it does and before the first try.
-	Reason string
-}
-
 // failure is why messages did not arrive; it is a label of a metric.
 type failure string
 
@@ -79,8 +67,9 @@ type Publisher struct {
 	opt     Options
 	secrets *strings.Replacer
 
+	to *queue.Destination
+
 	mu       sync.Mutex
-	state    State
 	failures map[failure]uint64
 }
 
@@ -97,9 +86,8 @@ func New(o Options) (*Publisher, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
-	o.least, o.mostly = cmp.Or(o.least, leastPause), cmp.Or(o.mostly, mostPause)
 	p := &Publisher{opt: o, failures: map[failure]uint64{}}
-	p.state.Host, p.state.Since = net.JoinHostPort(u.Host, strconv.Itoa(u.Port)), time.Now()
+	p.to = queue.NewDestination(net.JoinHostPort(u.Host, strconv.Itoa(u.Port)), cmp.Or(o.least, leastPause), cmp.Or(o.mostly, mostPause), o.Log)
 	var pairs []string
 	for _, secret := range []string{u.Password, url.QueryEscape(u.Password), url.PathEscape(u.Password), u.Username} {
 		if len(secret) > 2 && secret != "guest" {
@@ -111,59 +99,22 @@ func New(o Options) (*Publisher, error) {
 }
 
 // State is that of now.
-func (p *Publisher) State() State {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state
-}
+func (p *Publisher) State() queue.State { return p.to.State() }
 
-// up notes that the broker takes messages.
-func (p *Publisher) up() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state.Up {
-		return
-	}
-	if p.state.Reason != "" {
-		p.opt.Log.Info("the broker takes messages again", "broker", p.state.Host)
-	}
-	p.state.Up, p.state.Since, p.state.Reason = true, time.Now(), ""
-}
-
-// down notes why it does not.
+// down notes why the broker takes nothing; what is empty when that is not counted.
 func (p *Publisher) down(what failure, why error) {
-	reason := p.secrets.Replace(clip.Text(why.Error(), maxReason))
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if what != "" {
+		p.mu.Lock()
 		p.failures[what]++
+		p.mu.Unlock()
 	}
-	if p.state.Up || p.state.Reason == "" {
-		p.state.Since = time.Now()
-	}
-	if p.state.Reason != reason {
-		p.opt.Log.Warn("the broker takes no messages; they wait on the disk", "broker", p.state.Host, "err", reason)
-	}
-	p.state.Up, p.state.Reason = false, reason
-}
-
-// pause is a time that doubles from failure to failure.
-type pause struct{ least, most, next time.Duration }
-
-func (p *pause) reset() { p.next = p.least }
-
-// take gives the next one, give or take a fifth.
-func (p *pause) take() time.Duration {
-	d := cmp.Or(p.next, p.least)
-	p.next = min(2*d, p.most)
-	return d*4/5 + rand.N(d*2/5)
+	p.to.Down(p.secrets.Replace(clip.Text(why.Error(), maxReason)))
 }
 
 // Run sends until ctx ends. The broker may be away at any time; that is no error.
 func (p *Publisher) Run(ctx context.Context) error {
-	wait := &pause{least: p.opt.least, most: p.opt.mostly}
 	for {
-		err := p.session(ctx, wait)
+		err := p.session(ctx)
 		p.opt.Queue.Rewind()
 		if ctx.Err() != nil {
 			return nil
@@ -172,7 +123,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(wait.take()):
+		case <-time.After(p.to.Pause()):
 		}
 	}
 }
@@ -267,7 +218,7 @@ var (
 )
 
 // session connects and sends until something breaks, or ctx ends.
-func (p *Publisher) session(ctx context.Context, wait *pause) error {
+func (p *Publisher) session(ctx context.Context) error {
 	conn, err := p.connect(ctx)
 	if err != nil {
 		return err
@@ -292,13 +243,13 @@ func (p *Publisher) session(ctx context.Context, wait *pause) error {
 		return fmt.Errorf("ask for confirmations: %w", err)
 	}
 	s := &session{
-		p: p, ch: ch, wait: wait, limit: 1,
+		p: p, ch: ch, limit: 1,
 		closed:  ch.NotifyClose(make(chan *amqp091.Error, 1)),
 		returns: ch.NotifyReturn(make(chan amqp091.Return, most)), // never more than are under way
 		blocked: conn.NotifyBlocked(make(chan amqp091.Blocking, 16)),
 	}
 	if p.opt.Queue.Stats().Length == 0 {
-		p.up() // else the first message tells
+		p.to.Up() // else the first message tells
 	}
 	return s.run(ctx)
 }
@@ -307,7 +258,6 @@ func (p *Publisher) session(ctx context.Context, wait *pause) error {
 type session struct {
 	p       *Publisher
 	ch      *amqp091.Channel
-	wait    *pause
 	closed  chan *amqp091.Error
 	returns chan amqp091.Return
 	blocked chan amqp091.Blocking
@@ -335,7 +285,7 @@ func (s *session) run(ctx context.Context) error {
 				return nil
 			case err := <-s.closed:
 				return closedError(err)
-			case <-time.After(s.wait.take()):
+			case <-time.After(s.p.to.Pause()):
 			}
 			continue
 		}
@@ -434,8 +384,7 @@ func (s *session) confirm() error {
 			return nil // it is sent again after the one that was not taken
 		}
 		s.limit = most
-		s.wait.reset()
-		s.p.up()
+		s.p.to.Up()
 		return s.p.opt.Queue.Ack(f.seq)
 	case s.failed != nil:
 		return nil
@@ -477,24 +426,13 @@ func closedError(err *amqp091.Error) error {
 // SelfMetrics are the publisher's own numbers; to is its destination, as the settings
 // call it. Those of its queue are the queue's.
 func (p *Publisher) SelfMetrics(to string) []tallyman.SelfMetric {
-	labels := []tallyman.Label{{Name: "to", Value: to}}
-	out := []tallyman.SelfMetric{{Desc: isUp, Labels: labels, Read: func() float64 {
-		if p.State().Up {
-			return 1
-		}
-		return 0
-	}}}
+	out := []tallyman.SelfMetric{p.to.SelfMetric(to)}
 	for _, why := range []failure{cut, nacked, returned} {
-		out = append(out, tallyman.SelfMetric{Desc: failed, Labels: []tallyman.Label{{Name: "reason", Value: string(why)}, labels[0]}, Read: func() float64 {
+		out = append(out, queue.FailureMetric(to, string(why), func() float64 {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return float64(p.failures[why])
-		}})
+		}))
 	}
 	return out
 }
-
-var (
-	isUp   = &tallyman.Desc{Name: "tallyman_forward_up", Type: tallyman.Gauge, Help: "1 while a destination takes messages"}
-	failed = &tallyman.Desc{Name: "tallyman_forward_failures_total", Type: tallyman.Counter, Help: "How often a destination did not take messages: the connection was cut or not made, it gave a message back (nacked), or had no queue for it (returned)"}
-)

@@ -266,7 +266,7 @@ func TestTroubleshootingQuotesTheCode(t *testing.T) {
 var forPeople = []string{
 	"internal/datadir/datadir.go", "internal/dockerapi/tls.go", "internal/fsx/space.go", "config/config.go", "config/bounds.go", "config/keys.go", "config/engines.go", "config/choice.go", "config/sources.go", "config/forward.go",
 	"cmd/tallyman/listen.go", "internal/machine/descriptors.go", "cmd/tallyman/health.go", "pipeline/pipeline.go", "pipeline/events.go", "store/metric/mend.go", "attach/attach.go", "attach/poll.go", "attach/records.go",
-	"discover/discover.go", "discover/stream.go", "api/auth/auth.go", "forward/amqp/amqp.go", "forward/dockermonitor/stream.go",
+	"discover/discover.go", "discover/stream.go", "api/auth/auth.go", "forward/amqp/amqp.go", "forward/dockermonitor/stream.go", "forward/webhook/webhook.go",
 }
 
 // unexplained need no entry, with the reason.

@@ -208,19 +208,10 @@ func TestAMQPMessages(t *testing.T) {
 	d.Cmd("unpause", d.Name("api"))
 	d.Cmd("stop", d.Name("api"))
 	c.wait(5, of(d.Name("api")))
-	var events struct {
-		Events []struct {
-			ID, Action, Name string
-			Time             int64
-		}
-	}
-	p.JSON("/api/tallyman/v1/events?limit=1000", &events)
 	at, ids := map[string]string{}, map[string]string{}
-	for _, e := range events.Events {
-		if e.Name == d.Name("api") {
-			at[e.Action] = time.UnixMilli(e.Time).UTC().Format("2006-01-02T15:04:05.000Z")
-			ids[e.Action] = e.ID
-		}
+	for _, e := range changesIn(p, d.Name("api")) {
+		at[e.Action] = time.UnixMilli(e.Time).UTC().Format("2006-01-02T15:04:05.000Z")
+		ids[e.Action] = e.ID
 	}
 	var told []delivery
 	for _, m := range c.got {
@@ -361,6 +352,25 @@ func TestAMQPKills(t *testing.T) {
 	t.Logf("%d events, %d deliveries, %d repeats", len(seen), len(seen)+repeats, repeats)
 }
 
+// happened is an event as the REST interface tells it.
+type happened struct {
+	ID, Action, Name string
+	Time             int64
+	Inferred         bool
+}
+
+// changesIn are the events about a container that are forwarded, the newest first.
+func changesIn(p *testkit.Program, name string) (out []happened) {
+	var events struct{ Events []happened }
+	p.JSON("/api/tallyman/v1/events?limit=1000", &events)
+	for _, e := range events.Events {
+		if e.Name == name && slices.Contains([]string{"die", "stop", "start", "pause", "unpause"}, e.Action) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 // While no queue is bound nothing is lost.
 func TestAMQPNoQueue(t *testing.T) {
 	d := testkit.NewDocker(t)
@@ -417,11 +427,12 @@ func TestAMQPBound(t *testing.T) {
 		d.Cmd("pause", name)
 		d.Cmd("unpause", name)
 	}
-	kept, dropped := 0.0, 0.0
+	kept, dropped, known := 0.0, 0.0, []happened{}
 	testkit.Eventually(t, time.Minute, "all are queued or dropped", func() error {
 		kept, dropped = sum(t, p, "tallyman_forward_queue_messages"), sum(t, p, "tallyman_forward_dropped_total", "reason=buffer_full")
-		if kept+dropped != 2*rounds {
-			return fmt.Errorf("%v wait and %v are dropped, of %d", kept, dropped, 2*rounds)
+		// On a busy machine a pause that lasts may be inferred from an inventory, too.
+		if known = changesIn(p, name); len(known) < 2*rounds || kept+dropped != float64(len(known)) {
+			return fmt.Errorf("%v wait and %v are dropped, of %d", kept, dropped, len(known))
 		}
 		return nil
 	})
@@ -434,9 +445,16 @@ func TestAMQPBound(t *testing.T) {
 	if n := sum(t, p, "tallyman_forward_dropped_total"); len(c.got) != int(kept) || n != dropped {
 		t.Errorf("%d arrived of %v that waited; dropped %v, then %v", len(c.got), kept, dropped, n)
 	}
-	// The oldest went.
-	if first := c.got[0].alarm.Severity; first != []string{"Major", "Clear"}[int(dropped)%2] {
-		t.Errorf("the first is %s", c.got[0].body)
+	// The oldest went, and all others came.
+	want := map[string]bool{}
+	for _, e := range known[:len(c.got)] {
+		want[e.ID] = true
 	}
-	t.Logf("%d events, %v dropped, %d delivered", 2*rounds, dropped, len(c.got))
+	for _, m := range c.got {
+		if !want[m.id] {
+			t.Errorf("%s is none of the newest %d", m.body, len(want))
+		}
+		delete(want, m.id)
+	}
+	t.Logf("%d events, %v dropped, %d delivered", len(known), dropped, len(c.got))
 }
