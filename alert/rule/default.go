@@ -108,13 +108,15 @@ var defaults = []builtin{
 	{logs, "ConfigurationDrift", `sum by (host, workload) (count_over_time({source="event"} | action="drift" [10m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"the configuration of {{$labels.workload}} has changed", "See what on its page"},
 
-	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!="refused"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
+	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!="refused"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
 		"tallyman on {{$labels.host}} loses data", "See Doctor"},
 	// The torn end that a kill leaves is no failure of the disk.
 	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Critical,
 		"the disk of tallyman on {{$labels.host}} fails: what should be kept may be lost", "See Doctor, and the kernel's messages"},
 	{own, "TallymanMissedLogs", `sum by (host) (increase(tallyman_log_gaps_total[10m]) or label_replace(increase(tallyman_file_log_gaps_total[10m]), "reader", "file", "", "") or label_replace(increase(tallyman_journal_gaps_total[10m]), "reader", "journal", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"lines of logs are missing on {{$labels.host}}", "See where: the gaps stand in Logs"},
+	{own, "TallymanQueueBehind", `max by (host, to) (tallyman_forward_lag_seconds) > $threshold`, 600, time.Minute, 0, Warning,
+		"what tallyman on {{$labels.host}} has for {{$labels.to}} waits for {{$value | humanizeDuration}}", "See Doctor"},
 	{own, "TallymanLate", `max by (host) (rate(tallyman_collect_late_rounds_total[15m]) / rate(tallyman_collect_rounds_total[15m])) > $threshold`, 0.5, 15 * time.Minute, 0, Info,
 		"tallyman on {{$labels.host}} cannot keep its rhythm", "Give it more CPU"},
 	{own, "TallymanRefusesSeries", `max by (host) (tallyman_series_refused) > $threshold`, 0, 5 * time.Minute, 0, Warning,
