@@ -187,9 +187,8 @@ func TestUnroutableIsTriedOneByOne(t *testing.T) {
 
 // At most 32 are under way, and what the broker has not spoken of comes again.
 func TestWindow(t *testing.T) {
-	var quiet bool
-	var b *peer
-	b = newPeer(t, func(n int, _ published) verdict {
+	var quiet bool // under the peer's lock
+	b := newPeer(t, func(n int, _ published) verdict {
 		if n > 1 && !quiet {
 			return hang
 		}
