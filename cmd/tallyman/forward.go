@@ -72,12 +72,12 @@ type states struct {
 //	bus ─► stream ─► queue on the disk ─► sender
 func (a *app) openStates(s states) error {
 	dir := filepath.Join(a.cfg.Data, "forward", s.name)
-	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(s.buffer), MaxAge: time.Duration(s.maxAge), Remember: dockermonitor.Remember, Space: s.space})
+	log := a.log.With("forward", s.name)
+	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(s.buffer), MaxAge: time.Duration(s.maxAge), Remember: dockermonitor.Remember, Space: s.space, Log: log})
 	if err != nil {
 		return err
 	}
 	a.add(part{name: "queue of " + s.name, run: q.Run, metrics: q.SelfMetrics(s.name, "events"), close: q.Close})
-	log := a.log.With("forward", s.name)
 	stream, err := dockermonitor.New(dockermonitor.Options{
 		Queue: q, Dir: dir, Events: a.eventStore, Inventory: a.discovery, Namespace: s.namespace, Domain: s.domain, Align: s.align, Log: log,
 	})

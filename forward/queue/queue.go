@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,8 @@ type Options struct {
 	Space *fsx.Space
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Log is told when the queue begins to drop messages; nil is silent.
+	Log *slog.Logger
 }
 
 // entry is a message on the disk.
@@ -99,6 +102,8 @@ type Queue struct {
 	limbo    []entry // dropped while they were handed out
 	dropping map[uint64]Reason
 	stats    Stats
+	// overflowing is set from when messages were dropped until one is confirmed.
+	overflowing bool
 
 	writer *os.File // of the last segment, nil when closed
 	reader *os.File // of reading, nil when none is open
@@ -120,6 +125,9 @@ type Queue struct {
 func Open(o Options) (_ *Queue, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	q := &Queue{opt: o, segment: segmentMax, ready: make(chan struct{}, 1), next: 1, dropping: map[uint64]Reason{}, stats: Stats{Dropped: map[Reason]Lost{}}}
 	if o.MaxBytes > 0 {
@@ -327,8 +335,13 @@ func (q *Queue) bound(more int64) {
 			q.dropHead(TooOld)
 		}
 	}
-	if q.head > before {
-		q.moved()
+	if q.head == before {
+		return
+	}
+	q.moved()
+	if !q.overflowing {
+		q.overflowing = true
+		q.opt.Log.Warn("messages that wait for a destination are dropped, the oldest first: there are too many, or they are too old")
 	}
 }
 
@@ -506,6 +519,7 @@ func (q *Queue) Ack(seq uint64) error {
 		return fmt.Errorf("confirm the message %d of a queue: only %d were handed out", seq, q.handed)
 	}
 	q.settle(seq)
+	q.overflowing = false
 	before := q.head
 	for q.head < q.cursor && q.entries[q.head].seq <= seq {
 		e := &q.entries[q.head]

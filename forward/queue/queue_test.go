@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -310,7 +311,8 @@ func TestBytes(t *testing.T) {
 	one := numbered(0)
 	one.Body = make([]byte, 70)
 	size := int64(recordSize(&one))
-	q := open(t, Options{Dir: dir, MaxBytes: 100 * size})
+	var log bytes.Buffer
+	q := open(t, Options{Dir: dir, MaxBytes: 100 * size, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	add := func(q *Queue, n int) {
 		for range n {
 			one.Time = one.Time.Add(time.Second)
@@ -327,6 +329,9 @@ func TestBytes(t *testing.T) {
 	s := q.Stats()
 	if l := s.Dropped[Full]; s.Length != 100 || s.Bytes != 100*size || l.Count != 37 || !l.First.Equal(start.Add(time.Second)) || !l.Last.Equal(start.Add(37*time.Second)) {
 		t.Fatalf("37 more: %+v", s)
+	}
+	if n := strings.Count(log.String(), "are dropped"); n != 1 {
+		t.Errorf("that was said %d times, want once", n)
 	}
 	// A kill does not bring back what was dropped.
 	next := open(t, Options{Dir: killed(t, dir), MaxBytes: 100 * size})
