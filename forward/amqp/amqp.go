@@ -309,6 +309,8 @@ func (s *session) run(ctx context.Context) error {
 				s.blocked = nil // the connection is closed, which is told next
 			} else if s.full = b.Active; s.full {
 				s.p.down("", errBlocked)
+			} else {
+				s.p.to.Up()
 			}
 			stalled.Reset(confirmWithin)
 		case r, ok := <-s.returns:
@@ -384,7 +386,9 @@ func (s *session) confirm() error {
 			return nil // it is sent again after the one that was not taken
 		}
 		s.limit = most
-		s.p.to.Up()
+		if !s.full {
+			s.p.to.Up()
+		}
 		return s.p.opt.Queue.Ack(f.seq)
 	case s.failed != nil:
 		return nil

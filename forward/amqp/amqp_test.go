@@ -210,6 +210,25 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// A broker that is short of memory is not given more until it says so.
+func TestBlocked(t *testing.T) {
+	b := newPeer(t, nil)
+	b.unblock = make(chan struct{})
+	unblock := sync.OnceFunc(func() { close(b.unblock) })
+	t.Cleanup(unblock)
+	q := newQueue(t, 200)
+	p, _, _ := start(t, Options{URL: b.url("pass"), Queue: q})
+	eventually(t, "it is told", func() bool { return strings.Contains(p.State().Reason, "short of memory") })
+	if n := q.Stats().Length; n == 0 {
+		t.Error("all was sent meanwhile")
+	}
+	unblock()
+	eventually(t, "all are confirmed, and it is up", func() bool { return q.Stats().Length == 0 && p.State().Up })
+	if s := q.Stats(); s.Repeated != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // At the end what is under way is waited for; the next process has no repeats.
 func TestTheEndWaits(t *testing.T) {
 	b := newPeer(t, nil)

@@ -43,6 +43,9 @@ type peer struct {
 	// password is what is taken; declared closes the channel with that code if it is not 0.
 	password string
 	declared uint16
+	// unblock is not nil for a peer that says after the first message that it takes nothing,
+	// until this is closed.
+	unblock chan struct{}
 
 	mu          sync.Mutex
 	got         []published // all, in their order
@@ -291,6 +294,13 @@ func (p *peer) deliver(l *link, channel uint16, tag uint64, m published, raw []b
 		p.taken = append(p.taken, m.id)
 	}
 	p.mu.Unlock()
+	if n == 1 && p.unblock != nil {
+		l.method(0, 10, 60, short("low on memory"))
+		p.wg.Go(func() {
+			<-p.unblock
+			l.method(0, 10, 61)
+		})
+	}
 	switch v {
 	case cutOff:
 		return false

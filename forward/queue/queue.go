@@ -202,6 +202,11 @@ func (q *Queue) openSegments() error {
 		if err != nil {
 			return fmt.Errorf("read a segment of a queue: %w", err)
 		}
+		if len(q.segments) == 0 {
+			// What is before the first segment was removed as confirmed, even if a power cut
+			// has set the place back.
+			expected = max(expected, first)
+		}
 		s := &segment{name: d.Name()}
 		s.size = scan(text, max(last, first-1), func(r record, at int64) {
 			if r.seq > expected {

@@ -473,6 +473,26 @@ func TestASegmentIsGone(t *testing.T) {
 	}
 }
 
+// A power cut that sets the place back brings messages again, and is no damage.
+func TestThePlaceIsSetBack(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, Options{Dir: dir, MaxBytes: 32 << 10})
+	put(t, q, upTo(300)...)
+	seq := wantTaken(t, q, upTo(300)...)
+	if err := q.Ack(seq); err != nil {
+		t.Fatal(err)
+	}
+	back := killed(t, dir)
+	if err := os.Remove(filepath.Join(back, ackName)); err != nil {
+		t.Fatal(err)
+	}
+	next := open(t, Options{Dir: back, MaxBytes: 32 << 10})
+	again, _ := take(t, next)
+	if s := next.Stats(); len(again) == 0 || len(again) > 150 || again[len(again)-1] != 299 || len(s.Dropped) > 0 {
+		t.Errorf("%d come again, up to %v; %+v", len(again), again[len(again)-1], s)
+	}
+}
+
 func TestClosed(t *testing.T) {
 	q := open(t, Options{Dir: t.TempDir()})
 	put(t, q, 1)
