@@ -321,7 +321,7 @@ func TestAMQPKills(t *testing.T) {
 		}
 		return nil
 	})
-	c.wait(all, unaligned)
+	c.wait(2*containers*rounds, unaligned)
 	testkit.Eventually(t, time.Minute, "nothing waits", func() error {
 		if n := sum(t, p, "tallyman_forward_queue_messages"); n != 0 {
 			return fmt.Errorf("%v messages do", n)
@@ -370,6 +370,11 @@ func TestAMQPKills(t *testing.T) {
 		}
 		if d := cmp.Diff(says(name), got); d != "" {
 			t.Errorf("%s (-the engine +what arrived):\n%s", name, d)
+			for _, e := range changesIn(p, name) {
+				if _, ok := seen[e.ID]; !ok && !e.Inferred {
+					t.Errorf("the store has %s of %s, which did not arrive", e.Action, time.UnixMilli(e.Time).UTC().Format(time.RFC3339Nano))
+				}
+			}
 		}
 	}
 	if dropped := sum(t, p, "tallyman_forward_dropped_total"); dropped != 0 || len(seen) != all {
