@@ -115,7 +115,8 @@ func (d *Discovery) persist(stop <-chan struct{}) {
 	}
 }
 
-// save writes the inventory.
+// save writes the inventory. While the store has not yet what was told, it writes
+// nothing and is called again.
 func (d *Discovery) save() (err error) {
 	if d.opt.DataDir == "" {
 		return nil
@@ -132,6 +133,10 @@ func (d *Discovery) save() (err error) {
 	s := savedInventory{Version: inventoryVersion, Saved: time.Now().UTC()}
 	for _, e := range d.engines {
 		s.Engines = append(s.Engines, e.saved())
+	}
+	if d.opt.Settled != nil && !d.opt.Settled() {
+		d.store.mark(&d.store.dirty) // soon again
+		return nil
 	}
 	data, err := json.Marshal(s)
 	if err != nil {

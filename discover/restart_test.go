@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +114,40 @@ func TestKilledBeforeSave(t *testing.T) {
 	}
 	if len(runs[0]) != 1 || !slices.Equal(runs[0], runs[1]) {
 		t.Errorf("the same death has the ids %v and %v", runs[0], runs[1])
+	}
+}
+
+// Killed while the store has not yet what it was told, the next run tells it again.
+func TestWhatIsNotStoredIsToldAgain(t *testing.T) {
+	e := dockertest.Start(t)
+	e.Put(dockertest.Running("web", "i"))
+	dir := t.TempDir()
+	var behind atomic.Bool
+	of := func(o *Options) {
+		o.Settled = func() bool { return !behind.Load() }
+		o.timing.settleLast = 20 * time.Millisecond
+	}
+	w := watch(t, e, dir, of)
+	w.settled()
+	name := filepath.Join(dir, inventoryName)
+	w.until("an inventory on the disk", func() bool { _, err := os.Stat(name); return err == nil })
+	behind.Store(true)
+	e.Emit(dockertest.Event("container", "kill", dockertest.ID("web"), map[string]string{"signal": "10"}))
+	w.wait("container", "", "kill", 1)
+	w.stop() // as good as a kill: at the end the store has it still not
+	behind.Store(false)
+	w = watch(t, e, dir, of)
+	w.wait("container", "", "kill", 1)
+	w.until("the file to say so", func() bool {
+		s, err := readInventory(name)
+		return err == nil && len(s.Engines) == 1 && !s.Engines[0].LastEvent.IsZero()
+	})
+	w.stop()
+	w = watch(t, e, dir, of)
+	w.settled()
+	w.stop()
+	if n := len(w.of("container", "", "kill")); n != 0 {
+		t.Errorf("what is stored was told %d times more", n)
 	}
 }
 

@@ -127,6 +127,14 @@ func (e *Events) last() {
 	e.queue = nil
 }
 
+// Settled reports whether every event that was observed before the call is stored, or
+// given up and counted.
+func (e *Events) Settled() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen == e.stored+e.dropped+e.failed
+}
+
 // SelfMetrics are the numbers of the way.
 func (e *Events) SelfMetrics() []tallyman.SelfMetric {
 	read := func(v *uint64) func() float64 {

@@ -223,10 +223,13 @@ func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		e.ObserveEvent(tallyman.Event{ID: "too"})
 		time.Sleep(10 * time.Second)
+		if e.Settled() {
+			t.Error("two events wait, and yet it has settled")
+		}
 		s.fail.Store(nil) // by itself, after a while
 		time.Sleep(retryEvery)
 		synctest.Wait()
-		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" {
+		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" || !e.Settled() {
 			t.Errorf("after the disk has room again: %v", got)
 		}
 		s.fail.Store(&full)
