@@ -18,6 +18,10 @@ import (
 	"tallyman/internal/logtail"
 )
 
+// lookedLate is by how much a file may seem to be older than a look at which it was not
+// there yet: the kernel's clock of files is coarse.
+const lookedLate = 100 * time.Millisecond
+
 // mostWaiting is how long a renamed file is waited for to be quiet.
 const mostWaiting = 30 * time.Second
 
@@ -94,8 +98,20 @@ func (f *follower) begin() error {
 			}
 		}
 	}
-	if p.seen {
-		return nil // it has come since
+	if p.seen { // it has come since, and may have been rotated since
+		older, newest := f.older(p.before.Add(-lookedLate), current)
+		older = slices.DeleteFunc(older, func(o *file) bool {
+			if !f.wasLeft(o) {
+				return false
+			}
+			o.Close()
+			return true
+		})
+		if f.files = older; newest != nil {
+			f.files = append(older, newest)
+		}
+		f.since = p.t.tail.Now
+		return nil
 	}
 	// The last bytes of what was there before: of a container also of what it
 	// has rotated away since it was started.
@@ -225,6 +241,18 @@ func (f *follower) siblings(since time.Time, newest *file) (out []*file) {
 	}
 	slices.SortStableFunc(out, func(a, b *file) int { return a.changed.Compare(b.changed) })
 	return out
+}
+
+// wasLeft reports whether a file was read to its end under another name.
+func (f *follower) wasLeft(o *file) bool {
+	for _, p := range f.p.kin() {
+		for _, l := range p.left {
+			if o.is(l.dev, l.ino) && o.openAt(l.identity) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // has reports whether a file is open here.

@@ -597,3 +597,30 @@ func TestRotatedBeforeItWasRead(t *testing.T) {
 		}
 	}
 }
+
+// A file that came after a look and was rotated before the next one: all that it had
+// is read, and nothing of what was there before.
+func TestRotatedBeforeItWasFound(t *testing.T) {
+	h := newHost(t)
+	long := time.Now().Add(-time.Hour)
+	h.write("app.log.7", "long ago\n")
+	h.must(os.Chtimes(h.path("app.log.7"), long, long))
+	tail := h.tail("app.log")
+	look(tail, 0)
+	for i, text := range []string{"one\n", "two\n", "three\n"} {
+		h.write("app.log", text)
+		when := time.Now().Add(time.Duration(i-5) * 10 * time.Millisecond) // not within one tick of the clock
+		h.must(os.Chtimes(h.path("app.log"), when, when))
+		h.must(os.Rename(h.path("app.log"), h.path(fmt.Sprint("app.log.", i+1))))
+	}
+	h.write("app.log", "four\n")
+	look(tail, 0)
+	equal(t, "rotated before it was found", stored(h.store, "/var/log/app.log"), []string{"one", "two", "three", "four"})
+	// It goes, and what it was is read to its end; one that comes under its name is new.
+	h.must(os.Rename(h.path("app.log"), h.path("app.log.4")))
+	look(tail, time.Hour)
+	h.write("app.log", "five\n")
+	look(tail, 0)
+	equal(t, "back again", stored(h.store, "/var/log/app.log"), []string{"one", "two", "three", "four", "five"})
+	tail.close()
+}

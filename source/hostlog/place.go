@@ -37,7 +37,9 @@ type place struct {
 	watches map[string]int32     // of folders
 	due     time.Time
 	seen    bool // it was looked at before: files that come now are new
-	ended   bool // what is open is read to its end
+	looked  time.Time
+	before  time.Time // the look before that one
+	ended   bool      // what is open is read to its end
 	absent  tallyman.Absence
 	left    []left
 }
@@ -125,6 +127,7 @@ func (p *place) look() {
 	if p.ended {
 		return
 	}
+	p.looked, p.before = p.t.tail.Now, p.looked
 	err := p.reach()
 	if err == nil {
 		err = p.find()
