@@ -43,10 +43,11 @@ type Options struct {
 	// Wants says which containers are watched; the others are listed and
 	// nothing else. Nil takes all.
 	Wants func(*tallyman.Container) bool
-	// Settled reports whether every event that was told before the call is stored, or
-	// given up for good. What is written of the event stream speaks of those alone, so
-	// that others come again after a crash. Nil when nobody stores them.
-	Settled func() bool
+	// Settle waits until every event that was told before the call is stored, or given
+	// up for good, and reports false when that takes longer than most. What is written
+	// of the event stream speaks of those alone, so that others come again after a
+	// crash. Nil when nobody stores them.
+	Settle func(most time.Duration) bool
 	// Log is used for changes of state only; nil is silent.
 	Log *slog.Logger
 
@@ -64,7 +65,7 @@ type timing struct {
 	reconcileAgain         time.Duration // at least between two that a new stream asks for
 	settle                 time.Duration // from an inventory to what follows from it
 	persist, persistLazily time.Duration
-	settleLast             time.Duration // at most for the store, at the end
+	stored                 time.Duration // at most for the store to take what was told
 	keepGone               time.Duration
 }
 
@@ -87,7 +88,7 @@ func (t timing) withDefaults() timing {
 	def(&t.settle, 2*time.Second)
 	def(&t.persist, time.Second)
 	def(&t.persistLazily, 30*time.Second)
-	def(&t.settleLast, 5*time.Second)
+	def(&t.stored, 5*time.Second)
 	def(&t.keepGone, 7*24*time.Hour)
 	return t
 }
@@ -213,10 +214,6 @@ func (d *Discovery) Run(ctx context.Context) error {
 	writer.Wait()
 	for _, e := range d.engines {
 		e.client.Close()
-	}
-	// What was told last is being stored.
-	for end := time.Now().Add(d.opt.timing.settleLast); d.opt.Settled != nil && !d.opt.Settled() && time.Now().Before(end); {
-		time.Sleep(2 * time.Millisecond)
 	}
 	return d.save()
 }

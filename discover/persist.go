@@ -115,8 +115,8 @@ func (d *Discovery) persist(stop <-chan struct{}) {
 	}
 }
 
-// save writes the inventory. While the store has not yet what was told, it writes
-// nothing and is called again.
+// save writes the inventory, once the store has what was told until now. When that takes
+// too long it writes nothing and is called again.
 func (d *Discovery) save() (err error) {
 	if d.opt.DataDir == "" {
 		return nil
@@ -134,7 +134,7 @@ func (d *Discovery) save() (err error) {
 	for _, e := range d.engines {
 		s.Engines = append(s.Engines, e.saved())
 	}
-	if d.opt.Settled != nil && !d.opt.Settled() {
+	if d.opt.Settle != nil && !d.opt.Settle(d.opt.timing.stored) {
 		d.store.mark(&d.store.dirty) // soon again
 		return nil
 	}

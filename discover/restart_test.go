@@ -124,8 +124,7 @@ func TestWhatIsNotStoredIsToldAgain(t *testing.T) {
 	dir := t.TempDir()
 	var behind atomic.Bool
 	of := func(o *Options) {
-		o.Settled = func() bool { return !behind.Load() }
-		o.timing.settleLast = 20 * time.Millisecond
+		o.Settle = func(time.Duration) bool { return !behind.Load() }
 	}
 	w := watch(t, e, dir, of)
 	w.settled()

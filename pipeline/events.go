@@ -127,13 +127,26 @@ func (e *Events) last() {
 	e.queue = nil
 }
 
-// Settled reports whether every event that was observed before the call is stored, or
-// given up and counted.
-func (e *Events) Settled() bool {
+// Settle waits until every event that was observed before the call is stored, or given
+// up and counted. It reports false when that takes longer than most.
+func (e *Events) Settle(most time.Duration) bool {
+	end := time.Now().Add(most)
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.seen == e.stored+e.dropped+e.failed
+	seen := e.seen
+	for e.stored+e.dropped+e.failed < seen {
+		e.mu.Unlock()
+		if !time.Now().Before(end) {
+			return false
+		}
+		time.Sleep(settleEvery)
+		e.mu.Lock()
+	}
+	e.mu.Unlock()
+	return true
 }
+
+// settleEvery is how often Settle looks.
+const settleEvery = 2 * time.Millisecond
 
 // SelfMetrics are the numbers of the way.
 func (e *Events) SelfMetrics() []tallyman.SelfMetric {

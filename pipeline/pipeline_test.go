@@ -223,13 +223,13 @@ func TestEventsAreStoredInOrderAndCounted(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		e.ObserveEvent(tallyman.Event{ID: "too"})
 		time.Sleep(10 * time.Second)
-		if e.Settled() {
+		if e.Settle(time.Second) {
 			t.Error("two events wait, and yet it has settled")
 		}
 		s.fail.Store(nil) // by itself, after a while
 		time.Sleep(retryEvery)
 		synctest.Wait()
-		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" || !e.Settled() {
+		if got := s.got[len(s.got)-2:]; got[0] != "waits" || got[1] != "too" || !e.Settle(0) {
 			t.Errorf("after the disk has room again: %v", got)
 		}
 		s.fail.Store(&full)

@@ -159,7 +159,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.add(part{name: "events", run: events.Run, metrics: events.SelfMetrics()})
 
 	if a.discovery, err = discover.New(discover.Options{
-		Engines: enginesOf(endpoints), Host: cfg.Host, DataDir: cfg.Data, Wants: choice.Wants, Settled: events.Settled, Log: log,
+		Engines: enginesOf(endpoints), Host: cfg.Host, DataDir: cfg.Data, Wants: choice.Wants, Settle: events.Settle, Log: log,
 	}); err != nil {
 		return nil, err
 	}
