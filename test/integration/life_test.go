@@ -129,7 +129,14 @@ func TestHundredContainersComeAndGo(t *testing.T) {
 		})
 	}
 	starters.Wait()
-	time.Sleep(2*interval + time.Second)
+	for latest := time.Now().Add(2*interval + time.Second); time.Now().Before(latest); time.Sleep(300 * time.Millisecond) {
+		mu.Lock()
+		all := !slices.ContainsFunc(ids, func(id string) bool { return onPage[id].IsZero() || inPromQL[id].IsZero() })
+		mu.Unlock()
+		if all {
+			break
+		}
+	}
 	close(stop)
 	watch.Wait()
 

@@ -90,7 +90,7 @@ func plan(root string) ([]job, error) {
 	binary := filepath.Join(root, "bin/tallyman")
 	// One after another: side by side they fill two cores, and a test of one sees
 	// the containers of the others. Chromium is last, when the code lane has ended.
-	for _, s := range []struct{ name, parallel string }{{"torture", "3"}, {"integration", "4"}, {"bench", "1"}, {"e2e", "3"}} {
+	for _, s := range []struct{ name, parallel string }{{"torture", "3"}, {"integration", "6"}, {"bench", "1"}, {"e2e", "4"}} {
 		j := job{
 			name: s.name, lane: "engine", dir: root, env: []string{"TEST_TALLYMAN_BINARY=" + binary, "TEST_UI=1"}, packages: []string{"./test/" + s.name},
 			flags: []string{"-count=1", "-vet=off", "-timeout", "15m", "-parallel", s.parallel},
