@@ -140,3 +140,20 @@ type SelfMetered interface {
 type SelfExporter interface {
 	Export(m []SelfMetric)
 }
+
+// Executor runs commands in containers, through their engines.
+type Executor interface {
+	// Exec starts a command in a container as a user, the container's own when empty. The
+	// caller closes it. It blocks until the engine has started it or ctx ends; ctx is also
+	// that of the output.
+	Exec(ctx context.Context, engine, id string, argv []string, user string) (Execution, error)
+}
+
+// Execution is a command that runs in a container. Read gives its output in the engine's
+// frames, and ends with it.
+type Execution interface {
+	io.ReadCloser
+	// Status is the host's pid of the command, 0 when it is not known, and its exit code
+	// when it does not run any more.
+	Status(ctx context.Context) (pid, code int, running bool, err error)
+}

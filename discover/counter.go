@@ -20,11 +20,12 @@ const (
 	invalid                   // no type, or an actor that is no id
 	toldBefore                // it had been inferred before it came
 	beforeStart               // it happened before the engine was first seen
+	ownCommand                // an exec of tallyman's own
 	numReasons
 )
 
 func (r reason) String() string {
-	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before", "before_start"}[r]
+	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before", "before_start", "own_command"}[r]
 }
 
 // counters are the numbers of one engine. All only grow.

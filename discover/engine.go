@@ -55,6 +55,7 @@ type engine struct {
 	results  chan func()
 	busy     bool
 	wg       sync.WaitGroup
+	commands commands
 
 	stream      context.CancelFunc // of the open stream or its reader, nil without one
 	streamed    time.Time          // when it was opened

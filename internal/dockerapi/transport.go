@@ -29,7 +29,11 @@ const (
 var errGuard = errors.New("refused")
 
 // route is every request that may leave; the version prefix is the library's.
-var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json)$`)
+var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json|/exec/[0-9a-f]{64}/json)$`)
+
+// command is every request that may leave and that does something: a command is run in a
+// container.
+var command = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/containers/[0-9a-f]{12,64}/exec|/exec/[0-9a-f]{64}/start)$`)
 
 // trip travels in the context of one call: the transport notes in it what
 // happened, and decodes the body into out.
@@ -61,7 +65,8 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	path := strings.TrimPrefix(r.URL.Path, g.basePath)
 	ping := strings.HasSuffix(path, "/_ping")
-	if r.Method != http.MethodGet && (r.Method != http.MethodHead || !ping) || !route.MatchString(path) {
+	asks := (r.Method == http.MethodGet || r.Method == http.MethodHead && ping) && route.MatchString(path)
+	if !asks && (r.Method != http.MethodPost || !command.MatchString(path)) {
 		t.err = fmt.Errorf("%w: %s %s is not a request that tallyman makes", errGuard, r.Method, r.URL.Path)
 		return nil, t.err
 	}
