@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"tallyman"
+	"tallyman/service/prometheus"
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
@@ -45,5 +46,11 @@ func records() []tallyman.RecordKind {
 		hostlog.Kind(),
 		journald.Kind(),
 		snapshot.Kind(),
+	}
+}
+
+func services() []tallyman.ServiceKind {
+	return []tallyman.ServiceKind{
+		prometheus.Kind(),
 	}
 }
