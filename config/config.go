@@ -70,6 +70,7 @@ type Config struct {
 	// Own options of sources, by the source's name, as {diskusage: {every: 6h}}.
 	// Default none.
 	Sources Sources `yaml:"sources"`
+	Plugins Plugins `yaml:"plugins"`
 	Alarms  Alarms  `yaml:"alarms"`
 	Forward Forward `yaml:"forward"`
 
@@ -192,6 +193,7 @@ func Default() Config {
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		Sources: Sources{},
+		Plugins: Plugins{Enabled: true, Detect: true, Conventions: true, ExecFromImageLabels: true, PerContainer: 16, PerHost: 512, Series: 2000, SeriesPerText: 10_000, Rules: []PluginRule{}},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
 		Forward: Forward{
 			AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
@@ -353,6 +355,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.Alarms.check(); err != nil {
+		return err
+	}
+	if err := c.Plugins.check(); err != nil {
 		return err
 	}
 	return c.Forward.check()

@@ -25,6 +25,7 @@ import (
 	"tallyman/api/prom"
 	"tallyman/api/rest"
 	"tallyman/attach"
+	"tallyman/attach/services"
 	"tallyman/catalog"
 	"tallyman/config"
 	"tallyman/discover"
@@ -102,6 +103,7 @@ type app struct {
 	engine     *query.Engine
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
+	services   *services.Services // nil when no plugins are wanted
 	alarms     *alert.Service // nil when they are not wanted
 	router     *route.Router
 	witness    *alert.Witness
@@ -179,11 +181,18 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		if err := errors.Join(a.openAMQP(space), a.openWebhook(space)); err != nil {
 			return nil, err
 		}
+		if err := a.openServices(all); err != nil {
+			return nil, err
+		}
+	}
+	kinds := all.Sources
+	if a.services != nil {
+		kinds = append(slices.Clip(kinds), a.services.Kind())
 	}
 	// Discovery tells all the others, so it starts after them.
 	found := part{name: "discover", run: a.discovery.Run, metrics: a.discovery.SelfMetrics()}
 	a.supervisor = attach.New(attach.Options{
-		Kinds: all.Sources, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
+		Kinds: kinds, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
 		Source: tallyman.SourceOptions{Log: log, Proc: here.Proc, Sys: here.Sys, Cgroup: here.Cgroup, Init: here.Init, Root: here.Root,
 			Memory: here.Memory, Interval: interval, Engines: a.discovery},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
@@ -192,6 +201,10 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	})
 	a.add(part{name: "attach", run: a.supervisor.Run, metrics: a.supervisor.SelfMetrics(), absences: a.supervisor.Absences})
 	a.add(found)
+	if a.services != nil {
+		a.services.Tell(a.supervisor)
+		a.discovery.ObserveContainers(a.services)
+	}
 
 	a.doctor = doctor.New(doctor.Options{
 		Version: release, Host: cfg.Host, Container: here.Container, Inventory: a.discovery, Readings: a.pipeline,
@@ -219,6 +232,11 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.discovery.ObserveEngines(readers)
 
 	metrics := all.Metrics()
+	if a.services != nil {
+		for _, d := range a.services.Kind().Metrics {
+			metrics[d.Name] = d
+		}
+	}
 	for _, m := range a.metrics() {
 		metrics[m.Desc.Name] = m.Desc
 	}
