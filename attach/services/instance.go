@@ -35,8 +35,7 @@ const (
 	least = 5 * time.Second
 )
 
-// instance is one plugin in one container. Poll and Close come from the collector's
-// goroutine for it; the rest may be called from any.
+// instance is one plugin in one container. Its methods may be called from any goroutine.
 type instance struct {
 	s        *Services
 	id       string // of the target
@@ -44,31 +43,34 @@ type instance struct {
 	wish     tallyman.ServiceWish
 	view     *inside.View
 	label    string
-
-	// Of the polling goroutine.
-	service  tallyman.Service
 	every    time.Duration
 	limit    time.Duration
-	failures int
-	next     time.Time
-	ran      bool // the first run was told of
-	book     *book
-	errors   map[tallyman.ServiceFault]float64
 
 	mu     sync.Mutex
-	target *tallyman.Target
 	status tallyman.ServiceStatus
 	wasUp  bool
+	ran    bool                  // the first run was told of
 	told   tallyman.ServiceState // the last that there was an event of
 }
 
-var _ tallyman.Paced = (*instance)(nil)
+// session asks for an instance, from when it is attached until its container ends or is
+// paused. It belongs to the collector's goroutine for it.
+type session struct {
+	*instance
+	service  tallyman.Service
+	failures int
+	next     time.Time
+	book     *book
+	errors   map[tallyman.ServiceFault]float64
+}
+
+var _ tallyman.Paced = (*session)(nil)
 
 // newInstance makes one; nothing is opened.
 func (s *Services) newInstance(l *life, room *inside.Room, w tallyman.ServiceWish) *instance {
 	c := l.container
 	where := w.Where()
-	i := &instance{s: s, wish: w, view: room.View(s.policy(w.Origin)), identity: w.Kind.Name + " " + where, label: labelOf(c.Name, where), errors: map[tallyman.ServiceFault]float64{}}
+	i := &instance{s: s, wish: w, view: room.View(s.policy(w.Origin)), identity: w.Kind.Name + " " + where, label: labelOf(c.Name, where)}
 	if name := w.Config.Text("NAME", ""); name != "" {
 		i.label = name
 	}
@@ -110,13 +112,9 @@ func labelOf(container, where string) string {
 	return container + ":" + port + path
 }
 
-// attached gives the instance the target that its series are of.
-func (i *instance) attached(t *tallyman.Target) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.target = t
-	i.next = time.Time{}
-	i.failures = 0
+// attached begins to ask, for the series of a target.
+func (i *instance) attached(t *tallyman.Target) *session {
+	return &session{instance: i, book: newBook(i, t), errors: map[tallyman.ServiceFault]float64{}}
 }
 
 func (i *instance) setPaused(paused bool) {
@@ -144,7 +142,7 @@ func (i *instance) Status() tallyman.ServiceStatus {
 }
 
 // Pause implements tallyman.Paced.
-func (i *instance) Pause() time.Duration {
+func (i *session) Pause() time.Duration {
 	if i.next.IsZero() { // the first
 		c := i.view.Container()
 		if wait := time.Until(c.Started.Add(settle)); wait > 0 {
@@ -168,7 +166,7 @@ func (i *instance) Absences() []tallyman.Absence {
 }
 
 // Close implements tallyman.Poll.
-func (i *instance) Close() {
+func (i *session) Close() {
 	if i.service != nil {
 		i.service.Close()
 		i.service = nil
@@ -176,13 +174,7 @@ func (i *instance) Close() {
 }
 
 // Poll scrapes once. It never fails itself: what went wrong is a value.
-func (i *instance) Poll(ctx context.Context, b *tallyman.Batch) error {
-	i.mu.Lock()
-	target := i.target
-	i.mu.Unlock()
-	if i.book == nil || i.book.target != target {
-		i.book = newBook(i, target)
-	}
+func (i *session) Poll(ctx context.Context, b *tallyman.Batch) error {
 	i.book.begin()
 	started := time.Now()
 	err := i.scrape(ctx)
@@ -219,7 +211,7 @@ func (i *instance) Poll(ctx context.Context, b *tallyman.Batch) error {
 }
 
 // scrape opens what is not open and asks.
-func (i *instance) scrape(ctx context.Context) (err error) {
+func (i *session) scrape(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, i.limit)
 	defer cancel()
 	defer func() {
@@ -243,8 +235,7 @@ func (i *instance) scrape(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if i.wish.Kind.Runs && i.wish.Origin == tallyman.FromImageLabel && !i.ran {
-		i.ran = true
+	if i.wish.Kind.Runs && i.wish.Origin == tallyman.FromImageLabel && i.first() {
 		i.s.o.Emit(event(i.view.Container(), "exec", time.Now(), map[string]string{"plugin": strings.ToLower(i.wish.Kind.Name), "source": i.wish.Source, "command": i.wish.Where()}))
 	}
 	err = i.service.Scrape(ctx, i.book)
@@ -254,8 +245,16 @@ func (i *instance) scrape(ctx context.Context) (err error) {
 	return err
 }
 
+// first reports whether nothing of the instance has run yet.
+func (i *instance) first() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	defer func() { i.ran = true }()
+	return !i.ran
+}
+
 // check uses the service as its clients do.
-func (i *instance) check(ctx context.Context, plugin []string) {
+func (i *session) check(ctx context.Context, plugin []string) {
 	c, ok := i.service.(tallyman.ServiceChecker)
 	if !ok {
 		return
@@ -279,7 +278,7 @@ func (i *instance) check(ctx context.Context, plugin []string) {
 }
 
 // after keeps what came of a scrape, tells of a change, and plans the next.
-func (i *instance) after(started time.Time, took time.Duration, series int, fault tallyman.ServiceFault, reason, fix string) {
+func (i *session) after(started time.Time, took time.Duration, series int, fault tallyman.ServiceFault, reason, fix string) {
 	state := tallyman.ServiceUp
 	switch fault {
 	case "":

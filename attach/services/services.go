@@ -130,8 +130,7 @@ func (p poller) Open(t *tallyman.Target) (tallyman.Poll, error) {
 	if i == nil {
 		return nil, tallyman.ErrGone
 	}
-	i.attached(t)
-	return i, nil
+	return i.attached(t), nil
 }
 
 // Close implements tallyman.Poller.
