@@ -33,6 +33,7 @@ import (
 	"tallyman/internal/datadir"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
+	"tallyman/internal/httpx"
 	"tallyman/internal/machine"
 	"tallyman/internal/nsx"
 	"tallyman/pipeline"
@@ -104,16 +105,18 @@ type app struct {
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
 	services   *services.Services // nil when no plugins are wanted
-	alarms     *alert.Service // nil when they are not wanted
-	router     *route.Router
-	witness    *alert.Witness
-	logs       *logql.Engine
-	pipeline   *pipeline.Pipeline
-	bus        pipeline.Bus // all events
-	doctor     *doctor.Doctor
-	forwards   []func() doctor.Forward // one for each destination
-	hub        *live.Hub
-	server     *api.Server
+
+	serviceRoutes []httpx.Route
+	alarms        *alert.Service // nil when they are not wanted
+	router        *route.Router
+	witness       *alert.Witness
+	logs          *logql.Engine
+	pipeline      *pipeline.Pipeline
+	bus           pipeline.Bus // all events
+	doctor        *doctor.Doctor
+	forwards      []func() doctor.Forward // one for each destination
+	hub           *live.Hub
+	server        *api.Server
 }
 
 // newApp makes all parts. One that only looks reads no log and no configuration of a
@@ -241,7 +244,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		metrics[m.Desc.Name] = m.Desc
 	}
 	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Rules: a.promRules(), Log: log})
-	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes())
+	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes(), a.serviceRoutes)
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
 	})

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"tallyman"
+	"tallyman/api/service"
 	"tallyman/attach/services"
 	"tallyman/catalog"
 	"tallyman/config"
@@ -62,6 +63,7 @@ func (a *app) openServices(all catalog.Catalog) error {
 		Limits: services.Limits{PerContainer: p.PerContainer, PerHost: p.PerHost, Series: p.Series, Text: p.SeriesPerText},
 		Proc:   a.machine.Proc, Log: a.log,
 	})
+	a.serviceRoutes = service.New(service.Options{Status: a.services.Status, Mistakes: a.services.Mistakes, Inventory: a.discovery, Kinds: all.Services, Check: book.Label}).Routes()
 	a.add(part{name: "services", run: a.services.Run, metrics: a.services.SelfMetrics()})
 	return nil
 }
