@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman/internal/testkit"
+	"tallyman/service/ask"
+	"tallyman/service/servicetest"
+)
+
+// difference is one between a plugin and the exporter whose names it has, which was
+// looked at and is as it should be.
+type difference struct {
+	// side is "-" for what the exporter alone has, "+" for what the plugin alone has, "!"
+	// for what both have in different ways; what is all of a line after it.
+	side, what string
+	because    string
+}
+
+// sameAsExporter runs Debian's exporter beside a container, in its network, and compares
+// what both say: names, types and labels.
+func sameAsExporter(t *testing.T, d *testkit.Docker, c *servicetest.Container, ours *servicetest.Sink, port string, options []string, argv []string, reviewed ...difference) {
+	t.Helper()
+	if os.Getenv("TEST_EXPORTERS") == "" {
+		t.Log("the exporter is compared with TEST_EXPORTERS=1 only")
+		return
+	}
+	image := d.Debian("exporters", "prometheus-redis-exporter", "prometheus-nginx-exporter", "prometheus-apache-exporter", "prometheus-mysqld-exporter",
+		"prometheus-postgres-exporter", "prometheus-haproxy-exporter", "prometheus-blackbox-exporter")
+	args := append([]string{"run", "-d", "--label", d.Label, "--network", "container:" + c.C.ID}, options...)
+	id := d.Cmd(append(append(args, image), argv...)...)
+	theirs := servicetest.NewSink()
+	client := ask.NewClient(c, nil)
+	defer client.Close()
+	testkit.Eventually(t, 20*time.Second, "the exporter answers", func() error {
+		theirs = servicetest.NewSink()
+		_, err := ask.Exposition{}.Scrape(t.Context(), client, "http://127.0.0.1:"+port+"/metrics", theirs)
+		if err != nil {
+			out, _ := d.May("logs", id)
+			return fmt.Errorf("%w\n%s", err, out)
+		}
+		return nil
+	})
+	a, b := shapes(theirs), shapes(ours)
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		switch {
+		case strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "promhttp_"):
+		case b[name] == "":
+			lines = append(lines, "- "+name+" "+a[name])
+		case b[name] != a[name]:
+			lines = append(lines, "! "+name+" "+a[name]+" | "+b[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		if a[name] == "" {
+			lines = append(lines, "+ "+name+" "+b[name])
+		}
+	}
+	used := make([]bool, len(reviewed))
+	for _, line := range lines {
+		at := slices.IndexFunc(reviewed, func(r difference) bool {
+			return line[:1] == r.side && regexp.MustCompile(`^(?:`+r.what+`)$`).MatchString(line[2:])
+		})
+		if at < 0 {
+			t.Errorf("not reviewed: %s", line)
+			continue
+		}
+		used[at] = true
+	}
+	for i, r := range reviewed {
+		if !used[i] {
+			t.Errorf("reviewed, but there is no such difference: %s %s", r.side, r.what)
+		}
+	}
+	t.Logf("%d families of the exporter, %d of the plugin, %d differences", len(a), len(b), len(lines))
+}
+
+// shapes are the types and label names of metrics, by name.
+func shapes(s *servicetest.Sink) map[string]string {
+	labels := map[string]map[string]bool{}
+	name := regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)="(?:[^"\\]|\\.)*"`)
+	for series := range s.Values {
+		metric, rest, _ := strings.Cut(series, "{")
+		if labels[metric] == nil {
+			labels[metric] = map[string]bool{}
+		}
+		for _, m := range name.FindAllStringSubmatch(rest, -1) {
+			labels[metric][m[1]] = true
+		}
+	}
+	out := map[string]string{}
+	for metric, set := range labels {
+		out[metric] = s.Types[metric].String() + "{" + strings.Join(slices.Sorted(maps.Keys(set)), ",") + "}"
+	}
+	return out
+}
+
+// near compares a value of a scrape with what the server's own client said just before
+// and just after.
+func near(t *testing.T, s *servicetest.Sink, series string, before, after float64) {
+	t.Helper()
+	got, ok := s.Values[series]
+	if !ok || got < min(before, after) || got > max(before, after) {
+		t.Errorf("%s is %v (there: %v), the server says %v and then %v", series, got, ok, before, after)
+	}
+}
+
+// want says that a value is exactly so.
+func want(t *testing.T, s *servicetest.Sink, values map[string]float64) {
+	t.Helper()
+	for _, series := range slices.Sorted(maps.Keys(values)) {
+		if got, ok := s.Values[series]; !ok || got != values[series] {
+			t.Errorf("%s is %v (there: %v), want %v", series, got, ok, values[series])
+		}
+	}
+}
+
+// get asks for a page from inside of a container.
+func get(t *testing.T, c *servicetest.Container, url string) string {
+	t.Helper()
+	client := ask.NewClient(c, nil)
+	defer client.Close()
+	a, err := client.Get(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(a.Body)
+}
