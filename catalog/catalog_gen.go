@@ -6,7 +6,9 @@ package catalog
 
 import (
 	"tallyman"
+	"tallyman/service/memcached"
 	"tallyman/service/prometheus"
+	"tallyman/service/redis"
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
@@ -51,6 +53,8 @@ func records() []tallyman.RecordKind {
 
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
+		memcached.Kind(),
 		prometheus.Kind(),
+		redis.Kind(),
 	}
 }

@@ -61,8 +61,8 @@ type Service struct {
 	Every     float64 `json:"every" doc:"Time between two scrapes, in seconds"`
 }
 
-// Mistake is something wrong in a label of a container.
-type Mistake struct {
+// ServiceMistake is something wrong in a label of a container.
+type ServiceMistake struct {
 	Container string `json:"container,omitempty"`
 	Name      string `json:"name,omitempty"`
 	Host      string `json:"host,omitempty"`
@@ -75,28 +75,28 @@ type Mistake struct {
 }
 
 type servicesAnswer struct {
-	Services []Service `json:"services"`
-	Mistakes []Mistake `json:"mistakes"`
+	Services []Service        `json:"services"`
+	Mistakes []ServiceMistake `json:"mistakes"`
 }
 
-// Kind is one plugin.
-type Kind struct {
-	Type    string   `json:"type"`
-	Aliases []string `json:"aliases"`
-	Summary string   `json:"summary"`
-	Found   bool     `json:"found" doc:"Whether it is found without being asked for"`
-	Runs    bool     `json:"runs" doc:"Whether it runs a command in the container"`
-	Every   float64  `json:"every" doc:"Time between two scrapes, in seconds"`
-	Detect  string   `json:"detect" doc:"By what it is found, in Markdown"`
-	Free    string   `json:"free" doc:"What works without configuration, in Markdown"`
-	Account string   `json:"account,omitempty" doc:"A login with the least rights, in Markdown"`
-	Example string   `json:"example" doc:"A label"`
-	Keys    []Key    `json:"keys"`
-	Charts  []Chart  `json:"charts"`
+// ServiceType is one plugin.
+type ServiceType struct {
+	Type    string         `json:"type"`
+	Aliases []string       `json:"aliases"`
+	Summary string         `json:"summary"`
+	Found   bool           `json:"found" doc:"Whether it is found without being asked for"`
+	Runs    bool           `json:"runs" doc:"Whether it runs a command in the container"`
+	Every   float64        `json:"every" doc:"Time between two scrapes, in seconds"`
+	Detect  string         `json:"detect" doc:"By what it is found, in Markdown"`
+	Free    string         `json:"free" doc:"What works without configuration, in Markdown"`
+	Account string         `json:"account,omitempty" doc:"A login with the least rights, in Markdown"`
+	Example string         `json:"example" doc:"A label"`
+	Keys    []ServiceKey   `json:"keys"`
+	Charts  []ServiceChart `json:"charts"`
 }
 
-// Key is one key of a plugin's configuration.
-type Key struct {
+// ServiceKey is one key of a plugin's configuration.
+type ServiceKey struct {
 	Name    string `json:"name"`
 	Type    string `json:"type" doc:"text, secret, number, port, bool, duration, path, url or command"`
 	Help    string `json:"help"`
@@ -108,15 +108,15 @@ type Key struct {
 	Common  bool   `json:"common,omitempty" doc:"Whether every plugin has it"`
 }
 
-// Chart is a chart of what matters first.
-type Chart struct {
-	Title string `json:"title"`
-	Unit  string `json:"unit"`
-	Lines []Line `json:"lines"`
+// ServiceChart is a chart of what matters first.
+type ServiceChart struct {
+	Title string        `json:"title"`
+	Unit  string        `json:"unit"`
+	Lines []ServiceLine `json:"lines"`
 }
 
-// Line is one line of a chart, or one for each value of a label.
-type Line struct {
+// ServiceLine is one line of a chart, or one for each value of a label.
+type ServiceLine struct {
 	Name   string            `json:"name"`
 	Metric string            `json:"metric"`
 	Rate   bool              `json:"rate,omitempty" doc:"Whether its rate per second is drawn"`
@@ -125,27 +125,27 @@ type Line struct {
 }
 
 type kindsAnswer struct {
-	Types []Kind `json:"types"`
+	Types []ServiceType `json:"types"`
 }
 
-// Question is a label that is to be read.
-type Question struct {
+// ServiceQuestion is a label that is to be read.
+type ServiceQuestion struct {
 	Key   string `json:"key" doc:"The label's key, tallyman.plugins by default"`
 	Value string `json:"value"`
 	Image bool   `json:"image,omitempty" doc:"Whether it stands in an image, which is trusted less"`
 }
 
-// Wish is one instance that a label asks for.
-type Wish struct {
+// ServiceWish is one instance that a label asks for.
+type ServiceWish struct {
 	Type  string   `json:"type"`
 	Where string   `json:"where"`
 	Keys  []string `json:"keys"`
 }
 
 type checkAnswer struct {
-	Wishes   []Wish    `json:"wishes"`
-	None     bool      `json:"none,omitempty" doc:"Whether it switches off"`
-	Mistakes []Mistake `json:"mistakes"`
+	Wishes   []ServiceWish    `json:"wishes"`
+	None     bool             `json:"none,omitempty" doc:"Whether it switches off"`
+	Mistakes []ServiceMistake `json:"mistakes"`
 }
 
 // Routes are the routes of the interface.
@@ -160,7 +160,7 @@ func (a *API) Routes() []httpx.Route {
 		{Pattern: "GET /api/tallyman/v1/services/types", Handler: a.handle(a.types, nil), Doc: httpx.Doc{ID: "serviceTypes", Summary: "Plugins, their keys and their charts",
 			Answer: kindsAnswer{}, Errors: []int{http.StatusBadRequest}}},
 		{Pattern: "POST /api/tallyman/v1/services/check", Handler: a.handle(a.check, nil), Doc: httpx.Doc{ID: "checkService", Summary: "What a label would do",
-			Text: "Nothing is started.", Body: Question{}, Answer: checkAnswer{}, Errors: []int{http.StatusBadRequest}}},
+			Text: "Nothing is started.", Body: ServiceQuestion{}, Answer: checkAnswer{}, Errors: []int{http.StatusBadRequest}}},
 	}
 }
 
@@ -183,7 +183,7 @@ func (a *API) handle(f func(r *http.Request) (any, error), params []httpx.Param)
 func (a *API) services(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	fits := func(key, value string) bool { return q.Get(key) == "" || q.Get(key) == value }
-	out := servicesAnswer{Services: []Service{}, Mistakes: []Mistake{}}
+	out := servicesAnswer{Services: []Service{}, Mistakes: []ServiceMistake{}}
 	for _, s := range a.o.Status() {
 		if fits("host", s.Host) && fits("workload", s.Workload) && fits("container", s.Container) && fits("type", s.Type) && fits("state", string(s.State)) {
 			out.Services = append(out.Services, Service{
@@ -209,28 +209,28 @@ func (a *API) services(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func mistake(m tallyman.ServiceMistake) Mistake {
-	return Mistake{Source: m.Source, Entry: m.Entry, Offset: m.Offset, Text: m.Text, Warning: m.Warning}
+func mistake(m tallyman.ServiceMistake) ServiceMistake {
+	return ServiceMistake{Source: m.Source, Entry: m.Entry, Offset: m.Offset, Text: m.Text, Warning: m.Warning}
 }
 
 // types lists the plugins.
 func (a *API) types(*http.Request) (any, error) {
-	out := kindsAnswer{Types: []Kind{}}
+	out := kindsAnswer{Types: []ServiceType{}}
 	for _, k := range a.o.Kinds {
-		one := Kind{Type: k.Name, Aliases: append([]string{}, k.Aliases...), Summary: k.Summary, Found: k.Find != nil, Runs: k.Runs, Every: k.Every.Seconds(),
-			Detect: k.Docs.Detect, Free: k.Docs.Free, Account: k.Docs.Account, Example: k.Docs.Example, Keys: []Key{}, Charts: []Chart{}}
+		one := ServiceType{Type: k.Name, Aliases: append([]string{}, k.Aliases...), Summary: k.Summary, Found: k.Find != nil, Runs: k.Runs, Every: k.Every.Seconds(),
+			Detect: k.Docs.Detect, Free: k.Docs.Free, Account: k.Docs.Account, Example: k.Docs.Example, Keys: []ServiceKey{}, Charts: []ServiceChart{}}
 		add := func(keys []tallyman.ServiceKey, common bool) {
 			for _, key := range keys {
-				one.Keys = append(one.Keys, Key{Name: key.Name, Type: string(key.Type), Help: key.Help, Default: key.Default, Example: key.Example,
+				one.Keys = append(one.Keys, ServiceKey{Name: key.Name, Type: string(key.Type), Help: key.Help, Default: key.Default, Example: key.Example,
 					List: key.List, Write: key.Write, Rule: key.Rule, Common: common})
 			}
 		}
 		add(k.Keys, false)
 		add(tallyman.ServiceKeys(), true)
 		for _, c := range k.Charts {
-			chart := Chart{Title: c.Title, Unit: c.Unit, Lines: []Line{}}
+			chart := ServiceChart{Title: c.Title, Unit: c.Unit, Lines: []ServiceLine{}}
 			for _, l := range c.Lines {
-				line := Line{Name: l.Name, Metric: l.Metric.Name, Rate: l.Rate, By: l.By}
+				line := ServiceLine{Name: l.Name, Metric: l.Metric.Name, Rate: l.Rate, By: l.By}
 				for _, label := range l.Where {
 					if line.Where == nil {
 						line.Where = map[string]string{}
@@ -243,7 +243,7 @@ func (a *API) types(*http.Request) (any, error) {
 		}
 		out.Types = append(out.Types, one)
 	}
-	slices.SortFunc(out.Types, func(x, y Kind) int { return strings.Compare(x.Type, y.Type) })
+	slices.SortFunc(out.Types, func(x, y ServiceType) int { return strings.Compare(x.Type, y.Type) })
 	return out, nil
 }
 
@@ -252,7 +252,7 @@ const maxQuestion = 128 << 10
 
 // check reads a label.
 func (a *API) check(r *http.Request) (any, error) {
-	var q Question
+	var q ServiceQuestion
 	d := json.NewDecoder(io.LimitReader(r.Body, maxQuestion))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&q); err != nil {
@@ -266,9 +266,9 @@ func (a *API) check(r *http.Request) (any, error) {
 		q.Key = "tallyman.plugins"
 	}
 	wishes, none, mistakes := a.o.Check(q.Key, q.Value, origin)
-	out := checkAnswer{Wishes: []Wish{}, None: none, Mistakes: []Mistake{}}
+	out := checkAnswer{Wishes: []ServiceWish{}, None: none, Mistakes: []ServiceMistake{}}
 	for i := range wishes {
-		out.Wishes = append(out.Wishes, Wish{Type: wishes[i].Kind.Name, Where: wishes[i].Where(), Keys: append([]string{}, wishes[i].Config.Keys()...)})
+		out.Wishes = append(out.Wishes, ServiceWish{Type: wishes[i].Kind.Name, Where: wishes[i].Where(), Keys: append([]string{}, wishes[i].Config.Keys()...)})
 	}
 	for _, m := range mistakes {
 		out.Mistakes = append(out.Mistakes, mistake(m))

@@ -476,6 +476,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Services in containers, and how their plugins are
+         * @description Also what is wrong in the labels of containers that name plugins.
+         */
+        get: operations["services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/services/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a label would do
+         * @description Nothing is started.
+         */
+        post: operations["checkService"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/services/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Plugins, their keys and their charts */
+        get: operations["serviceTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/session": {
         parameters: {
             query?: never;
@@ -632,6 +689,12 @@ export interface components {
             new?: components["schemas"]["Json"];
             old?: components["schemas"]["Json"];
             path: string;
+        };
+        CheckAnswer: {
+            mistakes: components["schemas"]["ServiceMistake"][];
+            /** @description Whether it switches off */
+            none?: boolean;
+            wishes: components["schemas"]["ServiceWish"][];
         };
         Choice: {
             /** @description What is followed, in words */
@@ -1015,6 +1078,9 @@ export interface components {
         };
         /** @description Any JSON */
         Json: AnyJson;
+        KindsAnswer: {
+            types: components["schemas"]["ServiceType"][];
+        };
         Line: {
             level?: string;
             stream?: string;
@@ -1145,6 +1211,127 @@ export interface components {
             interval: number;
             time: number;
             version: string;
+        };
+        Service: {
+            container: string;
+            /** @description Series that it has beside, over a limit */
+            dropped?: number;
+            /** @description Time between two scrapes, in seconds */
+            every: number;
+            /** @description dial, auth, timeout, parse, permission, limit or config */
+            fault?: string;
+            /** @description What to do */
+            fix?: string;
+            host: string;
+            /** @description The label instance of its series; the label job is the type in lower case */
+            instance: string;
+            name: string;
+            /** @description What to know although it is up */
+            note?: string;
+            /** @description Who asked for it: rule, run label, image label, convention or detection */
+            origin: string;
+            /** @description Why it is not up */
+            reason?: string;
+            /** @description When it answered last */
+            scraped?: number;
+            series: number;
+            since: number;
+            /** @description The rule's name or the label's key */
+            source?: string;
+            /** @description pending, up, down, auth (the login is refused) or paused */
+            state: string;
+            /** @description How long that took, in seconds */
+            took?: number;
+            /** @description PluginType */
+            type: string;
+            /** @description What it asks: a port, a socket, a URL, a command */
+            where: string;
+            workload: string;
+        };
+        ServiceChart: {
+            lines: components["schemas"]["ServiceLine"][];
+            title: string;
+            unit: string;
+        };
+        ServiceKey: {
+            /** @description Whether every plugin has it */
+            common?: boolean;
+            default?: string;
+            example?: string;
+            help: string;
+            /** @description Whether it is a list by nature */
+            list?: boolean;
+            name: string;
+            /** @description Whether only rules may have it */
+            rule?: boolean;
+            /** @description text, secret, number, port, bool, duration, path, url or command */
+            type: string;
+            /** @description Whether labels of images may not have it */
+            write?: boolean;
+        };
+        ServiceLine: {
+            /** @description The label of which each value is a line */
+            by?: string;
+            metric: string;
+            name: string;
+            /** @description Whether its rate per second is drawn */
+            rate?: boolean;
+            /** @description Labels that must have these values */
+            where?: {
+                [key: string]: string;
+            };
+        };
+        ServiceMistake: {
+            container?: string;
+            /** @description Which entry of the list, from 1 */
+            entry?: number;
+            host?: string;
+            name?: string;
+            /** @description Where in bytes; -1 when that does not matter */
+            offset: number;
+            /** @description The label's key */
+            source: string;
+            text: string;
+            /** @description Whether the entry is followed all the same */
+            warning?: boolean;
+            workload?: string;
+        };
+        ServiceQuestion: {
+            /** @description Whether it stands in an image, which is trusted less */
+            image?: boolean;
+            /** @description The label's key, tallyman.plugins by default */
+            key: string;
+            value: string;
+        };
+        ServiceType: {
+            /** @description A login with the least rights, in Markdown */
+            account?: string;
+            aliases: string[];
+            charts: components["schemas"]["ServiceChart"][];
+            /** @description By what it is found, in Markdown */
+            detect: string;
+            /** @description Time between two scrapes, in seconds */
+            every: number;
+            /** @description A label */
+            example: string;
+            /** @description Whether it is found without being asked for */
+            found: boolean;
+            /** @description What works without configuration, in Markdown */
+            free: string;
+            keys: components["schemas"]["ServiceKey"][];
+            /** @description Whether it runs a command in the container */
+            runs: boolean;
+            summary: string;
+            type: string;
+        };
+        ServiceWish: {
+            keys: string[];
+            type: string;
+            where: string;
+        };
+        ServicesAnswer: {
+            mistakes: components["schemas"]["ServiceMistake"][];
+            services: components["schemas"]["Service"][];
         };
         Session: {
             auth: boolean;
@@ -1320,6 +1507,7 @@ export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
 export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
+export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type Choice = components['schemas']['Choice'];
 export type ChoicesAnswer = components['schemas']['ChoicesAnswer'];
 export type Configuration = components['schemas']['Configuration'];
@@ -1354,6 +1542,7 @@ export type HostFigures = components['schemas']['HostFigures'];
 export type Instance = components['schemas']['Instance'];
 export type Interval = components['schemas']['Interval'];
 export type Json = components['schemas']['Json'];
+export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
 export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
@@ -1368,6 +1557,15 @@ export type Report = components['schemas']['Report'];
 export type Rule = components['schemas']['Rule'];
 export type RulesAnswer = components['schemas']['RulesAnswer'];
 export type Servers = components['schemas']['Servers'];
+export type Service = components['schemas']['Service'];
+export type ServiceChart = components['schemas']['ServiceChart'];
+export type ServiceKey = components['schemas']['ServiceKey'];
+export type ServiceLine = components['schemas']['ServiceLine'];
+export type ServiceMistake = components['schemas']['ServiceMistake'];
+export type ServiceQuestion = components['schemas']['ServiceQuestion'];
+export type ServiceType = components['schemas']['ServiceType'];
+export type ServiceWish = components['schemas']['ServiceWish'];
+export type ServicesAnswer = components['schemas']['ServicesAnswer'];
 export type Session = components['schemas']['Session'];
 export type SettingChange = components['schemas']['SettingChange'];
 export type Sibling = components['schemas']['Sibling'];
@@ -2551,6 +2749,135 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Servers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    services: {
+        parameters: {
+            query?: {
+                /** @description Of this host */
+                host?: string;
+                /** @description Of this workload */
+                workload?: string;
+                /** @description Of the container with this full id */
+                container?: string;
+                /** @description Of this plugin */
+                type?: string;
+                /** @description In this state */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServicesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    checkService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceQuestion"];
+            };
+        };
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    serviceTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindsAnswer"];
                 };
             };
             /** @description Bad Request */
