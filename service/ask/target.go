@@ -5,6 +5,7 @@ package ask
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"tallyman"
@@ -91,4 +92,11 @@ func FirstEnv(in tallyman.Inside, names ...string) string {
 		}
 	}
 	return ""
+}
+
+// OnLoopback reports whether a URL leads to the container itself; an empty one does.
+// There, a certificate that nobody vouches for is taken.
+func OnLoopback(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Host == "" || Loopback(u.Hostname()))
 }

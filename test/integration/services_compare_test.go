@@ -105,6 +105,9 @@ func shapes(s *servicetest.Sink) map[string]string {
 	return out
 }
 
+// waitForServer is how long a server may take to start on a busy machine.
+const waitForServer = 60 * time.Second
+
 // near compares a value of a scrape with what the server's own client said just before
 // and just after.
 func near(t *testing.T, s *servicetest.Sink, series string, before, after float64) {
