@@ -98,7 +98,7 @@ const pageRoute = "GET /"
 
 // apiFolders are where paths begin that programs ask for, ours and those of Loki
 // and Prometheus that tallyman has not.
-var apiFolders = [...]string{"api", "docker-monitor", "loki", "-", "metrics", "ready", "prometheus", "otlp", "config", "services", "ring", "federate", "distributor", "ingester", "compactor", "ruler", "log_level", "debug"}
+var apiFolders = [...]string{"api", "docker-monitor", "loki", "-", "metrics", "ready", "prometheus", "otlp", "config", "ring", "federate", "distributor", "ingester", "compactor", "ruler", "log_level", "debug"}
 
 func notFound(w http.ResponseWriter) {
 	httpx.WriteError(w, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no such route"})

@@ -7,6 +7,7 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/service/memcached"
+	"tallyman/service/nginx"
 	"tallyman/service/prometheus"
 	"tallyman/service/redis"
 	"tallyman/source/cgroup"
@@ -54,6 +55,7 @@ func records() []tallyman.RecordKind {
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
 		memcached.Kind(),
+		nginx.Kind(),
 		prometheus.Kind(),
 		redis.Kind(),
 	}

@@ -50,7 +50,7 @@ function Chart({ s, c }: { s: Service; c: ServiceChart }) {
     let timer = 0;
     const ask = async () => {
       const step = (minutes * 60) / points;
-      const to = Math.floor(Date.now() / 1000 / step) * step;
+      const to = Math.floor(Date.now() / 1000);
       try {
         const all = await Promise.all(c.lines.map((l) => lines(l, s, to - minutes * 60, to, step, stop.signal)));
         drawn.value = { at: to, lines: all.flat() };

@@ -5,7 +5,7 @@ import { Fragment } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, inWords } from "../../api/client";
 import { Poll } from "../../api/poll";
-import type { CheckAnswer, Service, ServiceType } from "../../api/schema";
+import type { CheckAnswer, Service, ServiceKey, ServiceType } from "../../api/schema";
 import { counted } from "../../format/number";
 import { show } from "../../format/text";
 import { FindField } from "../../part/findfield";
@@ -171,7 +171,7 @@ function Row({ x, type, open }: { x: Service; type: ServiceType | undefined; ope
 
 /** Makes a label from a form. */
 function Maker({ s }: { s: Services }) {
-  const name = param("make").value ?? s.services.find((x) => x.state === "auth" || x.state === "down")?.type ?? "REDIS";
+  const name = param("make").value || s.services.find((x) => x.state === "auth" || x.state === "down")?.type || "REDIS";
   const type = s.types.find((t) => t.type === name) ?? s.types[0];
   const values = useSignal<Record<string, string>>({});
   const form = useSignal(0);
@@ -181,7 +181,7 @@ function Maker({ s }: { s: Services }) {
   const wanted: Wanted = {
     type: type?.type ?? "",
     image: imageOf(type),
-    values: Object.fromEntries(keys.map((k) => [k.name, values.value[`${type?.type} ${k.name}`] ?? (k.default || k.example || "")])),
+    values: Object.fromEntries(keys.map((k) => [k.name, values.value[`${type?.type} ${k.name}`] ?? given(k)])),
   };
   const text = forms[form.value]!.text(wanted);
   const asked = JSON.stringify(wanted);
@@ -212,7 +212,7 @@ function Maker({ s }: { s: Services }) {
           <Fragment key={k.name}>
             <label for={`k-${k.name}`}>{k.name}</label>
             <div>
-              <span class="field"><input id={`k-${k.name}`} class="mono" spellcheck={false} value={wanted.values[k.name]} onInput={(e) => (values.value = { ...values.value, [`${type.type} ${k.name}`]: e.currentTarget.value })} /></span>
+              <span class="field"><input id={`k-${k.name}`} class="mono" spellcheck={false} value={wanted.values[k.name]} placeholder={k.example} onInput={(e) => (values.value = { ...values.value, [`${type.type} ${k.name}`]: e.currentTarget.value })} /></span>
               <p class="dim">{show(k.help)}.{k.type === "secret" && " $NAME is read from the container's environment; then the label holds no secret."}</p>
             </div>
           </Fragment>
@@ -248,6 +248,9 @@ function Maker({ s }: { s: Services }) {
     </aside>
   );
 }
+
+/** What stands in a field at first: the default, or what the plugin cannot do without. */
+const given = (k: ServiceKey) => k.default || (k.type === "url" || (k.type === "command" && !k.write) ? (k.example ?? "") : "");
 
 /** An image to write into an example. */
 function imageOf(type: ServiceType | undefined): string {
