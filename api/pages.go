@@ -85,7 +85,9 @@ func (p *pages) one(name string) http.Handler {
 // an API and is none gets an error.
 func (p *pages) any(w http.ResponseWriter, r *http.Request) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if slices.Contains(apiFolders[:], first) {
+	// A page of ours has the name of a route of Loki's: who wants no page gets none.
+	taken := r.URL.Path == "/services" && !strings.Contains(r.Header.Get("Accept"), "text/html")
+	if slices.Contains(apiFolders[:], first) || taken {
 		notFound(w)
 		return
 	}
