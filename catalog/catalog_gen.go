@@ -7,7 +7,9 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/service/memcached"
+	"tallyman/service/mysql"
 	"tallyman/service/nginx"
+	"tallyman/service/postgresql"
 	"tallyman/service/prometheus"
 	"tallyman/service/redis"
 	"tallyman/source/cgroup"
@@ -55,7 +57,9 @@ func records() []tallyman.RecordKind {
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
 		memcached.Kind(),
+		mysql.Kind(),
 		nginx.Kind(),
+		postgresql.Kind(),
 		prometheus.Kind(),
 		redis.Kind(),
 	}
