@@ -38,12 +38,13 @@ const (
 	containers = "containers"
 	host       = "host"
 	engine     = "engine"
+	services   = "services"
 	logs       = "logs"
 	own        = "tallyman"
 )
 
 // intervals of the groups.
-var intervals = map[string]time.Duration{problems: 15 * time.Second, containers: time.Minute, host: time.Minute, engine: time.Minute, logs: time.Minute, own: time.Minute}
+var intervals = map[string]time.Duration{problems: 15 * time.Second, containers: time.Minute, host: time.Minute, engine: time.Minute, services: time.Minute, logs: time.Minute, own: time.Minute}
 
 const (
 	real  = `fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|erofs"`
@@ -68,6 +69,9 @@ var defaults = []builtin{
 
 	{engine, "EngineFlaps", `max by (host, engine) (avg_over_time(docker_up_ratio[15m])) < $threshold and max by (host, engine) (docker_up) == 1`, 0.8, 15 * time.Minute, 0, Warning,
 		"the Docker engine {{$labels.engine}} answered {{$value | humanizePercentage}} of the last 15 minutes", "See the log of docker.service"},
+
+	{engine, "EngineClockOff", `max by (host, engine) (abs(docker_clock_offset_seconds)) > $threshold`, 30, 5 * time.Minute, 0, Warning,
+		"the clock of the Docker engine {{$labels.engine}} is {{$value | humanizeDuration}} off; events and logs of that host are misplaced", "Set its clock: chrony, or systemd-timesyncd"},
 
 	{containers, "ContainerMemoryNearLimit", `max by (host, workload) ((container_memory_usage_percent > $threshold) and on (host, id) (container_memory_rss / container_spec_memory_limit_bytes > 0.75) and on (host, id) (container_spec_memory_limit_bytes < on (host) group_left () machine_memory_bytes))`,
 		90, 5 * time.Minute, 5 * time.Minute, Warning, "{{$labels.workload}} uses {{printf \"%.0f\" $value}} % of its memory limit", "Raise the limit, or find what grows"},
@@ -98,6 +102,25 @@ var defaults = []builtin{
 		"{{$labels.host}} has more work than CPUs", "See which containers use them"},
 	{host, "HostFilesNearLimit", `max by (host) (node_filefd_allocated / node_filefd_maximum) > $threshold`, 0.85, 10 * time.Minute, 0, Warning,
 		"{{$labels.host}} has {{$value | humanizePercentage}} of the open files that it may have", "sysctl fs.file-max"},
+
+	{host, "HostClockUnsynchronised", `max by (host) (node_timex_sync_status) == 0 and max by (host) (node_timex_maxerror_seconds) >= $threshold`, 16, 15 * time.Minute, 0, Warning,
+		"nothing keeps the clock of {{$labels.host}} right", "chrony, or systemd-timesyncd"},
+	// What the kernel did in a container is told of that container. The engine tells a
+	// little later than the kernel counts, hence the offset.
+	{host, "HostOOM", `max by (host) (increase(node_vmstat_oom_kill[5m] offset 30s)) > $threshold unless on (host) sum by (host) (increase(docker_oom_events_total[10m])) > 0`, 0, 0, 15 * time.Minute, Critical,
+		"the kernel of {{$labels.host}} kills processes for want of memory", "See which in the kernel's messages"},
+
+	// Of these there are no series, and so no alarms, until services are watched.
+	{services, "ServiceDown", `max by (host, workload, plugin, instance) (plugin_up) == 0`, 0, 3 * time.Minute, 0, Warning,
+		"{{$labels.plugin}} in {{$labels.workload}} does not answer", "See what it says on its page"},
+	{services, "EndpointDown", `min by (host, workload, instance) (probe_success) == 0`, 0, 2 * time.Minute, 0, Critical,
+		"{{$labels.instance}} of {{$labels.workload}} does not answer", "See its log"},
+	{services, "CheckFails", `min by (host, workload, check) (check_up) == 0`, 0, 0, 0, Critical,
+		"the check {{$labels.check}} of {{$labels.workload}} fails", "See what it says"},
+	{services, "CertificateExpires", `(min by (host, workload, instance) (probe_ssl_earliest_cert_expiry) - time()) / 86400 < $threshold`, 14, time.Hour, 0, Warning,
+		"the certificate of {{$labels.instance}} ends in {{printf \"%.0f\" $value}} days", "Renew it"},
+	{services, "CertificateExpires", `(min by (host, workload, instance) (probe_ssl_earliest_cert_expiry) - time()) / 86400 < 3`, 0, time.Hour, 0, Critical,
+		"the certificate of {{$labels.instance}} ends in {{printf \"%.1f\" $value}} days", "Renew it now"},
 
 	{logs, "LogErrorBurst", `sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) > $threshold unless on (host, workload) (sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) <= (5 * sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[1h] offset 5m)) / 12))`,
 		20, 0, 10 * time.Minute, Warning, "{{$labels.workload}} logs {{$value}} errors in 5 minutes, far more than in the hour before", "See its log"},
