@@ -492,15 +492,13 @@ func (r *Receiver) next() time.Duration {
 	return time.Hour
 }
 
-func (r *Receiver) sendFolded(ctx context.Context) {
-	r.mu.Lock()
-	alerts := slices.Clone(r.waiting)
-	if len(alerts) == 0 || r.refill() > 0 || time.Now().Before(r.rest) {
-		r.mu.Unlock()
-		return
-	}
-	r.mu.Unlock()
-	v := r.send(r.context(ctx, foldedKey, notify.ReasonNewAlertsInGroup), alerts)
+// may reports whether something may be sent now, with the lock held.
+func (r *Receiver) may() bool { return r.refill() == 0 && !time.Now().Before(r.rest) }
+
+// sendOwn sends a message that is of no group. When it has arrived, arrived is called with
+// the lock held; else it is tried again later.
+func (r *Receiver) sendOwn(ctx context.Context, key string, reason notify.NotifyReason, alerts []*alert.Alert, arrived func()) {
+	v := r.send(r.context(ctx, key, reason), alerts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if v.Err() != nil {
@@ -508,8 +506,21 @@ func (r *Receiver) sendFolded(ctx context.Context) {
 		return
 	}
 	r.tokens--
-	r.waiting = slices.DeleteFunc(r.waiting, func(a *alert.Alert) bool { return slices.Contains(alerts, a) })
+	arrived()
 	r.keep()
+}
+
+func (r *Receiver) sendFolded(ctx context.Context) {
+	r.mu.Lock()
+	alerts := slices.Clone(r.waiting)
+	due := len(alerts) > 0 && r.may()
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	r.sendOwn(ctx, foldedKey, notify.ReasonNewAlertsInGroup, alerts, func() {
+		r.waiting = slices.DeleteFunc(r.waiting, func(a *alert.Alert) bool { return slices.Contains(alerts, a) })
+	})
 }
 
 // Test sends a marked message and says what became of it. The text holds no secret.

@@ -67,6 +67,8 @@ var defaults = []builtin{
 	{problems, "ContainerJobFailed", `container_problem{kind="job_failed"}`, 0, 0, 0, Info, "the job {{$labels.workload}} failed", "See its last lines"},
 	{problems, "EngineDown", `engine_problem{kind="down"}`, 0, 0, 0, Critical, "the Docker engine {{$labels.engine}} does not answer", "See the log of docker.service"},
 
+	{problems, "TallymanDiskFull", `host_problem{kind="disk_full"}`, 0, 0, 0, Critical, "there is no room for the data of tallyman on {{$labels.host}}: nothing is kept, and rules over samples and logs stand still", "Free some space, or lower retention.metrics.size"},
+
 	{engine, "EngineFlaps", `max by (host, engine) (avg_over_time(docker_up_ratio[15m])) < $threshold and max by (host, engine) (docker_up) == 1`, 0.8, 15 * time.Minute, 0, Warning,
 		"the Docker engine {{$labels.engine}} answered {{$value | humanizePercentage}} of the last 15 minutes", "See the log of docker.service"},
 
@@ -75,7 +77,8 @@ var defaults = []builtin{
 
 	{containers, "ContainerMemoryNearLimit", `max by (host, workload) ((container_memory_usage_percent > $threshold) and on (host, id) (container_memory_rss / container_spec_memory_limit_bytes > 0.75) and on (host, id) (container_spec_memory_limit_bytes < on (host) group_left () machine_memory_bytes))`,
 		90, 5 * time.Minute, 5 * time.Minute, Warning, "{{$labels.workload}} uses {{printf \"%.0f\" $value}} % of its memory limit", "Raise the limit, or find what grows"},
-	{containers, "ContainerMemoryStalls", `max by (host, workload) (rate(container_pressure_memory_stalled_seconds_total[5m])) > $threshold`, 0.05, 5 * time.Minute, 5 * time.Minute, Warning,
+	// One that streams through files, as a backup does, waits for memory too, and lacks none.
+	{containers, "ContainerMemoryStalls", `max by (host, workload) (rate(container_pressure_memory_stalled_seconds_total[5m]) and on (host, id) ((container_memory_rss + container_memory_mapped_file) / container_spec_memory_limit_bytes > 0.25)) > $threshold`, 0.05, 5 * time.Minute, 5 * time.Minute, Warning,
 		"{{$labels.workload}} waits for memory {{$value | humanizePercentage}} of the time", "Raise its memory limit"},
 	{containers, "ContainerCPUThrottled", `max by (host, workload) (rate(container_cpu_cfs_throttled_periods_total[10m]) / (rate(container_cpu_cfs_periods_total[10m]) > 1) > $threshold and rate(container_cpu_cfs_throttled_seconds_total[10m]) > 0.25)`,
 		0.75, 15 * time.Minute, 10 * time.Minute, Warning, "{{$labels.workload}} is held back by its CPU limit in {{$value | humanizePercentage}} of its periods", "Raise its CPU limit"},
@@ -131,7 +134,8 @@ var defaults = []builtin{
 	{logs, "ConfigurationDrift", `sum by (host, workload) (count_over_time({source="event"} | action="drift" [10m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"the configuration of {{$labels.workload}} has changed", "See what on its page"},
 
-	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!="refused"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
+	// Of a full disk TallymanDiskFull tells.
+	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!~"refused|disk_full"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
 		"tallyman on {{$labels.host}} loses data", "See Doctor"},
 	// The torn end that a kill leaves is no failure of the disk.
 	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Critical,

@@ -22,13 +22,14 @@ import (
 	"tallyman/alert/rule"
 	"tallyman/api/alarm"
 	"tallyman/config"
+	"tallyman/internal/fsx"
 	"tallyman/internal/httpx"
 	"tallyman/internal/machine"
 	"tallyman/query/logql"
 )
 
 // openAlarms makes what raises alarms, if it is wanted.
-func (a *app) openAlarms(interval time.Duration) error {
+func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 	cfg := a.cfg.Alarms
 	// An agent that keeps nothing and has nobody to tell is to cost little.
 	if !cfg.Enabled || lean(&a.cfg) && len(cfg.Notify) == 0 && cfg.AlertmanagerConfig == "" {
@@ -36,6 +37,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 	}
 	o := alert.Options{
 		Dir: filepath.Join(a.cfg.Data, "alarms"), Records: a.intake.Intake("alarm"), Inventory: a.discovery, Defaults: cfg.Defaults, Overrides: overrides(cfg.Rules),
+		Host: a.cfg.Host, Room: space.Check,
 		Boot: func(host string) time.Time {
 			if host != a.cfg.Host {
 				return time.Time{} // of another machine nobody knows
