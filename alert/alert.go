@@ -148,7 +148,7 @@ type Service struct {
 	reasons map[string]ended           // why problems have ended, by host, workload and kind
 	alarms  map[string]*Alarm          // that fire, by the fingerprint of their labels
 	queue   []Alarm                    // transitions that are to be recorded
-	saved   map[string]savedAlert      // what the book has of rules, by key
+	saved   map[string]string          // the groups of the rules of which the book has something, by key
 	looked  []string                   // names of groups that were evaluated, and not looked at yet
 	details map[string]problem.Problem // that are open, by key
 	choices map[string]*choice         // by host and workload, of those that ask for something
@@ -181,7 +181,7 @@ func Open(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string]savedAlert{},
+	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string]string{},
 		details: map[string]problem.Problem{}, choices: map[string]*choice{}, images: map[string]map[string]string{}, resolve: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		evaluated: make(chan struct{}, 1), records: make(chan struct{}, 1)}
 	var open []problem.Problem
@@ -200,7 +200,7 @@ func Open(o Options) (*Service, error) {
 		if json.Unmarshal(text, &kept) != nil {
 			continue
 		}
-		s.saved[key] = savedAlert{kept.Group, text}
+		s.saved[key] = kept.Group
 		active = append(active, kept.Active)
 		if kept.Alarm != nil {
 			s.alarms[key] = kept.Alarm
@@ -221,12 +221,6 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	return s, nil
-}
-
-// savedAlert is what the book has of one alert, and the name of the group of its rule.
-type savedAlert struct {
-	group string
-	text  []byte
 }
 
 // keptAlarm is what the book has of one alert of a rule: how the rule sees it, and the
@@ -509,10 +503,10 @@ func (s *Service) witness(ctx context.Context, alerts []*rules.Alert) map[string
 	return out
 }
 
-// newAlarm makes an alarm of what a rule tells. The lock is held.
+// newAlarm makes an alarm of what a rule tells, whose labels it takes over. The lock is
+// held.
 func (s *Service) newAlarm(a *rules.Alert, labels map[string]string) *Alarm {
 	key := fingerprint(labels)
-	labels = maps.Clone(labels)
 	if severity := s.severity(labels); severity != "" {
 		labels["severity"] = severity
 	}
@@ -663,10 +657,10 @@ func (s *Service) keepOne(key string, a *rules.Alert, x *Alarm) {
 
 func (s *Service) write(key string, kept keptAlarm) {
 	text, err := json.Marshal(kept)
-	if err != nil || bytes.Equal(s.saved[key].text, text) {
+	if err != nil || bytes.Equal(s.book.Get(book.Alarms, key), text) {
 		return
 	}
-	s.saved[key] = savedAlert{kept.Group, text}
+	s.saved[key] = kept.Group
 	s.failed(s.book.Put(book.Alarms, key, text))
 }
 
@@ -693,8 +687,8 @@ func (s *Service) keepActive(groups ...string) {
 		a.Value = 0 // it changes each time, and is asked for anew
 		s.write(key, keptAlarm{a, s.alarms[key]})
 	}
-	for key, saved := range s.saved {
-		if len(groups) > 0 && !slices.Contains(groups, saved.group) {
+	for key, group := range s.saved {
+		if len(groups) > 0 && !slices.Contains(groups, group) {
 			continue
 		}
 		if !seen[key] && s.alarms[key] == nil {
