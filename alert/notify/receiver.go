@@ -45,6 +45,9 @@ type Build struct {
 	// for it, before the digest; Probe is after how long without a try the digest is
 	// one, 70 s and 2 min when 0.
 	Settle, Probe time.Duration
+	// Broker makes what sends to a broker of messages; nil for none, when lines amqp://…
+	// are refused.
+	Broker func(o BrokerOptions) (Broker, error)
 	// Dial connects, the function of that name when nil, and TLS says whom to trust.
 	// Both are for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -134,6 +137,19 @@ func (t *Target) Build(b Build) (*Receiver, error) {
 		c := b.client()
 		r.idle = append(r.idle, c)
 		r.inner = append(r.inner, &hooked{hook: t.hook, build: b, client: c})
+	case t.broker != nil:
+		if b.Broker == nil {
+			return nil, errors.New("nobody sends to brokers here")
+		}
+		o := t.broker.o
+		if o.Dial = b.Dial; o.Dial == nil {
+			o.Dial = Dial
+		}
+		to, err := b.Broker(o)
+		if err != nil {
+			return nil, fmt.Errorf("make the receiver: %w", t.scrub.Error(err))
+		}
+		r.inner = append(r.inner, &brokered{brokerLine: t.broker, to: to, build: b})
 	case t.shoutrrr != "":
 		name, _, _ := strings.Cut(t.Kind, "+")
 		r.inner = append(r.inner, &leaving{inner: &bridge{t: t, s: through()[name], build: b}})

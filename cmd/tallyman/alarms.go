@@ -98,7 +98,7 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 	// Closed with the state open the router could not be made, so it comes first.
 	a.add(part{name: "alarms", run: a.alarms.Run, close: a.alarms.Close, absences: a.alarms.Absences})
 	if a.router, err = route.New(route.Options{Book: a.alarms.Book(), Lines: cfg.Notify, File: cfg.AlertmanagerConfig, QuietHours: cfg.QuietHours, External: o.External,
-		Log: a.log.With("part", "notifications")}); err != nil {
+		Broker: newBroker, Log: a.log.With("part", "notifications")}); err != nil {
 		return err
 	}
 	a.alarms.SetRouter(a.router)

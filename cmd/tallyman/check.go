@@ -11,8 +11,10 @@ import (
 )
 
 type checkCmd struct {
-	Config checkConfigCmd `cmd:"" help:"Check the configuration: file, environment and flags."`
-	Rules  checkRulesCmd  `cmd:"" help:"Check the rules of alarms."`
+	Config  checkConfigCmd  `cmd:"" help:"Check the configuration: file, environment and flags."`
+	Rules   checkRulesCmd   `cmd:"" help:"Check the rules of alarms."`
+	Notify  checkNotifyCmd  `cmd:"" help:"Send a marked message to each receiver of alarms, and print what it answers; exit 1 if one did not take it."`
+	Forward checkForwardCmd `cmd:"" help:"Send a marked message to each forwarder, and print what it answers; exit 1 if one did not take it."`
 }
 
 type checkConfigCmd struct {

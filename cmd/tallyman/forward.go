@@ -107,3 +107,24 @@ func (a *app) forwarding() (out []doctor.Forward) {
 	}
 	return out
 }
+
+// broker sends alarms to a broker of messages.
+type broker struct{ *amqp.Publisher }
+
+// newBroker makes what sends the messages of a line amqp://… of alarms.notify.
+func newBroker(o notify.BrokerOptions) (notify.Broker, error) {
+	p, err := amqp.New(amqp.Options{URL: o.URL, Exchange: o.Exchange, RoutingKey: o.RoutingKey, BrokerQueue: o.Queue, Settings: "its line in alarms.notify", Dial: o.Dial})
+	if err != nil {
+		return nil, err
+	}
+	return broker{p}, nil
+}
+
+// Send implements notify.Broker.
+func (b broker) Send(ctx context.Context, messages ...notify.BrokerMessage) error {
+	var out []amqp.Message
+	for _, m := range messages {
+		out = append(out, amqp.Message(m))
+	}
+	return b.Publisher.Send(ctx, out...)
+}
