@@ -49,7 +49,7 @@ import (
 	"tallyman/internal/clip"
 )
 
-// Options of the service. All fields but Samples, Append, LogQL, LogQLRange, CheckLogQL, External, Files, Room,
+// Options of the service. All fields but Samples, Append, those of LogQL, External, Files, Room,
 // Overrides, Heartbeat, Alive, Image and Witness are needed.
 type Options struct {
 	Dir     string // of the state
@@ -73,6 +73,8 @@ type Options struct {
 	LogQL           func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
 	LogQLRange      func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL      func(expr string) error
+	LogQLBare       func(expr string) (bare, op string, threshold float64, ok bool)
+	LogQLLines      func(ctx context.Context, expr string, alarm map[string]string, from, to time.Time, limit int) ([]rule.Line, error)
 	Defaults        bool
 	Overrides       map[string]rule.Override
 	Files, LogFiles []string
@@ -207,7 +209,7 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	s.engine, err = rule.New(rule.Options{
-		Samples: o.Samples, Append: o.Append, LogQL: o.LogQL, LogQLRange: o.LogQLRange, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
+		Samples: o.Samples, Append: o.Append, LogQL: o.LogQL, LogQLRange: o.LogQLRange, CheckLogQL: o.CheckLogQL, LogQLBare: o.LogQLBare, LogQLLines: o.LogQLLines, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
 		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: s.groupEvaluated, Notify: s.told, Log: o.Log,
 		Wish: s.wish, Thresholds: s.thresholds, Blind: s.blind,
 	})

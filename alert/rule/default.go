@@ -137,8 +137,8 @@ var defaults = []builtin{
 	// Of a full disk TallymanDiskFull tells.
 	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!~"refused|disk_full"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
 		"tallyman on {{$labels.host}} loses data", "See Doctor"},
-	// The torn end that a kill leaves is no failure of the disk.
-	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Critical,
+	// The torn end that a kill leaves is no failure of the disk, nor is one that was full.
+	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold unless on (host) sum by (host) (increase(tallyman_samples_dropped_total{reason="disk_full"}[20m])) > 0`, 0, 0, 10 * time.Minute, Critical,
 		"the disk of tallyman on {{$labels.host}} fails: what should be kept may be lost", "See Doctor, and the kernel's messages"},
 	{own, "TallymanMissedLogs", `sum by (host) (increase(tallyman_log_gaps_total[10m]) or label_replace(increase(tallyman_file_log_gaps_total[10m]), "reader", "file", "", "") or label_replace(increase(tallyman_journal_gaps_total[10m]), "reader", "journal", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"lines of logs are missing on {{$labels.host}}", "See where: the gaps stand in Logs"},

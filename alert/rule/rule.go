@@ -40,6 +40,11 @@ type Options struct {
 	LogQL      func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
 	LogQLRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL func(expr string) error
+	// LogQLBare takes the comparison with a number out of an expression; ok is false for one
+	// that has none. LogQLLines are up to limit lines that an expression looks at for an
+	// alarm of some labels, the newest within a time, in their order. Nil without logs.
+	LogQLBare  func(expr string) (bare, op string, threshold float64, ok bool)
+	LogQLLines func(ctx context.Context, expr string, alarm map[string]string, from, to time.Time, limit int) ([]Line, error)
 	// Problems are those that are open; nil leaves their series to the store.
 	Problems func() []problem.Problem
 	// Builtin asks for the default rules, with Overrides by name.

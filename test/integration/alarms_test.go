@@ -266,3 +266,41 @@ func TestAlarmLabels(t *testing.T) {
 		return fmt.Errorf("%+v", tried.Trials)
 	})
 }
+
+// An alarm goes to a real RabbitMQ as one of docker-monitor's, and its end as a Clear with
+// the same subject.
+func TestAlarmsToRabbitMQ(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify=amqp://guest:guest@"+r.Address+"/")
+	options, workload := service(d.Name("crash"))
+	d.Start(options, "sh", "-c", "sleep 2; exit 3")
+	mine := func(m *delivery) bool { return m.alarm.PrimarySubject.Container == d.Name("crash") }
+	c.wait(1, mine)
+	d.Cmd("rm", "-f", d.Name("crash"))
+	c.wait(2, mine)
+	var got []string
+	ids := map[string]bool{}
+	for _, m := range c.got {
+		if mine(&m) && !ids[m.id] {
+			ids[m.id] = true
+			got = append(got, m.alarm.Severity+" "+m.alarm.Description+" "+m.alarm.PrimarySubject.Image)
+		}
+	}
+	text := " " + workload + " crashed: exit 3 " + testkit.Image
+	if want := []string{"Critical" + text, "Clear" + text}; strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var a struct {
+		Receivers []struct {
+			Kind, Host string
+			Sent       int
+		}
+	}
+	p.JSON("/api/tallyman/v1/alarms/receivers", &a)
+	if len(a.Receivers) != 1 || a.Receivers[0].Kind != "amqp" || a.Receivers[0].Host != r.Address || a.Receivers[0].Sent < 2 {
+		t.Errorf("the receivers are %+v", a.Receivers)
+	}
+}

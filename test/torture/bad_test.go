@@ -212,7 +212,7 @@ func badContainers(t *testing.T, b *table) {
 		return time.Now()
 	}
 	start("gave-up", "gave up after two starts", "ContainerNotRunning", []string{"--restart", "on-failure:2"}, words("gave-up", "exit 1")...).stages = "ContainerCrashed"
-	start("memory", "92 % anonymous memory", "ContainerMemoryNearLimit", []string{"-m", "64m", "--memory-swap", "64m"}, "sh", "-c", "(head -c 59500000 /dev/zero; sleep 3600) | tail")
+	start("memory", "92 % anonymous memory", "ContainerMemoryNearLimit", []string{"-m", "64m", "--memory-swap", "64m"}, "sh", "-c", "(head -c 62500000 /dev/zero; sleep 3600) | tail")
 	start("throttled", "held back by its CPU limit", "ContainerCPUThrottled", []string{"--cpus", "0.05"}, "sh", "-c", "while :; do :; done")
 	start("burst", "a burst of errors in a log", "LogErrorBurst", nil, "sh", "-c", "sleep 4; i=0; while [ $i -lt 60 ]; do echo level=error msg=refused; i=$((i+1)); done; sleep 3600")
 
