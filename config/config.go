@@ -177,6 +177,7 @@ type Labels struct {
 // Default is the configuration without file, environment and flags, but for
 // the host's name.
 func Default() Config {
+	states := States{Namespace: "dojot.docker.container", Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)}
 	return Config{
 		Listen:       "127.0.0.1:8420",
 		Data:         "/var/lib/tallyman",
@@ -196,9 +197,8 @@ func Default() Config {
 		Plugins: Plugins{Enabled: true, Detect: true, Conventions: true, ExecFromImageLabels: true, PerContainer: 16, PerHost: 512, Series: 2000, SeriesPerText: 10_000, Rules: []PluginRule{}},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
 		Forward: Forward{
-			AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
-				Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
-			Webhook: Webhook{Namespace: "dojot.docker.container", Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
+			AMQP:    AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", States: states},
+			Webhook: Webhook{States: states},
 		},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},

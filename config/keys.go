@@ -110,6 +110,10 @@ func settings() []setting {
 			}
 			key := prefix + f.Tag.Get("yaml")
 			at := append(append([]int(nil), index...), i)
+			if f.Anonymous { // its keys stand among those around it
+				walk(f.Type, prefix, at)
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(f.Type, key+".", at)
 				continue

@@ -30,7 +30,7 @@ func (r reason) String() string {
 
 // counters are the numbers of one engine. All only grow.
 type counters struct {
-	seen, told, inferred        atomic.Uint64
+	seen, told, inferred, ooms  atomic.Uint64
 	dropped                     [numReasons]atomic.Uint64
 	reconnects, gaps            atomic.Uint64
 	reconciles, reconcileErrors atomic.Uint64

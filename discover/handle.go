@@ -273,6 +273,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		}
 	case "oom":
 		t.oom = raw.Time
+		e.count.ooms.Add(1)
 	case "kill":
 		if signal := normalise(raw, *x).Attributes["signal"]; asks(signal, t.c) {
 			t.killed = killed{signal, raw.Time}

@@ -15,6 +15,8 @@ type checkCmd struct {
 	Rules      checkRulesCmd      `cmd:"" help:"Check the rules of alarms."`
 	Label      checkLabelCmd      `cmd:"" help:"Check a container label that names plugins, and say what it would start."`
 	Dockerfile checkDockerfileCmd `cmd:"" help:"Check the labels of a Dockerfile that name plugins."`
+	Notify     checkNotifyCmd     `cmd:"" help:"Send a marked message to each receiver of alarms, and print what it answers; exit 1 if one did not take it."`
+	Forward    checkForwardCmd    `cmd:"" help:"Send a marked message to each forwarder, and print what it answers; exit 1 if one did not take it."`
 }
 
 type checkConfigCmd struct {

@@ -141,6 +141,10 @@ func configReference(t *testing.T) []byte {
 				continue
 			}
 			key := prefix + f.Tag.Get("yaml")
+			if f.Anonymous { // its keys stand among those around it
+				walk(v.Field(i), prefix)
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(v.Field(i), key+".")
 				continue

@@ -178,7 +178,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}
 	readers := a.readers(all.Records, own, book, look)
 	if !look {
-		if err := a.openAlarms(interval); err != nil {
+		if err := a.openAlarms(interval, space); err != nil {
 			return nil, err
 		}
 		if err := errors.Join(a.openAMQP(space), a.openWebhook(space)); err != nil {

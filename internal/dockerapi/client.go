@@ -203,7 +203,7 @@ func (c *Client) Ping(ctx context.Context) (Ping, error) {
 	if err != nil {
 		return Ping{}, c.classify(ctx, "ping", err, t)
 	}
-	return Ping{APIVersion: bound(r.APIVersion), OSType: bound(r.OSType)}, nil
+	return Ping{APIVersion: bound(r.APIVersion), OSType: bound(r.OSType), ClockOffset: t.offset, ClockKnown: t.timed}, nil
 }
 
 // Info asks the engine about itself and its host.

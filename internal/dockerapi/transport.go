@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // The bounds of what is read, in bytes.
@@ -43,6 +44,8 @@ type trip struct {
 	status  int         // of the last answer
 	err     error       // of the last round trip or decoding
 	dialing atomic.Bool // no connection yet
+	offset  time.Duration
+	timed   bool // offset is known
 }
 
 type tripKey struct{}
@@ -70,12 +73,16 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.err = fmt.Errorf("%w: %s %s is not a request that tallyman makes", errGuard, r.Method, r.URL.Path)
 		return nil, t.err
 	}
+	sent := time.Now()
 	resp, err := g.base.RoundTrip(r)
 	if err != nil {
 		t.err, t.status = err, 0
 		return nil, err
 	}
 	t.err, t.status = nil, resp.StatusCode
+	if date, err := http.ParseTime(resp.Header.Get("Date")); ping && err == nil {
+		t.offset, t.timed = clockOffset(date, sent, time.Now()), true
+	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		resp.Body.Close()
 		t.err = fmt.Errorf("%w: the engine redirects to %q, which is never followed", errGuard, bound(resp.Header.Get("Location")))
@@ -99,6 +106,23 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = io.NopCloser(strings.NewReader("null"))
 	}
 	return resp, nil
+}
+
+// clockOffset estimates by how much another clock is ahead of this one, from the header
+// Date of an answer. That has whole seconds, cut off, and was written at some time between
+// the request and the answer: so the offset is between date-answered and date+1s-sent.
+// Of that range the value nearest to 0 is taken: clocks that may agree have 0, and
+// a slow answer makes the offset look smaller, never larger. It is too small by at
+// most a second and the time of the round trip.
+func clockOffset(date, sent, answered time.Time) time.Duration {
+	least, most := date.Sub(answered), date.Add(time.Second).Sub(sent)
+	switch {
+	case least > 0:
+		return least
+	case most < 0:
+		return most
+	}
+	return 0
 }
 
 // limited is a body that must end before left bytes.

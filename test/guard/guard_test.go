@@ -75,7 +75,7 @@ var only = map[string][]string{
 	"github.com/coder/websocket":                  {"tallyman/api/loki", "tallyman/cmd/tallyman"},
 	"github.com/goccy/go-yaml":                    {"tallyman/config"},
 	"github.com/alecthomas/kong":                  {"tallyman/cmd/tallyman"},
-	"go.yaml.in/yaml":                             {"tallyman/alert/rule"}, // as the reader of rules has it
+	"go.yaml.in/yaml":                             {"tallyman/alert/rule", "tallyman/alert/rule/unit"}, // as the reader of rules has it
 	"github.com/prometheus/alertmanager":          {"tallyman/alert/route", "tallyman/alert/notify"},
 	"github.com/nicholas-fedor/shoutrrr":          {"tallyman/alert/notify"},
 	"github.com/rabbitmq/amqp091-go":              {"tallyman/forward/amqp"},

@@ -208,6 +208,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/alarms/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One alarm, and what its rule looked at
+         * @description The values of its expression from an hour before until 15 minutes after it, and of a rule over logs the lines that it counted.
+         */
+        get: operations["get_alarms_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/configurations": {
         parameters: {
             query?: never;
@@ -690,6 +710,23 @@ export interface components {
             old?: components["schemas"]["Json"];
             path: string;
         };
+        Chart: {
+            /** @description 15 minutes after the alarm has cleared, or now; a day after it began at most */
+            end: number;
+            /** @description The rule's expression without its comparison */
+            expr: string;
+            /** @description promql or logql */
+            language: string;
+            /** @description How it is compared: >, <, >=, <=, == or !=; left out where it is with no number */
+            op?: string;
+            /** @description An hour before the condition began to hold */
+            start: number;
+            /** @description With what it is compared */
+            threshold: number;
+            times: number[];
+            /** @description One for each of times; where nothing was there is none */
+            values: number[];
+        };
         CheckAnswer: {
             mistakes: components["schemas"]["ServiceMistake"][];
             /** @description Whether it switches off */
@@ -826,6 +863,15 @@ export interface components {
             cpu?: number;
             memory?: number;
             name: string;
+        };
+        DetailAnswer: {
+            alarm: components["schemas"]["Alarm"];
+            /** @description Left out for rules about problems, which look at nothing that can be drawn */
+            chart?: components["schemas"]["Chart"];
+            /** @description Of a rule over logs up to 50 lines that it looked at when it fired, the newest last */
+            lines: components["schemas"]["Line"][];
+            /** @description Why there is less than there could be */
+            problem?: string;
         };
         DiffAnswer: {
             a: components["schemas"]["Snapshot"];
@@ -1507,6 +1553,7 @@ export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
 export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
+export type Chart = components['schemas']['Chart'];
 export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type Choice = components['schemas']['Choice'];
 export type ChoicesAnswer = components['schemas']['ChoicesAnswer'];
@@ -1519,6 +1566,7 @@ export type Cost = components['schemas']['Cost'];
 export type Costs = components['schemas']['Costs'];
 export type Credentials = components['schemas']['Credentials'];
 export type Daemon = components['schemas']['Daemon'];
+export type DetailAnswer = components['schemas']['DetailAnswer'];
 export type DiffAnswer = components['schemas']['DiffAnswer'];
 export type Difference = components['schemas']['Difference'];
 export type Disk = components['schemas']['Disk'];
@@ -2093,6 +2141,55 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
