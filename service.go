@@ -35,6 +35,8 @@ type ServiceKind struct {
 	Charts []ServiceChart
 	// Every is the time between two scrapes, when nothing else is set.
 	Every time.Duration
+	// Timeout is for one scrape, when nothing else is set; 0 is 10 s.
+	Timeout time.Duration
 	// Runs is set for a kind that runs a command of its configuration in the container.
 	Runs bool
 	// Find says what of it runs in a container, from what is known of that and from its

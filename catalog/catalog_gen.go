@@ -12,6 +12,7 @@ import (
 	"tallyman/service/postgresql"
 	"tallyman/service/prometheus"
 	"tallyman/service/redis"
+	"tallyman/service/script"
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
@@ -62,5 +63,6 @@ func services() []tallyman.ServiceKind {
 		postgresql.Kind(),
 		prometheus.Kind(),
 		redis.Kind(),
+		script.Kind(),
 	}
 }

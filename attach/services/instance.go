@@ -3,6 +3,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (s *Services) newInstance(l *life, room *inside.Room, w tallyman.ServiceWis
 	}
 	i.id = c.ID + " " + i.identity
 	i.every = max(w.Config.Duration("INTERVAL", w.Kind.Every), least)
-	i.limit = w.Config.Duration("TIMEOUT", timeout)
+	i.limit = w.Config.Duration("TIMEOUT", cmp.Or(w.Kind.Timeout, timeout))
 	i.status = tallyman.ServiceStatus{Type: w.Kind.Name, Instance: i.label, Where: where, Origin: w.Origin, Source: w.Source, Container: c.ID, Name: c.Name,
 		Host: c.Host, Workload: c.Workload.Key, State: tallyman.ServicePending, Since: time.Now(), Every: i.every}
 	return i

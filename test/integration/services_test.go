@@ -192,3 +192,90 @@ func TestServicesThatAnswerBadly(t *testing.T) {
 		t.Errorf("the good one is %v", got)
 	}
 }
+
+// A script that an image names runs in its container with no configuration, and not when
+// that is switched off; one that hangs is ended with what it has started.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	const script = `#!/bin/sh
+case "$1" in
+-c) echo '{"maxruntime":5000,"period":60,"metrics":[{"id":1,"name":"Jobs","datatype":"DOUBLE","calctype":"Instant","dimensions":[{"id":1,"name":"user"}]}],"events":[]}' ;;
+-d) echo "M1 \"1:$(id -un)\" 7" ;;
+esac
+`
+	const hangs = `#!/bin/sh
+trap '' TERM
+sleep 4242 &
+while :; do sleep 1; done
+`
+	// Made from a container, since nothing is built here.
+	d.Start([]string{"--name", d.Name("base")}, "sh", "-c", "mkdir -p /etc; echo 'app:x:1000:1000::/:/bin/sh' >>/etc/passwd; cat >/script.sh <<'END'\n"+script+"END\ncat >/hangs.sh <<'END'\n"+hangs+"END\nchmod +x /script.sh /hangs.sh; sleep 600")
+	testkit.Eventually(t, 30*time.Second, "the scripts are there", func() error {
+		_, err := d.May("exec", d.Name("base"), "test", "-x", "/hangs.sh")
+		return err
+	})
+	image := strings.ToLower(d.Name("scripted")) + ":1"
+	// As the first document of the mission has it.
+	d.Cmd("commit", "-c", "USER app", "-c", `LABEL com.coscale.monitoring='[{"PluginType":"GENERICSCRIPT","Configuration":{"SCRIPT":["/script.sh"]}}]'`, d.Name("base"), image)
+	t.Cleanup(func() { _, _ = d.May("rmi", "-f", image) })
+	run := func(name string, more ...string) {
+		d.Cmd(append(append([]string{"run", "-d", "--label", d.Label, "--name", d.Name(name)}, more...), image, "sleep", "600")...)
+	}
+	run("image")
+	run("extra", "--label", `com.coscale.monitoring.extra=[{"PluginType":"GENERICSCRIPT","Configuration":{"SCRIPT":["/hangs.sh"],"TIMEOUT":["2s"],"FORMAT":["json"]}}]`)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "plugins.exec_from_image_labels=false")
+	testkit.Eventually(t, 60*time.Second, "the image's script is a series", func() error {
+		got := p.Query(fmt.Sprintf(`script_jobs{user="app",name=%q,script="/script.sh",job="genericscript"}`, d.Name("image")))
+		for _, points := range got {
+			if points[len(points)-1].Value == 7 {
+				return nil
+			}
+		}
+		return fmt.Errorf("%v; it is %+v", got, servicesOf(p, d.Name("image")))
+	})
+	if s := servicesOf(p, d.Name("image"))["/script.sh"]; s.Origin != "image label" || s.State != "up" {
+		t.Errorf("it is %+v", s)
+	}
+	testkit.Eventually(t, 60*time.Second, "the one that hangs is ended", func() error {
+		s := servicesOf(p, d.Name("extra"))
+		if s["/hangs.sh"].Fault != "timeout" || s["/script.sh"].State != "up" {
+			return fmt.Errorf("they are %+v", s)
+		}
+		if out, err := d.May("top", d.Name("extra"), "-o", "pid,args"); err != nil || strings.Contains(out, "4242") || strings.Contains(out, "hangs") {
+			return fmt.Errorf("it runs on: %s, %v", out, err)
+		}
+		return nil
+	})
+	// What tallyman runs is no user's doing, but for the first run of a stranger's word.
+	var e struct {
+		Events []struct{ Type, Action, Name string }
+	}
+	p.JSON("/api/tallyman/v1/events?limit=500", &e)
+	execs, first := 0, 0
+	for _, one := range e.Events {
+		if one.Name == d.Name("image") && strings.HasPrefix(one.Action, "exec_") {
+			execs++
+		}
+		if one.Name == d.Name("image") && one.Type == "service" && one.Action == "exec" {
+			first++
+		}
+	}
+	if execs != 0 || first != 1 {
+		t.Errorf("%d events of commands and %d of the first run, want 0 and 1", execs, first)
+	}
+	var v struct {
+		Mistakes []struct{ Name, Text string }
+	}
+	testkit.Eventually(t, 60*time.Second, "it is refused where that is off", func() error {
+		off.JSON("/api/tallyman/v1/services?workload="+url.QueryEscape(d.Name("image")), &v)
+		if len(v.Mistakes) != 1 || !strings.Contains(v.Mistakes[0].Text, "exec_from_image_labels") {
+			return fmt.Errorf("mistakes %+v", v.Mistakes)
+		}
+		return nil
+	})
+	if s := servicesOf(off, d.Name("image")); len(s) > 0 {
+		t.Errorf("it runs where that is off: %+v", s)
+	}
+}
