@@ -20,10 +20,11 @@ var (
 	pluginErrors   = &tallyman.Desc{Name: "plugin_scrape_errors_total", Type: tallyman.Counter, Help: "Scrapes that failed, by reason: dial, auth, timeout, parse, permission, limit or config"}
 	pluginSeries   = &tallyman.Desc{Name: "plugin_series", Type: tallyman.Gauge, Help: "Series of the last scrape"}
 	pluginDropped  = &tallyman.Desc{Name: "plugin_series_dropped_total", Type: tallyman.Counter, Help: "Series that were over a limit, each time they came"}
+	pluginRefused  = &tallyman.Desc{Name: "plugin_login_refused", Type: tallyman.Gauge, Help: "1 while the service refuses the login of its plugin"}
 	checkUp        = &tallyman.Desc{Name: "plugin_active_check_up", Type: tallyman.Gauge, Help: "1 when the service did what a client would ask for"}
 	checkDuration  = &tallyman.Desc{Name: "plugin_active_check_duration_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Time that the active check took"}
 
-	table = []*tallyman.Desc{pluginUp, pluginDuration, pluginErrors, pluginSeries, pluginDropped, checkUp, checkDuration}
+	table = []*tallyman.Desc{pluginUp, pluginDuration, pluginErrors, pluginSeries, pluginDropped, pluginRefused, checkUp, checkDuration}
 )
 
 const (

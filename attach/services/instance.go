@@ -194,6 +194,7 @@ func (i *session) Poll(ctx context.Context, b *tallyman.Batch) error {
 	}
 	series := len(i.book.samples)
 	i.book.plain(pluginUp, boolean(err == nil), plugin...)
+	i.book.plain(pluginRefused, boolean(fault == tallyman.AuthFault), plugin...)
 	i.book.plain(pluginDuration, took.Seconds(), plugin...)
 	for _, f := range faults { // in one order, so that rounds are alike
 		if n := i.errors[f]; n > 0 {
