@@ -32,6 +32,13 @@ type Poll interface {
 	Close()
 }
 
+// Paced is a Poll that has its own rhythm, in place of that of its plan.
+type Paced interface {
+	Poll
+	// Pause is how long to wait before the next poll. It is asked for before each one.
+	Pause() time.Duration
+}
+
 // PollPlan says when the targets of a poller are asked.
 type PollPlan struct {
 	// Every is the time between two polls of a target. 0 polls once for each round,

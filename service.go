@@ -35,6 +35,10 @@ type ServiceKind struct {
 	Charts []ServiceChart
 	// Every is the time between two scrapes, when nothing else is set.
 	Every time.Duration
+	// Timeout is for one scrape, when nothing else is set; 0 is 10 s.
+	Timeout time.Duration
+	// Runs is set for a kind that runs a command of its configuration in the container.
+	Runs bool
 	// Find says what of it runs in a container, from what is known of that and from its
 	// files; it never dials. It is nil for a kind that must be asked for.
 	Find func(Inside) []ServiceConfig
@@ -78,6 +82,8 @@ type ServiceKey struct {
 	// Write is set for a key that makes the plugin change something in the service, or run
 	// what its author chose: labels of images may not have it.
 	Write bool
+	// Rule is set for a key that only a rule of the configuration may have.
+	Rule bool
 }
 
 // ServiceKeyType is what the values of a key are.
@@ -401,4 +407,104 @@ func MatchImage(pattern, image string) bool {
 	}
 	ok, err := path.Match(pattern, image)
 	return err == nil && ok
+}
+
+// ServiceOrigin says who asked for an instance. It decides how far that is trusted: a
+// label of an image is a stranger's word.
+type ServiceOrigin string
+
+// The origins, the strongest first.
+const (
+	FromRule       ServiceOrigin = "rule"
+	FromRunLabel   ServiceOrigin = "run label"
+	FromImageLabel ServiceOrigin = "image label"
+	FromConvention ServiceOrigin = "convention"
+	FromDetection  ServiceOrigin = "detection"
+)
+
+// ServiceWish is one instance that is to run in a container.
+type ServiceWish struct {
+	Kind   *ServiceKind
+	Origin ServiceOrigin
+	// Source is the rule's name or the label's key; empty for what was detected.
+	Source string
+	// Labels are on its series beside the container's own.
+	Labels []Label
+	// Config may still hold references.
+	Config ServiceConfig
+}
+
+// Where names what it asks, see ServiceKind.Where.
+func (w *ServiceWish) Where() string { return w.Kind.Where(w.Config) }
+
+// ServiceMistake is something wrong in a label or a rule: what it says cannot be
+// followed, or not to the letter.
+type ServiceMistake struct {
+	// Source is the label's key or the rule's name.
+	Source string `json:"source"`
+	// Entry counts from 1, 0 for all of it; Offset is in bytes, -1 when it does not
+	// matter.
+	Entry  int `json:"entry,omitempty"`
+	Offset int `json:"offset"`
+	// Text is what is wrong and what to do, without values.
+	Text string `json:"text"`
+	// Warning is set when the entry is followed all the same.
+	Warning bool `json:"warning,omitempty"`
+	// Policy is set for what was understood and is not allowed.
+	Policy bool `json:"policy,omitempty"`
+}
+
+// Error says it in one line.
+func (m ServiceMistake) Error() string {
+	text := m.Source
+	if m.Entry > 0 {
+		text += fmt.Sprintf(", entry %d", m.Entry)
+	}
+	if m.Offset >= 0 {
+		text += fmt.Sprintf(", byte %d", m.Offset)
+	}
+	return text + ": " + m.Text
+}
+
+// ServiceState is how an instance is.
+type ServiceState string
+
+// The states of an instance.
+const (
+	ServicePending ServiceState = "pending" // it was not asked yet
+	ServiceUp      ServiceState = "up"
+	ServiceDown    ServiceState = "down"
+	ServiceAuth    ServiceState = "auth"   // the login is refused
+	ServicePaused  ServiceState = "paused" // with its container
+)
+
+// ServiceStatus is what is known of one instance.
+type ServiceStatus struct {
+	// Type is the plugin's, Instance the series' label, Where what it asks.
+	Type      string        `json:"type"`
+	Instance  string        `json:"instance"`
+	Where     string        `json:"where"`
+	Origin    ServiceOrigin `json:"origin"`
+	Source    string        `json:"source,omitempty"`
+	Container string        `json:"container"` // full id
+	Name      string        `json:"name"`
+	Host      string        `json:"host"`
+	Workload  string        `json:"workload"`
+
+	State ServiceState `json:"state"`
+	Since time.Time    `json:"since,omitzero"`
+	// Fault, Reason and Fix say why it is not up and what to do.
+	Fault  ServiceFault `json:"fault,omitempty"`
+	Reason string       `json:"reason,omitempty"`
+	Fix    string       `json:"fix,omitempty"`
+	// Note is what a person should know although it is up.
+	Note string `json:"note,omitempty"`
+	// Scraped is when it last answered, Took how long that took, Series how many it
+	// gave, Dropped how many more it has than are taken.
+	Scraped time.Time     `json:"scraped,omitzero"`
+	Took    time.Duration `json:"took,omitempty"`
+	Series  int           `json:"series"`
+	Dropped int           `json:"dropped,omitempty"`
+	// Every is the time between two scrapes.
+	Every time.Duration `json:"every"`
 }

@@ -88,12 +88,20 @@ type SourceOptions struct {
 }
 
 // Engines asks the Docker engines that discovery knows, by their configured names.
-// All calls but EngineUp and EngineRemote block until the engine has answered or ctx
+// All calls but EngineUp, EngineClock, EngineOOMs and EngineRemote
+// block until the engine has answered or ctx
 // ends.
 type Engines interface {
 	// EngineUp says whether an engine answers, for how long it has answered in
 	// all and for how long that is known; known is false before the first ping.
 	EngineUp(engine string) (up bool, upFor, knownFor time.Duration, known bool)
+	// EngineClock says by how much the engine's clock is ahead of this machine's,
+	// negative when it is behind, as the last ping told: to the second, and never
+	// more than it is. It is known while the engine answers.
+	EngineClock(engine string) (ahead time.Duration, known bool)
+	// EngineOOMs says how often the engine has told, since tallyman began, that the
+	// kernel killed in one of its containers for want of memory.
+	EngineOOMs(engine string) uint64
 	// EngineRemote reports whether an engine is reached over the network, so that its
 	// containers are likely those of another machine.
 	EngineRemote(engine string) bool
@@ -139,4 +147,21 @@ type SelfMetered interface {
 // themselves. Export is called once, before the first target is attached.
 type SelfExporter interface {
 	Export(m []SelfMetric)
+}
+
+// Executor runs commands in containers, through their engines.
+type Executor interface {
+	// Exec starts a command in a container as a user, the container's own when empty. The
+	// caller closes it. It blocks until the engine has started it or ctx ends; ctx is also
+	// that of the output.
+	Exec(ctx context.Context, engine, id string, argv []string, user string) (Execution, error)
+}
+
+// Execution is a command that runs in a container. Read gives its output in the engine's
+// frames, and ends with it.
+type Execution interface {
+	io.ReadCloser
+	// Status is the host's pid of the command, 0 when it is not known, and its exit code
+	// when it does not run any more.
+	Status(ctx context.Context) (pid, code int, running bool, err error)
 }

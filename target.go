@@ -20,6 +20,8 @@ const (
 	// EngineTarget is a Docker engine itself, by its configured name.
 	EngineTarget TargetKind = "engine"
 	SelfTarget   TargetKind = "self"
+	// ServiceTarget is a service in a container, that a plugin asks.
+	ServiceTarget TargetKind = "service"
 )
 
 // Target is one thing that is watched. It is immutable once attached: a
@@ -34,7 +36,7 @@ type Target struct {
 	// Labels are on every series of the target, sorted by name, and not changed
 	// once there is one: series without labels of their own share them.
 	Labels []Label
-	// Container is set for a ContainerTarget.
+	// Container is set for a ContainerTarget and for a ServiceTarget.
 	Container *Container
 }
 

@@ -49,7 +49,7 @@ import (
 	"tallyman/internal/clip"
 )
 
-// Options of the service. All fields but Samples, Append, LogQL, LogQLRange, CheckLogQL, External, Files,
+// Options of the service. All fields but Samples, Append, those of LogQL, External, Files, Room,
 // Overrides, Heartbeat, Alive, Image and Witness are needed.
 type Options struct {
 	Dir     string // of the state
@@ -61,6 +61,10 @@ type Options struct {
 	// Image are the labels of a container's image; without it all labels about alarms
 	// count as the image's.
 	Image func(ctx context.Context, c *tallyman.Container) (map[string]string, error)
+	// Room says that there is no room to keep anything, and why; nil is always room.
+	// Host is where that is.
+	Room func() error
+	Host string
 	// Boot is when a host was started, zero when that is not known.
 	Boot func(host string) time.Time
 
@@ -69,6 +73,8 @@ type Options struct {
 	LogQL           func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
 	LogQLRange      func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL      func(expr string) error
+	LogQLBare       func(expr string) (bare, op string, threshold float64, ok bool)
+	LogQLLines      func(ctx context.Context, expr string, alarm map[string]string, from, to time.Time, limit int) ([]rule.Line, error)
 	Defaults        bool
 	Overrides       map[string]rule.Override
 	Files, LogFiles []string
@@ -144,7 +150,8 @@ type Service struct {
 	reasons map[string]ended           // why problems have ended, by host, workload and kind
 	alarms  map[string]*Alarm          // that fire, by the fingerprint of their labels
 	queue   []Alarm                    // transitions that are to be recorded
-	saved   map[string][]byte          // what the book has of rules, by key
+	saved   map[string]string          // the groups of the rules of which the book has something, by key
+	looked  []string                   // names of groups that were evaluated, and not looked at yet
 	details map[string]problem.Problem // that are open, by key
 	choices map[string]*choice         // by host and workload, of those that ask for something
 	images  map[string]map[string]string
@@ -176,7 +183,7 @@ func Open(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string][]byte{},
+	s := &Service{o: o, book: b, machine: problem.New(), reasons: map[string]ended{}, alarms: map[string]*Alarm{}, saved: map[string]string{},
 		details: map[string]problem.Problem{}, choices: map[string]*choice{}, images: map[string]map[string]string{}, resolve: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		evaluated: make(chan struct{}, 1), records: make(chan struct{}, 1)}
 	var open []problem.Problem
@@ -195,16 +202,16 @@ func Open(o Options) (*Service, error) {
 		if json.Unmarshal(text, &kept) != nil {
 			continue
 		}
-		s.saved[key] = text
+		s.saved[key] = kept.Group
 		active = append(active, kept.Active)
 		if kept.Alarm != nil {
 			s.alarms[key] = kept.Alarm
 		}
 	}
 	s.engine, err = rule.New(rule.Options{
-		Samples: o.Samples, Append: o.Append, LogQL: o.LogQL, LogQLRange: o.LogQLRange, CheckLogQL: o.CheckLogQL, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
-		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: func() { poke(s.evaluated) }, Notify: s.told, Log: o.Log,
-		Wish: s.wish, Thresholds: s.thresholds,
+		Samples: o.Samples, Append: o.Append, LogQL: o.LogQL, LogQLRange: o.LogQLRange, CheckLogQL: o.CheckLogQL, LogQLBare: o.LogQLBare, LogQLLines: o.LogQLLines, Problems: s.openProblems, Builtin: o.Defaults, Overrides: o.Overrides,
+		Files: o.Files, LogFiles: o.LogFiles, External: o.External, Warm: o.Warm, Active: active, Evaluated: s.groupEvaluated, Notify: s.told, Log: o.Log,
+		Wish: s.wish, Thresholds: s.thresholds, Blind: s.blind,
 	})
 	if err != nil {
 		_ = b.Close()
@@ -342,10 +349,19 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
+// blind reports whether nothing is kept at present.
+func (s *Service) blind() bool { return s.o.Room != nil && s.o.Room() != nil }
+
+// roomEvery is how often is looked whether there is room.
+const roomEvery = 10 * time.Second
+
 // timers moves the machine on, and keeps what has changed.
 func (s *Service) timers(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	room := time.NewTicker(roomEvery)
+	defer room.Stop()
+	s.keepActive() // what the book has of rules that are no more ends
 	for {
 		select {
 		case <-ctx.Done():
@@ -355,8 +371,17 @@ func (s *Service) timers(ctx context.Context) {
 		case <-timer.C:
 			s.apply(s.machine.Tick)
 		case <-s.wake:
+		case <-room.C:
+			full := s.blind()
+			s.apply(func(now time.Time) []problem.Change { return s.machine.Disk(s.o.Host, full, now) })
 		case <-s.evaluated:
-			s.keepActive()
+			s.mu.Lock()
+			groups := s.looked
+			s.looked = nil
+			s.mu.Unlock()
+			if len(groups) > 0 {
+				s.keepActive(groups...)
+			}
 		}
 		if s.keepProblems() {
 			s.engine.ProblemsChanged()
@@ -480,10 +505,10 @@ func (s *Service) witness(ctx context.Context, alerts []*rules.Alert) map[string
 	return out
 }
 
-// newAlarm makes an alarm of what a rule tells. The lock is held.
+// newAlarm makes an alarm of what a rule tells, whose labels it takes over. The lock is
+// held.
 func (s *Service) newAlarm(a *rules.Alert, labels map[string]string) *Alarm {
 	key := fingerprint(labels)
-	labels = maps.Clone(labels)
 	if severity := s.severity(labels); severity != "" {
 		labels["severity"] = severity
 	}
@@ -634,16 +659,27 @@ func (s *Service) keepOne(key string, a *rules.Alert, x *Alarm) {
 
 func (s *Service) write(key string, kept keptAlarm) {
 	text, err := json.Marshal(kept)
-	if err != nil || bytes.Equal(s.saved[key], text) {
+	if err != nil || bytes.Equal(s.book.Get(book.Alarms, key), text) {
 		return
 	}
-	s.saved[key] = text
+	s.saved[key] = kept.Group
 	s.failed(s.book.Put(book.Alarms, key, text))
 }
 
-// keepActive writes what is pending and firing, so far as it has changed.
-func (s *Service) keepActive() {
-	active := s.engine.Active()
+// groupEvaluated has Run look at what is pending and firing of a group.
+func (s *Service) groupEvaluated(name string) {
+	s.mu.Lock()
+	if !slices.Contains(s.looked, name) {
+		s.looked = append(s.looked, name)
+	}
+	s.mu.Unlock()
+	poke(s.evaluated)
+}
+
+// keepActive writes what is pending and firing of groups, of all without any, so far as
+// it has changed.
+func (s *Service) keepActive(groups ...string) {
+	active := s.engine.Active(groups...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen := map[string]bool{}
@@ -653,7 +689,10 @@ func (s *Service) keepActive() {
 		a.Value = 0 // it changes each time, and is asked for anew
 		s.write(key, keptAlarm{a, s.alarms[key]})
 	}
-	for key := range s.saved {
+	for key, group := range s.saved {
+		if len(groups) > 0 && !slices.Contains(groups, group) {
+			continue
+		}
 		if !seen[key] && s.alarms[key] == nil {
 			delete(s.saved, key)
 			s.failed(s.book.Delete(book.Alarms, key))
@@ -735,17 +774,14 @@ func (s *Service) Active() (out []Alarm) {
 		x.ID = fmt.Sprintf("%s-%x", fingerprint(a.Labels), x.ActiveAt.UnixMilli())
 		out = append(out, x)
 	}
-	rank := map[string]int{rule.Critical: 0, rule.Warning: 1, rule.Info: 2}
+	rank := func(severity string) int { // what is none of ours is as a warning
+		if i := severityRank(severity); i >= 0 {
+			return i
+		}
+		return severityRank(rule.Warning)
+	}
 	slices.SortFunc(out, func(a, b Alarm) int {
-		ra, ok := rank[a.Severity]
-		if !ok {
-			ra = 1
-		}
-		rb, ok := rank[b.Severity]
-		if !ok {
-			rb = 1
-		}
-		return cmp.Or(cmp.Compare(b.State, a.State)*-1, cmp.Compare(ra, rb), b.ActiveAt.Compare(a.ActiveAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(rank(a.Severity), rank(b.Severity)), b.ActiveAt.Compare(a.ActiveAt), cmp.Compare(a.ID, b.ID))
 	})
 	return out
 }

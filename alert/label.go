@@ -64,14 +64,15 @@ type Choice struct {
 	Asked, Faults []string
 }
 
-// asksFor reports whether a container has labels about alarms.
-func asksFor(c *tallyman.Container) bool {
+// asked are the labels of a container about alarms, sorted.
+func asked(c *tallyman.Container) (keys []string) {
 	for key := range c.Labels {
 		if key == choiceLabel || strings.HasPrefix(key, choiceLabel+".") {
-			return true
+			keys = append(keys, key)
 		}
 	}
-	return false
+	slices.Sort(keys)
+	return keys
 }
 
 // severityRank orders severities, the gravest first; -1 is none of them.
@@ -83,13 +84,7 @@ func severityRank(s string) int {
 // not known; then all count as the image's. Names are the rules that there are.
 func readChoice(c *tallyman.Container, image map[string]string, known bool, names []string) *choice {
 	x := &choice{container: c, resolved: known, by: map[string]wish{}}
-	var keys []string
-	for key := range c.Labels {
-		if key == choiceLabel || strings.HasPrefix(key, choiceLabel+".") {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
+	keys := asked(c)
 	if len(keys) > maxWishes {
 		x.faults = append(x.faults, fmt.Sprintf("of %d labels %s… only %d are read", len(keys), choiceLabel, maxWishes))
 		keys = keys[:maxWishes]
@@ -228,7 +223,7 @@ func choiceKey(host, workload string) string { return host + "\x00" + workload }
 // followed once those of its image are known.
 func (s *Service) choose(c *tallyman.Container) {
 	excluded := s.o.Excluded != nil && s.o.Excluded(c)
-	asks := asksFor(c)
+	asks := len(asked(c)) > 0
 	key := choiceKey(c.Host, c.Workload.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,7 +85,9 @@ func (p *pages) one(name string) http.Handler {
 // an API and is none gets an error.
 func (p *pages) any(w http.ResponseWriter, r *http.Request) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if slices.Contains(apiFolders[:], first) {
+	// A page of ours has the name of a route of Loki's: who wants no page gets none.
+	taken := r.URL.Path == "/services" && !strings.Contains(r.Header.Get("Accept"), "text/html")
+	if slices.Contains(apiFolders[:], first) || taken {
 		notFound(w)
 		return
 	}
@@ -98,7 +100,7 @@ const pageRoute = "GET /"
 
 // apiFolders are where paths begin that programs ask for, ours and those of Loki
 // and Prometheus that tallyman has not.
-var apiFolders = [...]string{"api", "docker-monitor", "loki", "-", "metrics", "ready", "prometheus", "otlp", "config", "services", "ring", "federate", "distributor", "ingester", "compactor", "ruler", "log_level", "debug"}
+var apiFolders = [...]string{"api", "docker-monitor", "loki", "-", "metrics", "ready", "prometheus", "otlp", "config", "ring", "federate", "distributor", "ingester", "compactor", "ruler", "log_level", "debug"}
 
 func notFound(w http.ResponseWriter) {
 	httpx.WriteError(w, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no such route"})

@@ -107,9 +107,10 @@ type Supervisor struct {
 	watching map[tallyman.TargetKind][]source // those that watch targets of a kind
 	listed   []source                         // of those that watch containers, also when they do not run
 	stopped  int                              // containers that do not run and are attached
+	running  int                              // containers that run and are attached
 	missing  []missing                        // sources that could not be made
 	fixed    []*attachment
-	attached map[tallyman.TargetKey]*attachment // containers
+	attached map[tallyman.TargetKey]*attachment // containers, and services in them
 
 	// unread is set when a container was attached after the last round.
 	unread bool
@@ -117,11 +118,13 @@ type Supervisor struct {
 	wake   chan struct{}
 	demand chan chan struct{}
 
-	mu       sync.Mutex
-	pending  map[string]*tallyman.Container
-	watchers int
-	absent   map[tallyman.TargetKey][]tallyman.Absence
-	instead  map[tallyman.TargetKey]Replaced
+	mu      sync.Mutex
+	pending map[string]*tallyman.Container
+	// pendingServices are by their target's id; nil for one that has gone.
+	pendingServices map[string]*Served
+	watchers        int
+	absent          map[tallyman.TargetKey][]tallyman.Absence
+	instead         map[tallyman.TargetKey]Replaced
 
 	panics atomic.Uint64
 	counts struct {
@@ -149,14 +152,15 @@ type missing struct {
 // New makes the sources. A source that cannot be made is logged and absent.
 func New(o Options) *Supervisor {
 	s := &Supervisor{
-		o:        o,
-		watching: map[tallyman.TargetKind][]source{},
-		attached: map[tallyman.TargetKey]*attachment{},
-		wake:     make(chan struct{}, 1),
-		demand:   make(chan chan struct{}),
-		pending:  map[string]*tallyman.Container{},
-		absent:   map[tallyman.TargetKey][]tallyman.Absence{},
-		instead:  map[tallyman.TargetKey]Replaced{},
+		o:               o,
+		watching:        map[tallyman.TargetKind][]source{},
+		attached:        map[tallyman.TargetKey]*attachment{},
+		wake:            make(chan struct{}, 1),
+		demand:          make(chan chan struct{}),
+		pending:         map[string]*tallyman.Container{},
+		pendingServices: map[string]*Served{},
+		absent:          map[tallyman.TargetKey][]tallyman.Absence{},
+		instead:         map[tallyman.TargetKey]Replaced{},
 	}
 	for _, k := range o.Kinds {
 		src, err := s.make(k)
@@ -393,7 +397,12 @@ func (s *Supervisor) apply() {
 	if len(pending) > 0 {
 		s.pending = map[string]*tallyman.Container{}
 	}
+	services := s.pendingServices
+	if len(services) > 0 {
+		s.pendingServices = map[string]*Served{}
+	}
 	s.mu.Unlock()
+	defer s.applyServices(services) // after their containers
 	for id, c := range pending {
 		a := s.attached[tallyman.TargetKey{Kind: tallyman.ContainerTarget, ID: id}]
 		wanted := !c.Disabled && (c.Alive() || c.State != tallyman.Gone && len(s.listed) > 0)
@@ -418,7 +427,7 @@ func (s *Supervisor) SelfMetrics() []tallyman.SelfMetric {
 		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},
 		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},
 		{Desc: lastRound, Read: func() float64 { return s.counts.last }},
-		{Desc: containers, Read: func() float64 { return float64(len(s.attached) - s.stopped) }},
+		{Desc: containers, Read: func() float64 { return float64(s.running) }},
 		{Desc: panics, Read: func() float64 { return float64(s.panics.Load()) }},
 	}
 }

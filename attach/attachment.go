@@ -52,6 +52,7 @@ func (s *Supervisor) attach(c *tallyman.Container) {
 	if a.stopped {
 		s.stopped++
 	} else {
+		s.running++
 		s.unread = true
 	}
 	s.attachTo(a)
@@ -197,8 +198,11 @@ func (s *Supervisor) detach(a *attachment) {
 	for _, src := range s.sourcesOf(a) {
 		src.Detach(a.target)
 	}
-	if a.stopped {
+	switch {
+	case a.stopped:
 		s.stopped--
+	case a.target.Kind == tallyman.ContainerTarget:
+		s.running--
 	}
 	delete(s.attached, a.target.Key())
 	s.mu.Lock()

@@ -203,8 +203,14 @@ func (s *polling) run(ctx context.Context, p *polled) {
 		}
 	}()
 	var b tallyman.Batch
+	pace, paced := p.poll.(tallyman.Paced)
 	for failures := 0; ; {
-		if failures == 0 && !s.turn(ctx, p) || failures > 0 && !sleep(ctx, s.backOff(failures)) {
+		switch {
+		case paced:
+			if !sleep(ctx, pace.Pause()) {
+				return
+			}
+		case failures == 0 && !s.turn(ctx, p), failures > 0 && !sleep(ctx, s.backOff(failures)):
 			return
 		}
 		b.Reset(time.Now())

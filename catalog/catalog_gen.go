@@ -6,6 +6,13 @@ package catalog
 
 import (
 	"tallyman"
+	"tallyman/service/memcached"
+	"tallyman/service/mysql"
+	"tallyman/service/nginx"
+	"tallyman/service/postgresql"
+	"tallyman/service/prometheus"
+	"tallyman/service/redis"
+	"tallyman/service/script"
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
@@ -45,5 +52,17 @@ func records() []tallyman.RecordKind {
 		hostlog.Kind(),
 		journald.Kind(),
 		snapshot.Kind(),
+	}
+}
+
+func services() []tallyman.ServiceKind {
+	return []tallyman.ServiceKind{
+		memcached.Kind(),
+		mysql.Kind(),
+		nginx.Kind(),
+		postgresql.Kind(),
+		prometheus.Kind(),
+		redis.Kind(),
+		script.Kind(),
 	}
 }

@@ -19,21 +19,21 @@ func TestNew(t *testing.T) {
 		{Name: "a", Metrics: []*tallyman.Desc{one, same}},
 		{Name: "b", Metrics: []*tallyman.Desc{same}}, // two sources may give one metric
 		{Name: "c"},
-	}, []tallyman.RecordKind{{Name: "lines"}})
+	}, []tallyman.RecordKind{{Name: "lines"}}, nil)
 	if err != nil || len(c.Sources) != 3 || len(c.Records) != 1 {
 		t.Fatalf("%d sources, %v", len(c.Sources), err)
 	}
 	if d := cmp.Diff([]string{"one", "same"}, slices.Sorted(maps.Keys(c.Metrics()))); d != "" || c.Metrics()["same"] != same {
 		t.Errorf("metrics (-want +got):\n%s", d)
 	}
-	if _, err := New([]tallyman.SourceKind{{Name: "a"}}, []tallyman.RecordKind{{Name: "a"}}); err == nil {
+	if _, err := New([]tallyman.SourceKind{{Name: "a"}}, []tallyman.RecordKind{{Name: "a"}}, nil); err == nil {
 		t.Error("a source of samples and one of records have the same name")
 	}
 	for want, kinds := range map[string][]tallyman.SourceKind{
 		`two sources are called "a"`:                         {{Name: "a"}, {Name: "b"}, {Name: "a"}},
 		`metric same is described twice, last by source "b"`: {{Name: "a", Metrics: []*tallyman.Desc{same}}, {Name: "b", Metrics: []*tallyman.Desc{other}}},
 	} {
-		if c, err := New(kinds, nil); err == nil || !strings.Contains(err.Error(), want) || c.Sources != nil {
+		if c, err := New(kinds, nil, nil); err == nil || !strings.Contains(err.Error(), want) || c.Sources != nil {
 			t.Errorf("got error %v, want %q", err, want)
 		}
 	}

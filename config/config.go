@@ -70,6 +70,7 @@ type Config struct {
 	// Own options of sources, by the source's name, as {diskusage: {every: 6h}}.
 	// Default none.
 	Sources Sources `yaml:"sources"`
+	Plugins Plugins `yaml:"plugins"`
 	Alarms  Alarms  `yaml:"alarms"`
 	Forward Forward `yaml:"forward"`
 
@@ -176,6 +177,7 @@ type Labels struct {
 // Default is the configuration without file, environment and flags, but for
 // the host's name.
 func Default() Config {
+	states := States{Namespace: "dojot.docker.container", Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)}
 	return Config{
 		Listen:       "127.0.0.1:8420",
 		Data:         "/var/lib/tallyman",
@@ -192,11 +194,11 @@ func Default() Config {
 		Logs: Logs{Backlog: 64 << 20, Files: []LogFile{}, Rules: []LogRule{},
 			Journal: Journal{Units: []string{"docker.service", "containerd.service", Kernel}}},
 		Sources: Sources{},
+		Plugins: Plugins{Enabled: true, Detect: true, Conventions: true, ExecFromImageLabels: true, PerContainer: 16, PerHost: 512, Series: 2000, SeriesPerText: 10_000, Rules: []PluginRule{}},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
 		Forward: Forward{
-			AMQP: AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", Namespace: "dojot.docker.container",
-				Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
-			Webhook: Webhook{Namespace: "dojot.docker.container", Domain: "docker container status change", Align: true, Buffer: 16 << 20, MaxAge: Duration(30 * day)},
+			AMQP:    AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", States: states},
+			Webhook: Webhook{States: states},
 		},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
@@ -353,6 +355,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.Alarms.check(); err != nil {
+		return err
+	}
+	if err := c.Plugins.check(); err != nil {
 		return err
 	}
 	return c.Forward.check()

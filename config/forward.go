@@ -48,22 +48,27 @@ func (f *Forward) check() error {
 	return f.Webhook.check()
 }
 
-// Webhook sends the same messages to an address over HTTP.
-type Webhook struct {
-	// Address to which the states of containers are posted as docker-monitor's alarms, one
-	// each, as https://user:password@host/path; a secret. Default none.
-	URL Secret `yaml:"url"`
+// States are the states of containers as docker-monitor's alarms, wherever they go.
+type States struct {
 	// What stands as namespace in each message. Default dojot.docker.container.
 	Namespace string `yaml:"namespace"`
 	// What stands as domain in each message. Default docker container status change.
 	Domain string `yaml:"domain"`
 	// Tell the state of each container once after each start. Default true.
 	Align bool `yaml:"align"`
-	// Size of the messages that may wait on the disk while it does not answer; beyond it
-	// the oldest are dropped. At least 64KiB. Default 16MiB.
+	// Size of the messages that may wait on the disk while the destination is away; beyond
+	// it the oldest are dropped. At least 64KiB. Default 16MiB.
 	Buffer Bytes `yaml:"buffer"`
 	// Age up to which they wait; 0 for no limit. Default 30d.
 	MaxAge Duration `yaml:"max_age"`
+}
+
+// Webhook sends the same messages to an address over HTTP.
+type Webhook struct {
+	// Address to which the states of containers are posted as docker-monitor's alarms, one
+	// each, as https://user:password@host/path; a secret. Default none.
+	URL    Secret `yaml:"url"`
+	States `yaml:",inline"`
 }
 
 // check finds what cannot work. It tells nothing of the address.
@@ -88,18 +93,8 @@ type AMQP struct {
 	RoutingKey string `yaml:"routing_key"`
 	// Queue of the broker to declare, durable, and to bind to the exchange. Default
 	// none: the consumer has its own.
-	Queue string `yaml:"queue"`
-	// What stands as namespace in each message. Default dojot.docker.container.
-	Namespace string `yaml:"namespace"`
-	// What stands as domain in each message. Default docker container status change.
-	Domain string `yaml:"domain"`
-	// Tell the state of each container once after each start. Default true.
-	Align bool `yaml:"align"`
-	// Size of the messages that may wait on the disk while the broker is away; beyond it
-	// the oldest are dropped. At least 64KiB. Default 16MiB.
-	Buffer Bytes `yaml:"buffer"`
-	// Age up to which they wait; 0 for no limit. Default 30d.
-	MaxAge Duration `yaml:"max_age"`
+	Queue  string `yaml:"queue"`
+	States `yaml:",inline"`
 }
 
 // amqpParameters are those that may stand behind the question mark of an address.

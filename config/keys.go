@@ -110,6 +110,10 @@ func settings() []setting {
 			}
 			key := prefix + f.Tag.Get("yaml")
 			at := append(append([]int(nil), index...), i)
+			if f.Anonymous { // its keys stand among those around it
+				walk(f.Type, prefix, at)
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(f.Type, key+".", at)
 				continue
@@ -198,6 +202,8 @@ func (s setting) set(v reflect.Value, text string) error {
 		return setList[LogFile](s.key, v, text)
 	case reflect.TypeFor[[]LogRule]():
 		return setList[LogRule](s.key, v, text)
+	case reflect.TypeFor[[]PluginRule]():
+		return setList[PluginRule](s.key, v, text)
 	default:
 		v.SetString(text)
 	}
@@ -258,9 +264,10 @@ type list struct {
 
 // lists are those settings by key.
 var lists = map[string]list{
-	"engines":    {reflect.TypeFor[Engine](), "engine", `name: db and address: tcp://10.0.0.2:2376`},
-	"logs.files": {reflect.TypeFor[LogFile](), "file", `path: /var/log/*.log`},
-	"logs.rules": {reflect.TypeFor[LogRule](), "rule", `match: image:shop/* and start: ^\d{4}-`},
+	"engines":       {reflect.TypeFor[Engine](), "engine", `name: db and address: tcp://10.0.0.2:2376`},
+	"logs.files":    {reflect.TypeFor[LogFile](), "file", `path: /var/log/*.log`},
+	"logs.rules":    {reflect.TypeFor[LogRule](), "rule", `match: image:shop/* and start: ^\d{4}-`},
+	"plugins.rules": {reflect.TypeFor[PluginRule](), "rule", `image: redis and plugins: [{PluginType: REDIS}]`},
 }
 
 // setList reads a list from one line of YAML.

@@ -20,16 +20,17 @@ const (
 	invalid                   // no type, or an actor that is no id
 	toldBefore                // it had been inferred before it came
 	beforeStart               // it happened before the engine was first seen
+	ownCommand                // an exec of tallyman's own
 	numReasons
 )
 
 func (r reason) String() string {
-	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before", "before_start"}[r]
+	return [...]string{"duplicate", "health_check", "disabled", "overflow", "invalid", "inferred_before", "before_start", "own_command"}[r]
 }
 
 // counters are the numbers of one engine. All only grow.
 type counters struct {
-	seen, told, inferred        atomic.Uint64
+	seen, told, inferred, ooms  atomic.Uint64
 	dropped                     [numReasons]atomic.Uint64
 	reconnects, gaps            atomic.Uint64
 	reconciles, reconcileErrors atomic.Uint64

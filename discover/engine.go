@@ -28,6 +28,8 @@ type engine struct {
 	status      tallyman.EngineStatus
 	stateKnown  bool // status.Up says something
 	uptime      uptime
+	clock       time.Duration // the engine's, ahead of this machine's
+	clockKnown  bool
 	wasUp       *bool // before this process
 	inventoried time.Time
 	lastEvent   time.Time // engine time of the newest event told
@@ -55,6 +57,7 @@ type engine struct {
 	results  chan func()
 	busy     bool
 	wg       sync.WaitGroup
+	commands commands
 
 	stream      context.CancelFunc // of the open stream or its reader, nil without one
 	streamed    time.Time          // when it was opened

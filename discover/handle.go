@@ -186,20 +186,27 @@ func (e *engine) handleContainer(raw dockerapi.Event, f fresh) {
 	}
 	x := eventContext{host: e.host, engine: e.name, container: t.c, fresh: f.c != nil}
 
-	// Execs: the health check's own are noise, the end of one has no command.
+	// Execs: the health check's own and tallyman's are noise, the end of one has no
+	// command.
 	switch word {
 	case "exec_create", "exec_start":
 		x.command = execCommand(tail)
-		own := t.c.HealthTest != "" && x.command == t.c.HealthTest
-		e.execs.put(raw.Actor, raw.Attributes["execID"], exec{x.command, own})
-		if own {
-			e.count.drop(healthCheck)
+		one := exec{command: x.command}
+		switch {
+		case t.c.HealthTest != "" && x.command == t.c.HealthTest:
+			one.noise, one.reason = true, healthCheck
+		case e.commands.has(raw.Actor, x.command):
+			one.noise, one.reason = true, ownCommand
+		}
+		e.execs.put(raw.Actor, raw.Attributes["execID"], one)
+		if one.noise {
+			e.count.drop(one.reason)
 			return
 		}
 	case "exec_die", "exec_detach":
 		known := e.execs.get(raw.Actor, raw.Attributes["execID"])
-		if known.health {
-			e.count.drop(healthCheck)
+		if known.noise {
+			e.count.drop(known.reason)
 			return
 		}
 		x.command = known.command
@@ -266,6 +273,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 		}
 	case "oom":
 		t.oom = raw.Time
+		e.count.ooms.Add(1)
 	case "kill":
 		if signal := normalise(raw, *x).Attributes["signal"]; asks(signal, t.c) {
 			t.killed = killed{signal, raw.Time}
@@ -303,7 +311,8 @@ const sameDeath = 5 * time.Second
 // exec is what is known of a running exec.
 type exec struct {
 	command string
-	health  bool
+	noise   bool // not told, for a reason
+	reason  reason
 }
 
 // execRing joins the end of an exec with its command: by the container and the

@@ -117,6 +117,7 @@ func (e *engine) pinged(p pinged) {
 	}
 	e.stateKnown = true
 	e.uptime.pinged(p.at, p.err == nil)
+	e.clock, e.clockKnown = p.ping.ClockOffset, p.err == nil && p.ping.ClockKnown
 	changed, flipped := first, first
 	if p.err == nil {
 		s.LastGood = p.at
@@ -219,4 +220,26 @@ func (d *Discovery) EngineUp(name string) (up bool, upFor, knownFor time.Duratio
 	}
 	upFor, knownFor = e.uptime.now(time.Now())
 	return e.status.Up, upFor, knownFor, true
+}
+
+// EngineClock says by how much the clock of the engine called name is ahead of this
+// machine's, negative when it is behind. It is known while the engine answers.
+func (d *Discovery) EngineClock(name string) (ahead time.Duration, known bool) {
+	e, err := d.engineNamed(name)
+	if err != nil {
+		return 0, false
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.clock, e.clockKnown
+}
+
+// EngineOOMs says how often the engine called name has told that the kernel killed in one
+// of its containers for want of memory, since this process began.
+func (d *Discovery) EngineOOMs(name string) uint64 {
+	e, err := d.engineNamed(name)
+	if err != nil {
+		return 0
+	}
+	return e.count.ooms.Load()
 }

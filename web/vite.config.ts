@@ -15,6 +15,7 @@ const budget: Record<string, Weight> = {
   "logs page, more": { js: 60_000, css: 12_000 },
   "events page, more": { js: 50_000, css: 12_000 },
   "configuration page, more": { js: 40_000, css: 10_000 },
+  "services page, more": { js: 24_000, css: 7_000 },
   "alarms page, more": { js: 16_000, css: 5_000 }, // with how often a rule would have fired
 };
 

@@ -136,7 +136,7 @@ func (r *Receiver) sendDigest(ctx context.Context) {
 	r.mu.Lock()
 	at, any := r.digestDue()
 	now := time.Now()
-	if !any || now.Before(at) || now.Before(r.rest) || r.refill() > 0 {
+	if !any || now.Before(at) || !r.may() {
 		r.mu.Unlock()
 		return
 	}
@@ -158,18 +158,11 @@ func (r *Receiver) sendDigest(ctx context.Context) {
 	}
 	more := r.missed.more
 	r.mu.Unlock()
-	v := r.send(r.context(ctx, digestKey, notify.ReasonAllAlertsResolved), alerts)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if v.Err() != nil {
-		r.tried = time.Now()
-		return
-	}
-	r.tokens--
-	m := &r.missed
-	m.digest = slices.DeleteFunc(m.digest, func(a *alert.Alert) bool { return slices.Contains(told, a) })
-	if m.more -= more; len(m.digest) == 0 {
-		m.since = time.Time{}
-	}
-	r.keep()
+	r.sendOwn(ctx, digestKey, notify.ReasonAllAlertsResolved, alerts, func() {
+		m := &r.missed
+		m.digest = slices.DeleteFunc(m.digest, func(a *alert.Alert) bool { return slices.Contains(told, a) })
+		if m.more -= more; len(m.digest) == 0 {
+			m.since = time.Time{}
+		}
+	})
 }

@@ -8,6 +8,7 @@
 //	pagerduty://KEY  opsgenie://KEY        pushover://shoutrrr:TOKEN@USER   victorops://KEY/ROUTING
 //	webex://TOKEN@webex?rooms=ID           smtp://user:pass@host:587/?from=a@b&to=c@d
 //	ntfy:// gotify:// matrix:// …          Shoutrrr's services, in its grammar
+//	jira://user:token@host/PROJECT         amqp://user:pass@host/vhost, see [Broker]
 //	alertmanager+https://host              another Alertmanager, see [Forward]
 //
 // [Parse] reads a line and asks nobody; [Target.Build] makes a [Receiver] of it. Services

@@ -15,6 +15,7 @@ import (
 	amcommon "github.com/prometheus/alertmanager/config/common"
 	"github.com/prometheus/alertmanager/notify/discord"
 	"github.com/prometheus/alertmanager/notify/email"
+	"github.com/prometheus/alertmanager/notify/jira"
 	"github.com/prometheus/alertmanager/notify/mattermost"
 	"github.com/prometheus/alertmanager/notify/msteamsv2"
 	"github.com/prometheus/alertmanager/notify/opsgenie"
@@ -286,6 +287,40 @@ func readPushover(t *Target, u *url.URL) error {
 		c.Priority = p
 	}
 	t.native.PushoverConfigs = append(t.native.PushoverConfigs, &c)
+	return nil
+}
+
+func readJira(t *Target, u *url.URL) error {
+	if err := errors.Join(needHost(u), onlyQuery(u, "type", "priority", "resolve", "reopen", "labels", "scheme", "api")); err != nil {
+		return err
+	}
+	token, ok := u.User.Password()
+	project := parts(u)
+	if !ok || token == "" || len(project) == 0 {
+		return errors.New("it needs user, token and the key of a project")
+	}
+	scheme := cmp.Or(query(u, "scheme"), "https")
+	if scheme != "https" && scheme != "http" {
+		return errors.New("scheme is https or http")
+	}
+	c := jira.DefaultJiraConfig
+	c.HTTPConfig = client()
+	c.HTTPConfig.BasicAuth = &promconfig.BasicAuth{Username: u.User.Username(), Password: promconfig.Secret(token)}
+	// What stands before the project is where Jira lies on that host.
+	to := url.URL{Scheme: scheme, Host: u.Host}
+	c.APIURL = &amcommon.URL{URL: to.JoinPath(project[:len(project)-1]...).JoinPath("rest/api/2")}
+	c.Project, c.IssueType, c.APIType = project[len(project)-1], cmp.Or(query(u, "type"), "Task"), cmp.Or(query(u, "api"), "auto")
+	c.Summary.Template, c.Description.Template, c.Priority = subjectOf(plain), bodyOf(plain), query(u, "priority")
+	c.ResolveTransition, c.ReopenTransition, c.Labels = query(u, "resolve"), query(u, "reopen"), []string{"tallyman"}
+	for label := range strings.SplitSeq(query(u, "labels"), ",") {
+		if label != "" {
+			c.Labels = append(c.Labels, label)
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return errors.New("api is auto, cloud or datacenter")
+	}
+	t.native.JiraConfigs = append(t.native.JiraConfigs, &c)
 	return nil
 }
 

@@ -97,6 +97,7 @@ var lines = []string{
 	"pagerduty://" + canary,
 	"opsgenie://" + canary,
 	"opsgenie://api.eu.opsgenie.example/" + canary,
+	"jira://" + canary + ":" + canary + "t@jira.example/tracker/SHOP?type=Bug",
 	"pushover://shoutrrr:" + canary + "@" + canary + "u/?devices=phone",
 	"victorops://" + canary + "/" + canary + "r",
 	"webex://" + canary + "@webex?rooms=" + canary + "room",

@@ -45,6 +45,9 @@ type Build struct {
 	// for it, before the digest; Probe is after how long without a try the digest is
 	// one, 70 s and 2 min when 0.
 	Settle, Probe time.Duration
+	// Broker makes what sends to a broker of messages; nil for none, when lines amqp://…
+	// are refused.
+	Broker func(o BrokerOptions) (Broker, error)
 	// Dial connects, the function of that name when nil, and TLS says whom to trust.
 	// Both are for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -134,6 +137,19 @@ func (t *Target) Build(b Build) (*Receiver, error) {
 		c := b.client()
 		r.idle = append(r.idle, c)
 		r.inner = append(r.inner, &hooked{hook: t.hook, build: b, client: c})
+	case t.broker != nil:
+		if b.Broker == nil {
+			return nil, errors.New("nobody sends to brokers here")
+		}
+		o := t.broker.o
+		if o.Dial = b.Dial; o.Dial == nil {
+			o.Dial = Dial
+		}
+		to, err := b.Broker(o)
+		if err != nil {
+			return nil, fmt.Errorf("make the receiver: %w", t.scrub.Error(err))
+		}
+		r.inner = append(r.inner, &brokered{brokerLine: t.broker, to: to, build: b})
 	case t.shoutrrr != "":
 		name, _, _ := strings.Cut(t.Kind, "+")
 		r.inner = append(r.inner, &leaving{inner: &bridge{t: t, s: through()[name], build: b}})
@@ -492,15 +508,13 @@ func (r *Receiver) next() time.Duration {
 	return time.Hour
 }
 
-func (r *Receiver) sendFolded(ctx context.Context) {
-	r.mu.Lock()
-	alerts := slices.Clone(r.waiting)
-	if len(alerts) == 0 || r.refill() > 0 || time.Now().Before(r.rest) {
-		r.mu.Unlock()
-		return
-	}
-	r.mu.Unlock()
-	v := r.send(r.context(ctx, foldedKey, notify.ReasonNewAlertsInGroup), alerts)
+// may reports whether something may be sent now, with the lock held.
+func (r *Receiver) may() bool { return r.refill() == 0 && !time.Now().Before(r.rest) }
+
+// sendOwn sends a message that is of no group. When it has arrived, arrived is called with
+// the lock held; else it is tried again later.
+func (r *Receiver) sendOwn(ctx context.Context, key string, reason notify.NotifyReason, alerts []*alert.Alert, arrived func()) {
+	v := r.send(r.context(ctx, key, reason), alerts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if v.Err() != nil {
@@ -508,8 +522,21 @@ func (r *Receiver) sendFolded(ctx context.Context) {
 		return
 	}
 	r.tokens--
-	r.waiting = slices.DeleteFunc(r.waiting, func(a *alert.Alert) bool { return slices.Contains(alerts, a) })
+	arrived()
 	r.keep()
+}
+
+func (r *Receiver) sendFolded(ctx context.Context) {
+	r.mu.Lock()
+	alerts := slices.Clone(r.waiting)
+	due := len(alerts) > 0 && r.may()
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	r.sendOwn(ctx, foldedKey, notify.ReasonNewAlertsInGroup, alerts, func() {
+		r.waiting = slices.DeleteFunc(r.waiting, func(a *alert.Alert) bool { return slices.Contains(alerts, a) })
+	})
 }
 
 // Test sends a marked message and says what became of it. The text holds no secret.

@@ -40,7 +40,9 @@ func NewScrubber(secrets ...string) *Scrubber {
 // harmless are values of a query that tell nothing, and would mangle texts.
 var harmless = []string{"true", "false", "yes", "no", "off", "on", "html", "http", "https", "json", "post", "POST", "default", "auto", "none",
 	// of Shoutrrr's grammar
-	"webhook", "hook", "telegram", "webex", "join", "shoutrrr", "xoxb", "xoxp"}
+	"webhook", "hook", "telegram", "webex", "join", "shoutrrr", "xoxb", "xoxp",
+	// of brokers
+	"states", "alertmanager", "alarms", "alarms.exchange", "alarms.queue"}
 
 // scrubberOf knows the secrets of a line: user, password, everything after the host, and
 // the values of the query, raw and escaped.

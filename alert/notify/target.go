@@ -30,6 +30,7 @@ type Target struct {
 	native    config.Receiver // with one integration or more
 	hook      *hook
 	shoutrrr  string // a line of Shoutrrr's
+	broker    *brokerLine
 	forwardTo *url.URL
 }
 
@@ -72,6 +73,9 @@ func readers() map[string]reader {
 		"pushover":   {read: readPushover, form: "pushover://shoutrrr:TOKEN@USERKEY", host: "api.pushover.net"},
 		"victorops":  {read: readVictorops, form: "victorops://KEY/ROUTINGKEY", host: "alert.victorops.com", incident: true},
 		"webex":      {read: readWebex, form: "webex://TOKEN@webex?rooms=ROOMID", host: "webexapis.com"},
+		"jira":       {read: readJira, form: "jira://user:TOKEN@host/PROJECT?type=Task", incident: true},
+		"amqp":       {read: readBroker, form: "amqp://user:password@host/vhost, and ?form=alertmanager for Alertmanager's JSON"},
+		"amqps":      {read: readBroker, form: "amqps://user:password@host/vhost, and ?form=alertmanager for Alertmanager's JSON"},
 		"smtp":       {read: readSMTP, form: "smtp://user:password@host:587/?from=a@example.org&to=b@example.org"},
 
 		"alertmanager+http":  {read: readForward, form: "alertmanager+http://host:9093"},

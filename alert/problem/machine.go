@@ -16,6 +16,7 @@ import (
 type Machine struct {
 	workloads map[key]*episode
 	engines   map[key]*engine
+	disk      disk
 	starts    map[string][]time.Time // of plain containers, by host, the last ones
 	open      int
 	// Dropped counts problems that were not opened because there were too many.
@@ -34,6 +35,11 @@ func New() *Machine {
 // before anything else.
 func (m *Machine) Restore(open []Problem) {
 	for _, p := range open {
+		if p.Kind == DiskFull {
+			m.disk = disk{host: p.Host, full: true, since: p.Since, problem: &p}
+			m.open++
+			continue
+		}
 		if p.Kind == EngineDown {
 			e := m.engine(key{p.Host, p.Engine})
 			e.problem, e.since = &p, p.Since
@@ -66,6 +72,9 @@ func (m *Machine) Open() (out []Problem) {
 			out = append(out, *e.problem)
 		}
 	}
+	if m.disk.problem != nil {
+		out = append(out, *m.disk.problem)
+	}
 	slices.SortFunc(out, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Workload, b.Workload), cmp.Compare(a.Engine, b.Engine), cmp.Compare(a.Kind, b.Kind))
 	})
@@ -87,6 +96,7 @@ func (m *Machine) Next() (next time.Time) {
 	for _, e := range m.engines {
 		earlier(e.due)
 	}
+	earlier(m.disk.due)
 	return next
 }
 
@@ -96,6 +106,9 @@ func (m *Machine) Tick(now time.Time) (out []Change) {
 		if e := m.engines[k]; !e.due.IsZero() && !now.Before(e.due) {
 			out = append(out, m.evaluateEngine(e, now)...)
 		}
+	}
+	if !m.disk.due.IsZero() && !now.Before(m.disk.due) {
+		out = append(out, m.evaluateDisk(now)...)
 	}
 	for _, k := range sortedKeys(m.workloads) {
 		if ep := m.workloads[k]; !ep.due.IsZero() && !now.Before(ep.due) {
@@ -166,6 +179,9 @@ func (m *Machine) Event(e tallyman.Event, now time.Time) []Change {
 	}
 	ep := m.episode(k)
 	ep.happened(e, now)
+	if e.Action == "stop" && m.nearEngine(ep, e.Time) {
+		ep.byHand = false // the engine did it, and tells of it now that it is back
+	}
 	return m.evaluate(ep, now)
 }
 
@@ -266,6 +282,51 @@ func (m *Machine) evaluateEngine(e *engine, now time.Time) (out []Change) {
 		return []Change{{Closed, *p}}
 	}
 	return nil
+}
+
+// disk is where tallyman keeps what it has.
+type disk struct {
+	host    string
+	full    bool
+	since   time.Time
+	due     time.Time
+	problem *Problem
+}
+
+// Disk takes whether there is room on the disk of tallyman's host for what it keeps.
+func (m *Machine) Disk(host string, full bool, now time.Time) []Change {
+	if m.disk.full == full && !m.disk.since.IsZero() {
+		return nil
+	}
+	m.disk.host, m.disk.full, m.disk.since = host, full, now
+	return m.evaluateDisk(now)
+}
+
+// evaluateDisk opens and closes the problem of the disk.
+func (m *Machine) evaluateDisk(now time.Time) []Change {
+	d := &m.disk
+	d.due = time.Time{}
+	wait := roomGone
+	if d.problem != nil {
+		wait = roomAgain
+	}
+	if d.full == (d.problem != nil) {
+		return nil
+	}
+	if at := d.since.Add(wait); now.Before(at) {
+		d.due = at
+		return nil
+	}
+	if d.full {
+		d.problem = &Problem{Kind: DiskFull, Host: d.host, Project: d.host, Since: now.UTC(), Began: d.since.UTC()}
+		m.open++
+		return []Change{{Opened, *d.problem}}
+	}
+	p := d.problem
+	d.problem = nil
+	m.open--
+	p.Ended, p.Reason = now.UTC(), "there is room again"
+	return []Change{{Closed, *p}}
 }
 
 // nearEngine reports whether the engine of a workload went down or came up around a

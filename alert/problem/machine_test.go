@@ -75,6 +75,8 @@ func (w *world) engine(up bool) {
 	w.note(w.m.Engine(s, time.Time{}, w.now))
 }
 
+func (w *world) disk(full bool) { w.note(w.m.Disk("harbor", full, w.now)) }
+
 // put tells of a container: "id workload policy", and what change makes of it.
 func (w *world) put(id, workload, policy string, change ...func(*tallyman.Container)) {
 	c := &tallyman.Container{ID: id, Name: workload, Image: "i:1", Host: "harbor", Engine: "local", State: tallyman.Running, Pid: 7, Created: w.now, Started: w.now, RestartPolicy: policy,
@@ -355,6 +357,33 @@ func TestDays(t *testing.T) {
 			w.start("a")
 			w.pass(10 * time.Minute)
 		}, []string{"not_running web", "not_running web ends: it runs again"}},
+		{"the same, told when the engine is back", func(w *world) {
+			w.put("a", "web", "unless-stopped")
+			w.pass(time.Hour)
+			w.engine(false)
+			w.pass(90 * time.Second)
+			w.engine(true)
+			w.put("a", "", "", state(tallyman.Exited))
+			w.event("a", "die", "exitCode", "0", "asked", "signal")
+			w.event("a", "stop")
+			w.pass(10 * time.Minute)
+			w.start("a")
+			w.pass(10 * time.Minute)
+		}, []string{"down local", "down local ends: the engine answers again", "not_running web", "not_running web ends: it runs again"}},
+		{"a full disk, and one that is full for a moment", func(w *world) {
+			w.disk(true)
+			w.pass(20 * time.Second)
+			w.disk(false)
+			w.pass(time.Minute)
+			w.disk(true)
+			w.pass(40 * time.Second)
+			w.disk(false)
+			w.pass(30 * time.Second)
+			w.disk(true)
+			w.pass(10 * time.Minute)
+			w.disk(false)
+			w.pass(2 * time.Minute)
+		}, []string{"disk_full ", "disk_full  ends: there is room again"}},
 		{"no such command", func(w *world) {
 			w.put("a", "web", "always", state(tallyman.Created), func(c *tallyman.Container) { c.Started, c.Error = time.Time{}, "no such file" })
 			w.event("a", "start_failed", "error", "no such file", "exitCode", "127")

@@ -12,7 +12,8 @@
 // A problem is of a workload on a host; the container's id is data. A workload has at
 // most one problem of its life at a time, whose kind may change while it is open
 // (crash, then restart_loop), and beside it at most one each of unhealthy, paused and
-// oom_inside. An engine has at most one, down.
+// oom_inside. An engine has at most one, down, and a host one, disk_full: tallyman has no room
+// there to keep anything, so that what rules would look at is not known.
 //
 // # Asked for, or not
 //
@@ -56,6 +57,7 @@ const (
 	OOMInside Kind = "oom_inside"
 
 	EngineDown Kind = "down"
+	DiskFull   Kind = "disk_full"
 )
 
 // Kinds are those of workloads.
@@ -74,7 +76,7 @@ const (
 type Problem struct {
 	Kind Kind   `json:"kind"`
 	Host string `json:"host"`
-	// Workload is empty for a problem of an engine. Project is the Compose project or
+	// Workload is empty for a problem of an engine or a host. Project is the Compose project or
 	// Swarm stack, else the workload.
 	Workload string `json:"workload,omitempty"`
 	Project  string `json:"project,omitempty"`
@@ -149,6 +151,8 @@ const (
 	engineNear    = time.Minute // around its start or end
 	engineDown    = 45 * time.Second
 	engineUp      = 30 * time.Second
+	roomGone      = 30 * time.Second
+	roomAgain     = time.Minute
 
 	maxDeaths   = 32
 	maxProblems = 5000

@@ -62,6 +62,8 @@ type Options struct {
 
 	// Times are those of the routes of lines; zero ones are the defaults.
 	Times Times
+	// Broker makes what sends to a broker of messages; nil for none.
+	Broker func(o notify.BrokerOptions) (notify.Broker, error)
 	// Dial and TLS are those of receivers, for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	TLS  *tls.Config
@@ -224,7 +226,7 @@ func (r *Router) makeReceivers(targets []*notify.Target, called []string) error 
 		return notify.Build{
 			// Alertmanager's tries of before have ended by then.
 			Settle: max(r.times.GroupInterval, amnotify.MinTimeout) + 2*r.times.GroupWait, Probe: 2 * max(r.times.GroupInterval, amnotify.MinTimeout),
-			Name: name, Label: labelOf(len(r.entries), kind), Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Dial: r.o.Dial, TLS: r.o.TLS,
+			Name: name, Label: labelOf(len(r.entries), kind), Template: r.template, Log: r.o.Log.With("receiver", name), Acknowledged: r.Acknowledged, Broker: r.o.Broker, Dial: r.o.Dial, TLS: r.o.TLS,
 			Kept: r.o.Book.Get(book.Receivers, key),
 			Keep: func(state []byte) { _ = r.o.Book.Put(book.Receivers, key, state) }, // the book counts what fails
 		}

@@ -38,12 +38,13 @@ const (
 	containers = "containers"
 	host       = "host"
 	engine     = "engine"
+	services   = "services"
 	logs       = "logs"
 	own        = "tallyman"
 )
 
 // intervals of the groups.
-var intervals = map[string]time.Duration{problems: 15 * time.Second, containers: time.Minute, host: time.Minute, engine: time.Minute, logs: time.Minute, own: time.Minute}
+var intervals = map[string]time.Duration{problems: 15 * time.Second, containers: time.Minute, host: time.Minute, engine: time.Minute, services: time.Minute, logs: time.Minute, own: time.Minute}
 
 const (
 	real  = `fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|erofs"`
@@ -66,12 +67,18 @@ var defaults = []builtin{
 	{problems, "ContainerJobFailed", `container_problem{kind="job_failed"}`, 0, 0, 0, Info, "the job {{$labels.workload}} failed", "See its last lines"},
 	{problems, "EngineDown", `engine_problem{kind="down"}`, 0, 0, 0, Critical, "the Docker engine {{$labels.engine}} does not answer", "See the log of docker.service"},
 
+	{problems, "TallymanDiskFull", `host_problem{kind="disk_full"}`, 0, 0, 0, Critical, "there is no room for the data of tallyman on {{$labels.host}}: nothing is kept, and rules over samples and logs stand still", "Free some space, or lower retention.metrics.size"},
+
 	{engine, "EngineFlaps", `max by (host, engine) (avg_over_time(docker_up_ratio[15m])) < $threshold and max by (host, engine) (docker_up) == 1`, 0.8, 15 * time.Minute, 0, Warning,
 		"the Docker engine {{$labels.engine}} answered {{$value | humanizePercentage}} of the last 15 minutes", "See the log of docker.service"},
 
+	{engine, "EngineClockOff", `max by (host, engine) (abs(docker_clock_offset_seconds)) > $threshold`, 30, 5 * time.Minute, 0, Warning,
+		"the clock of the Docker engine {{$labels.engine}} is {{$value | humanizeDuration}} off; events and logs of that host are misplaced", "Set its clock: chrony, or systemd-timesyncd"},
+
 	{containers, "ContainerMemoryNearLimit", `max by (host, workload) ((container_memory_usage_percent > $threshold) and on (host, id) (container_memory_rss / container_spec_memory_limit_bytes > 0.75) and on (host, id) (container_spec_memory_limit_bytes < on (host) group_left () machine_memory_bytes))`,
 		90, 5 * time.Minute, 5 * time.Minute, Warning, "{{$labels.workload}} uses {{printf \"%.0f\" $value}} % of its memory limit", "Raise the limit, or find what grows"},
-	{containers, "ContainerMemoryStalls", `max by (host, workload) (rate(container_pressure_memory_stalled_seconds_total[5m])) > $threshold`, 0.05, 5 * time.Minute, 5 * time.Minute, Warning,
+	// One that streams through files, as a backup does, waits for memory too, and lacks none.
+	{containers, "ContainerMemoryStalls", `max by (host, workload) (rate(container_pressure_memory_stalled_seconds_total[5m]) and on (host, id) ((container_memory_rss + container_memory_mapped_file) / container_spec_memory_limit_bytes > 0.25)) > $threshold`, 0.05, 5 * time.Minute, 5 * time.Minute, Warning,
 		"{{$labels.workload}} waits for memory {{$value | humanizePercentage}} of the time", "Raise its memory limit"},
 	{containers, "ContainerCPUThrottled", `max by (host, workload) (rate(container_cpu_cfs_throttled_periods_total[10m]) / (rate(container_cpu_cfs_periods_total[10m]) > 1) > $threshold and rate(container_cpu_cfs_throttled_seconds_total[10m]) > 0.25)`,
 		0.75, 15 * time.Minute, 10 * time.Minute, Warning, "{{$labels.workload}} is held back by its CPU limit in {{$value | humanizePercentage}} of its periods", "Raise its CPU limit"},
@@ -99,6 +106,43 @@ var defaults = []builtin{
 	{host, "HostFilesNearLimit", `max by (host) (node_filefd_allocated / node_filefd_maximum) > $threshold`, 0.85, 10 * time.Minute, 0, Warning,
 		"{{$labels.host}} has {{$value | humanizePercentage}} of the open files that it may have", "sysctl fs.file-max"},
 
+	{host, "HostClockUnsynchronised", `max by (host) (node_timex_sync_status) == 0 and max by (host) (node_timex_maxerror_seconds) >= $threshold`, 16, 15 * time.Minute, 0, Warning,
+		"nothing keeps the clock of {{$labels.host}} right", "chrony, or systemd-timesyncd"},
+	// What the kernel did in a container is told of that container. The engine tells a
+	// little later than the kernel counts, hence the offset.
+	{host, "HostOOM", `max by (host) (increase(node_vmstat_oom_kill[5m] offset 30s)) > $threshold unless on (host) sum by (host) (increase(docker_oom_events_total[10m])) > 0`, 0, 0, 15 * time.Minute, Critical,
+		"the kernel of {{$labels.host}} kills processes for want of memory", "See which in the kernel's messages"},
+
+	// Their series end with the container, so that one that was stopped raises none.
+	{services, "ServiceDown", `max by (host, workload, plugin, instance) (plugin_up) == 0 unless max by (host, workload, plugin, instance) (plugin_login_refused) == 1`, 0, 3 * time.Minute, 0, Warning,
+		"{{$labels.plugin}} in {{$labels.workload}} does not answer", "See what it says on its page"},
+	{services, "ServiceLoginRefused", `max by (host, workload, plugin, instance) (plugin_login_refused) == 1`, 0, time.Minute, 0, Warning,
+		"{{$labels.plugin}} in {{$labels.workload}} refuses the login", "Give it the right one: see its page"},
+	{services, "RedisMemoryFull", `max by (host, workload, instance) (redis_memory_used_bytes / (redis_memory_max_bytes > 0)) > $threshold and max by (host, workload, instance) (rate(redis_evicted_keys_total[10m])) > 0`, 0.95, 10 * time.Minute, 10 * time.Minute, Warning,
+		"the Redis in {{$labels.workload}} is full ({{$value | humanizePercentage}} of maxmemory) and throws keys away", "Raise maxmemory, or let keys end sooner"},
+	{services, "PostgreSQLConnectionsNearLimit", `sum by (host, workload, instance) (pg_stat_activity_count) / max by (host, workload, instance) (pg_settings_max_connections) > $threshold`, 0.9, 5 * time.Minute, 5 * time.Minute, Warning,
+		"the PostgreSQL in {{$labels.workload}} has {{$value | humanizePercentage}} of its connections in use", "Find who keeps them, or raise max_connections"},
+	{services, "MySQLConnectionsNearLimit", `max by (host, workload, instance) (mysql_global_status_threads_connected / mysql_global_variables_max_connections) > $threshold`, 0.9, 5 * time.Minute, 5 * time.Minute, Warning,
+		"the MySQL in {{$labels.workload}} has {{$value | humanizePercentage}} of its connections in use", "Find who keeps them, or raise max_connections"},
+	{services, "ReplicationBehind", `max by (host, workload, instance) (pg_replication_lag_seconds and on (host, id, instance) pg_replication_is_replica == 1) > $threshold or max by (host, workload, instance) (mysql_slave_status_seconds_behind_master) > 60`, 60, 5 * time.Minute, 5 * time.Minute, Warning,
+		"{{$labels.workload}} is {{$value | humanizeDuration}} behind the server that it copies", "See its log, and the load of both"},
+	{services, "ReplicationBroken", `min by (host, workload, instance) (redis_master_link_up) == 0 or min by (host, workload, instance) (mysql_slave_status_slave_sql_running) == 0 or min by (host, workload, instance) (mysql_slave_status_slave_io_running) == 0`, 0, 2 * time.Minute, 0, Critical,
+		"{{$labels.workload}} does not copy its primary server any more", "See its log"},
+	{services, "RabbitMQAlarm", `max by (host, workload, instance) (rabbitmq_alarms_memory_used_watermark) == 1 or max by (host, workload, instance) (rabbitmq_alarms_free_disk_space_watermark) == 1`, 0, time.Minute, 0, Critical,
+		"the RabbitMQ in {{$labels.workload}} takes no messages: it lacks memory or disk", "Free some, or drain its queues"},
+	{services, "RabbitMQQueuesGrow", `sum by (host, workload, instance) (rabbitmq_queue_messages_ready) > $threshold and sum by (host, workload, instance) (delta(rabbitmq_queue_messages_ready[30m])) > 0.2 * sum by (host, workload, instance) (rabbitmq_queue_messages_ready)`, 1000, 15 * time.Minute, 15 * time.Minute, Warning,
+		"{{$value}} messages wait in the RabbitMQ of {{$labels.workload}}, and more each minute", "See whether its consumers are up"},
+	{services, "HAProxyBackendWithoutServer", `max by (host, workload, instance, proxy) (haproxy_backend_active_servers) == 0 and max by (host, workload, instance, proxy) (haproxy_backend_backup_servers) == 0`, 0, time.Minute, 0, Critical,
+		"the backend {{$labels.proxy}} of {{$labels.workload}} has no server that is up", "See its checks"},
+	{services, "EndpointDown", `min by (host, workload, instance) (probe_success) == 0`, 0, 2 * time.Minute, 0, Critical,
+		"{{$labels.instance}} of {{$labels.workload}} does not answer", "See its log"},
+	{services, "CheckFails", `min by (host, workload, check) (check_up) == 0`, 0, 0, 0, Critical,
+		"the check {{$labels.check}} of {{$labels.workload}} fails", "See what it says"},
+	{services, "CertificateExpires", `(min by (host, workload, instance) (probe_ssl_earliest_cert_expiry) - time()) / 86400 < $threshold`, 14, time.Hour, 0, Warning,
+		"the certificate of {{$labels.instance}} ends in {{printf \"%.0f\" $value}} days", "Renew it"},
+	{services, "CertificateExpires", `(min by (host, workload, instance) (probe_ssl_earliest_cert_expiry) - time()) / 86400 < 3`, 0, time.Hour, 0, Critical,
+		"the certificate of {{$labels.instance}} ends in {{printf \"%.1f\" $value}} days", "Renew it now"},
+
 	{logs, "LogErrorBurst", `sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) > $threshold unless on (host, workload) (sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[5m])) <= (5 * sum by (host, workload) (count_over_time({source="container", level=~"error|fatal|critical"}[1h] offset 5m)) / 12))`,
 		20, 0, 10 * time.Minute, Warning, "{{$labels.workload}} logs {{$value}} errors in 5 minutes, far more than in the hour before", "See its log"},
 	{logs, "LogFatal", `sum by (host, workload) (count_over_time({source="container", level=~"fatal|critical"}[5m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
@@ -108,10 +152,11 @@ var defaults = []builtin{
 	{logs, "ConfigurationDrift", `sum by (host, workload) (count_over_time({source="event"} | action="drift" [10m])) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"the configuration of {{$labels.workload}} has changed", "See what on its page"},
 
-	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!="refused"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
+	// Of a full disk TallymanDiskFull tells.
+	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!~"refused|disk_full"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
 		"tallyman on {{$labels.host}} loses data", "See Doctor"},
-	// The torn end that a kill leaves is no failure of the disk.
-	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Critical,
+	// The torn end that a kill leaves is no failure of the disk, nor is one that was full.
+	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold unless on (host) sum by (host) (increase(tallyman_samples_dropped_total{reason="disk_full"}[20m])) > 0`, 0, 0, 10 * time.Minute, Critical,
 		"the disk of tallyman on {{$labels.host}} fails: what should be kept may be lost", "See Doctor, and the kernel's messages"},
 	{own, "TallymanMissedLogs", `sum by (host) (increase(tallyman_log_gaps_total[10m]) or label_replace(increase(tallyman_file_log_gaps_total[10m]), "reader", "file", "", "") or label_replace(increase(tallyman_journal_gaps_total[10m]), "reader", "journal", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Info,
 		"lines of logs are missing on {{$labels.host}}", "See where: the gaps stand in Logs"},

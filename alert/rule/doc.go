@@ -15,11 +15,12 @@
 //
 // # Problems are series
 //
-// An open problem is container_problem{kind,class,host,workload,project} or
-// engine_problem{kind,host,engine} with the seconds that it is open as its value, at
-// every time that a rule asks for. So a rule about problems is PromQL. Groups whose name
+// An open problem is container_problem{kind,class,host,workload,project},
+// engine_problem{kind,host,engine} or host_problem{kind,host} with the seconds that it is
+// open as its value, at every time that a rule asks for. So a rule about problems is PromQL. Groups whose name
 // begins with "problems" are evaluated every 15 seconds and at once when a problem
-// changes; the others by the manager, in their own intervals.
+// changes; the others by the manager, in their own intervals, and not while nothing is
+// stored ([Options.Blind]).
 //
 // They are appended to [Options.Append], as ALERTS and what recording rules make are:
 // so their history can be asked, and [Engine.Try] tells how often a rule would have

@@ -62,7 +62,7 @@ func (l *loader) Load(name string, ignoreUnknown bool, scheme model.ValidationSc
 		return marked(l.logql), nil
 	}
 	path, loki := strings.CutPrefix(name, lokiFile)
-	text, err := readFile(path)
+	text, err := ReadFile(path)
 	if err != nil {
 		return nil, []error{err}
 	}
@@ -73,8 +73,8 @@ func (l *loader) Load(name string, ignoreUnknown bool, scheme model.ValidationSc
 	return groups, errs
 }
 
-// readFile reads a file of rules or of tests.
-func readFile(name string) ([]byte, error) {
+// ReadFile reads a file of rules or of tests, of at most maxFile bytes.
+func ReadFile(name string) ([]byte, error) {
 	st, err := os.Stat(name)
 	if err == nil && st.Size() > maxFile {
 		err = fmt.Errorf("%s: %d bytes are more than the %d that a file of rules may have", name, st.Size(), maxFile)

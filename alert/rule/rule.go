@@ -40,6 +40,11 @@ type Options struct {
 	LogQL      func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
 	LogQLRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	CheckLogQL func(expr string) error
+	// LogQLBare takes the comparison with a number out of an expression; ok is false for one
+	// that has none. LogQLLines are up to limit lines that an expression looks at for an
+	// alarm of some labels, the newest within a time, in their order. Nil without logs.
+	LogQLBare  func(expr string) (bare, op string, threshold float64, ok bool)
+	LogQLLines func(ctx context.Context, expr string, alarm map[string]string, from, to time.Time, limit int) ([]Line, error)
 	// Problems are those that are open; nil leaves their series to the store.
 	Problems func() []problem.Problem
 	// Builtin asks for the default rules, with Overrides by name.
@@ -53,11 +58,14 @@ type Options struct {
 	ExternalLabels labels.Labels
 	// Subqueries without a step have this one, a minute when it is 0.
 	Subquery time.Duration
+	// Blind reports whether nothing is stored at present. Then rules over samples and logs
+	// are not evaluated, as what they look for would seem to have ended; nil is never.
+	Blind func() bool
 	// Warm is how long rules over samples wait after the start, so that rates are known.
 	Warm time.Duration
-	// Evaluated is called after each evaluation, when something may have begun to be
-	// pending; nil for nothing. It must not block.
-	Evaluated func()
+	// Evaluated is called after each evaluation of a group, by its name, when something
+	// may have begun to be pending; nil for nothing. It must not block.
+	Evaluated func(group string)
 	// Active is what was pending and firing when the process before ended.
 	Active []Active
 	// Wish is what a workload asks of a rule about a kind of problem, which is empty for
@@ -236,6 +244,15 @@ func wished[S any](e *Engine, name, expr string, ask func(expr string) ([]S, err
 	return found, nil
 }
 
+// Ask evaluates an expression in PromQL as rules see it, with the open problems. The
+// vector is the caller's.
+func (e *Engine) Ask(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
+	return rules.EngineQueryFunc(e.promql, e.store)(ctx, expr, t)
+}
+
+// Close ends an engine that was not run; Run does it by itself.
+func (e *Engine) Close() error { return e.promql.Close() }
+
 // ask evaluates an expression in either language. The vector is the caller's.
 func (e *Engine) ask(ctx context.Context, expr string, t time.Time) (promql.Vector, error) {
 	if logql, ok := strings.CutPrefix(expr, mark); ok {
@@ -244,7 +261,7 @@ func (e *Engine) ask(ctx context.Context, expr string, t time.Time) (promql.Vect
 		}
 		return e.o.LogQL(ctx, logql, t.Add(-logsLate))
 	}
-	return rules.EngineQueryFunc(e.promql, e.store)(ctx, expr, t)
+	return e.Ask(ctx, expr, t)
 }
 
 // bases are the expressions of the default rules that have a threshold, by what is
@@ -346,7 +363,9 @@ func (e *Engine) follow(ctx context.Context, g *rules.Group) {
 		case <-timer.C:
 		}
 		at := g.EvalTimestamp(time.Now().UnixNano())
-		e.evaluate(ctx, g, at)
+		if e.o.Blind == nil || !e.o.Blind() {
+			e.evaluate(ctx, g, at)
+		}
 		timer.Reset(time.Until(at.Add(g.Interval())))
 	}
 }
@@ -367,7 +386,7 @@ func (e *Engine) evaluate(ctx context.Context, g *rules.Group, at time.Time) {
 	e.failures.Add(uint64(failed))
 	e.evaluated.Add(uint64(len(g.Rules())))
 	if e.o.Evaluated != nil {
-		e.o.Evaluated()
+		e.o.Evaluated(g.Name())
 	}
 }
 
@@ -450,9 +469,12 @@ func (e *Engine) AlertingRules() (out []*rules.AlertingRule) {
 	return out
 }
 
-// Active is what is pending and firing now.
-func (e *Engine) Active() (out []Active) {
+// Active is what is pending and firing now, of the groups of some names or of all.
+func (e *Engine) Active(groups ...string) (out []Active) {
 	for _, g := range e.RuleGroups() {
+		if len(groups) > 0 && !slices.Contains(groups, g.Name()) {
+			continue
+		}
 		for _, r := range g.AlertingRules() {
 			for _, a := range r.ActiveAlerts() {
 				out = append(out, Active{Group: g.Name(), Rule: r.Name(), Labels: a.Labels.Map(), Value: a.Value, Firing: a.State == rules.StateFiring,

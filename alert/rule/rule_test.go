@@ -221,6 +221,42 @@ func TestOverARestart(t *testing.T) {
 	})
 }
 
+// While nothing is stored what a rule looks for has not ended.
+func TestBlindRulesStandStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, open := &told{}, &openSet{}
+		o := options(w, open)
+		var blind, gone atomic.Bool
+		o.Blind = blind.Load
+		o.LogQL = func(_ context.Context, expr string, at time.Time) (promql.Vector, error) {
+			if gone.Load() || !strings.Contains(expr, `"fatal|critical"`) || strings.Contains(expr, "error") {
+				return nil, nil
+			}
+			return promql.Vector{{Metric: labels.FromStrings("host", "harbor", "workload", "web"), F: 3, T: at.UnixMilli()}}, nil
+		}
+		e, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, e)
+		defer stop()
+		time.Sleep(3 * time.Minute)
+		blind.Store(true)
+		gone.Store(true)
+		open.set(problem.Problem{Kind: problem.DiskFull, Host: "harbor", Since: time.Now()})
+		time.Sleep(30 * time.Minute)
+		if got := w.text(); got != "LogFatal web fires; TallymanDiskFull  fires" {
+			t.Errorf("said %q", got)
+		}
+		blind.Store(false)
+		open.set()
+		time.Sleep(15 * time.Minute)
+		if got := w.text(); !strings.Contains(got, "LogFatal web ends") || !strings.Contains(got, "TallymanDiskFull  ends") {
+			t.Errorf("said %q", got)
+		}
+	})
+}
+
 func TestOverrides(t *testing.T) {
 	minute, number := 30*time.Minute, 95.0
 	got, _ := Defaults(map[string]Override{"ContainerPaused": {Off: true}, "ContainerMemoryNearLimit": {For: &minute, Threshold: &number, Severity: Critical}})

@@ -20,6 +20,7 @@ import (
 const (
 	containerProblem = "container_problem"
 	engineProblem    = "engine_problem"
+	hostProblem      = "host_problem"
 )
 
 // withProblems is a store that has the open problems too.
@@ -46,7 +47,7 @@ type querier struct {
 // Select gives every open problem as a series with one sample, at the end of the range.
 func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	i := slices.IndexFunc(matchers, func(m *labels.Matcher) bool { return m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual })
-	if i < 0 || matchers[i].Value != containerProblem && matchers[i].Value != engineProblem {
+	if i < 0 || !slices.Contains([]string{containerProblem, engineProblem, hostProblem}, matchers[i].Value) {
 		return q.Querier.Select(ctx, sorted, hints, matchers...)
 	}
 	at := q.to
@@ -69,6 +70,9 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 
 // Labels are those of the series that a problem is.
 func Labels(p *problem.Problem) labels.Labels {
+	if p.Kind == problem.DiskFull {
+		return labels.FromStrings(model.MetricNameLabel, hostProblem, "kind", string(p.Kind), "host", p.Host)
+	}
 	if p.Kind == problem.EngineDown {
 		return labels.FromStrings(model.MetricNameLabel, engineProblem, "kind", string(p.Kind), "host", p.Host, "engine", p.Engine)
 	}

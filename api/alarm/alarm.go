@@ -190,6 +190,8 @@ func (a *API) Routes() []httpx.Route {
 		get("alarms/history", httpx.Doc{Summary: "The alarms that have fired", Text: "The newest first, each as it stood last: firing, or cleared with the reason.",
 			Params: []httpx.Param{host, workload, moment("start", "Alarms that changed from this time on"), moment("end", "Alarms that changed before this time"),
 				{Name: "limit", Type: "integer", Text: "How many at most, 1 to 1000", Default: 200}}, Answer: alarmHistoryAnswer{}}, a.history),
+		get("alarms/{id}", httpx.Doc{Summary: "One alarm, and what its rule looked at", Text: "The values of its expression from an hour before until 15 minutes after it, and of a rule over logs the lines that it counted.",
+			Answer: detailAnswer{}, Errors: []int{http.StatusNotFound}}, a.detail),
 		get("alarms/rules", httpx.Doc{Summary: "The rules with their state", Text: "Those that come with tallyman and those of files.", Answer: rulesAnswer{}}, a.rules),
 		get("alarms/rules/{name}/test", httpx.Doc{Summary: "How often a rule would have fired", Text: "Its expression is evaluated at each interval over the samples, logs and problems that are kept, with the time that it " +
 			"waits and that it goes on, and with what containers ask now. It takes up to half a minute; what there was no time for is left out.",

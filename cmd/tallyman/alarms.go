@@ -22,13 +22,14 @@ import (
 	"tallyman/alert/rule"
 	"tallyman/api/alarm"
 	"tallyman/config"
+	"tallyman/internal/fsx"
 	"tallyman/internal/httpx"
 	"tallyman/internal/machine"
 	"tallyman/query/logql"
 )
 
 // openAlarms makes what raises alarms, if it is wanted.
-func (a *app) openAlarms(interval time.Duration) error {
+func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 	cfg := a.cfg.Alarms
 	// An agent that keeps nothing and has nobody to tell is to cost little.
 	if !cfg.Enabled || lean(&a.cfg) && len(cfg.Notify) == 0 && cfg.AlertmanagerConfig == "" {
@@ -36,6 +37,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 	}
 	o := alert.Options{
 		Dir: filepath.Join(a.cfg.Data, "alarms"), Records: a.intake.Intake("alarm"), Inventory: a.discovery, Defaults: cfg.Defaults, Overrides: overrides(cfg.Rules),
+		Host: a.cfg.Host, Room: space.Check,
 		Boot: func(host string) time.Time {
 			if host != a.cfg.Host {
 				return time.Time{} // of another machine nobody knows
@@ -89,6 +91,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 	o.Witness = a.witness
 	if a.cfg.Keep.Logs {
 		o.CheckLogQL, o.LogQL, o.LogQLRange = checkLogRule, logValue(a.logs), logValues(a.logs)
+		o.LogQLBare, o.LogQLLines = bareLogQL, logLines(a.logs)
 	}
 	if a.alarms, err = alert.Open(o); err != nil {
 		return err
@@ -96,7 +99,7 @@ func (a *app) openAlarms(interval time.Duration) error {
 	// Closed with the state open the router could not be made, so it comes first.
 	a.add(part{name: "alarms", run: a.alarms.Run, close: a.alarms.Close, absences: a.alarms.Absences})
 	if a.router, err = route.New(route.Options{Book: a.alarms.Book(), Lines: cfg.Notify, File: cfg.AlertmanagerConfig, QuietHours: cfg.QuietHours, External: o.External,
-		Log: a.log.With("part", "notifications")}); err != nil {
+		Broker: newBroker, Log: a.log.With("part", "notifications")}); err != nil {
 		return err
 	}
 	a.alarms.SetRouter(a.router)
@@ -201,6 +204,88 @@ func logValues(logs *logql.Engine) func(ctx context.Context, text string, start,
 				one.Floats = append(one.Floats, promql.FPoint{T: p.Time, F: p.Value})
 			}
 			out = append(out, one)
+		}
+		return out, nil
+	}
+}
+
+// bareLogQL takes the comparison with a number out of an expression in LogQL. Conditions
+// beside it are left out.
+func bareLogQL(text string) (bare, op string, threshold float64, ok bool) {
+	expr, err := logql.Parse(text)
+	if err != nil {
+		return "", "", 0, false
+	}
+	found, op, threshold, ok := withoutComparison(expr)
+	if !ok {
+		return "", "", 0, false
+	}
+	return found.String(), op, threshold, true
+}
+
+func withoutComparison(expr logql.Expr) (bare logql.Expr, op string, threshold float64, ok bool) {
+	switch x := expr.(type) {
+	case *logql.VectorAggregation:
+		if bare, op, threshold, ok = withoutComparison(x.Expr); ok {
+			whole := *x
+			whole.Expr = bare
+			return &whole, op, threshold, true
+		}
+	case *logql.Binary:
+		n, number := x.Right.(*logql.Number)
+		switch {
+		case slices.Contains([]string{"and", "or", "unless"}, x.Op):
+			return withoutComparison(x.Left)
+		case slices.Contains([]string{">", "<", ">=", "<=", "==", "!="}, x.Op) && !x.Bool && number:
+			return x.Left, x.Op, n.Value, true
+		}
+	}
+	return nil, "", 0, false
+}
+
+// firstLog is the log query that an expression counts first.
+func firstLog(expr logql.Expr) (*logql.Range, bool) {
+	switch x := expr.(type) {
+	case *logql.RangeAggregation:
+		return x.Range, true
+	case *logql.VectorAggregation:
+		return firstLog(x.Expr)
+	case *logql.LabelReplace:
+		return firstLog(x.Expr)
+	case *logql.Binary:
+		if r, ok := firstLog(x.Left); ok {
+			return r, true
+		}
+		return firstLog(x.Right)
+	}
+	return nil, false
+}
+
+// logLines finds the lines that a rule in LogQL looked at for an alarm.
+func logLines(logs *logql.Engine) func(ctx context.Context, text string, alarm map[string]string, from, to time.Time, limit int) ([]rule.Line, error) {
+	return func(ctx context.Context, text string, alarm map[string]string, from, to time.Time, limit int) ([]rule.Line, error) {
+		expr, err := logql.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		r, ok := firstLog(expr)
+		if !ok {
+			return nil, nil
+		}
+		of := *r.Log
+		of.Matchers = slices.Clone(of.Matchers)
+		for _, name := range []string{"host", "workload"} {
+			if v, known := alarm[name]; known {
+				of.Matchers = append(of.Matchers, tallyman.Matcher{Name: name, Value: v})
+			}
+		}
+		found, err := logs.Query(ctx, logql.Params{Query: of.String(), Start: from.Add(-r.Window - r.Offset).UnixNano(), End: to.UnixNano(), Limit: limit, Backward: true})
+		if err != nil {
+			return nil, err
+		}
+		var out []rule.Line
+		for _, e := range slices.Backward(found.Entries) {
+			out = append(out, rule.Line{Time: time.Unix(0, e.Time).UTC(), Text: e.Line})
 		}
 		return out, nil
 	}

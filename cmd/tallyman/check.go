@@ -11,8 +11,12 @@ import (
 )
 
 type checkCmd struct {
-	Config checkConfigCmd `cmd:"" help:"Check the configuration: file, environment and flags."`
-	Rules  checkRulesCmd  `cmd:"" help:"Check the rules of alarms."`
+	Config     checkConfigCmd     `cmd:"" help:"Check the configuration: file, environment and flags."`
+	Rules      checkRulesCmd      `cmd:"" help:"Check the rules of alarms."`
+	Label      checkLabelCmd      `cmd:"" help:"Check a container label that names plugins, and say what it would start."`
+	Dockerfile checkDockerfileCmd `cmd:"" help:"Check the labels of a Dockerfile that name plugins."`
+	Notify     checkNotifyCmd     `cmd:"" help:"Send a marked message to each receiver of alarms, and print what it answers; exit 1 if one did not take it."`
+	Forward    checkForwardCmd    `cmd:"" help:"Send a marked message to each forwarder, and print what it answers; exit 1 if one did not take it."`
 }
 
 type checkConfigCmd struct {
@@ -47,6 +51,9 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 		return err
 	}
 	if _, err := ownOptions(cfg, all, nil); err != nil {
+		return err
+	}
+	if _, err := pluginBook(cfg.Plugins, all.Services); err != nil {
 		return err
 	}
 	if err := rule.Check(overrides(cfg.Alarms.Rules)); err != nil {

@@ -27,7 +27,7 @@ func (a *app) openAMQP(space *fsx.Space) error {
 	}
 	return a.openStates(states{
 		name: "amqp", title: "States of containers to the broker", space: space,
-		namespace: cfg.Namespace, domain: cfg.Domain, align: cfg.Align, buffer: cfg.Buffer, maxAge: cfg.MaxAge,
+		States: cfg.States,
 		sender: func(q *queue.Queue, log *slog.Logger) (sender, error) {
 			return amqp.New(amqp.Options{URL: string(cfg.URL), Exchange: cfg.Exchange, RoutingKey: cfg.RoutingKey, BrokerQueue: cfg.Queue, Queue: q, Log: log})
 		},
@@ -42,7 +42,7 @@ func (a *app) openWebhook(space *fsx.Space) error {
 	}
 	return a.openStates(states{
 		name: "webhook", title: "States of containers to the webhook", space: space,
-		namespace: cfg.Namespace, domain: cfg.Domain, align: cfg.Align, buffer: cfg.Buffer, maxAge: cfg.MaxAge,
+		States: cfg.States,
 		sender: func(q *queue.Queue, log *slog.Logger) (sender, error) {
 			return webhook.New(webhook.Options{URL: string(cfg.URL), Queue: q, Transport: notify.Transport(nil), Log: log})
 		},
@@ -58,13 +58,10 @@ type sender interface {
 
 // states says where the states of containers go as docker-monitor's alarms, and how.
 type states struct {
-	name, title       string // of the destination; name is its folder, and its label to
-	space             *fsx.Space
-	namespace, domain string
-	align             bool
-	buffer            config.Bytes
-	maxAge            config.Duration
-	sender            func(q *queue.Queue, log *slog.Logger) (sender, error)
+	config.States
+	name, title string // of the destination; name is its folder, and its label to
+	space       *fsx.Space
+	sender      func(q *queue.Queue, log *slog.Logger) (sender, error)
 }
 
 // openStates makes the way of the states of containers to a destination:
@@ -73,13 +70,13 @@ type states struct {
 func (a *app) openStates(s states) error {
 	dir := filepath.Join(a.cfg.Data, "forward", s.name)
 	log := a.log.With("forward", s.name)
-	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(s.buffer), MaxAge: time.Duration(s.maxAge), Remember: dockermonitor.Remember, Space: s.space, Log: log})
+	q, err := queue.Open(queue.Options{Dir: dir, MaxBytes: int64(s.Buffer), MaxAge: time.Duration(s.MaxAge), Remember: dockermonitor.Remember, Space: s.space, Log: log})
 	if err != nil {
 		return err
 	}
 	a.add(part{name: "queue of " + s.name, run: q.Run, metrics: q.SelfMetrics(s.name, "events"), close: q.Close})
 	stream, err := dockermonitor.New(dockermonitor.Options{
-		Queue: q, Dir: dir, Events: a.eventStore, Inventory: a.discovery, Namespace: s.namespace, Domain: s.domain, Align: s.align, Log: log,
+		Queue: q, Dir: dir, Events: a.eventStore, Inventory: a.discovery, Namespace: s.Namespace, Domain: s.Domain, Align: s.Align, Log: log,
 	})
 	if err != nil {
 		return err
@@ -109,4 +106,25 @@ func (a *app) forwarding() (out []doctor.Forward) {
 		out = append(out, f())
 	}
 	return out
+}
+
+// broker sends alarms to a broker of messages.
+type broker struct{ *amqp.Publisher }
+
+// newBroker makes what sends the messages of a line amqp://… of alarms.notify.
+func newBroker(o notify.BrokerOptions) (notify.Broker, error) {
+	p, err := amqp.New(amqp.Options{URL: o.URL, Exchange: o.Exchange, RoutingKey: o.RoutingKey, BrokerQueue: o.Queue, Settings: "its line in alarms.notify", Dial: o.Dial})
+	if err != nil {
+		return nil, err
+	}
+	return broker{p}, nil
+}
+
+// Send implements notify.Broker.
+func (b broker) Send(ctx context.Context, messages ...notify.BrokerMessage) error {
+	var out []amqp.Message
+	for _, m := range messages {
+		out = append(out, amqp.Message(m))
+	}
+	return b.Publisher.Send(ctx, out...)
 }

@@ -46,13 +46,24 @@ func TestReference(t *testing.T) {
 	a := testApp(t, func(c *config.Config) {
 		c.Forward.AMQP.URL, c.Forward.Webhook.URL = "amqp://127.0.0.1:1", "http://127.0.0.1:1"
 	}) // their metrics, too
-	for name, want := range map[string][]byte{
+	pages := pluginPages(t)
+	maps.Copy(pages, map[string][]byte{
 		"config.md":    configReference(t),
 		"metrics.md":   metricReference(t, a),
 		"cli.md":       commandReference(t),
 		"rules.md":     ruleReference(),
 		"openapi.json": a.server.OpenAPI(),
-	} {
+	})
+	there, err := filepath.Glob("../../docs/plugins/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range there {
+		if pages["../plugins/"+filepath.Base(file)] == nil {
+			t.Errorf("%s is of no plugin that there is", file)
+		}
+	}
+	for name, want := range pages {
 		file := filepath.Join("../../docs/reference", name)
 		if *update {
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -130,6 +141,10 @@ func configReference(t *testing.T) []byte {
 				continue
 			}
 			key := prefix + f.Tag.Get("yaml")
+			if f.Anonymous { // its keys stand among those around it
+				walk(v.Field(i), prefix)
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(v.Field(i), key+".")
 				continue
@@ -263,6 +278,61 @@ func defaultText(v reflect.Value) string {
 	default:
 		return fmt.Sprintf("`%v`", x)
 	}
+}
+
+// pluginPages are docs/plugins/README.md and a page for each plugin, beside docs/reference.
+func pluginPages(t *testing.T) map[string][]byte {
+	t.Helper()
+	all, err := catalog.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	var index bytes.Buffer
+	index.WriteString("# Plugins\n\n" + generated + "What asks the services in containers; [services.md](../services.md) says how they are found and told.\n\n| plugin | what it does | found without configuration |\n|---|---|---|\n")
+	kinds := slices.SortedFunc(slices.Values(all.Services), func(x, y tallyman.ServiceKind) int { return cmp.Compare(x.Name, y.Name) })
+	for _, k := range kinds {
+		file := strings.ToLower(k.Name) + ".md"
+		fmt.Fprintf(&index, "| [%s](%s) | %s | %s |\n", k.Name, file, cell(k.Summary), map[bool]string{true: "yes", false: ""}[k.Find != nil])
+		var b bytes.Buffer
+		fmt.Fprintf(&b, "# %s\n\n%s%s.", k.Name, generated, k.Summary)
+		if len(k.Aliases) > 0 {
+			fmt.Fprintf(&b, " Also called %s.", strings.Join(k.Aliases, ", "))
+		}
+		part := func(title, text string) {
+			if text != "" {
+				fmt.Fprintf(&b, "\n\n## %s\n\n%s", title, strings.TrimSpace(text))
+			}
+		}
+		b.WriteString("\n\nA label of a container that asks for it:\n\n```\ntallyman.plugins=" + k.Docs.Example + "\n```")
+		part("Found by", k.Docs.Detect)
+		part("Without configuration", k.Docs.Free)
+		part("A login with the least rights", k.Docs.Account)
+		b.WriteString("\n\n## Keys\n\nBeside those that every plugin has: NAME, INTERVAL (default " + k.Every.String() + "), TIMEOUT, ENABLED.\n\n")
+		if len(k.Keys) > 0 {
+			b.WriteString("| key | value | default | what it is |\n|---|---|---|---|\n")
+		}
+		for _, key := range k.Keys {
+			help := key.Help
+			switch {
+			case key.Rule:
+				help += " (in rules alone)"
+			case key.Write:
+				help += " (not in labels of images)"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key.Name, key.Type, cell(key.Default), cell(help))
+		}
+		if len(k.Metrics) > 0 {
+			b.WriteString("\n## Metrics\n\n| name | type | unit | what it is |\n|---|---|---|---|\n")
+			for _, d := range slices.SortedFunc(slices.Values(k.Metrics), func(x, y *tallyman.Desc) int { return cmp.Compare(x.Name, y.Name) }) {
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Type, d.Unit, cell(d.Help))
+			}
+		}
+		part("Notes", k.Docs.Notes)
+		out["../plugins/"+file] = append(bytes.TrimRight(b.Bytes(), "\n"), '\n')
+	}
+	out["../plugins/README.md"] = index.Bytes()
+	return out
 }
 
 // metricReference is docs/reference/metrics.md.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"tallyman/alert/rule"
+	"tallyman/alert/rule/unit"
 	"tallyman/config"
 	"tallyman/pipeline"
 	"tallyman/query/logql"
@@ -68,7 +69,7 @@ func (c *checkRulesCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	var files, tests []string
 	for _, f := range c.Files {
-		if rule.IsUnit(f) {
+		if unit.IsFile(f) {
 			tests = append(tests, f)
 		} else {
 			files = append(files, f)
@@ -112,7 +113,7 @@ func runUnits(ctx context.Context, out io.Writer, cfg *config.Config, files []st
 	failed := 0
 	for _, name := range files {
 		fmt.Fprintln(out, "Unit Testing: ", name)
-		failures, err := rule.Unit(ctx, name, rule.UnitOptions{Stores: unitStores, CheckLogQL: checkLogRule, Overrides: overrides(cfg.Alarms.Rules)})
+		failures, err := unit.Run(ctx, name, unit.Options{Stores: unitStores, CheckLogQL: checkLogRule, Overrides: overrides(cfg.Alarms.Rules)})
 		if err != nil {
 			failures = append(failures, err.Error())
 		}
@@ -133,7 +134,7 @@ func runUnits(ctx context.Context, out io.Writer, cfg *config.Config, files []st
 }
 
 // unitStores opens the stores that run has, empty, for one test.
-func unitStores(dir string) (_ *rule.UnitStores, err error) {
+func unitStores(dir string) (_ *unit.Stores, err error) {
 	quiet := slog.New(slog.DiscardHandler)
 	samples, err := metric.Open(filepath.Join(dir, "metrics"), metric.Options{Log: quiet})
 	if err != nil {
@@ -149,7 +150,7 @@ func unitStores(dir string) (_ *rule.UnitStores, err error) {
 		return nil, errors.Join(err, records.Close(), samples.Close())
 	}
 	logs := logql.New(records, logql.Options{})
-	return &rule.UnitStores{
+	return &unit.Stores{
 		Samples: samples.Queryable(), Append: samples.Results(0), Logs: intake.Intake("log").TakeRecords, Events: events.AppendEvents, LogQL: logValue(logs), LogQLRange: logValues(logs),
 		Close: func() error { return errors.Join(events.Close(), records.Close(), samples.Close()) },
 	}, nil

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,6 +20,8 @@ import (
 	"tallyman/alert/notify"
 	"tallyman/alert/rule"
 	"tallyman/internal/testkit"
+	"tallyman/query/logql"
+	"tallyman/store/record"
 )
 
 // checkRules runs check rules with files.
@@ -200,5 +203,46 @@ func TestTryOverLogs(t *testing.T) {
 	// Five minutes of the expression, and ten for which it goes on.
 	if x := got[0]; x.Fired != 2 || x.Waited != 0 || x.Episodes[0].Labels["workload"] != "web" || x.Episodes[0].Ended.Sub(x.Episodes[0].Fired) < 14*time.Minute || x.Episodes[0].Ended.Sub(x.Episodes[0].Fired) > 17*time.Minute {
 		t.Errorf("%+v", x)
+	}
+}
+
+// Of every default rule over logs it is known what is compared with what, and which lines it
+// counts; those are found for one workload.
+func TestWhatLogRulesLookAt(t *testing.T) {
+	_, logs := rule.Defaults(nil)
+	for _, g := range logs.Groups {
+		for _, r := range g.Rules {
+			bare, op, _, ok := bareLogQL(r.Expr)
+			if !ok || op != ">" || strings.Contains(bare, "unless") || strings.HasSuffix(bare, "> 0") {
+				t.Errorf("%s: %q %q %v", r.Alert, bare, op, ok)
+			}
+			if err := checkLogRule(bare); err != nil {
+				t.Errorf("%s: %v", r.Alert, err)
+			}
+		}
+	}
+	records, err := record.Open(record.Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	at := time.Now().Truncate(time.Second)
+	for _, workload := range []string{"a", "b"} {
+		s := tallyman.StreamRecords{Stream: &tallyman.Stream{Labels: []tallyman.Label{{Name: "host", Value: "harbor"}, {Name: "level", Value: "error"}, {Name: "source", Value: "container"}, {Name: "workload", Value: workload}}}}
+		for i := range 100 {
+			s.Records = append(s.Records, tallyman.Record{Time: at.Add(time.Duration(i-100) * 5 * time.Second).UnixNano(), Line: fmt.Appendf(nil, "%s %d", workload, i)})
+		}
+		if err := records.AppendRecords(&tallyman.RecordBatch{Streams: []tallyman.StreamRecords{s}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := logLines(logql.New(records, logql.Options{}))
+	got, err := look(t.Context(), `sum by (host, workload) (count_over_time({source="container"} |= "a" [2m])) > 20 unless vector(1)`, map[string]string{"host": "harbor", "workload": "a"}, at, at, 10)
+	if err != nil || len(got) != 10 || got[9].Text != "a 99" || got[0].Text != "a 90" {
+		t.Errorf("%v %+v", err, got)
+	}
+	// No more than its window is looked at.
+	if got, err := look(t.Context(), `count_over_time({source="container"} [1m]) > 20`, map[string]string{"workload": "b"}, at, at, 50); err != nil || len(got) != 12 || got[0].Text != "b 88" {
+		t.Errorf("%v %+v", err, got)
 	}
 }

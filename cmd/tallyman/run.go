@@ -25,6 +25,7 @@ import (
 	"tallyman/api/prom"
 	"tallyman/api/rest"
 	"tallyman/attach"
+	"tallyman/attach/services"
 	"tallyman/catalog"
 	"tallyman/config"
 	"tallyman/discover"
@@ -32,6 +33,7 @@ import (
 	"tallyman/internal/datadir"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
+	"tallyman/internal/httpx"
 	"tallyman/internal/machine"
 	"tallyman/internal/nsx"
 	"tallyman/pipeline"
@@ -102,16 +104,19 @@ type app struct {
 	engine     *query.Engine
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
-	alarms     *alert.Service // nil when they are not wanted
-	router     *route.Router
-	witness    *alert.Witness
-	logs       *logql.Engine
-	pipeline   *pipeline.Pipeline
-	bus        pipeline.Bus // all events
-	doctor     *doctor.Doctor
-	forwards   []func() doctor.Forward // one for each destination
-	hub        *live.Hub
-	server     *api.Server
+	services   *services.Services // nil when no plugins are wanted
+
+	serviceRoutes []httpx.Route
+	alarms        *alert.Service // nil when they are not wanted
+	router        *route.Router
+	witness       *alert.Witness
+	logs          *logql.Engine
+	pipeline      *pipeline.Pipeline
+	bus           pipeline.Bus // all events
+	doctor        *doctor.Doctor
+	forwards      []func() doctor.Forward // one for each destination
+	hub           *live.Hub
+	server        *api.Server
 }
 
 // newApp makes all parts. One that only looks reads no log and no configuration of a
@@ -173,17 +178,24 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}
 	readers := a.readers(all.Records, own, book, look)
 	if !look {
-		if err := a.openAlarms(interval); err != nil {
+		if err := a.openAlarms(interval, space); err != nil {
 			return nil, err
 		}
 		if err := errors.Join(a.openAMQP(space), a.openWebhook(space)); err != nil {
 			return nil, err
 		}
+		if err := a.openServices(all); err != nil {
+			return nil, err
+		}
+	}
+	kinds := all.Sources
+	if a.services != nil {
+		kinds = append(slices.Clip(kinds), a.services.Kind())
 	}
 	// Discovery tells all the others, so it starts after them.
 	found := part{name: "discover", run: a.discovery.Run, metrics: a.discovery.SelfMetrics()}
 	a.supervisor = attach.New(attach.Options{
-		Kinds: all.Sources, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
+		Kinds: kinds, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
 		Source: tallyman.SourceOptions{Log: log, Proc: here.Proc, Sys: here.Sys, Cgroup: here.Cgroup, Init: here.Init, Root: here.Root,
 			Memory: here.Memory, Interval: interval, Engines: a.discovery},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
@@ -192,6 +204,10 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	})
 	a.add(part{name: "attach", run: a.supervisor.Run, metrics: a.supervisor.SelfMetrics(), absences: a.supervisor.Absences})
 	a.add(found)
+	if a.services != nil {
+		a.services.Tell(a.supervisor)
+		a.discovery.ObserveContainers(a.services)
+	}
 
 	a.doctor = doctor.New(doctor.Options{
 		Version: release, Host: cfg.Host, Container: here.Container, Inventory: a.discovery, Readings: a.pipeline,
@@ -219,11 +235,16 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.discovery.ObserveEngines(readers)
 
 	metrics := all.Metrics()
+	if a.services != nil {
+		for _, d := range a.services.Kind().Metrics {
+			metrics[d.Name] = d
+		}
+	}
 	for _, m := range a.metrics() {
 		metrics[m.Desc.Name] = m.Desc
 	}
 	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Rules: a.promRules(), Log: log})
-	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes())
+	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes(), a.serviceRoutes)
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
 	})

@@ -43,7 +43,10 @@ type Options struct {
 	// Exchange and RoutingKey are where messages go. With a BrokerQueue that queue is
 	// declared, durable, and bound there.
 	Exchange, RoutingKey, BrokerQueue string
-	// Queue is where messages come from. It stays the caller's.
+	// Settings is where errors send people to change something: the settings forward.amqp
+	// when empty.
+	Settings string
+	// Queue is where messages come from. It stays the caller's. Send needs none.
 	Queue *queue.Queue
 	// Dial connects; nil is a plain dialler.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -181,9 +184,9 @@ func (p *Publisher) connectError(err error) error {
 	}
 	switch said.Code {
 	case amqp091.AccessRefused:
-		return errors.New("the broker refuses this user, or broke off at the login; check user, password and virtual host in forward.amqp.url")
+		return fmt.Errorf("the broker refuses this user, or broke off at the login; check user, password and virtual host in %s", p.setting("url"))
 	case amqp091.NotAllowed, amqp091.NotFound:
-		return errors.New("the broker has no such virtual host, or not for this user; check the path of forward.amqp.url, where / is written as %2F")
+		return fmt.Errorf("the broker has no such virtual host, or not for this user; check the path of %s, where / is written as %%2F", p.setting("url"))
 	}
 	return fmt.Errorf("connect to the broker: %w", err)
 }
@@ -211,37 +214,58 @@ type underWay struct {
 }
 
 var (
-	errUnroutable = errors.New("no queue is bound to the exchange for this routing key; start the consumer, or name a queue in forward.amqp.queue")
-	errNacked     = errors.New("the broker could not keep a message; look at its log")
-	errStalled    = errors.New("the broker has confirmed nothing for two minutes")
-	errBlocked    = errors.New("the broker takes nothing for now, as it is short of memory or disk")
+	errNacked  = errors.New("the broker could not keep a message; look at its log")
+	errStalled = errors.New("the broker has confirmed nothing for two minutes")
+	errBlocked = errors.New("the broker takes nothing for now, as it is short of memory or disk")
 )
 
-// session connects and sends until something breaks, or ctx ends.
-func (p *Publisher) session(ctx context.Context) error {
+// open connects, declares what is to be there, and asks for confirmations. The caller
+// closes the connection.
+func (p *Publisher) open(ctx context.Context) (*amqp091.Connection, *amqp091.Channel, error) {
 	conn, err := p.connect(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer func() { _ = conn.CloseDeadline(time.Now().Add(leaveWithin)) }() // it may be closed already
+	ch, err := p.declare(conn)
+	if err != nil {
+		leave(conn)
+		return nil, nil, err
+	}
+	return conn, ch, nil
+}
+
+// leave closes a connection, which may be closed already.
+func leave(conn *amqp091.Connection) { _ = conn.CloseDeadline(time.Now().Add(leaveWithin)) }
+
+func (p *Publisher) declare(conn *amqp091.Connection) (*amqp091.Channel, error) {
 	ch, err := conn.Channel()
 	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
+		return nil, fmt.Errorf("open a channel: %w", err)
 	}
 	if err := ch.ExchangeDeclare(p.opt.Exchange, amqp091.ExchangeDirect, true, false, false, false, nil); err != nil {
-		return declareError("exchange", p.opt.Exchange, "forward.amqp.exchange", err)
+		return nil, declareError("exchange", p.opt.Exchange, p.setting("exchange"), err)
 	}
 	if name := p.opt.BrokerQueue; name != "" {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, nil); err != nil {
-			return declareError("queue", name, "forward.amqp.queue", err)
+			return nil, declareError("queue", name, p.setting("queue"), err)
 		}
 		if err := ch.QueueBind(name, p.opt.RoutingKey, p.opt.Exchange, false, nil); err != nil {
-			return declareError("binding of the queue", name, "forward.amqp.queue", err)
+			return nil, declareError("binding of the queue", name, p.setting("queue"), err)
 		}
 	}
 	if err := ch.Confirm(false); err != nil {
-		return fmt.Errorf("ask for confirmations: %w", err)
+		return nil, fmt.Errorf("ask for confirmations: %w", err)
 	}
+	return ch, nil
+}
+
+// session connects and sends until something breaks, or ctx ends.
+func (p *Publisher) session(ctx context.Context) error {
+	conn, ch, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave(conn)
 	s := &session{
 		p: p, ch: ch, limit: 1,
 		closed:  ch.NotifyClose(make(chan *amqp091.Error, 1)),
@@ -252,6 +276,14 @@ func (p *Publisher) session(ctx context.Context) error {
 		p.to.Up() // else the first message tells
 	}
 	return s.run(ctx)
+}
+
+// setting is what an error tells people to change.
+func (p *Publisher) setting(name string) string { return cmp.Or(p.opt.Settings, "forward.amqp."+name) }
+
+// unroutable says that a message was returned.
+func (p *Publisher) unroutable() error {
+	return fmt.Errorf("no queue is bound to the exchange for this routing key; start the consumer, or name a queue in %s", p.setting("queue"))
 }
 
 // session is one connection.
@@ -393,8 +425,8 @@ func (s *session) confirm() error {
 	case s.failed != nil:
 		return nil
 	case f.returned:
-		s.failed = errUnroutable
-		s.p.down(returned, errUnroutable)
+		s.failed = s.p.unroutable()
+		s.p.down(returned, s.failed)
 	case s.ch.IsClosed():
 		return errors.New("the connection broke before a message was confirmed")
 	default:

@@ -110,3 +110,14 @@ func (a *alarm) encode() []byte {
 	_ = e.Encode(a) // strings only
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
+
+// TestContainer is the container that a test message is about.
+const TestContainer = "tallyman-test"
+
+// Test is a message that says of a container which there is not that it went up: it shows
+// whether messages arrive, and raises no alarm.
+func Test(namespace, domain string, now time.Time) []byte {
+	a := alarm{Namespace: namespace, Domain: domain, EventTimestamp: now.UTC().Format(timeForm), Description: "this is a test of tallyman", Severity: clearWord,
+		PrimarySubject: subject{TestContainer, unknown}, AdditionalData: additional{none, unknown}}
+	return a.encode()
+}

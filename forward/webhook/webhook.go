@@ -53,7 +53,7 @@ const (
 type Options struct {
 	// URL is where messages go; a secret but for its host.
 	URL string
-	// Queue is where messages come from. It stays the caller's.
+	// Queue is where messages come from. It stays the caller's. Send needs none.
 	Queue *queue.Queue
 	// Transport sends requests; nil is one of its own, without a proxy.
 	Transport http.RoundTripper
@@ -128,14 +128,49 @@ func (s *Sender) Run(ctx context.Context) error {
 
 // send sends one message. With an error it is to be sent again after wait.
 func (s *Sender) send(ctx context.Context, item *queue.Item) (wait time.Duration, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(item.Body))
+	answer, err := s.post(ctx, item.ID, item.Body, item.Flags&queue.Alignment != 0)
 	if err != nil {
-		return s.to.Pause(), errors.New("send to the webhook: the request cannot be made")
+		s.cut.Add(1)
+		return s.to.Pause(), err
+	}
+	code := answer.StatusCode
+	if code/100 == 2 {
+		return 0, nil
+	}
+	s.status.Add(1)
+	switch err = refused(code); {
+	case notItsFault(code):
+		return s.opt.hold, err
+	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooEarly && code != http.StatusTooManyRequests:
+		s.opt.Queue.Drop(item.Seq)
+		return 0, nil
+	}
+	return max(s.to.Pause(), after(answer.Header.Get("Retry-After"), time.Now())), err
+}
+
+// Send posts one message beside the queue, once, and gives the status of the answer. An
+// error holds nothing of the address but its host.
+func (s *Sender) Send(ctx context.Context, id string, body []byte) (status string, err error) {
+	answer, err := s.post(ctx, id, body, false)
+	if err != nil {
+		return "", err
+	}
+	if answer.StatusCode/100 != 2 {
+		return "", refused(answer.StatusCode)
+	}
+	return fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)), nil
+}
+
+// post posts one message. The body of the answer is read and closed.
+func (s *Sender) post(ctx context.Context, id string, body []byte, aligned bool) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("send to the webhook: the request cannot be made")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "tallyman")
-	r.Header.Set("X-Tallyman-Message", item.ID)
-	if item.Flags&queue.Alignment != 0 {
+	r.Header.Set("X-Tallyman-Message", id)
+	if aligned {
 		r.Header.Set("X-Tallyman-Alignment", "true")
 	}
 	if s.user != nil {
@@ -144,29 +179,29 @@ func (s *Sender) send(ctx context.Context, item *queue.Item) (wait time.Duration
 	}
 	answer, err := s.client.Do(r)
 	if err != nil {
-		s.cut.Add(1)
 		var told *url.Error
 		if errors.As(err, &told) {
 			err = told.Err // without the address
 		}
-		return s.to.Pause(), fmt.Errorf("send to the webhook: %w", err)
+		return nil, fmt.Errorf("send to the webhook: %w", err)
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, mostBody) // so that the connection can be used again
-	code := answer.StatusCode
-	if code/100 == 2 {
-		return 0, nil
+	return answer, nil
+}
+
+// notItsFault reports whether a status speaks of the address, not of the message.
+func notItsFault(code int) bool {
+	return code/100 == 3 || code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound
+}
+
+// refused is the error that a status is.
+func refused(code int) error {
+	err := fmt.Errorf("the webhook answers with %d %s", code, http.StatusText(code))
+	if notItsFault(code) {
+		err = fmt.Errorf("%w; check its address, user and password", err)
 	}
-	s.status.Add(1)
-	err = fmt.Errorf("the webhook answers with %d %s", code, http.StatusText(code))
-	switch {
-	case code/100 == 3, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
-		return s.opt.hold, fmt.Errorf("%w; check its address, user and password", err)
-	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooEarly && code != http.StatusTooManyRequests:
-		s.opt.Queue.Drop(item.Seq)
-		return 0, nil
-	}
-	return max(s.to.Pause(), after(answer.Header.Get("Retry-After"), time.Now())), err
+	return err
 }
 
 // after is how long a header Retry-After says to wait, 0 when it says nothing.

@@ -194,6 +194,10 @@ func other(e *tallyman.Event) Words {
 		return Words{"drift", "info", "Configuration changed: " + drift(e.Attributes)}
 	case e.Type == "tallyman" && e.Action == "gap":
 		return Words{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
+	case e.Type == "service":
+		if w, ok := service(e.Action, e.Attributes); ok {
+			return w
+		}
 	}
 	word := map[string]string{
 		"create": "created", "destroy": "removed", "remove": "removed", "connect": "connected", "disconnect": "disconnected", "mount": "mounted",
@@ -201,6 +205,32 @@ func other(e *tallyman.Event) Words {
 		"load": "loaded", "save": "saved", "prune": "pruned", "reload": "reloaded", "enable": "enabled", "disable": "disabled", "update": "updated",
 	}[e.Action]
 	return Words{"other", "", strings.TrimSpace(e.Type + " " + cmp.Or(e.Name, e.Actor) + " " + cmp.Or(word, e.Action))}
+}
+
+// service words what a plugin tells of a service; ok is false for what it does not know, as
+// events of services of a Swarm.
+func service(action string, a map[string]string) (w Words, ok bool) {
+	what := a["plugin"]
+	if a["instance"] != "" {
+		what += " at " + a["instance"]
+	}
+	why := ""
+	if a["reason"] != "" {
+		why = ": " + a["reason"]
+	}
+	switch action {
+	case "up":
+		return Words{"health", "good", what + " answers"}, true
+	case "down":
+		return Words{"health", "warning", what + " does not answer" + why}, true
+	case "auth":
+		return Words{"health", "warning", what + " refuses the login" + why}, true
+	case "config":
+		return Words{"other", "warning", "A label cannot be followed" + why}, true
+	case "exec":
+		return Words{"exec", "info", what + " runs a command of the image: " + a["command"]}, true
+	}
+	return w, false
 }
 
 // DriftPaths are the changed settings that an event of drift names, and how many

@@ -48,5 +48,9 @@ func TestDescribe(t *testing.T) {
 	f("tallyman", "start", a{"away": "5m"}, "gap", "info", "tallyman was not running for 5m")
 	f("tallyman", "drift", a{"container": "c", "from": "1", "to": "2", "HostConfig.Memory": "1 → 2", "Config.User": "nothing → root"}, "drift", "info", "Configuration changed: Config.User, HostConfig.Memory")
 	f("tallyman", "drift", a{"A": "", "B": "", "C": "", "D": "", "E": "", "F": "", "more": "3"}, "drift", "info", "Configuration changed: A, B, C, D, E and 4 more")
+	f("service", "down", a{"plugin": "redis", "instance": "cache:6379", "reason": "Nothing listens there."}, "health", "warning", "redis at cache:6379 does not answer: Nothing listens there.")
+	f("service", "up", a{"plugin": "redis", "instance": "cache:6379"}, "health", "good", "redis at cache:6379 answers")
+	f("service", "config", a{"source": "tallyman.plugins", "reason": "tallyman.plugins: it is empty"}, "other", "warning", "A label cannot be followed: tallyman.plugins: it is empty")
+	f("service", "update", nil, "other", "", "service api updated")
 	f("image", "pull", nil, "other", "", "image api pulled")
 }

@@ -32,10 +32,12 @@ type Options struct {
 
 // Client asks one engine.
 type Client struct {
-	host  string
-	api   *client.Client
-	base  *http.Transport
-	calls [numCalls]atomic.Uint64
+	host         string
+	scheme, path string
+	http         *http.Client // past the library, for what it would take out of our hands
+	api          *client.Client
+	base         *http.Transport
+	calls        [numCalls]atomic.Uint64
 }
 
 // Call is one of the requests that a Client makes.
@@ -52,17 +54,18 @@ const (
 	CallSize
 	CallLogs
 	CallImage
+	CallExec
 	numCalls
 )
 
 // Calls are all of them.
 func Calls() []Call {
-	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize, CallLogs, CallImage}
+	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize, CallLogs, CallImage, CallExec}
 }
 
 // String is the call's word.
 func (c Call) String() string {
-	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size", "logs", "image"}[c]
+	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size", "logs", "image", "exec"}[c]
 }
 
 // Count is how often the call was made.
@@ -132,14 +135,16 @@ func New(host string, o Options) (*Client, error) {
 		}
 	}
 	c := &Client{host: withoutUser(host), base: base}
+	c.http = &http.Client{
+		Transport: &guard{base: base, basePath: u.Path},
+		// The guard turns redirects into errors; this is the second lock.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	c.scheme, c.path = scheme, u.Path
 	c.api, err = client.New(
 		client.WithAPIVersion(o.APIVersion),
 		client.WithHost(host),
-		client.WithHTTPClient(&http.Client{
-			Transport: &guard{base: base, basePath: u.Path},
-			// The guard turns redirects into errors; this is the second lock.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}),
+		client.WithHTTPClient(c.http),
 		client.WithScheme(scheme),
 		client.WithUserAgent("tallyman"),
 	)
@@ -198,7 +203,7 @@ func (c *Client) Ping(ctx context.Context) (Ping, error) {
 	if err != nil {
 		return Ping{}, c.classify(ctx, "ping", err, t)
 	}
-	return Ping{APIVersion: bound(r.APIVersion), OSType: bound(r.OSType)}, nil
+	return Ping{APIVersion: bound(r.APIVersion), OSType: bound(r.OSType), ClockOffset: t.offset, ClockKnown: t.timed}, nil
 }
 
 // Info asks the engine about itself and its host.

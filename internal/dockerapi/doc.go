@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dockerapi asks a Docker engine, and nothing more: it has no call
-// that changes anything. It is the only package that imports the engine's
+// Package dockerapi asks a Docker engine. The one thing that it does beside is to run a
+// command in a container ([Client.Exec]). It is the only package that imports the engine's
 // client library; what leaves it are types of its own with the fields that
 // tallyman uses.
 //
@@ -18,7 +18,8 @@
 // # What is sent
 //
 // These and no others: HEAD and GET /_ping, GET /info, GET /containers/json,
-// GET /containers/{id}/json, GET /containers/{id}/stats, GET /images/{id}/json, GET /events. The transport refuses any other
+// GET /containers/{id}/json, GET /containers/{id}/stats, GET /images/{id}/json, GET /events,
+// POST /containers/{id}/exec, POST /exec/{id}/start and GET /exec/{id}/json. The transport refuses any other
 // method or path, so a mistake in this package or in the library cannot turn
 // into a request. An id must match ^[0-9a-f]{12,64}$ before a URL is built
 // from it, that of an image ^sha256:[0-9a-f]{64}$. Redirects are errors, never followed. Proxy settings of the

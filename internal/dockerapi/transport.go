@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // The bounds of what is read, in bytes.
@@ -29,7 +30,11 @@ const (
 var errGuard = errors.New("refused")
 
 // route is every request that may leave; the version prefix is the library's.
-var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json)$`)
+var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json|/exec/[0-9a-f]{64}/json)$`)
+
+// command is every request that may leave and that does something: a command is run in a
+// container.
+var command = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/containers/[0-9a-f]{12,64}/exec|/exec/[0-9a-f]{64}/start)$`)
 
 // trip travels in the context of one call: the transport notes in it what
 // happened, and decodes the body into out.
@@ -39,6 +44,8 @@ type trip struct {
 	status  int         // of the last answer
 	err     error       // of the last round trip or decoding
 	dialing atomic.Bool // no connection yet
+	offset  time.Duration
+	timed   bool // offset is known
 }
 
 type tripKey struct{}
@@ -61,16 +68,21 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	path := strings.TrimPrefix(r.URL.Path, g.basePath)
 	ping := strings.HasSuffix(path, "/_ping")
-	if r.Method != http.MethodGet && (r.Method != http.MethodHead || !ping) || !route.MatchString(path) {
+	asks := (r.Method == http.MethodGet || r.Method == http.MethodHead && ping) && route.MatchString(path)
+	if !asks && (r.Method != http.MethodPost || !command.MatchString(path)) {
 		t.err = fmt.Errorf("%w: %s %s is not a request that tallyman makes", errGuard, r.Method, r.URL.Path)
 		return nil, t.err
 	}
+	sent := time.Now()
 	resp, err := g.base.RoundTrip(r)
 	if err != nil {
 		t.err, t.status = err, 0
 		return nil, err
 	}
 	t.err, t.status = nil, resp.StatusCode
+	if date, err := http.ParseTime(resp.Header.Get("Date")); ping && err == nil {
+		t.offset, t.timed = clockOffset(date, sent, time.Now()), true
+	}
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		resp.Body.Close()
 		t.err = fmt.Errorf("%w: the engine redirects to %q, which is never followed", errGuard, bound(resp.Header.Get("Location")))
@@ -94,6 +106,23 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = io.NopCloser(strings.NewReader("null"))
 	}
 	return resp, nil
+}
+
+// clockOffset estimates by how much another clock is ahead of this one, from the header
+// Date of an answer. That has whole seconds, cut off, and was written at some time between
+// the request and the answer: so the offset is between date-answered and date+1s-sent.
+// Of that range the value nearest to 0 is taken: clocks that may agree have 0, and
+// a slow answer makes the offset look smaller, never larger. It is too small by at
+// most a second and the time of the round trip.
+func clockOffset(date, sent, answered time.Time) time.Duration {
+	least, most := date.Sub(answered), date.Add(time.Second).Sub(sent)
+	switch {
+	case least > 0:
+		return least
+	case most < 0:
+		return most
+	}
+	return 0
 }
 
 // limited is a body that must end before left bytes.

@@ -11,6 +11,10 @@ import (
 type Ping struct {
 	APIVersion string // the newest the engine speaks, as "1.41"
 	OSType     string
+	// ClockOffset is by how much the engine's clock is ahead of this machine's, at
+	// least; see [clockOffset]. ClockKnown is false when the answer has no time.
+	ClockOffset time.Duration
+	ClockKnown  bool
 }
 
 // Info is what /info says about the engine and its host.

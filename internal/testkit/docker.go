@@ -181,6 +181,13 @@ func (d *Docker) Start(options []string, argv ...string) string {
 	return d.Cmd(append(append(args, Image), argv...)...)
 }
 
+// Service are the options that make a container of a name a service of a Compose project
+// and how its workload is called. One without is plain, and where other tests start many
+// of those it is taken for a job when it ends.
+func Service(name, project string) (options []string, workload string) {
+	return []string{"--name", name, "--label", "com.docker.compose.project=" + project, "--label", "com.docker.compose.service=web", "--label", "com.docker.compose.container-number=1"}, project + "/web/1"
+}
+
 // removeAll removes the containers of this test.
 func (d *Docker) removeAll() {
 	out, err := d.May("ps", "-aq", "--no-trunc", "--filter", "label="+d.Label)

@@ -183,6 +183,44 @@ func (e *Engine) Kill() { e.end(syscall.SIGKILL) }
 // Halt stops dockerd and, without live-restore, its containers.
 func (e *Engine) Halt() { e.end(syscall.SIGTERM) }
 
+// PowerCut ends dockerd, its containerd and all processes of its containers without
+// warning, as a machine does that loses its power.
+func (e *Engine) PowerCut() {
+	e.t.Helper()
+	pids, err := e.May("ps", "-q")
+	if err != nil {
+		e.t.Fatal(pids)
+	}
+	var inside []int
+	for _, id := range strings.Fields(pids) {
+		pid, err := strconv.Atoi(strings.TrimSpace(e.Cmd("inspect", "-f", "{{.State.Pid}}", id)))
+		if err == nil && pid > 0 {
+			inside = append(inside, pid)
+		}
+	}
+	e.Kill()
+	if pid := e.containerd(); pid > 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	// Those of its shims that name its own directory.
+	names, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil || !strings.Contains(string(text), "containerd-shim") || !strings.Contains(string(text), e.dir+"/") {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.Split(name, "/")[2]); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	for _, pid := range inside { // the first process of each, which takes the others along
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
 // Stall stops dockerd from running, or lets it go on.
 func (e *Engine) Stall(on bool) {
 	s := syscall.SIGCONT

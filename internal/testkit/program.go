@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,9 +110,22 @@ func StartProgram(t testing.TB, data string, args ...string) *Program {
 // StartProgramWith is StartProgram with more in its environment.
 func StartProgramWith(t testing.TB, env []string, data string, args ...string) *Program {
 	t.Helper()
+	return startProgram(t, nil, env, data, args)
+}
+
+// StartProgramVia is StartProgram through a command that runs what follows it in its
+// place, as unshare does.
+func StartProgramVia(t testing.TB, via []string, data string, args ...string) *Program {
+	t.Helper()
+	return startProgram(t, via, nil, data, args)
+}
+
+func startProgram(t testing.TB, via, env []string, data string, args []string) *Program {
+	t.Helper()
 	text := &logBuffer{}
 	p := &Program{Client: Client{t: t, log: text}, text: text, Data: data, done: make(chan struct{})}
-	p.cmd = exec.Command(Binary(t), append([]string{"run", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+	argv := slices.Concat(via, []string{Binary(t), "run", "--listen", "127.0.0.1:0", "--data", data}, args)
+	p.cmd = exec.Command(argv[0], argv[1:]...)
 	p.cmd.Stderr = p.text
 	p.cmd.Env = append(os.Environ(), env...)
 	out, err := p.cmd.StdoutPipe()

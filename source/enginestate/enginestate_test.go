@@ -13,8 +13,13 @@ import (
 // pings is what discovery's pings tell.
 type pings struct {
 	tallyman.Engines
-	tell func(engine string) (bool, time.Duration, time.Duration, bool)
+	tell  func(engine string) (bool, time.Duration, time.Duration, bool)
+	clock func(engine string) (time.Duration, bool)
 }
+
+func (p pings) EngineOOMs(string) uint64 { return 7 }
+
+func (p pings) EngineClock(engine string) (time.Duration, bool) { return p.clock(engine) }
 
 func (p pings) EngineUp(engine string) (bool, time.Duration, time.Duration, bool) {
 	return p.tell(engine)
@@ -24,13 +29,15 @@ func (p pings) EngineUp(engine string) (bool, time.Duration, time.Duration, bool
 func TestRatio(t *testing.T) {
 	var upFor, knownFor time.Duration
 	isUp, known := true, false
+	var ahead time.Duration
+	timed := false
 	s, err := New(tallyman.SourceOptions{Log: slog.New(slog.DiscardHandler), Interval: 10 * time.Second,
 		Engines: pings{tell: func(engine string) (bool, time.Duration, time.Duration, bool) {
 			if engine != "local" {
 				t.Fatalf("asked for %q", engine)
 			}
 			return isUp, upFor, knownFor, known
-		}}})
+		}, clock: func(engine string) (time.Duration, bool) { return ahead, timed }}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,12 +62,16 @@ func TestRatio(t *testing.T) {
 	}
 	f("before the first ping", 0, 0, false)
 	known = true
-	f("at once", 0, 0, true, 1, 1)
-	f("a tick", 10*time.Second, 10*time.Second, true, 1, 1)
-	f("down for half of it", 5*time.Second, 10*time.Second, false, 0, 0.5)
-	f("a round between", 0, 5*time.Second, false, 0, 5.0/15)
-	f("the tick after it", 5*time.Second, 5*time.Second, true, 1, 0.5)
-	f("up again", 10*time.Second, 10*time.Second, true, 1, 1)
+	f("at once", 0, 0, true, 1, 1, 7)
+	f("a tick", 10*time.Second, 10*time.Second, true, 1, 1, 7)
+	f("down for half of it", 5*time.Second, 10*time.Second, false, 0, 0.5, 7)
+	f("a round between", 0, 5*time.Second, false, 0, 5.0/15, 7)
+	f("the tick after it", 5*time.Second, 5*time.Second, true, 1, 0.5, 7)
+	f("up again", 10*time.Second, 10*time.Second, true, 1, 1, 7)
+	ahead, timed = -90*time.Second, true
+	f("its clock is known", 10*time.Second, 10*time.Second, true, 1, 1, 7, -90)
+	timed = false
+	f("and no more", 5*time.Second, 10*time.Second, false, 0, 0.5, 7)
 	s.Detach(target)
 	f("detached", 0, time.Second, true)
 	if err := s.Close(); err != nil {

@@ -2,7 +2,8 @@
 
 // Package host reads the samples of the machine itself. For the host it gives
 // node_exporter's names: CPU time by core and mode, memory, load, pressure,
-// disks, network, file systems, boot time, uname. They give the page the whole
+// disks, network, file systems, boot time, uname, what the kernel says of its clock
+// and how often it killed for want of memory. They give the page the whole
 // of which the containers are parts. For the machine it gives cAdvisor's
 // machine_* and the file systems of id="/".
 //
@@ -84,6 +85,7 @@ type Source struct {
 	files   *filesystems
 	dev     kread.File // the host's interfaces
 	buf     []byte
+	clock   func() (synced bool, maxError float64, err error)
 	host    *host
 	machine *machine
 }
@@ -108,6 +110,7 @@ type host struct {
 	noPressure bool
 	noNetwork  error
 	noDisks    error
+	noClock    error
 }
 
 // New makes the source for the /proc of o.
@@ -116,7 +119,7 @@ func New(o tallyman.SourceOptions) (tallyman.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the host's %s: %w", o.Proc, err)
 	}
-	s := &Source{o: o, fs: fs, files: newFilesystems(o.Init, o.Root), buf: make([]byte, 16<<10)}
+	s := &Source{o: o, fs: fs, files: newFilesystems(o.Init, o.Root), buf: make([]byte, 16<<10), clock: kernelClock}
 	// The library wants a /sys too, of which nothing is read here.
 	s.disks, s.noDisks = blockdevice.NewFS(o.Proc, o.Proc)
 	return s, nil
@@ -205,6 +208,9 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	}
 	if h.noNetwork != nil {
 		a = append(a, tallyman.Absence{What: "network", Reason: "The host's network counters cannot be read: " + h.noNetwork.Error() + ".", Unlock: "--pid=host"})
+	}
+	if h.noClock != nil {
+		a = append(a, tallyman.Absence{What: "clock", Reason: "The kernel does not tell about its clock: " + h.noClock.Error() + ".", Unlock: "a seccomp profile that allows adjtimex, as Docker's own does"})
 	}
 	if h.noDisks != nil {
 		a = append(a, tallyman.Absence{What: "disks", Reason: "The host's disk counters cannot be read: " + h.noDisks.Error() + "."})

@@ -94,6 +94,59 @@ func TestAgainstProcReadByHand(t *testing.T) {
 	}
 }
 
+// The clock is what the system call says when it is made by hand, and the kills are the
+// line of vmstat.
+func TestClockAndKillsByHand(t *testing.T) {
+	s := open(t, "/proc")
+	defer s.Close()
+	got := collect(t, s)
+	var byHand unix.Timex
+	state, err := unix.ClockAdjtime(unix.CLOCK_REALTIME, &byHand) // the other call for it
+	if err != nil {
+		t.Skip(err)
+	}
+	// The error grows by half a millisecond a second, and falls when the clock is set.
+	if g, want := got["node_timex_maxerror_seconds"], float64(byHand.Maxerror)/1e6; math.Abs(g-want) > 0.1 {
+		t.Errorf("the error is at most %v s, by hand %v s", g, want)
+	}
+	if g, ok := got["node_timex_sync_status"]; !ok || g != number(state != 5) {
+		t.Errorf("synchronised is %v, %v; by hand the state is %d, where 5 is not", g, ok, state)
+	}
+	kills, known := -1.0, false
+	for line := range strings.Lines(testkit.ReadText(t, "/proc/vmstat")) {
+		if f := strings.Fields(line); f[0] == "oom_kill" {
+			kills, known = testkit.Number(t, f[1]), true
+		}
+	}
+	if g, ok := got["node_vmstat_oom_kill"]; ok != known || known && (g > kills || g < kills-100) {
+		t.Errorf("killed %v, %v; by hand a moment later %v, %v", g, ok, kills, known)
+	}
+}
+
+// A kernel that may not be asked leaves the clock out, with the reason.
+func TestNoClock(t *testing.T) {
+	s := openTree(t, hostTree(t, files))
+	s.files.statfs = told
+	s.clock = func() (bool, float64, error) { return false, 0, unix.EPERM }
+	if got := collect(t, s); has(got, "node_timex_sync_status") || has(got, "node_timex_maxerror_seconds") {
+		t.Errorf("a clock that is not known: %v", got)
+	}
+	if a := s.Absences(target()); len(a) != 1 || a[0].What != "clock" || !strings.Contains(a[0].Reason, "operation not permitted") {
+		t.Errorf("Absences = %+v", a)
+	}
+}
+
+func FuzzVmstat(f *testing.F) {
+	f.Add([]byte("nr_free_pages 5\noom_kill 12\n"))
+	f.Add([]byte("oom_kill"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		n, ok := parseVmstat(text, "oom_kill")
+		if !ok && n != 0 || ok && !strings.Contains(string(text), fmt.Sprint(n)) && !strings.Contains(string(text), "oom_kill") {
+			t.Errorf("%q: %d, %v", text, n, ok)
+		}
+	})
+}
+
 // Every line of meminfo is a series, under the name that node_exporter makes of it.
 func TestEveryLineOfMeminfo(t *testing.T) {
 	s := open(t, "/proc")
@@ -139,7 +192,7 @@ func TestWhatIsMissingIsAbsent(t *testing.T) {
 		t.Errorf("got %v, want MemTotal", got)
 	}
 	for name := range got {
-		if !strings.HasPrefix(name, "node_memory_MemTotal") && !strings.HasPrefix(name, "node_uname") && !strings.HasPrefix(name, "node_time") {
+		if !strings.HasPrefix(name, "node_memory_MemTotal") && !strings.HasPrefix(name, "node_uname") && !strings.HasPrefix(name, "node_time") { // and node_timex, of a system call
 			t.Errorf("%s is there, of no file", name)
 		}
 	}
@@ -173,6 +226,7 @@ var files = map[string]string{
 		"processes 111\nprocs_running 2\nprocs_blocked 3\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
 	"proc/meminfo":         "MemTotal: 4 kB\nActive(anon): 3 kB\nCommitted_AS: 2 kB\nSwapTotal: 8 kB\nHugePages_Total: 5\n",
 	"proc/loadavg":         "0.25 0.5 0.75 1/2 3\n",
+	"proc/vmstat":          "nr_free_pages 5\noom_kill_x 9\noom_kill 12\nunevictable_pgs_culled 3\n",
 	"proc/sys/fs/file-nr":  "1234\t0\t9223372036854775807\n",
 	"proc/pressure/cpu":    "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
 	"proc/pressure/memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=3500000\n",
@@ -211,6 +265,7 @@ func TestEveryRow(t *testing.T) {
 	dir := hostTree(t, files)
 	s := openTree(t, dir)
 	s.files.statfs = told
+	s.clock = func() (bool, float64, error) { return false, 16, nil }
 	got := collect(t, s)
 	const at = "/root"
 	want := map[string]float64{
@@ -219,6 +274,7 @@ func TestEveryRow(t *testing.T) {
 		"node_intr_total": 77, "node_context_switches_total": 88, "node_boot_time_seconds": 99, "node_forks_total": 111,
 		"node_procs_running": 2, "node_procs_blocked": 3, "node_load1": 0.25, "node_load5": 0.5, "node_load15": 0.75,
 		"node_filefd_allocated": 1234, "node_filefd_maximum": 9223372036854775807,
+		"node_timex_sync_status": 0, "node_timex_maxerror_seconds": 16, "node_vmstat_oom_kill": 12,
 		"node_memory_Active_anon_bytes": 3072, "node_memory_Committed_AS_bytes": 2048, "node_memory_HugePages_Total": 5,
 		"node_pressure_cpu_waiting_seconds_total": 1.5, "node_pressure_memory_waiting_seconds_total": 2.5, "node_pressure_memory_stalled_seconds_total": 3.5,
 		"node_pressure_io_waiting_seconds_total": 4.5, "node_pressure_io_stalled_seconds_total": 5.5,

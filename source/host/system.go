@@ -3,6 +3,8 @@
 package host
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,6 +32,9 @@ const (
 	blocked
 	filesAllocated
 	filesMaximum
+	clockSynced
+	clockMaxError
+	oomKills
 	scalarCount
 )
 
@@ -46,6 +51,9 @@ var scalars = [scalarCount]*tallyman.Desc{
 	blocked:         gauge("node_procs_blocked", "", "Threads that wait for IO"),
 	filesAllocated:  gauge("node_filefd_allocated", "", "Open file descriptions"),
 	filesMaximum:    gauge("node_filefd_maximum", "", "Limit of open file descriptions"),
+	clockSynced:     gauge("node_timex_sync_status", "", "Whether the kernel's clock is kept right by a program for that: 1 or 0"),
+	clockMaxError:   gauge("node_timex_maxerror_seconds", "seconds", "By how much the clock may be wrong at most, as the kernel reckons"),
+	oomKills:        desc("node_vmstat_oom_kill", tallyman.Untyped, "", "Processes that the kernel killed for want of memory, of the host and in containers; since Linux 4.13"),
 }
 
 var uname = gauge("node_uname_info", "", "Always 1; the labels are what uname says of the host")
@@ -98,6 +106,16 @@ func (h *host) system(s *Source, b *tallyman.Batch) {
 			b.Add(h.scalars[filesMaximum], maximum)
 		}
 	}
+	synced, maxError, err := s.clock()
+	if h.noClock = err; err == nil {
+		b.Add(h.scalars[clockSynced], number(synced))
+		b.Add(h.scalars[clockMaxError], maxError)
+	}
+	if text, err := os.ReadFile(filepath.Join(s.o.Proc, "vmstat")); err == nil {
+		if n, ok := parseVmstat(text, "oom_kill"); ok {
+			b.Add(h.scalars[oomKills], float64(n))
+		}
+	}
 	h.noPressure = true
 	var stats procfs.PSIStats
 	read := ""
@@ -129,4 +147,28 @@ func parseFileNr(text string) (allocated, maximum float64, ok bool) {
 	}
 	m, err := strconv.ParseUint(f[2], 10, 64)
 	return float64(a), float64(m), err == nil
+}
+
+// kernelClock asks the kernel about its clock, and changes nothing, for which no right is
+// needed. maxError is in seconds.
+func kernelClock() (synced bool, maxError float64, err error) {
+	var t unix.Timex // modes 0
+	state, err := unix.Adjtimex(&t)
+	if err != nil {
+		return false, 0, fmt.Errorf("adjtimex: %w", err)
+	}
+	return state != unix.TIME_ERROR, float64(t.Maxerror) / 1e6, nil
+}
+
+// parseVmstat finds a number in the text of /proc/vmstat, lines of a name and a number.
+func parseVmstat(text []byte, name string) (n uint64, ok bool) {
+	for line := range bytes.Lines(text) {
+		rest, found := bytes.CutPrefix(line, []byte(name))
+		if !found || len(rest) == 0 || rest[0] != ' ' {
+			continue
+		}
+		n, err := strconv.ParseUint(string(bytes.TrimSpace(rest)), 10, 64)
+		return n, err == nil
+	}
+	return 0, false
 }

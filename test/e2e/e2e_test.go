@@ -112,6 +112,26 @@ func TestAlarms(t *testing.T) {
 	})
 }
 
+func TestServices(t *testing.T) {
+	needBrowser(t)
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	const served = `mkdir -p /w; printf '# TYPE jobs gauge\njobs{queue="a"} 5\njobs{queue="b"} 6\n' >/w/metrics; exec httpd -f -p 127.0.0.1:8080 -h /w`
+	start := func(name string, label string, argv ...string) string {
+		d.Start([]string{"--name", d.Name(name), "--label", label}, argv...)
+		return d.Name(name)
+	}
+	const asks = `tallyman.plugins=[{"PluginType":"PROMETHEUS","Configuration":{"STATS URL":["http://localhost:8080/metrics"]}}]`
+	good := start("good", asks, "sh", "-c", served)
+	bad := start("bad", asks, "sleep", "600")
+	mistake := start("mistake", "tallyman.plugins=[{'PluginType':'REDIS'}]", "sleep", "600")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	waitFor(t, p, good)
+	walk(t, "services.mjs", given(p, map[string]any{"good": good, "bad": bad, "mistake": mistake}), map[string]action{
+		"start": func(args []string) (string, error) { return start("made", args[0], "sh", "-c", served), nil },
+	})
+}
+
 func TestContainer(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()

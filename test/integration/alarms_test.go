@@ -3,79 +3,20 @@
 package integration
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tallyman/internal/testkit"
 )
 
-// told is a webhook that notes what it is told, in Alertmanager's form.
-type told struct {
-	mu    sync.Mutex
-	posts int
-	said  map[string][]string // "rule status" by workload, in their order
-	texts map[string]string   // the newest summary by workload
-	bad   string
-}
-
-func (w *told) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	var payload struct {
-		Version string
-		Alerts  []struct {
-			Status              string
-			Labels, Annotations map[string]string
-		}
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil || json.Unmarshal(body, &payload) != nil || payload.Version != "4" {
-		w.bad = string(body)
-		rw.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	w.posts++
-	for _, a := range payload.Alerts {
-		workload := a.Labels["workload"]
-		text := a.Labels["alertname"] + " " + a.Status
-		w.texts[workload] = a.Annotations["summary"]
-		// A message of a group names what was told before, too.
-		if list := w.said[workload]; len(list) == 0 || list[len(list)-1] != text && !(a.Status == "firing" && contains(list, text)) && !(a.Status == "resolved" && contains(list, text)) {
-			w.said[workload] = append(list, text)
-		}
-	}
-}
-
-func contains(list []string, text string) bool {
-	for _, l := range list {
-		if l == text {
-			return true
-		}
-	}
-	return false
-}
-
-func (w *told) of(workload string) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(w.said[workload], ", ")
-}
-
 // watched is a tallyman that tells a webhook.
-func watched(t *testing.T) (*testkit.Program, *told) {
+func watched(t *testing.T) (*testkit.Program, *testkit.Told) {
 	t.Helper()
-	w := &told{said: map[string][]string{}, texts: map[string]string{}}
-	server := httptest.NewServer(w)
-	t.Cleanup(server.Close)
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify="+server.URL+"/hook")
+	w := testkit.NewTold(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify="+w.URL+"/hook")
 	return p, w
 }
 
@@ -94,12 +35,8 @@ func alarmsOf(p *testkit.Program, workload string) (out []string) {
 	return out
 }
 
-// service are the options that make a container of a name a service of a Compose project
-// and how its workload is called. One without is plain, and where the other tests start many
-// of those it is taken for a job when it ends.
-func service(name string) (options []string, workload string) {
-	return []string{"--name", name, "--label", "com.docker.compose.project=" + name, "--label", "com.docker.compose.service=web", "--label", "com.docker.compose.container-number=1"}, name + "/web/1"
-}
+// service is a container of a name in a project of its own.
+func service(name string) (options []string, workload string) { return testkit.Service(name, name) }
 
 // What people ask for, and what is over before it is a problem, tells nobody anything.
 func TestCalmDay(t *testing.T) {
@@ -153,13 +90,13 @@ func TestCalmDay(t *testing.T) {
 	options, crash := service(d.Name("crash"))
 	d.Start(options, "sh", "-c", "exit 3")
 	testkit.Eventually(t, 60*time.Second, "a crash is told", func() error {
-		if got := w.of(crash); got != "ContainerCrashed firing" {
+		if got := w.Of(crash); got != "ContainerCrashed firing" {
 			return fmt.Errorf("told %q", got)
 		}
 		return nil
 	})
 	for _, name := range names {
-		if got := w.of(d.Name(name)); got != "" {
+		if got := w.Of(d.Name(name)); got != "" {
 			t.Errorf("%s: told %q, want nothing", name, got)
 		}
 		if got := alarmsOf(p, d.Name(name)); len(got) > 0 {
@@ -167,12 +104,12 @@ func TestCalmDay(t *testing.T) {
 		}
 	}
 	for i := range 12 {
-		if got := w.of(d.Name(fmt.Sprint("job-", i))); got != "" {
+		if got := w.Of(d.Name(fmt.Sprint("job-", i))); got != "" {
 			t.Errorf("job %d: told %q, want nothing", i, got)
 		}
 	}
-	if w.bad != "" {
-		t.Errorf("a message that is none of Alertmanager's: %s", w.bad)
+	if bad := w.Bad(); bad != "" {
+		t.Errorf("a message that is none of Alertmanager's: %s", bad)
 	}
 }
 
@@ -220,7 +157,7 @@ func TestBadDay(t *testing.T) {
 		"killed": "ContainerCrashed", "reloaded": "ContainerCrashed", "oom": "ContainerOOMKilled", "sick": "ContainerUnhealthy", "no-command": "ContainerNotStarted",
 	} {
 		testkit.Eventually(t, 120*time.Second, name+" is told", func() error {
-			if got := w.of(workload[name]); !strings.Contains(got, rule+" firing") {
+			if got := w.Of(workload[name]); !strings.Contains(got, rule+" firing") {
 				return fmt.Errorf("told %q, want %s; alarms %v", got, rule, alarmsOf(p, workload[name]))
 			}
 			return nil
@@ -231,20 +168,20 @@ func TestBadDay(t *testing.T) {
 		d.Cmd("rm", "-f", d.Name(name))
 	}
 	testkit.Eventually(t, 240*time.Second, "the one that runs again is told of", func() error {
-		if got := w.of(workload["once"]); got != "ContainerCrashed firing, ContainerCrashed resolved" {
+		if got := w.Of(workload["once"]); got != "ContainerCrashed firing, ContainerCrashed resolved" {
 			return fmt.Errorf("told %q", got)
 		}
 		return nil
 	})
 	for _, name := range []string{"plain", "loop", "loop-zero", "gave-up", "killed", "reloaded", "oom", "sick", "no-command"} {
 		testkit.Eventually(t, 180*time.Second, name+" is cleared", func() error {
-			got := w.of(workload[name])
+			got := w.Of(workload[name])
 			if !strings.HasSuffix(got, "resolved") || strings.Count(got, "firing") != strings.Count(got, "resolved") {
 				return fmt.Errorf("told %q; alarms %v", got, alarmsOf(p, workload[name]))
 			}
 			return nil
 		})
-		t.Logf("%s: %s (%s)", name, w.of(workload[name]), w.texts[workload[name]])
+		t.Logf("%s: %s", name, w.Of(workload[name]))
 	}
 }
 
@@ -269,14 +206,14 @@ func TestAlarmLabels(t *testing.T) {
 	d.Start(options, dies...)
 	for _, workload := range []string{theirs, plain} {
 		testkit.Eventually(t, 90*time.Second, workload+" is told", func() error {
-			if got := w.of(workload); got != "ContainerCrashed firing" {
+			if got := w.Of(workload); got != "ContainerCrashed firing" {
 				return fmt.Errorf("told %q", got)
 			}
 			return nil
 		})
 	}
 	for _, workload := range []string{off, kind} { // they died before
-		if got := w.of(workload); got != "" {
+		if got := w.Of(workload); got != "" {
 			t.Errorf("%s: told %q, want nothing", workload, got)
 		}
 	}
@@ -328,4 +265,42 @@ func TestAlarmLabels(t *testing.T) {
 		}
 		return fmt.Errorf("%+v", tried.Trials)
 	})
+}
+
+// An alarm goes to a real RabbitMQ as one of docker-monitor's, and its end as a Clear with
+// the same subject.
+func TestAlarmsToRabbitMQ(t *testing.T) {
+	d := testkit.NewDocker(t)
+	r := d.StartRabbit()
+	c := &consumer{t: t, r: r}
+	c.declare()
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify=amqp://guest:guest@"+r.Address+"/")
+	options, workload := service(d.Name("crash"))
+	d.Start(options, "sh", "-c", "sleep 2; exit 3")
+	mine := func(m *delivery) bool { return m.alarm.PrimarySubject.Container == d.Name("crash") }
+	c.wait(1, mine)
+	d.Cmd("rm", "-f", d.Name("crash"))
+	c.wait(2, mine)
+	var got []string
+	ids := map[string]bool{}
+	for _, m := range c.got {
+		if mine(&m) && !ids[m.id] {
+			ids[m.id] = true
+			got = append(got, m.alarm.Severity+" "+m.alarm.Description+" "+m.alarm.PrimarySubject.Image)
+		}
+	}
+	text := " " + workload + " crashed: exit 3 " + testkit.Image
+	if want := []string{"Critical" + text, "Clear" + text}; strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var a struct {
+		Receivers []struct {
+			Kind, Host string
+			Sent       int
+		}
+	}
+	p.JSON("/api/tallyman/v1/alarms/receivers", &a)
+	if len(a.Receivers) != 1 || a.Receivers[0].Kind != "amqp" || a.Receivers[0].Host != r.Address || a.Receivers[0].Sent < 2 {
+		t.Errorf("the receivers are %+v", a.Receivers)
+	}
 }

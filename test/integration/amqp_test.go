@@ -447,7 +447,7 @@ func engineSays(t *testing.T, d *testkit.Docker) func(name string) []string {
 	}
 }
 
-// While no queue is bound nothing is lost.
+// While no queue is bound, for more than a minute, nothing is lost.
 func TestAMQPNoQueue(t *testing.T) {
 	d := testkit.NewDocker(t)
 	r := d.StartRabbit()
@@ -465,6 +465,12 @@ func TestAMQPNoQueue(t *testing.T) {
 	testkit.Eventually(t, time.Minute, "the broker has returned it some times", func() error {
 		if n := sum(t, p, "tallyman_forward_failures_total", "reason=returned"); n < 4 {
 			return fmt.Errorf("%v times", n)
+		}
+		return nil
+	})
+	testkit.Eventually(t, 3*time.Minute, "the oldest has waited for a minute", func() error {
+		if age := sum(t, p, "tallyman_forward_lag_seconds"); age < 60 {
+			return fmt.Errorf("%v s", age)
 		}
 		return nil
 	})

@@ -208,6 +208,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/alarms/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One alarm, and what its rule looked at
+         * @description The values of its expression from an hour before until 15 minutes after it, and of a rule over logs the lines that it counted.
+         */
+        get: operations["get_alarms_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/configurations": {
         parameters: {
             query?: never;
@@ -476,6 +496,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Services in containers, and how their plugins are
+         * @description Also what is wrong in the labels of containers that name plugins.
+         */
+        get: operations["services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/services/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a label would do
+         * @description Nothing is started.
+         */
+        post: operations["checkService"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/services/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Plugins, their keys and their charts */
+        get: operations["serviceTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/session": {
         parameters: {
             query?: never;
@@ -633,6 +710,29 @@ export interface components {
             old?: components["schemas"]["Json"];
             path: string;
         };
+        Chart: {
+            /** @description 15 minutes after the alarm has cleared, or now; a day after it began at most */
+            end: number;
+            /** @description The rule's expression without its comparison */
+            expr: string;
+            /** @description promql or logql */
+            language: string;
+            /** @description How it is compared: >, <, >=, <=, == or !=; left out where it is with no number */
+            op?: string;
+            /** @description An hour before the condition began to hold */
+            start: number;
+            /** @description With what it is compared */
+            threshold: number;
+            times: number[];
+            /** @description One for each of times; where nothing was there is none */
+            values: number[];
+        };
+        CheckAnswer: {
+            mistakes: components["schemas"]["ServiceMistake"][];
+            /** @description Whether it switches off */
+            none?: boolean;
+            wishes: components["schemas"]["ServiceWish"][];
+        };
         Choice: {
             /** @description What is followed, in words */
             asked: string[];
@@ -763,6 +863,15 @@ export interface components {
             cpu?: number;
             memory?: number;
             name: string;
+        };
+        DetailAnswer: {
+            alarm: components["schemas"]["Alarm"];
+            /** @description Left out for rules about problems, which look at nothing that can be drawn */
+            chart?: components["schemas"]["Chart"];
+            /** @description Of a rule over logs up to 50 lines that it looked at when it fired, the newest last */
+            lines: components["schemas"]["Line"][];
+            /** @description Why there is less than there could be */
+            problem?: string;
         };
         DiffAnswer: {
             a: components["schemas"]["Snapshot"];
@@ -1015,6 +1124,9 @@ export interface components {
         };
         /** @description Any JSON */
         Json: AnyJson;
+        KindsAnswer: {
+            types: components["schemas"]["ServiceType"][];
+        };
         Line: {
             level?: string;
             stream?: string;
@@ -1145,6 +1257,127 @@ export interface components {
             interval: number;
             time: number;
             version: string;
+        };
+        Service: {
+            container: string;
+            /** @description Series that it has beside, over a limit */
+            dropped?: number;
+            /** @description Time between two scrapes, in seconds */
+            every: number;
+            /** @description dial, auth, timeout, parse, permission, limit or config */
+            fault?: string;
+            /** @description What to do */
+            fix?: string;
+            host: string;
+            /** @description The label instance of its series; the label job is the type in lower case */
+            instance: string;
+            name: string;
+            /** @description What to know although it is up */
+            note?: string;
+            /** @description Who asked for it: rule, run label, image label, convention or detection */
+            origin: string;
+            /** @description Why it is not up */
+            reason?: string;
+            /** @description When it answered last */
+            scraped?: number;
+            series: number;
+            since: number;
+            /** @description The rule's name or the label's key */
+            source?: string;
+            /** @description pending, up, down, auth (the login is refused) or paused */
+            state: string;
+            /** @description How long that took, in seconds */
+            took?: number;
+            /** @description PluginType */
+            type: string;
+            /** @description What it asks: a port, a socket, a URL, a command */
+            where: string;
+            workload: string;
+        };
+        ServiceChart: {
+            lines: components["schemas"]["ServiceLine"][];
+            title: string;
+            unit: string;
+        };
+        ServiceKey: {
+            /** @description Whether every plugin has it */
+            common?: boolean;
+            default?: string;
+            example?: string;
+            help: string;
+            /** @description Whether it is a list by nature */
+            list?: boolean;
+            name: string;
+            /** @description Whether only rules may have it */
+            rule?: boolean;
+            /** @description text, secret, number, port, bool, duration, path, url or command */
+            type: string;
+            /** @description Whether labels of images may not have it */
+            write?: boolean;
+        };
+        ServiceLine: {
+            /** @description The label of which each value is a line */
+            by?: string;
+            metric: string;
+            name: string;
+            /** @description Whether its rate per second is drawn */
+            rate?: boolean;
+            /** @description Labels that must have these values */
+            where?: {
+                [key: string]: string;
+            };
+        };
+        ServiceMistake: {
+            container?: string;
+            /** @description Which entry of the list, from 1 */
+            entry?: number;
+            host?: string;
+            name?: string;
+            /** @description Where in bytes; -1 when that does not matter */
+            offset: number;
+            /** @description The label's key */
+            source: string;
+            text: string;
+            /** @description Whether the entry is followed all the same */
+            warning?: boolean;
+            workload?: string;
+        };
+        ServiceQuestion: {
+            /** @description Whether it stands in an image, which is trusted less */
+            image?: boolean;
+            /** @description The label's key, tallyman.plugins by default */
+            key: string;
+            value: string;
+        };
+        ServiceType: {
+            /** @description A login with the least rights, in Markdown */
+            account?: string;
+            aliases: string[];
+            charts: components["schemas"]["ServiceChart"][];
+            /** @description By what it is found, in Markdown */
+            detect: string;
+            /** @description Time between two scrapes, in seconds */
+            every: number;
+            /** @description A label */
+            example: string;
+            /** @description Whether it is found without being asked for */
+            found: boolean;
+            /** @description What works without configuration, in Markdown */
+            free: string;
+            keys: components["schemas"]["ServiceKey"][];
+            /** @description Whether it runs a command in the container */
+            runs: boolean;
+            summary: string;
+            type: string;
+        };
+        ServiceWish: {
+            keys: string[];
+            type: string;
+            where: string;
+        };
+        ServicesAnswer: {
+            mistakes: components["schemas"]["ServiceMistake"][];
+            services: components["schemas"]["Service"][];
         };
         Session: {
             auth: boolean;
@@ -1320,6 +1553,8 @@ export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
 export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
+export type Chart = components['schemas']['Chart'];
+export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type Choice = components['schemas']['Choice'];
 export type ChoicesAnswer = components['schemas']['ChoicesAnswer'];
 export type Configuration = components['schemas']['Configuration'];
@@ -1331,6 +1566,7 @@ export type Cost = components['schemas']['Cost'];
 export type Costs = components['schemas']['Costs'];
 export type Credentials = components['schemas']['Credentials'];
 export type Daemon = components['schemas']['Daemon'];
+export type DetailAnswer = components['schemas']['DetailAnswer'];
 export type DiffAnswer = components['schemas']['DiffAnswer'];
 export type Difference = components['schemas']['Difference'];
 export type Disk = components['schemas']['Disk'];
@@ -1354,6 +1590,7 @@ export type HostFigures = components['schemas']['HostFigures'];
 export type Instance = components['schemas']['Instance'];
 export type Interval = components['schemas']['Interval'];
 export type Json = components['schemas']['Json'];
+export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
 export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
@@ -1368,6 +1605,15 @@ export type Report = components['schemas']['Report'];
 export type Rule = components['schemas']['Rule'];
 export type RulesAnswer = components['schemas']['RulesAnswer'];
 export type Servers = components['schemas']['Servers'];
+export type Service = components['schemas']['Service'];
+export type ServiceChart = components['schemas']['ServiceChart'];
+export type ServiceKey = components['schemas']['ServiceKey'];
+export type ServiceLine = components['schemas']['ServiceLine'];
+export type ServiceMistake = components['schemas']['ServiceMistake'];
+export type ServiceQuestion = components['schemas']['ServiceQuestion'];
+export type ServiceType = components['schemas']['ServiceType'];
+export type ServiceWish = components['schemas']['ServiceWish'];
+export type ServicesAnswer = components['schemas']['ServicesAnswer'];
 export type Session = components['schemas']['Session'];
 export type SettingChange = components['schemas']['SettingChange'];
 export type Sibling = components['schemas']['Sibling'];
@@ -1895,6 +2141,55 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_alarms_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2551,6 +2846,135 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Servers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    services: {
+        parameters: {
+            query?: {
+                /** @description Of this host */
+                host?: string;
+                /** @description Of this workload */
+                workload?: string;
+                /** @description Of the container with this full id */
+                container?: string;
+                /** @description Of this plugin */
+                type?: string;
+                /** @description In this state */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServicesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    checkService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceQuestion"];
+            };
+        };
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    serviceTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KindsAnswer"];
                 };
             };
             /** @description Bad Request */

@@ -56,6 +56,7 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
 
 const ContainerPage = later("Container", () => import("./container/container").then((m) => m.ContainerPage));
 const AlarmsPage = later("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
+const ServicesPage = later("Services", () => import("./services/services").then((m) => m.ServicesPage));
 const DoctorPage = later("Doctor", () => import("./doctor/doctor").then((m) => m.DoctorPage));
 const LogsPage = later("Logs", () => import("./logs/logs").then((m) => m.LogsPage));
 const EventsPage = later("Events", () => import("./events/events").then((m) => m.EventsPage));
@@ -65,6 +66,7 @@ function App() {
   const { path, params } = place.value;
   if (path === "/") return <ServersPage />;
   if (path === "/alarms") return <AlarmsPage />;
+  if (path === "/services") return <ServicesPage />;
   if (path === "/doctor") return <DoctorPage />;
   if (path === "/logs") return <LogsPage />;
   if (path === "/events") return <EventsPage />;

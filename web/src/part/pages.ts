@@ -23,6 +23,7 @@ export const pages: readonly Page[] = [
   { href: "/events", label: "Events", icon: "events", key: "e", holds: (path) => path === "/events" },
   { href: "/configuration", label: "Config", icon: "config", key: "c", holds: (path) => path === "/configuration" },
   { href: "/alarms", label: "Alarms", icon: "alarm", key: "a", holds: (path) => path === "/alarms" },
+  { href: "/services", label: "Services", icon: "container", key: "v", holds: (path) => path === "/services" },
   { href: "/doctor", label: "Doctor", icon: "doctor", key: "d", holds: (path) => path === "/doctor", foot: true },
 ];
 

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package rule
+// Package unit runs unit tests of rules: files in the format of promtool test rules, with logs,
+// events and the default rules beside series. Rules are evaluated by [rule.Engine], over
+// stores that hold nothing but what a test gives them.
+//
+//	failures, err := unit.Run(ctx, "shop_test.yaml", unit.Options{Stores: open, CheckLogQL: check})
+//
+// It prints nothing and looks at no configuration. Run may be called concurrently: each
+// test has stores of its own, in a directory that is removed after it.
+package unit
 
 import (
 	"bytes"
@@ -29,31 +37,32 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tallyman"
+	"tallyman/alert/rule"
 )
 
-// UnitOptions say on what unit tests of rules are run. Stores and CheckLogQL are needed.
-type UnitOptions struct {
+// Options say on what unit tests of rules are run. Stores and CheckLogQL are needed.
+type Options struct {
 	// Stores opens empty stores in a directory.
-	Stores     func(dir string) (*UnitStores, error)
+	Stores     func(dir string) (*Stores, error)
 	CheckLogQL func(expr string) error
 	// Overrides are those of the default rules, for files that ask for these.
-	Overrides map[string]Override
+	Overrides map[string]rule.Override
 }
 
-// UnitStores are what a test is run on, opened for it alone.
-type UnitStores struct {
+// Stores are what a test is run on, opened for it alone.
+type Stores struct {
 	Samples storage.Queryable
 	Append  storage.Appendable
 	Logs    func(ctx context.Context, b *tallyman.RecordBatch) error
 	Events  func(events []tallyman.Event) error
 	LogQL   func(ctx context.Context, expr string, t time.Time) (promql.Vector, error)
-	// LogQLRange is as in Options.
+	// LogQLRange is as in [rule.Options].
 	LogQLRange func(ctx context.Context, expr string, start, end time.Time, step time.Duration) (promql.Matrix, error)
 	Close      func() error
 }
 
-// unitFile is a file of unit tests: promtool's format, and what is marked with a plus.
-type unitFile struct {
+// testFile is a file of unit tests: promtool's format, and what is marked with a plus.
+type testFile struct {
 	RuleFiles []string `yaml:"rule_files"`
 	// + Files of Loki's ruler.
 	LogRuleFiles []string `yaml:"log_rule_files"`
@@ -62,49 +71,49 @@ type unitFile struct {
 	EvaluationInterval model.Duration `yaml:"evaluation_interval"`
 	GroupEvalOrder     []string       `yaml:"group_eval_order"`
 	FuzzyCompare       bool           `yaml:"fuzzy_compare"`
-	Tests              []unitTest     `yaml:"tests"`
+	Tests              []oneTest      `yaml:"tests"`
 }
 
-// unitTest is one test: what there is, and what is to come of it.
-type unitTest struct {
+// oneTest is one test: what there is, and what is to come of it.
+type oneTest struct {
 	Name           string         `yaml:"name"`
 	Interval       model.Duration `yaml:"interval"` // between samples
-	Series         []unitSeries   `yaml:"input_series"`
-	Logs           []unitLogs     `yaml:"input_logs"`   // +
-	Events         []unitEvent    `yaml:"input_events"` // +
-	Alerts         []unitAlerts   `yaml:"alert_rule_test"`
-	Exprs          []unitExpr     `yaml:"promql_expr_test"`
+	Series         []inputSeries  `yaml:"input_series"`
+	Logs           []inputLogs    `yaml:"input_logs"`   // +
+	Events         []inputEvent   `yaml:"input_events"` // +
+	Alerts         []wantAlerts   `yaml:"alert_rule_test"`
+	Exprs          []wantExpr     `yaml:"promql_expr_test"`
 	ExternalLabels labels.Labels  `yaml:"external_labels"`
 	ExternalURL    string         `yaml:"external_url"`
-	Start          unitStart      `yaml:"start_timestamp"`
+	Start          startTime      `yaml:"start_timestamp"`
 }
 
-type unitSeries struct {
+type inputSeries struct {
 	Series string `yaml:"series"`
 	Values string `yaml:"values"`
 }
 
-// unitLogs are lines of one stream.
-type unitLogs struct {
-	Stream string     `yaml:"stream"` // as {source="container", workload="web"}
-	Lines  []unitLine `yaml:"lines"`
+// inputLogs are lines of one stream.
+type inputLogs struct {
+	Stream string      `yaml:"stream"` // as {source="container", workload="web"}
+	Lines  []inputLine `yaml:"lines"`
 }
 
-// unitTimes is when something happens: at a time, and count times in all.
-type unitTimes struct {
+// when is when something happens: at a time, and count times in all.
+type when struct {
 	At    model.Duration `yaml:"at"`
 	Count int            `yaml:"count"`
 	Every model.Duration `yaml:"every"` // the interval of the test when left out
 }
 
-type unitLine struct {
-	unitTimes `yaml:",inline"`
-	Line      string            `yaml:"line"`
-	Metadata  map[string]string `yaml:"metadata"`
+type inputLine struct {
+	when     `yaml:",inline"`
+	Line     string            `yaml:"line"`
+	Metadata map[string]string `yaml:"metadata"`
 }
 
-type unitEvent struct {
-	unitTimes  `yaml:",inline"`
+type inputEvent struct {
+	when       `yaml:",inline"`
 	Host       string            `yaml:"host"`
 	Type       string            `yaml:"type"` // container when left out
 	Action     string            `yaml:"action"`
@@ -115,8 +124,8 @@ type unitEvent struct {
 	Attributes map[string]string `yaml:"attributes"`
 }
 
-// unitAlerts are all alerts of a name that are to fire at a time.
-type unitAlerts struct {
+// wantAlerts are all alerts of a name that are to fire at a time.
+type wantAlerts struct {
 	At     model.Duration `yaml:"eval_time"`
 	Name   string         `yaml:"alertname"`
 	Alerts []struct {
@@ -125,8 +134,8 @@ type unitAlerts struct {
 	} `yaml:"exp_alerts"`
 }
 
-// unitExpr is what a PromQL expression is to give at a time.
-type unitExpr struct {
+// wantExpr is what a PromQL expression is to give at a time.
+type wantExpr struct {
 	Expr    string         `yaml:"expr"`
 	At      model.Duration `yaml:"eval_time"`
 	Samples []struct {
@@ -136,11 +145,11 @@ type unitExpr struct {
 	} `yaml:"exp_samples"`
 }
 
-// unitStart is a time of RFC 3339 or in seconds since 1970.
-type unitStart struct{ time.Time }
+// startTime is a time of RFC 3339 or in seconds since 1970.
+type startTime struct{ time.Time }
 
 // UnmarshalYAML reads it.
-func (s *unitStart) UnmarshalYAML(n *yaml.Node) error {
+func (s *startTime) UnmarshalYAML(n *yaml.Node) error {
 	if seconds, err := strconv.ParseFloat(n.Value, 64); err == nil {
 		s.Time = time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
 		return nil
@@ -157,16 +166,16 @@ const (
 	// logsStart is when a test begins for its logs, if it begins at 0 for its samples:
 	// records are kept by day, and there is nothing before 1970.
 	logsStart = 1_000_000_000 * time.Second
-	// maxUnitLines is how often one line or event may come.
-	maxUnitLines = 100_000
-	// maxUnitSteps is how often the rules are evaluated at most for one test.
-	maxUnitSteps = 1_000_000
+	// maxLines is how often one line or event may come.
+	maxLines = 100_000
+	// maxSteps is how often the rules are evaluated at most for one test.
+	maxSteps = 1_000_000
 )
 
-// IsUnit reports whether a file is one of unit tests, by its key tests. What cannot be
+// IsFile reports whether a file is one of unit tests, by its key tests. What cannot be
 // read is none; who reads it as rules says why.
-func IsUnit(name string) bool {
-	text, err := readFile(name)
+func IsFile(name string) bool {
+	text, err := rule.ReadFile(name)
 	if err != nil {
 		return false
 	}
@@ -179,15 +188,15 @@ func IsUnit(name string) bool {
 }
 
 // notKnown is how the reader of YAML tells of a key that it does not know.
-var notKnown = regexp.MustCompile(`field (\S+) not found in type rule\.\w+`)
+var notKnown = regexp.MustCompile(`field (\S+) not found in type unit\.\w+`)
 
-// readUnit reads a file of unit tests, and finds its files of rules beside it.
-func readUnit(name string) (*unitFile, error) {
-	text, err := readFile(name)
+// readTests reads a file of unit tests, and finds its files of rules beside it.
+func readTests(name string) (*testFile, error) {
+	text, err := rule.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	f := &unitFile{}
+	f := &testFile{}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(f); err != nil && !errors.Is(err, io.EOF) {
@@ -219,16 +228,16 @@ func readUnit(name string) (*unitFile, error) {
 	return f, nil
 }
 
-// Unit runs the tests of a file. The failures tell of each what was expected and what
+// Run runs the tests of a file. The failures tell of each what was expected and what
 // came; an error is of a file or of stores that cannot be read or opened.
-func Unit(ctx context.Context, name string, o UnitOptions) (failures []string, err error) {
-	f, err := readUnit(name)
+func Run(ctx context.Context, name string, o Options) (failures []string, err error) {
+	f, err := readTests(name)
 	if err != nil {
 		return nil, err
 	}
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		u := &unit{file: f, test: t, o: o}
+		u := &running{file: f, test: t, o: o}
 		if err := u.run(ctx); err != nil {
 			return failures, fmt.Errorf("%s: %w", cmp.Or(t.Name, fmt.Sprintf("test %d", i+1)), err)
 		}
@@ -244,13 +253,13 @@ func Unit(ctx context.Context, name string, o UnitOptions) (failures []string, e
 	return failures, nil
 }
 
-// unit is one test while it is run.
-type unit struct {
-	file     *unitFile
-	test     *unitTest
-	o        UnitOptions
-	stores   *UnitStores
-	engine   *Engine
+// running is one test while it is run.
+type running struct {
+	file     *testFile
+	test     *oneTest
+	o        Options
+	stores   *Stores
+	engine   *rule.Engine
 	series   []loadedSeries
 	loaded   int // how many values of each series are stored
 	start    time.Time
@@ -263,12 +272,12 @@ type loadedSeries struct {
 	values []parser.SequenceValue
 }
 
-func (u *unit) fail(format string, args ...any) {
+func (u *running) fail(format string, args ...any) {
 	u.failures = append(u.failures, fmt.Sprintf(format, args...))
 }
 
 // run opens stores, evaluates the rules step by step, and compares.
-func (u *unit) run(ctx context.Context) (err error) {
+func (u *running) run(ctx context.Context) (err error) {
 	t := u.test
 	t.Interval = cmp.Or(t.Interval, u.file.EvaluationInterval)
 	u.start = t.Start.Time
@@ -285,7 +294,7 @@ func (u *unit) run(ctx context.Context) (err error) {
 	for _, x := range t.Exprs {
 		last = max(last, x.At)
 	}
-	if int64(last/u.file.EvaluationInterval) > maxUnitSteps {
+	if int64(last/u.file.EvaluationInterval) > maxSteps {
 		return fmt.Errorf("%s in steps of %s are too many; write a longer evaluation_interval", last, u.file.EvaluationInterval)
 	}
 	dir, err := os.MkdirTemp("", "tallyman-rules")
@@ -303,7 +312,7 @@ func (u *unit) run(ctx context.Context) (err error) {
 	if err := u.open(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, u.engine.promql.Close()) }()
+	defer func() { err = errors.Join(err, u.engine.Close()) }()
 	evaluated, err := u.evaluate(ctx, time.Duration(last))
 	if err != nil || !evaluated {
 		return err
@@ -315,12 +324,12 @@ func (u *unit) run(ctx context.Context) (err error) {
 }
 
 // open loads the rules as they are loaded to run.
-func (u *unit) open() (err error) {
+func (u *running) open() (err error) {
 	external, err := url.Parse(u.test.ExternalURL)
 	if err != nil {
 		return fmt.Errorf("external_url: %w", err)
 	}
-	u.engine, err = New(Options{
+	u.engine, err = rule.New(rule.Options{
 		Samples: u.stores.Samples, Append: u.stores.Append, CheckLogQL: u.o.CheckLogQL, Builtin: u.file.DefaultRules, Overrides: u.o.Overrides,
 		LogQL: func(ctx context.Context, expr string, at time.Time) (promql.Vector, error) {
 			return u.stores.LogQL(ctx, expr, at.Add(u.logs))
@@ -332,7 +341,7 @@ func (u *unit) open() (err error) {
 }
 
 // load parses the series, and stores logs and events.
-func (u *unit) load(ctx context.Context) error {
+func (u *running) load(ctx context.Context) error {
 	p := parser.NewParser(parser.Options{})
 	for _, s := range u.test.Series {
 		l, values, err := p.ParseSeriesDesc(s.Series + " " + s.Values)
@@ -355,9 +364,9 @@ func (u *unit) load(ctx context.Context) error {
 }
 
 // times are those of a line or an event.
-func (u *unit) times(t unitTimes) (out []time.Time, err error) {
-	if t.Count < 0 || t.Count > maxUnitLines {
-		return nil, fmt.Errorf("count: %d is not within 1 and %d", t.Count, maxUnitLines)
+func (u *running) times(t when) (out []time.Time, err error) {
+	if t.Count < 0 || t.Count > maxLines {
+		return nil, fmt.Errorf("count: %d is not within 1 and %d", t.Count, maxLines)
 	}
 	every := time.Duration(cmp.Or(t.Every, u.test.Interval))
 	for i := range max(t.Count, 1) {
@@ -366,7 +375,7 @@ func (u *unit) times(t unitTimes) (out []time.Time, err error) {
 	return out, nil
 }
 
-func (u *unit) loadLogs(ctx context.Context, p parser.Parser, in *unitLogs) error {
+func (u *running) loadLogs(ctx context.Context, p parser.Parser, in *inputLogs) error {
 	l, err := p.ParseMetric(in.Stream)
 	if err != nil || l.IsEmpty() {
 		return fmt.Errorf("the stream %q cannot be read; write it as {source=\"container\", workload=\"web\"}: %w", in.Stream, cmp.Or(err, errors.New("it has no labels")))
@@ -377,7 +386,7 @@ func (u *unit) loadLogs(ctx context.Context, p parser.Parser, in *unitLogs) erro
 	})
 	one := tallyman.StreamRecords{Stream: stream}
 	for _, line := range in.Lines {
-		times, err := u.times(line.unitTimes)
+		times, err := u.times(line.when)
 		if err != nil {
 			return err
 		}
@@ -396,11 +405,11 @@ func (u *unit) loadLogs(ctx context.Context, p parser.Parser, in *unitLogs) erro
 	return nil
 }
 
-func (u *unit) loadEvents(number int, in *unitEvent) error {
+func (u *running) loadEvents(number int, in *inputEvent) error {
 	if in.Action == "" {
 		return errors.New("it has no action; write for example die")
 	}
-	times, err := u.times(in.unitTimes)
+	times, err := u.times(in.when)
 	if err != nil {
 		return err
 	}
@@ -416,7 +425,7 @@ func (u *unit) loadEvents(number int, in *unitEvent) error {
 }
 
 // samplesUntil stores what there is of the series up to a time, in order of time.
-func (u *unit) samplesUntil(ctx context.Context, until time.Time) error {
+func (u *running) samplesUntil(ctx context.Context, until time.Time) error {
 	app := u.stores.Append.Appender(ctx)
 	for ; ; u.loaded++ {
 		at := u.start.Add(time.Duration(u.loaded) * time.Duration(u.test.Interval))
@@ -453,7 +462,7 @@ func (u *unit) samplesUntil(ctx context.Context, until time.Time) error {
 }
 
 // ordered are the groups in the order that the file asks for, else by file and name.
-func (u *unit) ordered() []*rules.Group {
+func (u *running) ordered() []*rules.Group {
 	groups := u.engine.RuleGroups()
 	slices.SortStableFunc(groups, func(a, b *rules.Group) int {
 		return cmp.Compare(max(slices.Index(u.file.GroupEvalOrder, a.Name()), 0), max(slices.Index(u.file.GroupEvalOrder, b.Name()), 0))
@@ -463,7 +472,7 @@ func (u *unit) ordered() []*rules.Group {
 
 // evaluate goes through the time of the test. ok is false when a rule could not be
 // evaluated: the rest would only tell what follows from that.
-func (u *unit) evaluate(ctx context.Context, last time.Duration) (ok bool, err error) {
+func (u *running) evaluate(ctx context.Context, last time.Duration) (ok bool, err error) {
 	step := time.Duration(u.file.EvaluationInterval)
 	groups := u.ordered()
 	for at := time.Duration(0); at <= last; at += step {
@@ -496,7 +505,7 @@ func (u *unit) evaluate(ctx context.Context, last time.Duration) (ok bool, err e
 }
 
 // compareAlerts compares the alerts of a name that fire now with those that are to.
-func (u *unit) compareAlerts(want *unitAlerts) {
+func (u *running) compareAlerts(want *wantAlerts) {
 	var expected, got []string
 	for _, a := range want.Alerts {
 		l := map[string]string{model.AlertNameLabel: want.Name}
@@ -542,14 +551,14 @@ func listText(list []string) string {
 	return b.String() + "\n            ]"
 }
 
-// unitSample is one value of an expression.
-type unitSample struct {
+// sample is one value of an expression.
+type sample struct {
 	labels    string
 	value     float64
 	histogram string
 }
 
-func (s unitSample) String() string {
+func (s sample) String() string {
 	if s.histogram != "" {
 		return s.labels + " " + s.histogram
 	}
@@ -557,14 +566,14 @@ func (s unitSample) String() string {
 }
 
 // compareExpr compares what an expression gives with what it is to give.
-func (u *unit) compareExpr(ctx context.Context, x *unitExpr) {
+func (u *running) compareExpr(ctx context.Context, x *wantExpr) {
 	p := parser.NewParser(parser.Options{})
-	got, err := rules.EngineQueryFunc(u.engine.promql, u.engine.store)(ctx, x.Expr, u.start.Add(time.Duration(x.At)))
-	var have, want []unitSample
+	got, err := u.engine.Ask(ctx, x.Expr, u.start.Add(time.Duration(x.At)))
+	var have, want []sample
 	for _, s := range got {
-		one := unitSample{labels: s.Metric.String(), value: s.F}
+		one := sample{labels: s.Metric.String(), value: s.F}
 		if s.H != nil {
-			one = unitSample{labels: s.Metric.String(), histogram: s.H.TestExpression()}
+			one = sample{labels: s.Metric.String(), histogram: s.H.TestExpression()}
 		}
 		have = append(have, one)
 	}
@@ -577,7 +586,7 @@ func (u *unit) compareExpr(ctx context.Context, x *unitExpr) {
 			err = fmt.Errorf("labels %q: %w", s.Labels, err)
 			break
 		}
-		one := unitSample{labels: l.String(), value: s.Value}
+		one := sample{labels: l.String(), value: s.Value}
 		if s.Histogram != "" {
 			var values []parser.SequenceValue
 			if _, values, err = p.ParseSeriesDesc("{} " + s.Histogram); err == nil && (len(values) != 1 || values[0].Histogram == nil) {
@@ -586,7 +595,7 @@ func (u *unit) compareExpr(ctx context.Context, x *unitExpr) {
 			if err != nil {
 				break
 			}
-			one = unitSample{labels: l.String(), histogram: values[0].Histogram.TestExpression()}
+			one = sample{labels: l.String(), histogram: values[0].Histogram.TestExpression()}
 		}
 		want = append(want, one)
 	}
@@ -594,7 +603,7 @@ func (u *unit) compareExpr(ctx context.Context, x *unitExpr) {
 		u.fail("    expr: %q, time: %s, err: %v", x.Expr, x.At, err)
 		return
 	}
-	by := func(a, b unitSample) int {
+	by := func(a, b sample) int {
 		return cmp.Or(strings.Compare(a.labels, b.labels), cmp.Compare(a.value, b.value))
 	}
 	slices.SortFunc(have, by)
@@ -605,12 +614,12 @@ func (u *unit) compareExpr(ctx context.Context, x *unitExpr) {
 }
 
 // same compares two values; fuzzy_compare lets them differ by one bit.
-func (u *unit) same(a, b unitSample) bool {
+func (u *running) same(a, b sample) bool {
 	near := u.file.FuzzyCompare && (math.Nextafter(a.value, math.Inf(-1)) == b.value || math.Nextafter(a.value, math.Inf(1)) == b.value)
 	return a.labels == b.labels && a.histogram == b.histogram && (a.value == b.value || near)
 }
 
-func samplesText(list []unitSample) string {
+func samplesText(list []sample) string {
 	if len(list) == 0 {
 		return "nil"
 	}
