@@ -14,6 +14,7 @@ import (
 	"tallyman/service/memcached"
 	"tallyman/service/mysql"
 	"tallyman/service/nginx"
+	"tallyman/service/phpfpm"
 	"tallyman/service/pidcheck"
 	"tallyman/service/postgresql"
 	"tallyman/service/prometheus"
@@ -73,6 +74,7 @@ func services() []tallyman.ServiceKind {
 		memcached.Kind(),
 		mysql.Kind(),
 		nginx.Kind(),
+		phpfpm.Kind(),
 		pidcheck.Kind(),
 		postgresql.Kind(),
 		prometheus.Kind(),
