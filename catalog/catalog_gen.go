@@ -13,6 +13,7 @@ import (
 	"tallyman/service/haproxy"
 	"tallyman/service/memcached"
 	"tallyman/service/mysql"
+	"tallyman/service/nats"
 	"tallyman/service/nginx"
 	"tallyman/service/phpfpm"
 	"tallyman/service/pidcheck"
@@ -73,6 +74,7 @@ func services() []tallyman.ServiceKind {
 		haproxy.Kind(),
 		memcached.Kind(),
 		mysql.Kind(),
+		nats.Kind(),
 		nginx.Kind(),
 		phpfpm.Kind(),
 		pidcheck.Kind(),
