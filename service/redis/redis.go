@@ -13,9 +13,11 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"tallyman"
@@ -182,6 +184,10 @@ func password(in tallyman.Inside) string {
 	return ""
 }
 
+// quiet keeps the client from writing to standard error: what it has to say comes back
+// as errors. It can be told so for all clients alone.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(&logging.VoidLogger{}) })
+
 type instance struct {
 	client *redis.Client
 	check  []any
@@ -194,6 +200,7 @@ func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error
 	if secret == "" && ask.Local(c) {
 		secret = password(in)
 	}
+	quiet()
 	life, end := context.WithCancel(context.Background())
 	i := &instance{check: []any{"PING"}, end: end}
 	if c.Has("COMMAND CHECK") {

@@ -56,6 +56,7 @@ exec apache2 -d /etc/apache2 -f /etc/apache2/apache2.conf -D FOREGROUND`, nil)
 		difference{"-", "apache_exporter_build_info .*", "about the exporter itself"},
 	)
 
+	stands(t, d, c, apache.Kind(), servicetest.Config())
 	none := start(``)
 	testkit.Eventually(t, waitForServer, "Apache listens", func() error {
 		none.Look()

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman"
 	"tallyman/internal/testkit"
 	"tallyman/service/ask"
 	"tallyman/service/servicetest"
@@ -146,6 +148,35 @@ func want(t *testing.T, s *servicetest.Sink, values map[string]float64) {
 			t.Errorf("%s is %v (there: %v), want %v", series, got, ok, values[series])
 		}
 	}
+}
+
+// stands scrapes by one instance, while its server is well, while it is stopped and when
+// it goes on: a scrape ends with its time, and what was kept does not hold up the next one.
+func stands(t *testing.T, d *testkit.Docker, c *servicetest.Container, k tallyman.ServiceKind, config tallyman.ServiceConfig) {
+	t.Helper()
+	i, err := k.Open(c, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	scrape := func(within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		return i.Scrape(ctx, servicetest.NewSink())
+	}
+	if err := scrape(10 * time.Second); err != nil {
+		t.Errorf("%s: a second instance: %v", k.Name, err)
+	}
+	d.Cmd("pause", c.C.ID)
+	begin := time.Now()
+	if err := scrape(300 * time.Millisecond); err == nil {
+		t.Errorf("%s: a stopped server answers", k.Name)
+	}
+	if took := time.Since(begin); took > 5*time.Second*time.Duration(testkit.Slow()) {
+		t.Errorf("%s: a scrape of a stopped server took %s", k.Name, took)
+	}
+	d.Cmd("unpause", c.C.ID)
+	testkit.Eventually(t, waitForServer, k.Name+" answers again", func() error { return scrape(5 * time.Second) })
 }
 
 // get asks for a page from inside of a container.

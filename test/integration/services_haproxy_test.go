@@ -90,6 +90,8 @@ exec haproxy -f /tmp/h.cfg`, nil)
 		t.Errorf("with a wrong password: %v", err)
 	}
 
+	stands(t, d, c, haproxy.Kind(), servicetest.Config())
+	stands(t, d, c, haproxy.Kind(), servicetest.Config("SOCKET", "/tmp/h.sock"))
 	c = start(``, `frontend st\n bind :8404\n stats enable\n stats uri /s\n stats auth me:words\n`)
 	if s := c.Scrape(haproxy.Kind()); s.Values["haproxy_up"] != 1 || len(s.Values) < 100 {
 		t.Errorf("by the page that was found: %d series", len(s.Values))

@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -74,14 +73,7 @@ func TestMemcached(t *testing.T) {
 	if err := i.(tallyman.ServiceChecker).Check(t.Context()); err != nil {
 		t.Errorf("the check: %v", err)
 	}
-	// A server that is stopped does not hold a scrape up.
-	d.Cmd("pause", id)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := i.Scrape(ctx, servicetest.NewSink()); err == nil {
-		t.Error("a paused server answers")
-	}
-	d.Cmd("unpause", id)
+	stands(t, d, c, memcached.Kind(), servicetest.Config())
 
 	login := d.StartDebian(image, `printf 'me:words\n' >/tmp/logins; exec memcached -u root -l 127.0.0.1 -Y /tmp/logins`, nil)
 	c = servicetest.NewContainer(t, d, login)

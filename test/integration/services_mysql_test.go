@@ -76,6 +76,7 @@ exec mariadbd --no-defaults --user=root --datadir=/data --bind-address=127.0.0.1
 		t.Errorf("one try with a wrong password made %v failures", now-refused)
 	}
 
+	stands(t, d, c, mysql.Kind(), servicetest.Config())
 	sameAsExporter(t, d, c, s, "9104", []string{"-e", "DATA_SOURCE_NAME=tallyman:words@(127.0.0.1:3306)/"}, []string{"prometheus-mysqld-exporter"},
 		difference{"-", "mysqld?_exporter_.*", "about the exporter itself"},
 		difference{"-", "mysql_global_variables_.*", "those that are not about limits"},

@@ -59,4 +59,5 @@ func TestNATS(t *testing.T) {
 	}
 	want(t, s, map[string]float64{"gnatsd_up": 1, "gnatsd_varz_connections": 1, "gnatsd_varz_slow_consumers": 0, "jetstream_server_total_streams": 1, "jetstream_server_total_messages": 2})
 	t.Logf("%d series", len(s.Values))
+	stands(t, d, c, nats.Kind(), servicetest.Config("STATS URL", "http://localhost:8299"))
 }

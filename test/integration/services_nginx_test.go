@@ -42,6 +42,7 @@ exec nginx -c /etc/n/n.conf -g "daemon off;"`, nil)
 		difference{"-", "nginxexporter_build_info .*", "about the exporter itself"},
 	)
 
+	stands(t, d, c, nginx.Kind(), servicetest.Config())
 	none := start(`server { listen 8088; location / { return 200 hello; } }`)
 	testkit.Eventually(t, waitForServer, "nginx listens", func() error {
 		none.Look()

@@ -32,6 +32,7 @@ exec php-fpm8.2 -F -O`, nil)
 		want(t, s, map[string]float64{`phpfpm_up{pool="www"}`: 1, `phpfpm_total_processes{pool="www"}`: 3, `phpfpm_active_processes{pool="www"}`: 1, `phpfpm_idle_processes{pool="www"}`: 2,
 			`phpfpm_accepted_connections{pool="www"}`: first.Values[`phpfpm_accepted_connections{pool="www"}`] + 1, `phpfpm_slow_requests{pool="www"}`: 0})
 		t.Logf("%s: %d series", name, len(s.Values))
+		stands(t, d, c, phpfpm.Kind(), servicetest.Config())
 	}
 	var fault *tallyman.ServiceError
 	if _, err := none.ScrapeWith(phpfpm.Kind(), servicetest.Config()); !errors.As(err, &fault) || fault.Fault != tallyman.ConfigFault || !strings.Contains(fault.Fix, "pm.status_path") {

@@ -100,6 +100,7 @@ exec su postgres -c "exec $B/postgres -D /data -c listen_addresses=127.0.0.1 -c 
 		t.Errorf("with a wrong password: %v", err)
 	}
 
+	stands(t, d, c, postgresql.Kind(), servicetest.Config())
 	sameAsExporter(t, d, c, s, "9187", []string{"-e", "DATA_SOURCE_NAME=postgresql://postgres@127.0.0.1:5432/postgres?sslmode=disable"}, []string{"prometheus-postgres-exporter"},
 		difference{"label", "server", "the label instance says that"},
 		difference{"-", "(postgres_exporter|pg_exporter|pg_scrape_collector)_.*", "about the exporter itself"},

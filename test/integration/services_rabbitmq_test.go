@@ -119,6 +119,8 @@ exec /usr/lib/rabbitmq/bin/rabbitmq-server`, []string{"rabbitmq"}, "--hostname",
 			t.Logf("the management interface has no %s", name)
 		}
 	}
+	stands(t, d, c, rabbitmq.Kind(), servicetest.Config())
+	stands(t, d, c, rabbitmq.Kind(), servicetest.Config("SOURCE", "management"))
 	// ctl says the same.
 	if out := ctl("list_queues", "name", "messages"); !strings.Contains(out, "work\t0") {
 		t.Errorf("rabbitmqctl says %q", out)

@@ -72,6 +72,7 @@ func TestRedis(t *testing.T) {
 		t.Error("with the least rights the slow log is not seen")
 	}
 
+	stands(t, d, c, redis.Kind(), servicetest.Config())
 	sameAsExporter(t, d, c, s, "9121", []string{"-e", "REDIS_PASSWORD=secret"}, []string{"prometheus-redis-exporter"},
 		difference{"-", "redis_(exporter|target_scrape|last_key_groups)_.*", "about the exporter itself"},
 		difference{"-", "redis_config_.*", "limits have names of their own, other settings are left out"},
