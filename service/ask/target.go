@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"tallyman"
@@ -99,4 +100,15 @@ func FirstEnv(in tallyman.Inside, names ...string) string {
 func OnLoopback(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Host == "" || Loopback(u.Hostname()))
+}
+
+// Join is where a socket that listens on an address can be reached from inside.
+func Join(ip string, port uint16) string {
+	switch ip {
+	case "", "0.0.0.0":
+		ip = "127.0.0.1"
+	case "::":
+		ip = "localhost"
+	}
+	return net.JoinHostPort(ip, strconv.Itoa(int(port)))
 }

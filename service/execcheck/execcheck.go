@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package execcheck is the plugin EXECCHECK: it runs a command in a container, and what
+// the command ends with is the outcome.
+package execcheck
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"tallyman"
+	"tallyman/service/ask"
+)
+
+var (
+	up   = &tallyman.Desc{Name: "check_up", Type: tallyman.Gauge, Help: "1 when the command has ended with 0"}
+	code = &tallyman.Desc{Name: "check_exit_code", Type: tallyman.Gauge, Help: "What the command has ended with"}
+	took = &tallyman.Desc{Name: "check_duration_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Time that the command took"}
+)
+
+// tail is how much of the output an event holds, in bytes.
+const tail = 1024
+
+// Kind is the catalog's entry.
+func Kind() tallyman.ServiceKind {
+	return tallyman.ServiceKind{
+		Name: "EXECCHECK", Aliases: []string{"EXEC"}, Summary: "Runs a command in the container; ending with 0 is good",
+		Keys: []tallyman.ServiceKey{
+			{Name: "COMMAND", Type: tallyman.CommandKey, Help: "command with its arguments, without a shell", Example: "/check.sh --quick"},
+			{Name: "USER", Type: tallyman.TextKey, Help: "who runs it, in place of the container's user; in rules of the configuration alone"},
+		},
+		Metrics: []*tallyman.Desc{up, code, took},
+		Charts: []tallyman.ServiceChart{
+			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: up}}},
+			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: took}}},
+		},
+		Every: 30 * time.Second,
+		Where: func(c tallyman.ServiceConfig) string { return c.Text("NAME", c.Text("COMMAND", "")) },
+		Check: func(c tallyman.ServiceConfig) error { _, err := ask.Command(c, "COMMAND"); return err },
+		Open:  open,
+		Docs: tallyman.ServiceDocs{
+			Detect: "It is never found; it is asked for.", Free: "Nothing: name a command.",
+			Notes: "The command runs as the container's user, without a terminal and not privileged. It is ended when it takes longer than `TIMEOUT`, which counts as a failure; one that prints more than 256 KiB is ended as well. " +
+				"There is an event when the outcome changes, with the end of what was printed. Docker's own health checks are told of without this plugin.",
+			Example: `[{"PluginType":"EXECCHECK","Configuration":{"COMMAND":["/check.sh --quick"],"INTERVAL":["60s"]}}]`,
+		},
+	}
+}
+
+type instance struct {
+	in      tallyman.Inside
+	command []string
+	options tallyman.ExecOptions
+	was     float64 // the last outcome, -1 before the first
+}
+
+func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
+	command, err := ask.Command(c, "COMMAND")
+	if err != nil {
+		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
+	}
+	return &instance{in: in, command: command, options: tallyman.ExecOptions{User: c.Text("USER", "")}, was: -1}, nil
+}
+
+// Close implements tallyman.Service; nothing is kept open.
+func (i *instance) Close() {}
+
+// Scrape implements tallyman.Service.
+func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
+	begin := time.Now()
+	r, err := i.in.Exec(ctx, i.command, i.options)
+	d := time.Since(begin)
+	v, attributes := 0.0, map[string]string{}
+	switch {
+	case errors.Is(err, tallyman.ErrForbidden):
+		return err
+	case ctx.Err() != nil: // it took too long
+		attributes["reason"] = "timeout"
+	case errors.Is(err, tallyman.ErrLimit):
+		attributes["reason"] = "it prints too much"
+	case err != nil:
+		return err
+	default:
+		if r.Code == 0 {
+			v = 1
+		}
+		s.Add(code, float64(r.Code))
+		attributes["exit_code"] = strconv.Itoa(r.Code)
+	}
+	s.Add(up, v)
+	s.Add(took, d.Seconds())
+	if v != i.was && (i.was >= 0 || v == 0) {
+		text := r.Stdout
+		if len(text) == 0 {
+			text = r.Stderr
+		}
+		if text = text[max(0, len(text)-tail):]; len(text) > 0 {
+			attributes["output"] = strings.ToValidUTF8(strings.TrimSpace(string(text)), "�")
+		}
+		action := "check up"
+		if v == 0 {
+			action = "check down"
+		}
+		s.Event(action, time.Now(), attributes)
+	}
+	i.was = v
+	return nil
+}
