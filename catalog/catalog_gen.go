@@ -6,13 +6,20 @@ package catalog
 
 import (
 	"tallyman"
+	"tallyman/service/apache"
+	"tallyman/service/execcheck"
+	"tallyman/service/filecheck"
+	"tallyman/service/haproxy"
 	"tallyman/service/memcached"
 	"tallyman/service/mysql"
 	"tallyman/service/nginx"
+	"tallyman/service/pidcheck"
 	"tallyman/service/postgresql"
 	"tallyman/service/prometheus"
+	"tallyman/service/rabbitmq"
 	"tallyman/service/redis"
 	"tallyman/service/script"
+	"tallyman/service/tcpcheck"
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
@@ -57,12 +64,19 @@ func records() []tallyman.RecordKind {
 
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
+		apache.Kind(),
+		execcheck.Kind(),
+		filecheck.Kind(),
+		haproxy.Kind(),
 		memcached.Kind(),
 		mysql.Kind(),
 		nginx.Kind(),
+		pidcheck.Kind(),
 		postgresql.Kind(),
 		prometheus.Kind(),
+		rabbitmq.Kind(),
 		redis.Kind(),
 		script.Kind(),
+		tcpcheck.Kind(),
 	}
 }
