@@ -7,12 +7,15 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/service/apache"
+	"tallyman/service/endpointchecker"
 	"tallyman/service/execcheck"
 	"tallyman/service/filecheck"
 	"tallyman/service/haproxy"
 	"tallyman/service/memcached"
 	"tallyman/service/mysql"
+	"tallyman/service/nats"
 	"tallyman/service/nginx"
+	"tallyman/service/phpfpm"
 	"tallyman/service/pidcheck"
 	"tallyman/service/postgresql"
 	"tallyman/service/prometheus"
@@ -65,12 +68,15 @@ func records() []tallyman.RecordKind {
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
 		apache.Kind(),
+		endpointchecker.Kind(),
 		execcheck.Kind(),
 		filecheck.Kind(),
 		haproxy.Kind(),
 		memcached.Kind(),
 		mysql.Kind(),
+		nats.Kind(),
 		nginx.Kind(),
+		phpfpm.Kind(),
 		pidcheck.Kind(),
 		postgresql.Kind(),
 		prometheus.Kind(),

@@ -30,14 +30,14 @@ func Kind() tallyman.ServiceKind {
 		Name: "EXECCHECK", Aliases: []string{"EXEC"}, Summary: "Runs a command in the container; ending with 0 is good",
 		Keys: []tallyman.ServiceKey{
 			{Name: "COMMAND", Type: tallyman.CommandKey, Help: "command with its arguments, without a shell", Example: "/check.sh --quick"},
-			{Name: "USER", Type: tallyman.TextKey, Help: "who runs it, in place of the container's user; in rules of the configuration alone"},
+			{Name: "USER", Type: tallyman.TextKey, Help: "who runs it, in place of the container's user", Rule: true},
 		},
 		Metrics: []*tallyman.Desc{up, code, took},
 		Charts: []tallyman.ServiceChart{
 			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: up}}},
 			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: took}}},
 		},
-		Every: 30 * time.Second,
+		Every: 30 * time.Second, Runs: true,
 		Where: func(c tallyman.ServiceConfig) string { return c.Text("NAME", c.Text("COMMAND", "")) },
 		Check: func(c tallyman.ServiceConfig) error { _, err := ask.Command(c, "COMMAND"); return err },
 		Open:  open,

@@ -17,11 +17,6 @@ import (
 	"tallyman/service/ask"
 )
 
-var (
-	success = &tallyman.Desc{Name: "probe_success", Type: tallyman.Gauge, Help: "1 when the check was good"}
-	took    = &tallyman.Desc{Name: "probe_duration_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Time that the check took"}
-)
-
 const maxText = 1024
 
 // Kind is the catalog's entry.
@@ -31,10 +26,10 @@ func Kind() tallyman.ServiceKind {
 		Keys: append(ask.HostKeys("none"), ask.SocketKey("/run/app.sock"),
 			tallyman.ServiceKey{Name: "SEND", Type: tallyman.TextKey, Help: `text that is sent, with \n and \x00, at most 1 KiB`, Example: `PING\r\n`, Write: true},
 			tallyman.ServiceKey{Name: "EXPECT", Type: tallyman.TextKey, Help: "text that must be in the first KiB of the answer", Example: "PONG"}),
-		Metrics: []*tallyman.Desc{success, took},
+		Metrics: []*tallyman.Desc{ask.ProbeSuccess, ask.ProbeDuration},
 		Charts: []tallyman.ServiceChart{
-			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: success}}},
-			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: took}}},
+			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: ask.ProbeSuccess}}},
+			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: ask.ProbeDuration}}},
 		},
 		Every: 30 * time.Second,
 		Where: func(c tallyman.ServiceConfig) string { return ask.Where(c, 0) },
@@ -94,8 +89,8 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	case err != nil:
 		v = 0
 	}
-	s.Add(success, v)
-	s.Add(took, time.Since(begin).Seconds())
+	s.Add(ask.ProbeSuccess, v)
+	s.Add(ask.ProbeDuration, time.Since(begin).Seconds())
 	return nil
 }
 

@@ -44,7 +44,11 @@ func sameAsExporter(t *testing.T, d *testkit.Docker, c *servicetest.Container, o
 	defer client.Close()
 	testkit.Eventually(t, 20*time.Second, "the exporter answers", func() error {
 		theirs = servicetest.NewSink()
-		_, err := ask.Exposition{}.Scrape(t.Context(), client, "http://127.0.0.1:"+port+"/metrics", theirs)
+		address := "http://127.0.0.1:" + port
+		if !strings.Contains(port, "/") {
+			address += "/metrics"
+		}
+		_, err := ask.Exposition{}.Scrape(t.Context(), client, address, theirs)
 		if err != nil {
 			out, _ := d.May("logs", id)
 			return fmt.Errorf("%w\n%s", err, out)
