@@ -335,7 +335,7 @@ func badEngine(t *testing.T, b *table) {
 	e := testkit.NewEngine(t)
 	w := testkit.NewTold(t)
 	file := filepath.Join(t.TempDir(), "tallyman.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "engines:\n  - {name: pier, address: %q}\nalarms: {notify: [%q]}\n", e.Socket, w.URL), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "engines:\n  - {name: pier, address: %q}\nalarms: {notify: [%q], rules: {HostOOM: off}}\n", e.Socket, w.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--config", file, "--interval", "1s")
