@@ -600,7 +600,8 @@ func (s *Service) notice(x *Alarm) route.Notice {
 		if c := s.containerOf(x); c != nil {
 			labels["project"] = c.Workload.Project
 		}
-		labels["project"] = cmp.Or(labels["project"], x.Workload, x.Host)
+		// What an engine has is no part of what its host has: it is told at once.
+		labels["project"] = cmp.Or(labels["project"], x.Workload, x.Labels["engine"], x.Host)
 	}
 	n := route.Notice{Labels: labels, Annotations: map[string]string{"summary": x.Summary, "advice": x.Advice, "id": x.ID}, Started: x.ActiveAt, Ended: x.ClearedAt}
 	why, lines := "", ""

@@ -91,14 +91,15 @@ type Sibling struct {
 
 // The bounds of a Why.
 const (
-	whyLines    = 20
-	whyLine     = 400     // bytes of one
-	whyText     = 6 << 10 // of all
-	whySiblings = 10
-	whyNear     = 2 * time.Minute
-	whyChange   = 30 * time.Minute
-	whyRecent   = 10 * time.Minute
-	whyTime     = 2 * time.Second
+	whyLines   = 20
+	whyLine    = 400     // bytes of one
+	whyText    = 6 << 10 // of all
+	whySteps   = 6       // what was changed and what happened to others, together
+	whyNear    = 2 * time.Minute
+	whyChange  = 30 * time.Minute
+	whyRecent  = 10 * time.Minute
+	whyTime    = 2 * time.Second
+	jobRemoved = 5 * time.Second // after its death, of one that removes itself
 )
 
 // Witness finds out why a container died. All fields but Figures are needed.
@@ -217,7 +218,8 @@ func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
 	if c != nil {
 		project = c.Workload.Project
 	}
-	for i := range events { // the newest first
+	removed := map[string]time.Time{} // when containers were removed, which is told after their death
+	for i := range events {           // the newest first
 		e := &events[i]
 		words := describe.Event(e)
 		before := e.Time.Before(y.At)
@@ -227,20 +229,53 @@ func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
 				y.Change = &Happened{e.Time, words.Text}
 			}
 		case e.Type != "container" || e.Time.Sub(y.At).Abs() > whyNear:
+		case e.Action == "destroy":
+			removed[e.Actor] = e.Time
 		case e.Action == "die" && words.Severity == "critical", e.Action == "health_status" && words.Severity == "critical", e.Action == "start_failed":
 			s := Sibling{Happened{e.Time, words.Text}, e.Workload, false, 1}
-			if o, ok := w.Inventory.Container(e.Actor); ok && project != "" {
-				s.Project = o.Workload.Project == project
+			if project != "" {
+				o, ok := w.Inventory.Container(e.Actor)
+				s.Project = ok && o.Workload.Project == project || !ok && strings.HasPrefix(e.Workload, project+"/")
+			}
+			// A job ends for reasons of its own: one that removes itself at once is none of ours.
+			if at, gone := removed[e.Actor]; gone && !s.Project && at.Sub(e.Time) < jobRemoved {
+				continue
 			}
 			if i := slices.IndexFunc(y.Siblings, func(x Sibling) bool { return x.Workload == s.Workload && x.Text == s.Text }); i >= 0 {
 				s.Times += y.Siblings[i].Times
 				y.Siblings[i] = s
-			} else if len(y.Siblings) < whySiblings {
+			} else {
 				y.Siblings = append(y.Siblings, s)
 			}
 		}
 	}
+	y.shorten()
+}
+
+// shorten leaves of what happened to others what is likely to matter: of the same project,
+// before it, near it. They are in order of time then.
+func (y *Why) shorten() {
+	most := whySteps
+	if y.Change != nil {
+		most--
+	}
+	after := func(s Sibling) bool { return !s.Time.Before(y.At) }
+	slices.SortStableFunc(y.Siblings, func(a, b Sibling) int {
+		return cmp.Or(-compareBool(a.Project, b.Project), compareBool(after(a), after(b)), cmp.Compare(a.Time.Sub(y.At).Abs(), b.Time.Sub(y.At).Abs()))
+	})
+	y.Siblings = y.Siblings[:min(len(y.Siblings), most)]
 	slices.SortStableFunc(y.Siblings, func(a, b Sibling) int { return a.Time.Compare(b.Time) })
+}
+
+// compareBool has false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // guess is the first cause of a fixed list that fits.

@@ -132,6 +132,37 @@ func TestDeathsOfANeighbourAreOne(t *testing.T) {
 	}
 }
 
+// At most six steps are told: those of the same project, those before it and those near it. Jobs
+// that removed themselves do not fill them.
+func TestStepsThatMatter(t *testing.T) {
+	events := history{event(110*time.Second, "db", "die", "exitCode", "1"), event(100*time.Second, "web", "update")}
+	for i := range 20 {
+		job := fmt.Sprint("job", i)
+		at := time.Duration(90-i) * time.Second
+		events = append(events, event(at, job, "die", "exitCode", "1"), event(at-100*time.Millisecond, job, "destroy"))
+	}
+	for i := range 8 {
+		events = append(events, event(time.Duration(60-i)*time.Second, fmt.Sprint("neighbour", i), "die", "exitCode", "1"))
+	}
+	events = append(events, event(0, "web", "die", "exitCode", "1"), event(-10*time.Second, "other", "die", "exitCode", "1"))
+	for i := range events { // of other projects
+		if strings.HasPrefix(events[i].Actor, "job") || strings.HasPrefix(events[i].Actor, "neighbour") || events[i].Actor == "other" {
+			events[i].Workload = events[i].Actor
+		}
+	}
+	y, err := past{events: events}.why(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range y.Siblings {
+		got = append(got, s.Workload)
+	}
+	if want := "shop/db/1 neighbour4 neighbour5 neighbour6 neighbour7"; strings.Join(got, " ") != want || y.Change == nil || !y.Siblings[0].Project {
+		t.Errorf("got %q and the change %+v, want %q", got, y.Change, want)
+	}
+}
+
 // It is bounded whatever a container writes, fit to be shown, and says what is not known.
 func TestWhyIsBounded(t *testing.T) {
 	var lines []string
@@ -153,8 +184,8 @@ func TestWhyIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(text) > 16<<10 || len(y.Lines) == 0 || len(y.Lines) > 20 || len(y.Siblings) != 10 {
-		t.Errorf("%d bytes, %d lines, %d siblings; want at most 16 KiB, 20 and 10", len(text), len(y.Lines), len(y.Siblings))
+	if len(text) > 16<<10 || len(y.Lines) == 0 || len(y.Lines) > 20 || len(y.Siblings) != 6 {
+		t.Errorf("%d bytes, %d lines, %d siblings; want at most 16 KiB, 20 and 6", len(text), len(y.Lines), len(y.Siblings))
 	}
 	if bytes.ContainsAny(text, "\x1b") || strings.Contains(y.Lines[0].Text, "\u202e") || strings.Contains(y.Lines[0].Text, "title") {
 		t.Errorf("a line is not fit to be shown: %q", y.Lines[0].Text)

@@ -17,7 +17,7 @@ import (
 
 // laterPlugins are types that users of such monitors know and that have no plugin yet.
 var laterPlugins = []string{
-	"ACTIVEMQ", "CASSANDRA", "ELASTIC", "ELASTICSEARCH", "JBOSS", "JMX", "JOLOKIA", "KAFKA", "LOG", "LOGPLUGIN", "MONGO", "MONGODB", "NATS", "OPENSEARCH", "PHPFPM",
+	"ACTIVEMQ", "CASSANDRA", "ELASTIC", "ELASTICSEARCH", "JBOSS", "JMX", "JOLOKIA", "KAFKA", "LOG", "LOGPLUGIN", "MONGO", "MONGODB", "OPENSEARCH",
 	"SENTRY", "SENTRYPLUGIN", "SOLR", "TOMCAT",
 }
 

@@ -216,7 +216,7 @@ func (i *instance) eventLine(line string, now time.Time, s tallyman.ServiceSink)
 		return false
 	}
 	a := map[string]string{"event": e.name}
-	if middle >= 0 && end > middle {
+	if middle > open && end > middle {
 		a["message"] = f[3][open+1 : middle]
 		var more map[string]any
 		if json.Unmarshal([]byte(f[3][middle+3:end+1]), &more) != nil {

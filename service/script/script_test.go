@@ -142,6 +142,7 @@ func FuzzData(f *testing.F) {
 	f.Add(`M2 "1:a,2:b" 5`)
 	f.Add(`E1 0 0 "m" "{"a":1}" S`)
 	f.Add(`M1 1e400`)
+	f.Add(`E1 0 0 " "{}`)
 	p, err := readConfig([]byte(config))
 	if err != nil {
 		f.Fatal(err)

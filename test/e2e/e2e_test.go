@@ -87,19 +87,22 @@ func TestAlarms(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()
 	d := testkit.NewDocker(t)
-	crash, loop, calm := d.Name("crash"), d.Name("loop"), d.Name("calm")
+	crash, loop, calm, loud := d.Name("crash"), d.Name("loop"), d.Name("calm"), d.Name("loud")
 	d.Start([]string{"--name", calm, "--restart", "always"}, "sleep", "600")
 	var told atomic.Int64
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told.Add(1) }))
 	t.Cleanup(hook.Close)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "alarms.notify="+hook.URL+"/hook")
 	waitFor(t, p, calm)
-	walk(t, "alarms.mjs", given(p, map[string]any{"crash": crash, "loop": loop, "calm": calm}), map[string]action{
+	walk(t, "alarms.mjs", given(p, map[string]any{"crash": crash, "loop": loop, "calm": calm, "loud": loud}), map[string]action{
 		"docker": func(args []string) (string, error) { return d.May(args...) },
 		"start": func(args []string) (string, error) {
 			if args[0] == "crash" {
 				// A service: a plain one is taken for a job where many are started.
 				return d.Start([]string{"--name", crash, "--label", "com.docker.compose.project=" + crash, "--label", "com.docker.compose.service=web"}, "sh", "-c", "sleep 1; exit 3"), nil
+			}
+			if args[0] == "loud" {
+				return d.Start([]string{"--name", loud}, "sh", "-c", "for i in 1 2 3 4 5; do echo level=fatal msg=\"out of luck\"; sleep 1; done; sleep 600"), nil
 			}
 			return d.Start([]string{"--name", loop, "--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1"), nil
 		},

@@ -279,3 +279,29 @@ while :; do sleep 1; done
 		t.Errorf("it runs where that is off: %+v", s)
 	}
 }
+
+// An agent that may not enter a container's network asks its address on the bridge, and says
+// so; what listens on the loopback alone it cannot reach.
+func TestServicesWithoutRights(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	d.BuildAgent("../../deploy/Dockerfile")
+	const local = "http://localhost:8080/metrics"
+	d.Start([]string{"--name", d.Name("open"), "--label", scrapeLabel(local)}, metrics("8080", `open 1\n`)...)
+	d.Start([]string{"--name", d.Name("inner"), "--label", scrapeLabel(local)}, metrics("127.0.0.1:8080", `inner 1\n`)...)
+	agent := d.StartAgent([]string{"-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "--cap-drop", "ALL", "--read-only"})
+	for name, want := range map[string]string{"open": "up", "inner": "down"} {
+		testkit.Eventually(t, time.Minute, name+" is "+want, func() error {
+			var v struct{ Services []serviceOf }
+			agent.JSON("/api/tallyman/v1/services?workload="+url.QueryEscape(d.Name(name)), &v)
+			if len(v.Services) != 1 || v.Services[0].State != want {
+				return fmt.Errorf("they are %+v", v.Services)
+			}
+			s := v.Services[0]
+			if want == "up" && !strings.Contains(s.Note, "bridge") || want == "down" && (s.Fault != "permission" || s.Fix == "") {
+				return fmt.Errorf("it says %+v", s)
+			}
+			return nil
+		})
+	}
+}

@@ -335,7 +335,7 @@ func badEngine(t *testing.T, b *table) {
 	e := testkit.NewEngine(t)
 	w := testkit.NewTold(t)
 	file := filepath.Join(t.TempDir(), "tallyman.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "engines:\n  - {name: pier, address: %q}\nalarms: {notify: [%q]}\n", e.Socket, w.URL), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, "engines:\n  - {name: pier, address: %q}\nalarms: {notify: [%q], rules: {HostOOM: off}}\n", e.Socket, w.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--config", file, "--interval", "1s")
@@ -429,6 +429,7 @@ func TestDeathsAreToldSoon(t *testing.T) {
 	}
 	lasted(t, p, "there are figures of all", fmt.Sprintf(`count(container_memory_working_set_bytes{name=~"tallyman-test-death-.*%s"}) >= bool %d`, d.Label[strings.LastIndexByte(d.Label, '-')+1:], deaths), "10s")
 	d.Cmd("update", "--memory", "48m", "--memory-swap", "48m", d.Name(name(3)))
+	lasted(t, p, "its new limit is known", fmt.Sprintf(`container_spec_memory_limit_bytes{name=%q} == bool %d`, d.Name(name(3)), 48<<20), "15s")
 	for i := range deaths {
 		d.Cmd("exec", d.Name(name(i)), "/bin/busybox", "touch", "/tmp/go")
 		testkit.Eventually(t, 30*time.Second, "it dies", func() error {

@@ -54,7 +54,7 @@ var alone = map[string]map[string]string{
 // and wait for nearly all of it. They run beside the others from the start, so that
 // no suite ends with one of them alone.
 var waiting = map[string][]string{
-	"torture":     {"TestTooFewDescriptors", "TestAlarmsOverKills"},
+	"torture":     {"TestTooFewDescriptors", "TestAlarmsOverKills", "TestServicesOverRestarts"},
 	"integration": {"TestBadDay", "TestJournal", "TestStatsAPIEqualsTheKernelsFiles"},
 	"e2e":         {"TestAlarms", "TestDoctor"},
 }

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { accessible, anyWeight, ask, check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
 
-const { crash, loop, calm } = given;
+const { crash, loop, calm, loud } = given;
 const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: page.locator(".sum", { hasText: workload }) });
 
 {
@@ -23,6 +23,7 @@ const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: 
     return await page.locator("h1").textContent();
   });
   await check("a crash fires, and a stop and a restart do not", async () => {
+    await ask("start", "loud"); // its log is looked at later
     await ask("start", "crash");
     await ask("docker", "restart", "-t", "0", calm);
     const took = await within(60_000, async () => assert.equal(await row(page, crash).count(), 1));
@@ -89,15 +90,28 @@ const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: 
     await within(20_000, async () => assert.equal(await row(page, loop).and(page.locator('[data-state="firing"]')).count(), 0));
   });
   await check("a rule shows its expression and when it was evaluated", async () => {
-    const rule = page.locator('.rule[data-rule="ContainerRestartLoop"]');
+    // Of one that was there for longer than the 15 s between two looks.
+    const rule = page.locator('.rule[data-rule="ContainerCrashed"]').filter({ hasText: 'class="service"' });
     await rule.locator("summary").click();
-    await rule.getByText('container_problem{kind="restart_loop"}').waitFor();
+    await rule.getByText('container_problem{').waitFor();
     await rule.getByText(/Evaluated at \d\d:\d\d:\d\d in/).waitFor();
     await rule.getByRole("button", { name: "How often would it have fired?" }).click();
     const would = rule.getByText(/would have fired [1-9]\d* times? in the last 7 d/);
     await would.waitFor();
     await accessible(page, "alarms-rule-1440");
     return await would.textContent();
+  });
+  await check("a rule over logs shows what it counted, and the lines", async () => {
+    const of = page.locator('.alarm[data-rule="LogFatal"]').filter({ hasText: loud }).first();
+    await within(120_000, async () => assert.equal(await of.count(), 1));
+    await of.getByText("What the rule looked at").click();
+    await of.locator("svg").waitFor();
+    const words = await of.locator("svg").getAttribute("aria-label");
+    assert.match(words, /At most [1-9]\d*, last \d+; it fires at > 0/);
+    const lines = await of.locator(".lines li").allTextContents();
+    assert.ok(lines.length >= 3 && lines.length <= 50 && lines.every((l) => l.includes("out of luck")), lines.join("\n"));
+    await accessible(page, "alarms-looked-real-1440");
+    return words;
   });
   await page.context().close();
 }
@@ -113,6 +127,14 @@ const made = {
     ],
   },
 };
+// What a rule looked at, of a disk that fills for an hour.
+const minutes = Array.from({ length: 76 }, (_, i) => i);
+const disk = {
+  alarm: made.bad.alarms[1],
+  chart: { language: "promql", expr: `min by (host, device) (node_filesystem_avail_bytes{fstype!~"tmpfs|${"x".repeat(120)}"})`, op: "<", threshold: 0.25, start: Date.now() - 9e7 - 3_600_000, end: Date.now() - 9e7 + 900_000,
+    times: minutes.map((i) => Date.now() - 9e7 - 3_600_000 + i * 60_000), values: minutes.map((i) => 0.9 - i * 0.011) },
+  lines: minutes.slice(0, 50).map((i) => ({ time: Date.now() - 9e7 + i, text: i % 9 ? `level=error msg="no space left on device" n=${i}` : `<b>${long}` })),
+};
 for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
   await check(`calm and bad in light and dark at ${width}: accessible, not sideways`, async () => {
     const page = await reader({ width, height, touch: width < 760 });
@@ -124,6 +146,15 @@ for (const [width, height] of [[1440, 900], [768, 900], [360, 780]]) {
       const text = await page.locator("h1").textContent();
       assert.match(text, name === "calm" ? /Nothing fires/ : /2 alarms fire, 1 of them critical/);
       await accessible(page, `alarms-${name}-${width}`, { fullPage: true, never: anyWeight });
+      if (name === "bad") {
+        await page.route("**/api/tallyman/v1/alarms/2", (r) => r.fulfill({ json: disk }));
+        const one = page.locator('.alarm[data-rule="HostDiskFillsUp"]');
+        await one.getByText("What the rule looked at").click();
+        await one.locator("svg").waitFor();
+        assert.equal(await one.locator(".lines li").count(), 50);
+        assert.equal(await sideways(page), "");
+        await accessible(page, `alarms-looked-${width}`, { never: anyWeight });
+      }
       await page.unroute("**/api/tallyman/v1/alarms");
     }
     await page.context().close();

@@ -16,6 +16,7 @@ import { containerHref, param } from "../../part/place";
 import { Ago } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
 import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, trialOf, trialWords, verdict, waits } from "./data";
+import { Looked } from "./detail";
 import "./alarms.css";
 
 const every = 5000;
@@ -145,6 +146,7 @@ function Row({ x, again }: { x: Alarm; again?: () => void }) {
             <WhyCard y={x.why} />
           </details>
         )}
+        {!x.labels["kind"] && <Looked x={x} />}
         {over && x.reason && <p class="sub">Cleared: {show(x.reason)}.</p>}
       </div>
       <p class="when">

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { describe, expect, it } from "vitest";
-import type { Alarm, Rule, Trial } from "../../api/schema";
-import { type Alarms, lasted, matchersOf, ordered, trialWords, verdict, waits } from "./data";
+import type { Alarm, Chart, Rule, Trial } from "../../api/schema";
+import { type Alarms, drawn, lasted, matchersOf, ordered, place, trialWords, verdict, waits } from "./data";
 
 const alarm = (severity: string, more: Partial<Alarm> = {}): Alarm => ({ id: "1", rule: "R", state: "firing", severity, summary: "s", value: 1, labels: {}, since: 1000, ...more });
 const rule = (name: string, more: Partial<Rule> = {}): Rule => ({ name, group: "g", language: "promql", expr: "up", severity: "warning", for: 0, state: "inactive", active: 0, took: 0, builtin: true, ...more });
@@ -48,4 +48,22 @@ it("says how often a rule would have fired", () => {
   expect(trialWords(trial({ waited: 2 }))).toBe("It would not have fired in the last 7 d, only been pending 2 times.");
   expect(trialWords(trial({ fired: 1, lasted: 600_000 }))).toBe("It would have fired 1 time in the last 7 d, for 10 min in all.");
   expect(trialWords(trial({ fired: 3, lasted: 7_200_000, cut: true }))).toContain("There was no time to look further back.");
+});
+
+describe("what a rule looked at", () => {
+  const chart = (more: Partial<Chart> = {}): Chart => ({ language: "promql", expr: "a", op: ">", threshold: 20, start: 0, end: 240_000, times: [0, 1000, 2000, 120_000, 121_000], values: [0, 10, 40, 40, 0], ...more });
+  it("is drawn with its threshold and its holes", () => {
+    const { line, most, level } = drawn(chart());
+    expect(line).toBe("M0.00 98.00L0.42 74.50L0.83 4.00M50.00 4.00L50.42 98.00");
+    expect([most, level]).toEqual([40, 51]);
+  });
+  it("has the threshold in it when no value comes near", () => {
+    const { most, level } = drawn(chart({ times: [0], values: [1], threshold: 100 }));
+    expect([most, level]).toEqual([100, 4]);
+    expect(drawn(chart({ times: [0], values: [0], threshold: 0 })).level).toBe(98);
+    expect(drawn(chart({ times: [0, 1000], values: [-5, 5], op: "<", threshold: -10 })).level).toBe(98);
+  });
+  it("stands where its time is", () => {
+    expect([-1, 0, 60_000, 240_000, 999_000].map((t) => place(chart(), t))).toEqual([0, 0, 25, 100, 100]);
+  });
 });

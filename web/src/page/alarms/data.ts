@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { change, get } from "../../api/client";
-import type { Alarm, Receiver, Rule, Silence, Trial } from "../../api/schema";
+import type { Alarm, Chart, DetailAnswer, Receiver, Rule, Silence, Trial } from "../../api/schema";
 import { counted } from "../../format/number";
 import { hour, minute, second, span } from "../../format/time";
 
@@ -44,6 +44,27 @@ export async function trialOf(r: Rule): Promise<Trial> {
   if (!own) throw new Error("There is no such rule any more.");
   return own;
 }
+
+/** What an alarm's rule looked at. */
+export const detailOf = (a: Alarm): Promise<DetailAnswer> => get<"alarms/{id}">(`alarms/${encodeURIComponent(a.id)}`, {});
+
+/** The lines of a chart of 100 by 100, in which the threshold and 0 are. A hole stays a hole. */
+export function drawn(c: Chart): { line: string; most: number; level: number } {
+  const most = Math.max(...c.values, c.op ? c.threshold : 0);
+  const least = Math.min(0, ...c.values, c.op ? c.threshold : 0);
+  const y = (v: number) => 98 - ((v - least) / (most - least || 1)) * 94;
+  const hole = 3 * ((c.times[1] ?? 0) - (c.times[0] ?? 0));
+  let line = "";
+  let last = -Infinity;
+  c.times.forEach((t, i) => {
+    line += `${t - last > hole ? "M" : "L"}${place(c, t).toFixed(2)} ${y(c.values[i] ?? 0).toFixed(2)}`;
+    last = t;
+  });
+  return { line, most, level: y(c.threshold) };
+}
+
+/** Where a time is in a chart, 0 to 100. */
+export const place = (c: Chart, t: number): number => Math.min(100, Math.max(0, ((t - c.start) / (c.end - c.start || 1)) * 100));
 
 /** A trial in one sentence. */
 export function trialWords(t: Trial): string {

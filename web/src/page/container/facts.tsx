@@ -3,9 +3,10 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { servers } from "../../api/client";
-import type { Container, Engine } from "../../api/schema";
+import { get, servers } from "../../api/client";
+import type { Container, Engine, Service } from "../../api/schema";
 import { plain, size } from "../../format/number";
+import { serviceHref, serviceState } from "../../format/service";
 import { assess, exitWords } from "../../format/state";
 import { shortId, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
@@ -57,6 +58,7 @@ export function Facts({ d, now }: { d: Container; now: number }) {
           </Fact>
         )}
         {d.networkMode && <Fact name="Network mode">{show(d.networkMode)}</Fact>}
+        {d.state !== "gone" && <ServiceFacts d={d} />}
         {(d.ports || exists) && (
           <Fact name="Ports">
             {list((d.ports ?? []).map((p) => `${p.port}/${show(p.protocol)}, ${p.hostPort ? `published as ${show(p.hostIp ?? "")}${p.hostIp ? ":" : ""}${p.hostPort}` : "not published"}`))}
@@ -126,6 +128,37 @@ function EngineFacts({ d }: { d: Container }) {
       </Fact>
       {e?.collect && d.state !== "gone" && <Fact name="Numbers come">{ways[e.collect] ?? show(e.collect)}</Fact>}
     </>
+  );
+}
+
+/** Which services in it are asked, and how they are. */
+function ServiceFacts({ d }: { d: Container }) {
+  const all = useSignal<Service[]>([]);
+  useEffect(() => {
+    const stop = new AbortController();
+    const ask = () => get<"services">("services", { host: d.host, workload: d.workload }, stop.signal).then((a) => (all.value = a.services), () => undefined);
+    void ask();
+    const timer = setInterval(() => !document.hidden && void ask(), 10_000);
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+    };
+  }, [d.host, d.workload]);
+  if (all.value.length === 0) return null;
+  return (
+    <Fact name="Services">
+      <ul>
+        {all.value.map((x) => {
+          const { mark, word } = serviceState(x.state);
+          return (
+            <li key={`${x.type} ${x.where}`}>
+              <span class={`dot ${mark}`} /> <a class="link" href={serviceHref(x)}>{x.type}</a> {word}
+              {x.reason && <span class="dim"> {show(x.reason)} {show(x.fix ?? "")}</span>}
+            </li>
+          );
+        })}
+      </ul>
+    </Fact>
   );
 }
 

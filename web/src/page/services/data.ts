@@ -46,22 +46,6 @@ export function verdict({ services: list }: Services): { mark: string; text: str
   return { mark: bad > 0 ? "warn" : of("up") > 0 ? "ok" : "unknown", text: `${counted(list.length, "service")}: ${parts.join(", ")}` };
 }
 
-/** A state's mark and word. */
-export function stateOf(s: Service): { mark: string; word: string } {
-  switch (s.state) {
-    case "up":
-      return { mark: "", word: "up" };
-    case "auth":
-      return { mark: "warn", word: "denied" };
-    case "down":
-      return { mark: "warn", word: "down" };
-    case "paused":
-      return { mark: "pause", word: "paused" };
-    default:
-      return { mark: "unknown", word: "pending" };
-  }
-}
-
 const origins: Record<string, string> = { rule: "rule", "run label": "label of the run", "image label": "label of the image", convention: "label", detection: "detected" };
 
 /** Who asked for it. */

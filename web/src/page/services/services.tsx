@@ -7,6 +7,7 @@ import { ApiError, inWords } from "../../api/client";
 import { Poll } from "../../api/poll";
 import type { CheckAnswer, Service, ServiceKey, ServiceType } from "../../api/schema";
 import { counted } from "../../format/number";
+import { serviceState } from "../../format/service";
 import { show } from "../../format/text";
 import { FindField } from "../../part/findfield";
 import { Frame } from "../../part/frame";
@@ -14,7 +15,7 @@ import { say } from "../../part/notice";
 import { containerHref, param, setParams } from "../../part/place";
 import { Ago } from "../../part/value";
 import { Charts } from "./charts";
-import { check, fits, forms, services, type Services, startedBy, stateOf, verdict, type Wanted } from "./data";
+import { check, fits, forms, services, type Services, startedBy, verdict, type Wanted } from "./data";
 import "./services.css";
 
 const every = 5000;
@@ -129,7 +130,7 @@ function List({ s, problem, again }: { s: Services; problem: string; again(): vo
 const idOf = (x: Service) => `${x.type} ${x.instance}`;
 
 function Row({ x, type, open }: { x: Service; type: ServiceType | undefined; open: boolean }) {
-  const { mark, word } = stateOf(x);
+  const { mark, word } = serviceState(x.state);
   const bad = x.state === "down" || x.state === "auth";
   const toggle = () => setParams({ service: open ? undefined : idOf(x) });
   return (
@@ -241,7 +242,7 @@ function Maker({ s }: { s: Services }) {
         <section>
           <h3>Runs now</h3>
           <ul class="vnow">
-            {running.map((x) => <li key={x.container + x.where}><span class={`dot ${stateOf(x).mark}`} /><b class="ell">{show(x.workload)}</b><span class="dim">{startedBy(x).split(" ")[0] === "detected" ? "found by itself" : show(startedBy(x))}</span></li>)}
+            {running.map((x) => <li key={x.container + x.where}><span class={`dot ${serviceState(x.state).mark}`} /><b class="ell">{show(x.workload)}</b><span class="dim">{startedBy(x).split(" ")[0] === "detected" ? "found by itself" : show(startedBy(x))}</span></li>)}
           </ul>
         </section>
       )}
