@@ -63,7 +63,7 @@ func Kind() tallyman.ServiceKind {
 				"- Sessions and requests of the last second, which the page and the socket have, are left out as the exporter leaves them out: they are the rate of a counter.\n" +
 				"- `haproxy_*_time_average_seconds` are the average of the last 1024 requests. Of fewer requests the exporter of 2.6 gives too little, for it divides by 1024 all the same; socket and page do not.\n" +
 				"- `haproxy_server_check_status` has the series of the present state alone.\n" +
-				"- The 200 servers with the most sessions stand alone, the rest are summed in `proxy=\"" + ask.Other + "\"`; averages and maxima are left out of that sum.\n" +
+				"- The 200 servers with the most sessions stand alone, and fewer when there would be too many series (of all numbers there are, some 50 servers); the rest are summed in `proxy=\"" + ask.Other + "\"`; averages and maxima are left out of that sum.\n" +
 				"- prometheus/haproxy_exporter, which is no longer kept, has other labels (`frontend`, `backend`): its names are not used.\n" +
 				"- `haproxy_process_*` cannot be had from the stats page.",
 			Example: `[{"PluginType":"HAPROXY","Configuration":{"STATS URL":["http://localhost:8404/metrics"]}}]`,

@@ -160,6 +160,33 @@ func TestManyServers(t *testing.T) {
 	}
 }
 
+func TestManyOfEverything(t *testing.T) {
+	var o objects
+	all := "# " + "pxname,svname,type,stot"
+	for _, f := range fields {
+		if f.column != "stot" {
+			all += "," + f.column
+		}
+	}
+	all += "\n"
+	for i := range 500 {
+		for kind := range 3 {
+			all += fmt.Sprintf("p%d,s%d,%d,%d", i, i, kind, i) + strings.Repeat(",1", len(fields)-1) + "\n"
+		}
+	}
+	if err := statistics(all, &o); err != nil {
+		t.Fatal(err)
+	}
+	s := servicetest.NewSink()
+	o.give(s)
+	if len(s.Values) > 1950 || len(s.Values) < 1700 {
+		t.Errorf("%d series", len(s.Values))
+	}
+	if v := s.Values[`haproxy_frontend_sessions_total{proxy="__other__"}`]; v == 0 {
+		t.Error("the frontends have no rest")
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for name, one := range map[string]struct {
 		answer string

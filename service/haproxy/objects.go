@@ -182,16 +182,17 @@ func (o *objects) give(s tallyman.ServiceSink) {
 	for _, one := range o.list {
 		groups[one.level] = append(groups[one.level], one)
 	}
+	limits := fit(groups)
 	for _, level := range []string{"process", "frontend", "backend", "server"} {
-		list := groups[level]
+		list, n := groups[level], limits[level]
 		slices.SortStableFunc(list, func(a, b *object) int { return cmp.Compare(b.sessions(), a.sessions()) })
-		if len(list) > ask.MaxRows {
+		if len(list) > n {
 			rest := &object{level: level, proxy: ask.Other}
 			if level == "server" {
 				rest.server = ask.Other
 			}
 			at := map[value]int{}
-			for _, one := range list[ask.MaxRows:] {
+			for _, one := range list[n:] {
 				for _, v := range one.values {
 					key := value{desc: v.desc, label: v.label, text: v.text}
 					if singles[v.desc.Name] {
@@ -205,7 +206,7 @@ func (o *objects) give(s tallyman.ServiceSink) {
 					rest.values = append(rest.values, v)
 				}
 			}
-			list = append(list[:ask.MaxRows:ask.MaxRows], rest)
+			list = append(list[:n:n], rest)
 		}
 		for _, one := range list {
 			for _, v := range one.values {
@@ -222,5 +223,34 @@ func (o *objects) give(s tallyman.ServiceSink) {
 				s.Add(v.desc, v.v, labels...)
 			}
 		}
+	}
+}
+
+// maxSeries is how many series an instance gives at most; there are some more of the
+// rests.
+const maxSeries = 1800
+
+// fit says how many objects of each level can be told of one by one: ask.MaxRows, and
+// fewer of the level that has the most series while there are too many of them.
+func fit(groups map[string][]*object) map[string]int {
+	limits, each := map[string]int{}, map[string]int{}
+	for level, list := range groups {
+		limits[level] = min(len(list), ask.MaxRows)
+		for _, o := range list {
+			each[level] = max(each[level], len(o.values))
+		}
+	}
+	for {
+		total, most := 0, ""
+		for _, level := range []string{"process", "frontend", "backend", "server"} {
+			total += limits[level] * each[level]
+			if limits[level]*each[level] > limits[most]*each[most] {
+				most = level
+			}
+		}
+		if total <= maxSeries || limits[most] <= 1 {
+			return limits
+		}
+		limits[most]--
 	}
 }

@@ -61,7 +61,7 @@ func Kind() tallyman.ServiceKind {
 				"- `pg_locks_count` has no series for modes that nobody holds.\n" +
 				"- `pg_stat_bgwriter_*` end in `_total`, as in later versions of the exporter; on PostgreSQL 17 and later checkpoints are `pg_stat_checkpointer_*_total`.\n" +
 				"- `pg_replication_slots_*` are those of the exporter from 0.20 on.\n" +
-				"- Of tables the 50 largest of a database stand alone, and the rest are summed in `relname=\"" + ask.Other + "\"`; times of the last vacuum are left out.\n" +
+				"- Of tables the 40 largest stand alone (of several `DATABASES`, 40 among them), and the rest are summed in `relname=\"" + ask.Other + "\"`; so are databases beyond the 25 with the most commits. Times of the last vacuum are left out.\n" +
 				"- `pg_stat_database_active_time` is `pg_stat_database_active_time_seconds_total`, as in later versions; what it has untyped there are counters here. `pg_stat_database_conflicts_*` by reason is left out.\n" +
 				"- `pg_stat_user_tables_*`, `pg_replication_*`, `pg_wal_*` and `pg_postmaster_start_time_seconds` are those of later versions, or of its file of queries. `pg_stat_wal_*` are tallyman's own.",
 			Example: `[{"PluginType":"POSTGRESQL","Configuration":{"USERNAME":["tallyman"],"PASSWORD":["$/run/secrets/tallyman"],"DEFAULT DATABASE":["shop"],"QUERY STATS":["true"]}}]`,

@@ -12,8 +12,14 @@ import (
 	"tallyman/service/ask"
 )
 
+// How many of each are told of one by one: databases and tables have some twenty numbers
+// each, and an instance 2000 series.
 const (
-	maxTables     = 50 // of one database; each has some twenty numbers
+	maxTold       = 25 // databases
+	maxTables     = 40
+	maxSizes      = 50
+	maxSessions   = 40 // by database, state and user
+	maxLocks      = 80 // by database and mode
 	maxStatements = 50
 )
 
@@ -112,7 +118,7 @@ func (i *instance) databaseParts(s tallyman.ServiceSink) []part {
 				commits, _ := r.number("xact_commit")
 				list = append(list, ask.Row{Labels: []string{r["datid"], r["datname"]}, Values: columnsOf(r, ofDatabase), Size: commits})
 			}
-			giveTop(s, list, ask.MaxRows, ofDatabase, "datid", "datname")
+			giveTop(s, list, maxTold, ofDatabase, "datid", "datname")
 		}},
 		{`SELECT coalesce(datname, '') AS datname, coalesce(state, '') AS state, coalesce(usename, '') AS usename, count(*) AS count, coalesce(max(extract(epoch FROM now() - xact_start)), 0) AS longest
 FROM pg_catalog.pg_stat_activity GROUP BY 1, 2, 3`, func(rows []row) {
@@ -122,9 +128,9 @@ FROM pg_catalog.pg_stat_activity GROUP BY 1, 2, 3`, func(rows []row) {
 				count, _ := r.number("count")
 				list = append(list, ask.Row{Labels: []string{r["datname"], r["state"], r["usename"]}, Values: columnsOf(r, columns), Size: count})
 			}
-			for at, r := range ask.Top(list, ask.MaxRows) {
+			for at, r := range ask.Top(list, maxSessions) {
 				s.Add(activity, r.Values[0], "datname", r.Labels[0], "state", r.Labels[1], "usename", r.Labels[2])
-				if at < ask.MaxRows { // a sum of ages is none
+				if at < maxSessions { // a sum of ages is none
 					s.Add(longest, r.Values[1], "datname", r.Labels[0], "state", r.Labels[1], "usename", r.Labels[2])
 				}
 			}
@@ -135,7 +141,7 @@ FROM pg_catalog.pg_stat_activity GROUP BY 1, 2, 3`, func(rows []row) {
 				count, _ := r.number("count")
 				list = append(list, ask.Row{Labels: []string{r["datname"], r["mode"]}, Values: []float64{count}, Size: count})
 			}
-			giveTop(s, list, ask.MaxRows, []column{{"count", locks, 0}}, "datname", "mode")
+			giveTop(s, list, maxLocks, []column{{"count", locks, 0}}, "datname", "mode")
 		}},
 	}
 }
@@ -240,7 +246,7 @@ func (i *instance) size(ctx context.Context, c *conn, s tallyman.ServiceSink) er
 			list = append(list, ask.Row{Labels: []string{r["datname"]}, Values: []float64{v}, Size: v})
 		}
 	}
-	giveTop(s, list, ask.MaxRows, []column{{"size", size, 0}}, "datname")
+	giveTop(s, list, maxSizes, []column{{"size", size, 0}}, "datname")
 	return nil
 }
 
@@ -264,10 +270,11 @@ func (i *instance) allTables(ctx context.Context, c *conn, s tallyman.ServiceSin
 }
 
 func (i *instance) tablesOf(ctx context.Context, c *conn, database string, s tallyman.ServiceSink) error {
+	n := max(5, maxTables/max(1, len(i.databases)))
 	rows, err := c.ask(ctx, fmt.Sprintf(`SELECT t.*, io.heap_blks_read, io.heap_blks_hit, io.idx_blks_read, io.idx_blks_hit, c.relpages,
 CASE WHEN row_number() OVER (ORDER BY c.relpages DESC, t.relid) <= %d THEN pg_catalog.pg_table_size(t.relid) END AS table_size
 FROM pg_catalog.pg_stat_user_tables t JOIN pg_catalog.pg_class c ON c.oid = t.relid LEFT JOIN pg_catalog.pg_statio_user_tables io ON io.relid = t.relid
-ORDER BY c.relpages DESC, t.relid LIMIT %d`, maxTables, maxRows))
+ORDER BY c.relpages DESC, t.relid LIMIT %d`, n, maxRows))
 	if err != nil {
 		if optional(err) {
 			return nil
@@ -279,9 +286,9 @@ ORDER BY c.relpages DESC, t.relid LIMIT %d`, maxTables, maxRows))
 		// The order is the server's: by size, and the sizes of the rest are not asked for.
 		list = append(list, ask.Row{Labels: []string{database, r["schemaname"], r["relname"]}, Values: columnsOf(r, ofTable), Size: float64(-at)})
 	}
-	top := ask.Top(list, maxTables)
-	if len(list) > maxTables { // the database stays told
-		top[maxTables].Labels[0] = database
+	top := ask.Top(list, n)
+	if len(list) > n { // the database stays told
+		top[n].Labels[0] = database
 	}
 	giveTop(s, top, len(top), ofTable, "datname", "schemaname", "relname")
 	return nil

@@ -22,6 +22,11 @@ var byInfo = func() map[string]*tallyman.Desc {
 	return m
 }()
 
+const (
+	maxCommands = 100 // that are told of one by one; each has seven numbers
+	maxKinds    = 128 // of errors, and replicas
+)
+
 // Scrape implements tallyman.Service.
 func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	text, err := i.client.Do(ctx, "INFO", "all").Text()
@@ -117,6 +122,8 @@ func (i *instance) sentinel(ctx context.Context, s tallyman.ServiceSink) error {
 func read(text string, s tallyman.ServiceSink, now time.Time) map[string]string {
 	facts := map[string]string{}
 	var databases, calls []ask.Row
+	latencies := map[string]string{}
+	kinds, replicas := 0, 0
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		name, value, ok := strings.Cut(line, ":")
@@ -131,15 +138,13 @@ func read(text string, s tallyman.ServiceSink, now time.Time) map[string]string 
 			continue
 		}
 		if kind, ok := strings.CutPrefix(name, "errorstat_"); ok {
-			add(s, errorReplies, number(pairs(value)["count"]), "err", kind)
+			if kinds++; kinds <= maxKinds {
+				add(s, errorReplies, number(pairs(value)["count"]), "err", kind)
+			}
 			continue
 		}
 		if cmd, ok := strings.CutPrefix(name, "latency_percentiles_usec_"); ok {
-			for p, v := range pairs(value) {
-				if q := number(strings.TrimPrefix(p, "p")); !math.IsNaN(q) {
-					add(s, percentiles, number(v), "cmd", cmd, "quantile", strconv.FormatFloat(q/100, 'g', 6, 64))
-				}
-			}
+			latencies[cmd] = value
 			continue
 		}
 		if strings.HasPrefix(name, "db") && strings.HasPrefix(value, "keys=") {
@@ -150,6 +155,9 @@ func read(text string, s tallyman.ServiceSink, now time.Time) map[string]string 
 			continue
 		}
 		if n := strings.TrimPrefix(name, "slave"); n != name && n != "" && strings.Trim(n, "0123456789") == "" {
+			if replicas++; replicas > maxKinds {
+				continue
+			}
 			m := pairs(value)
 			labels := []string{"slave_ip", m["ip"], "slave_port", m["port"], "slave_state", m["state"]}
 			add(s, slaveOffset, number(m["offset"]), labels...)
@@ -171,7 +179,12 @@ func read(text string, s tallyman.ServiceSink, now time.Time) map[string]string 
 			}
 		}
 	}
-	for _, row := range ask.Top(calls, ask.MaxRows) {
+	for _, row := range ask.Top(calls, maxCommands) {
+		for p, v := range pairs(latencies[row.Labels[0]]) {
+			if q := number(strings.TrimPrefix(p, "p")); !math.IsNaN(q) {
+				add(s, percentiles, number(v), "cmd", row.Labels[0], "quantile", strconv.FormatFloat(q/100, 'g', 6, 64))
+			}
+		}
 		for i, d := range []*tallyman.Desc{commands, commandSeconds, commandsFailed, commandsRejected} {
 			add(s, d, row.Values[i], "cmd", row.Labels[0])
 		}
