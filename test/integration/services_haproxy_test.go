@@ -44,6 +44,12 @@ exec haproxy -f /tmp/h.cfg`, nil)
 		}
 		return s
 	}
+	testkit.Eventually(t, waitForServer, "the sessions have ended", func() error {
+		if s := scrape(); s.Values[`haproxy_frontend_current_sessions{proxy="shop"}`]+s.Values[`haproxy_frontend_current_sessions{proxy="behind"}`] != 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 	exporter := scrape()
 	socket := scrape("SOCKET", "/tmp/h.sock")
 	page := scrape("STATS URL", "http://127.0.0.1:8404/stats", "USERNAME", "me", "PASSWORD", "words")
