@@ -191,10 +191,17 @@ func TestAlarmsOverKills(t *testing.T) {
 				if d.status == "firing" {
 					firings = append(firings, d)
 				}
-			case d.status == before.status && d.started.Equal(before.started) && slices.ContainsFunc(kills, func(k time.Time) bool { return k.After(before.at) && k.Sub(before.at) < 2*time.Second }):
+			case d.status == before.status && d.started.Equal(before.started) && slices.ContainsFunc(kills, func(k time.Time) bool {
+				// A message under way arrives a moment after the kill was noted.
+				return k.Sub(before.at) > -time.Second && k.Sub(before.at) < 2*time.Second && k.Before(d.at)
+			}):
 				repeated++
 			default:
-				t.Errorf("%s: %s from %v at %v follows on %s from %v at %v", name, d.status, d.started, d.at, before.status, before.started, before.at)
+				next := slices.IndexFunc(kills, func(k time.Time) bool { return k.After(before.at.Add(-time.Second)) })
+				t.Errorf("%s: %s from %v at %v follows on %s from %v at %v; kill %d of %d comes next", name, d.status, d.started, d.at, before.status, before.started, before.at, next, len(kills))
+				if next >= 0 {
+					t.Logf("that kill was %v after it", kills[next].Sub(before.at))
+				}
 			}
 			before = d
 		}
