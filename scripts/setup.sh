@@ -21,6 +21,7 @@ if [ "$what" = test ]; then
   need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
+  need mmdebstrap mmdebstrap # images of real servers, from packages
   need gcc gcc # the race detector is C
   need /usr/include/stdlib.h libc6-dev
 fi

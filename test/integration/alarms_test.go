@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -218,12 +219,26 @@ func TestAlarmLabels(t *testing.T) {
 		}
 	}
 	var a struct {
-		Alarms []struct{ Workload, Severity string }
+		Alarms []struct{ ID, Workload, Severity string }
 	}
 	p.JSON("/api/tallyman/v1/alarms", &a)
 	got := map[string]string{}
 	for _, x := range a.Alarms {
 		got[x.Workload] = x.Severity
+		if x.Workload == plain {
+			// By its id it is found alone; of a death nothing can be drawn.
+			var one struct {
+				Alarm struct{ ID, Workload string }
+				Chart *struct{}
+				Lines []struct{}
+			}
+			if p.JSON("/api/tallyman/v1/alarms/"+x.ID, &one); one.Alarm.ID != x.ID || one.Alarm.Workload != plain || one.Chart != nil || one.Lines == nil {
+				t.Errorf("by its id it is %+v", one)
+			}
+		}
+	}
+	if status, body := p.Get("/api/tallyman/v1/alarms/0-0"); status != http.StatusNotFound {
+		t.Errorf("an id that there is not: %d %s", status, body)
 	}
 	if got[theirs] != "warning" || got[plain] != "critical" || got[off]+got[kind] != "" {
 		t.Errorf("the severities are %v", got)

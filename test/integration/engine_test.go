@@ -157,3 +157,35 @@ func TestDockerMonitor(t *testing.T) {
 		return nil
 	})
 }
+
+// The engine of this machine has its clock, and tells of containers in which the kernel
+// killed for want of memory; the kernel counts those too.
+func TestEngineClockAndKills(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	value := func(expr string) (float64, error) {
+		for _, points := range p.Query(expr) {
+			return points[0].Value, nil
+		}
+		return 0, fmt.Errorf("%s has no value", expr)
+	}
+	testkit.Eventually(t, 30*time.Second, "the clock is known", func() error {
+		if ahead, err := value("docker_clock_offset_seconds"); err != nil || ahead != 0 {
+			return fmt.Errorf("%v, %w", ahead, err)
+		}
+		return nil
+	})
+	d.Start([]string{"-m", "8m", "--memory-swap", "8m"}, "sh", "-c", "x=y; while :; do x=$x$x; done")
+	testkit.Eventually(t, time.Minute, "the engine tells of it", func() error {
+		told, err := value("docker_oom_events_total")
+		if err != nil {
+			return err
+		}
+		counted, err := value("node_vmstat_oom_kill")
+		if err != nil || told < 1 || counted < 1 {
+			return fmt.Errorf("told %v times, counted %v, %v", told, counted, err)
+		}
+		return nil
+	})
+}

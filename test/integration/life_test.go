@@ -367,7 +367,7 @@ func TestStartsThatFail(t *testing.T) {
 		if out, err := d.May(args...); err == nil {
 			t.Fatalf("%s: it started: %s", name, out)
 		}
-		testkit.Eventually(t, 10*time.Second, name+" is told", func() error {
+		testkit.Eventually(t, 60*time.Second, name+" is told", func() error {
 			var answer struct {
 				Events []struct {
 					Action, Severity, Text string

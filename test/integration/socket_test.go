@@ -173,7 +173,7 @@ func TestNothingStaysOpenOfAContainerThatHasGone(t *testing.T) {
 	id := d.Start([]string{"--name", d.Name("short")}, "sleep", "600")
 	pid := d.Cmd("inspect", "-f", "{{.State.Pid}}", id)
 	program := testkit.StartProgram(t, testkit.DataDir(t))
-	testkit.Eventually(t, 10*time.Second, "its states are there", func() error {
+	testkit.Eventually(t, 60*time.Second, "its states are there", func() error {
 		if got := exposedStates(t, program, id); len(got) == 0 {
 			return fmt.Errorf("none yet")
 		}
@@ -195,7 +195,7 @@ func TestNothingStaysOpenOfAContainerThatHasGone(t *testing.T) {
 		t.Fatal("nothing is open of the container")
 	}
 	d.Cmd("rm", "-f", id)
-	testkit.Eventually(t, 10*time.Second, "nothing of the container stays open", func() error {
+	testkit.Eventually(t, 60*time.Second, "nothing of the container stays open", func() error {
 		if n := held(); n != 0 {
 			return fmt.Errorf("%d descriptors", n)
 		}
