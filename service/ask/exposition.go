@@ -81,7 +81,7 @@ func (e Exposition) Parse(text []byte, contentType string, s tallyman.ServiceSin
 		case textparse.EntrySeries:
 			_, _, v := p.Series()
 			p.Labels(&set)
-			name := set.Get(labels.MetricName)
+			name := set.Get(model.MetricNameLabel)
 			if value.IsStaleNaN(v) {
 				continue
 			}
@@ -120,7 +120,7 @@ func (e Exposition) Parse(text []byte, contentType string, s tallyman.ServiceSin
 			}
 			pairs = pairs[:0]
 			set.Range(func(l labels.Label) {
-				if l.Name != labels.MetricName {
+				if l.Name != model.MetricNameLabel {
 					pairs = append(pairs, l.Name, l.Value)
 				}
 			})

@@ -57,7 +57,7 @@ func Kind() tallyman.ServiceKind {
 				"The names are those of prometheus/mysqld_exporter, compared with version 0.14. What differs:\n\n" +
 				"- What it leaves untyped has its type here where that is known.\n" +
 				"- Of `mysql_global_variables_*` those that matter for limits are here, not all of them.\n" +
-				"- Replication has the same names on all versions: `mysql_slave_status_seconds_behind_master` also where the server says `Seconds_Behind_Source`.\n" +
+				"- Replication has the same names on all versions: `mysql_slave_status_seconds_behind_master` also where the server says `Seconds_Behind_Source`; of its columns those are here that say how it is.\n" +
 				"- `mysql_global_status_innodb_row_ops_total` is there where the server still counts it: MariaDB from 10.6 on does not.\n" +
 				"- `mysql_info_schema_*`, `mysql_galera_variables_info`, `mysql_exporter_*` and `mysql_transaction_isolation` are left out.\n" +
 				"- `mysql_perf_schema_events_statements_*` come with `QUERY STATS`, for the 50 slowest.",

@@ -93,7 +93,7 @@ func find(in tallyman.Inside) []tallyman.ServiceConfig {
 	if port == "" || strings.Trim(port, "0123456789") != "" {
 		port = "5432"
 	}
-	tcp := f.Listening == nil || len(f.Listening) == 0
+	tcp := len(f.Listening) == 0
 	for _, s := range f.Listening {
 		tcp = tcp || s.Network == "tcp" && fmt.Sprint(s.Port) == port
 	}

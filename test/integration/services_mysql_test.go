@@ -29,6 +29,7 @@ exec mariadbd --no-defaults --user=root --datadir=/data --bind-address=127.0.0.1
 	ask("CREATE DATABASE shop; CREATE TABLE shop.a (n INT PRIMARY KEY); INSERT INTO shop.a VALUES (1),(2),(3); SELECT * FROM shop.a")
 	ask("CREATE USER tallyman@'127.0.0.1' IDENTIFIED BY 'words'; GRANT PROCESS, SLAVE MONITOR ON *.* TO tallyman@'127.0.0.1'; GRANT SELECT ON performance_schema.* TO tallyman@'127.0.0.1'")
 	ask("CREATE USER guest@'127.0.0.1' IDENTIFIED BY 'words'")
+	ask("CHANGE MASTER 'east' TO MASTER_HOST='127.0.0.2', MASTER_USER='nobody'")
 	status := func() map[string]float64 {
 		m := map[string]float64{}
 		for line := range strings.Lines(ask("SHOW GLOBAL STATUS")) {
@@ -50,6 +51,11 @@ exec mariadbd --no-defaults --user=root --datadir=/data --bind-address=127.0.0.1
 	near(t, s, `mysql_global_status_commands_total{command="insert"}`, before["com_insert"], after["com_insert"])
 	near(t, s, `mysql_global_status_handlers_total{handler="write"}`, before["handler_write"], after["handler_write"])
 	want(t, s, map[string]float64{"mysql_up": 1, "mysql_global_variables_max_connections": 77, `mysql_global_status_commands_total{command="insert"}`: 1, "mysql_global_variables_read_only": 0})
+	replica := `{channel_name="",connection_name="east",master_host="127.0.0.2",master_uuid=""}`
+	want(t, s, map[string]float64{"mysql_slave_status_slave_io_running" + replica: 0, "mysql_slave_status_slave_sql_running" + replica: 0, "mysql_slave_status_last_errno" + replica: 0})
+	if _, ok := s.Values["mysql_slave_status_seconds_behind_master"+replica]; ok {
+		t.Error("replication that does not run is behind by a time")
+	}
 	t.Logf("%d series", len(s.Values))
 
 	least, err := c.ScrapeWith(mysql.Kind(), servicetest.Config("HOSTNAME", "127.0.0.1", "USERNAME", "tallyman", "PASSWORD", "words", "QUERY STATS", "true"))
@@ -81,6 +87,8 @@ exec mariadbd --no-defaults --user=root --datadir=/data --bind-address=127.0.0.1
 		difference{"-", "mysqld?_exporter_.*", "about the exporter itself"},
 		difference{"-", "mysql_global_variables_.*", "those that are not about limits"},
 		difference{"-", "mysql_(galera_variables_info|transaction_isolation|info_schema_).*", "left out"},
+		difference{"-", "mysql_slave_status_.*", "columns that say nothing of how replication is"},
+		difference{"!", `mysql_slave_status_[a-z_]+ unknown(\{.*\}) \| gauge\{.*\}`, "what it has untyped"},
 		difference{"!", `mysql_global_(status|variables)_[a-z_]+ unknown\{\} \| (gauge|counter)\{\}`, "what it has untyped"},
 	)
 }

@@ -33,6 +33,7 @@ exec su postgres -c "exec $B/postgres -D /data -c listen_addresses=127.0.0.1 -c 
 	psql("SELECT count(*) FROM shop")
 	psql("CREATE EXTENSION pg_stat_statements")
 	psql("CREATE ROLE tallyman LOGIN PASSWORD 'words'; GRANT pg_monitor TO tallyman; CREATE ROLE guest LOGIN PASSWORD 'words'")
+	psql("SELECT pg_create_physical_replication_slot('standby', true)")
 	psql("SELECT pg_stat_force_next_flush()")
 	number := func(sql string) float64 {
 		v, err := strconv.ParseFloat(psql(sql), 64)
@@ -68,6 +69,9 @@ exec su postgres -c "exec $B/postgres -D /data -c listen_addresses=127.0.0.1 -c 
 		`pg_stat_activity_count{datname="postgres",state="active",usename="postgres"}`: 1,
 	})
 	near(t, s, `pg_locks_count{datname="postgres",mode="accesssharelock"}`, 1, 20)
+	slot := `{slot_name="standby",slot_type="physical"}`
+	want(t, s, map[string]float64{"pg_replication_slots_slot_is_active" + slot: 0, "pg_replication_slots_active" + slot: 0})
+	near(t, s, "pg_replication_slots_pg_wal_lsn_diff"+slot, 0, 16<<20)
 	t.Logf("%d series", len(s.Values))
 	if v := s.Values[`pg_stat_archiver_archived_count`]; v != 0 {
 		t.Errorf("archived %v", v)
@@ -112,6 +116,7 @@ exec su postgres -c "exec $B/postgres -D /data -c listen_addresses=127.0.0.1 -c 
 		difference{"!", `pg_stat_bgwriter_stats_reset_total counter.*`, "a time is no counter"},
 		difference{"!", `pg_stat_activity_.*\{datname,state\} \| gauge\{datname,state,usename\}`, "by user as well, as later versions have it"},
 		difference{"!", `pg_(static|stat_database_[a-z_]+) unknown.*`, "what it has untyped"},
+		difference{"!", `pg_replication_slots_.*\{database,slot_name\} \| gauge\{slot_name,slot_type\}`, "labels of later versions"},
 		difference{"+", "pg_(postmaster|replication|stat_database_active_time_seconds_total|stat_user_tables|statio_user_tables|stat_wal|wal_).*", "of later versions, or tallyman's own"},
 	)
 }

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,4 +83,54 @@ func TestRedis(t *testing.T) {
 		difference{"!", "redis_instance_info .*", "a newer label: master_replid"},
 		difference{"+", "redis_(current_eviction|evicted_clients|eviction_exceeded|expire_cycle|lazyfreed|mem_|memory_used_|net_repl|number_of|pubsubshard|rdb_last_load|rdb_saves|max_clients).*", "fields of Redis 7 that this exporter does not know"},
 	)
+}
+
+// A primary, its replica and a sentinel that watches both, all in one container.
+func TestRedisReplication(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	image := d.Debian("redis", "redis-server", "redis-tools")
+	id := d.StartDebian(image, `printf 'port 26379\nsentinel monitor main 127.0.0.1 6379 1\n' >/tmp/s.conf
+redis-server --save '' & redis-server --save '' --port 6380 --replicaof 127.0.0.1 6379 & exec redis-server /tmp/s.conf --sentinel`, nil)
+	c := servicetest.NewContainer(t, d, id)
+	scrape := func(port string) (*servicetest.Sink, error) {
+		return c.ScrapeWith(redis.Kind(), servicetest.Config("PORT", port))
+	}
+	testkit.Eventually(t, waitForServer, "the replica has everything", func() error {
+		s, err := scrape("6380")
+		if err == nil && s.Values[`redis_master_link_up{master_host="127.0.0.1",master_port="6379"}`] != 1 {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	c.Look()
+	var ports []string
+	for _, found := range redis.Kind().Find(c) {
+		ports = append(ports, found.Text("PORT", ""))
+	}
+	if slices.Sort(ports); strings.Join(ports, " ") != "26379 6379 6380" {
+		t.Errorf("found %v", ports)
+	}
+	replica, err := scrape("6380")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, replica, map[string]float64{`redis_slave_info{master_host="127.0.0.1",master_port="6379",read_only="1"}`: 1, `redis_master_sync_in_progress{master_host="127.0.0.1",master_port="6379"}`: 0})
+	testkit.Eventually(t, waitForServer, "the primary knows of its replica, the sentinel of both", func() error {
+		primary, err := scrape("6379")
+		if err != nil {
+			return err
+		}
+		offset, ok := primary.Values[`redis_connected_slave_offset_bytes{slave_ip="127.0.0.1",slave_port="6380",slave_state="online"}`]
+		sentinel, err := scrape("26379")
+		if err != nil {
+			return err
+		}
+		at := `{master_address="127.0.0.1:6379",master_name="main"}`
+		if !ok || offset > primary.Values["redis_master_repl_offset"] || primary.Values["redis_connected_slaves"] != 1 || sentinel.Values["redis_sentinel_masters"] != 1 ||
+			sentinel.Values["redis_sentinel_master_slaves"+at] != 1 || sentinel.Values["redis_sentinel_master_sentinels"+at] != 1 || sentinel.Values[`redis_sentinel_master_status{master_address="127.0.0.1:6379",master_name="main",master_status="ok"}`] != 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
 }
