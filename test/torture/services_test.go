@@ -43,7 +43,8 @@ func TestServicesOverRestarts(t *testing.T) {
 	for i := range n {
 		served(d, d.Name(strconv.Itoa(i)))
 	}
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	// What other tests start and stop meanwhile is none of it.
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "include=name:"+d.Name("*"))
 	instances(t, p, 2*n)
 	kept := func() (files, goroutines, namespaces float64) {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid()))
