@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -21,10 +22,11 @@ func TestNATS(t *testing.T) {
 	id := d.StartDebian(image, `printf 'http: "127.0.0.1:8299"\njetstream { store_dir: /tmp/js }\n' >/tmp/n.conf; exec nats-server -a 127.0.0.1 -c /tmp/n.conf`, nil)
 	c := servicetest.NewContainer(t, d, id)
 	c.Scrape(nats.Kind())
-	conn, err := c.DialContext(t.Context(), "tcp", "127.0.0.1:4222")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var conn net.Conn // clients are let in after the pages are there
+	testkit.Eventually(t, waitForServer, "clients are let in", func() (err error) {
+		conn, err = c.DialContext(t.Context(), "tcp", "127.0.0.1:4222")
+		return err
+	})
 	defer conn.Close()
 	if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.orders answer 41\r\n{\"name\":\"orders\",\"subjects\":[\"orders.*\"]}\r\nPUB orders.a 5\r\nhello\r\nPUB orders.a 5\r\nhello\r\nPING\r\n"); err != nil {
 		t.Fatal(err)
