@@ -39,6 +39,14 @@ func (v *View) Exec(ctx context.Context, argv []string, o tallyman.ExecOptions) 
 	case o.User != "" && !v.policy.User:
 		return out, tallyman.Faulty(tallyman.PermissionFault, "", "another user: %w", tallyman.ErrForbidden)
 	}
+	v.running.Lock() // one at a time for each instance
+	defer v.running.Unlock()
+	if v.left != nil {
+		if !v.room.end(ctx, v.left) {
+			return out, errRunning
+		}
+		v.left = nil
+	}
 	if v.room.o.Execs != nil {
 		select {
 		case v.room.o.Execs <- struct{}{}:
@@ -81,6 +89,7 @@ func (v *View) Exec(ctx context.Context, argv []string, o tallyman.ExecOptions) 
 			<-done
 		}
 		if !stopped {
+			v.left = e
 			return out, errors.Join(r.err, errRunning)
 		}
 		return r.out, r.err
@@ -133,28 +142,28 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// end ends a command with all that it has started, and reports whether it has.
+// end ends a command with all that it has started, and reports whether it has. One that has
+// only just been asked for may not have a process yet.
 func (r *Room) end(ctx context.Context, e tallyman.Execution) bool {
-	pid, _, running, err := e.Status(ctx)
-	if err != nil || !running {
-		return err == nil
-	}
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if pid > 0 && r.inContainer(pid) {
-			r.kill(pid, signal)
+	kill := time.Now().Add(grace)
+	for told := false; ; {
+		pid, _, running, err := e.Status(ctx)
+		switch late := time.Now().After(kill); {
+		case err == nil && !running:
+			return true
+		case err != nil || pid <= 0 || !r.inContainer(pid):
+		case late:
+			r.kill(pid, unix.SIGKILL)
+		case !told:
+			r.kill(pid, unix.SIGTERM)
+			told = true
 		}
-		for wait := time.Now().Add(grace); time.Now().Before(wait); {
-			select {
-			case <-ctx.Done():
-				return false
-			case <-time.After(100 * time.Millisecond):
-			}
-			if _, _, running, err = e.Status(ctx); err == nil && !running {
-				return true
-			}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	return false
 }
 
 // inContainer reports whether a process of this machine is one of the container.

@@ -130,12 +130,16 @@ func (r *Room) Look() {
 }
 
 // View is the container as one instance sees it.
-func (r *Room) View(p Policy) *View { return &View{r, p} }
+func (r *Room) View(p Policy) *View { return &View{room: r, policy: p} }
 
 // View is the container as one instance sees it. Calls may run concurrently.
 type View struct {
 	room   *Room
 	policy Policy
+
+	running sync.Mutex // while a command runs
+	// left is a command that could not be ended; nothing else is started before it has.
+	left tallyman.Execution
 }
 
 var _ tallyman.Inside = (*View)(nil)

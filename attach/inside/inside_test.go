@@ -12,7 +12,9 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,16 +141,53 @@ func TestConnect(t *testing.T) {
 type fake struct {
 	r *io.PipeReader
 	w *io.PipeWriter
+
+	mu      sync.Mutex
+	started int
+	running bool
 }
 
 func (f *fake) Exec(context.Context, string, string, []string, string) (tallyman.Execution, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started++
 	f.r, f.w = io.Pipe()
 	return f, nil
 }
 func (f *fake) Read(p []byte) (int, error) { return f.r.Read(p) }
 func (f *fake) Close() error               { return f.r.Close() }
 func (f *fake) Status(context.Context) (pid, code int, running bool, err error) {
-	return 0, 0, false, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return 0, 0, f.running, nil
+}
+
+// While a command could not be ended no second one is started.
+func TestNoSecondRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{running: true}
+		v := Open(Options{Proc: t.TempDir(), Executor: f}, &tallyman.Container{}, Document{}).View(Policy{Exec: true})
+		run := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := v.Exec(ctx, []string{"sleep"}, tallyman.ExecOptions{})
+			return err
+		}
+		for range 3 {
+			if err := run(); !errors.Is(err, errRunning) {
+				t.Errorf("while it runs: %v", err)
+			}
+		}
+		if f.started != 1 {
+			t.Errorf("%d were started, want 1", f.started)
+		}
+		f.mu.Lock()
+		f.running = false
+		f.mu.Unlock()
+		if err := run(); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errRunning) || f.started != 2 {
+			t.Errorf("then: %v, %d started", err, f.started)
+		}
+	})
 }
 
 func TestPolicy(t *testing.T) {

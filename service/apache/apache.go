@@ -51,7 +51,7 @@ func Kind() tallyman.ServiceKind {
 		},
 		Open: open,
 		Docs: tallyman.ServiceDocs{
-			Detect: "The image is `httpd`, `bitnami/apache`, `wordpress` or `php` with a tag that names apache, or a process is called `httpd` or `apache2`.",
+			Detect: "The image is `httpd`, `bitnami/apache`, `wordpress` or `php` with a tag that names apache, or a process is called `apache2`, or `httpd` where there is a configuration of Apache.",
 			Free: "The page of `mod_status`, which Debian's packages, and so the images `php:*-apache` and `wordpress`, have on for the machine itself (`Require local`), where tallyman asks from. " +
 				"Otherwise the `Location` that the configuration inside of the container has for it (64 files are read at most), on the ports that Apache listens on.",
 			Account: "None. Where there is no page, as in the image `httpd`, load `mod_status` and add this; it can be reached from inside of the container alone:\n\n```\n" + snippet + "\n```",
@@ -65,7 +65,9 @@ func Kind() tallyman.ServiceKind {
 func find(in tallyman.Inside) []tallyman.ServiceConfig {
 	f := in.Facts()
 	image := f.Is("httpd", "bitnami/apache", "*/httpd") || f.Is("php", "wordpress", "drupal", "nextcloud") && strings.Contains(f.Tag, "apache")
-	if !image && !f.Runs("httpd", "apache2") {
+	// The httpd of busybox has the same name.
+	process := f.Runs("apache2") || f.Runs("httpd") && slices.ContainsFunc(configs, func(name string) bool { _, err := in.Stat(name); return err == nil })
+	if !image && !process {
 		return nil
 	}
 	return []tallyman.ServiceConfig{tallyman.NewServiceConfig(map[string][]string{})}

@@ -152,3 +152,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The httpd of busybox is none of Apache's.
+func TestFindAnotherHttpd(t *testing.T) {
+	in := &servicetest.Inside{F: tallyman.ServiceFacts{Image: "busybox", Processes: []tallyman.ServiceProcess{{Name: "httpd"}}}}
+	if found := find(in); len(found) > 0 {
+		t.Errorf("busybox' httpd is taken for Apache: %v", found)
+	}
+	in.Files = map[string]string{"/etc/httpd/conf/httpd.conf": "Listen 80\n"}
+	if found := find(in); len(found) != 1 {
+		t.Errorf("found %v, want one", found)
+	}
+}

@@ -42,6 +42,7 @@ var alone = map[string]map[string]string{
 		"TestAgentInAContainerEqualsTheHost": "compares the whole machine's counters",
 		"TestAgentWithFewerRights":           "wants what the doctor says of all containers",
 		"TestFilesFromTheAgent":              "wants what the doctor says of all containers",
+		"TestScripts":                        "wants that nobody else runs the script of its container; every tallyman does",
 	},
 	"torture": {
 		"TestFloodAndEndlessLine":  "looks at delay and memory under a load that fills the machine",
