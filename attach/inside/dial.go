@@ -214,10 +214,7 @@ func connect(ctx context.Context, fd int, sa unix.Sockaddr) (net.Conn, error) {
 		if !started {
 			started = true
 			result = unix.Connect(int(fd), sa)
-			if result == unix.EINPROGRESS {
-				return false
-			}
-			return true
+			return result != unix.EINPROGRESS
 		}
 		code, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 		switch {

@@ -47,7 +47,9 @@ printf 'root:x:0:\nnogroup:x:65534:\n'"$GROUPS_" >/etc/group
 `
 
 // StartDebian runs a script of busybox' shell in an image of Debian, and returns the
-// container's full id. users are accounts that it needs, by name.
+// container's full id. users are accounts that it needs, by name. Every tallyman of the
+// machine would ask it, so that its own numbers would not be those that a test has caused: it
+// is left alone, unless an option says --label tallyman.enable=true.
 func (d *Docker) StartDebian(image, script string, users []string, options ...string) string {
 	d.t.Helper()
 	var passwd, group strings.Builder
@@ -56,6 +58,6 @@ func (d *Docker) StartDebian(image, script string, users []string, options ...st
 		passwd.WriteString(u + ":x:" + id + ":" + id + "::/var/lib/" + u + `:/bin/sh\n`)
 		group.WriteString(u + ":x:" + id + `:\n`)
 	}
-	args := append([]string{"run", "-d", "--label", d.Label, "-e", "USERS=" + passwd.String(), "-e", "GROUPS_=" + group.String()}, options...)
+	args := append([]string{"run", "-d", "--label", d.Label, "--label", "tallyman.enable=false", "-e", "USERS=" + passwd.String(), "-e", "GROUPS_=" + group.String()}, options...)
 	return d.Cmd(append(args, image, "/bin/busybox", "sh", "-c", prelude+script)...)
 }

@@ -16,7 +16,7 @@ func TestServersAreFound(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	start := func(name, image, script string, users []string, options ...string) {
-		d.StartDebian(image, script, users, append([]string{"--name", d.Name(name)}, options...)...)
+		d.StartDebian(image, script, users, append([]string{"--name", d.Name(name), "--label", "tallyman.enable=true"}, options...)...)
 	}
 	start("redis", d.Debian("redis", "redis-server", "redis-tools"), `exec redis-server --save '' --requirepass "$REDIS_PASSWORD"`, nil, "-e", "REDIS_PASSWORD=words")
 	start("memcached", d.Debian("memcached", "memcached"), `exec memcached -u root -s /run/m.sock`, nil)
