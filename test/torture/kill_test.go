@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -240,7 +241,13 @@ func TestKillTallyman(t *testing.T) {
 		p = testkit.StartProgram(t, data, "--interval", "1s")
 	}
 	stop()
-	d.Cmd("update", "--restart", "no", looping)
+	testkit.Eventually(t, 30*time.Second, "it is restarted no more", func() error {
+		out, err := d.May("update", "--restart", "no", looping) // refused between its end and its next start
+		if err != nil {
+			return errors.New(out)
+		}
+		return nil
+	})
 	d.Cmd("stop", "-t", "0", looping)
 	sameInventory(t, d, p)
 
