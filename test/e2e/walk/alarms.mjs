@@ -3,7 +3,7 @@
 // Alarms: what fires, what is asked for and raises none, what has cleared and why.
 
 import assert from "node:assert/strict";
-import { accessible, anyWeight, ask, check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+import { accessible, anyWeight, ask, check, finish, given, reader, saying, servers, sideways, within } from "./browser.mjs";
 
 const { crash, loop, calm, loud } = given;
 const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: page.locator(".sum", { hasText: workload }) });
@@ -41,8 +41,7 @@ const row = (page, workload) => page.locator(".alarm[data-rule]").filter({ has: 
   await check("who is told stands there, and a test message reaches it", async () => {
     const told = page.locator('section[aria-labelledby="alarms-told"]');
     await told.getByText("127.0.0.1").waitFor();
-    await told.getByRole("button", { name: "Test" }).click();
-    await page.getByText("The test message was taken").waitFor();
+    await saying(page, "The test message was taken", () => told.getByRole("button", { name: "Test" }).click());
     return await ask("told");
   });
   await check("an alarm is acknowledged, silenced, and both are taken back", async () => {

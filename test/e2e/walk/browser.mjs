@@ -59,6 +59,11 @@ export async function within(ms, see) {
   }
 }
 
+/** Does something of which the page says so for some seconds. It is watched from before, since a busy browser may take longer to be asked. */
+export async function saying(page, text, act) {
+  await Promise.all([page.getByText(text, { exact: true }).waitFor(), act()]);
+}
+
 /** Waits until read gives something else than it gives now. */
 export async function changes(ms, read) {
   const before = await read();

@@ -3,7 +3,7 @@
 // Doctor: what works here, what does not, what would help, and what it costs.
 
 import assert from "node:assert/strict";
-import { accessible, anyWeight, check, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+import { accessible, anyWeight, check, finish, given, reader, saying, servers, sideways, within } from "./browser.mjs";
 
 const groups = ["Engines", "Containers", "Host", "Rights", "Storage", "tallyman"];
 const words = { works: "works", partly: "works partly", off: "does not work", unknown: "not known" };
@@ -67,14 +67,12 @@ const told = async (page) => (await page.request.get(`${given.url}/api/tallyman/
     const unlock = page.locator(".unlock").first();
     if ((await unlock.count()) === 0) return "nothing to unlock here";
     const text = await unlock.locator("code").textContent();
-    await unlock.getByRole("button", { name: /^Copy/ }).click();
-    await page.getByText("Copied", { exact: true }).waitFor();
+    await saying(page, "Copied", () => unlock.getByRole("button", { name: /^Copy/ }).click());
     assert.equal(await pasted(), text);
     return text;
   });
   await check("Copy as report gives Markdown of it all", async () => {
-    await page.getByRole("button", { name: "Copy as report" }).click();
-    await page.getByText("Report copied").waitFor();
+    await saying(page, "Report copied", () => page.getByRole("button", { name: "Copy as report" }).click());
     const text = await pasted();
     assert.match(text, /^# tallyman doctor\n/);
     for (const part of ["## Cost of tallyman", "## Stores", "## Dropped"]) assert.ok(text.includes(part), `${part} is missing in ${text}`);
