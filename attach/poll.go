@@ -207,10 +207,10 @@ func (s *polling) run(ctx context.Context, p *polled) {
 	for failures := 0; ; {
 		switch {
 		case paced:
-			if !sleep(ctx, pace.Pause()) {
+			if !Sleep(ctx, pace.Pause()) {
 				return
 			}
-		case failures == 0 && !s.turn(ctx, p), failures > 0 && !sleep(ctx, s.backOff(failures)):
+		case failures == 0 && !s.turn(ctx, p), failures > 0 && !Sleep(ctx, s.backOff(failures)):
 			return
 		}
 		b.Reset(time.Now())
@@ -237,13 +237,13 @@ func (s *polling) turn(ctx context.Context, p *polled) bool {
 		p.mu.Lock()
 		due := p.due
 		p.mu.Unlock()
-		return sleep(ctx, time.Until(due))
+		return Sleep(ctx, time.Until(due))
 	}
 	select {
 	case <-ctx.Done():
 		return false
 	case wait := <-p.wake:
-		return sleep(ctx, wait)
+		return Sleep(ctx, wait)
 	}
 }
 
@@ -271,7 +271,7 @@ func (s *polling) poll(ctx context.Context, p *polled, b *tallyman.Batch) error 
 		if rest <= 0 {
 			break
 		}
-		if !sleep(ctx, rest) {
+		if !Sleep(ctx, rest) {
 			return ctx.Err()
 		}
 	}
@@ -287,8 +287,8 @@ func (s *polling) poll(ctx context.Context, p *polled, b *tallyman.Batch) error 
 	return err
 }
 
-// sleep waits; false says that ctx has ended.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits; false says that ctx has ended.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

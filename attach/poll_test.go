@@ -70,7 +70,7 @@ func (o *askingOne) Poll(ctx context.Context, b *tallyman.Batch) error {
 		p.busy--
 		p.mu.Unlock()
 	}()
-	if !sleep(ctx, takes) {
+	if !Sleep(ctx, takes) {
 		return ctx.Err()
 	}
 	if panics == o.t.ID {

@@ -175,13 +175,8 @@ func (r *Room) inContainer(pid int) bool {
 // descriptor so that no other can have got its number.
 func (r *Room) kill(pid int, signal unix.Signal) {
 	todo := []int{pid}
-	for i := 0; i < len(todo) && i < maxProcesses; i++ {
-		dir := strconv.Itoa(todo[i])
-		for _, child := range bytes.Fields(r.text(64<<10, dir, "task", dir, "children")) {
-			if n, err := strconv.Atoi(string(child)); err == nil {
-				todo = append(todo, n)
-			}
-		}
+	for i := 0; i < len(todo); i++ {
+		todo = r.children(todo, todo[i])
 	}
 	for _, one := range todo {
 		fd, err := unix.PidfdOpen(one, 0)

@@ -59,24 +59,32 @@ func (r *Room) text(most int, parts ...string) []byte {
 
 // processes are those that the container's first one has started, and theirs.
 func (r *Room) processes() (list []tallyman.ServiceProcess) {
-	todo := []int{r.container.Pid}
+	todo, boot := []int{r.container.Pid}, r.boot()
 	for len(todo) > 0 && len(list) < maxProcesses {
 		pid := todo[0]
 		todo = todo[1:]
-		p, ok := r.one(pid)
+		p, ok := r.one(pid, boot)
 		if !ok {
 			continue
 		}
 		list = append(list, p)
-		tasks, err := os.ReadDir(filepath.Join(r.o.Proc, strconv.Itoa(pid), "task"))
-		if err != nil {
-			continue
-		}
-		for _, task := range tasks[:min(len(tasks), maxProcesses)] {
-			for _, child := range bytes.Fields(r.text(64<<10, strconv.Itoa(pid), "task", task.Name(), "children")) {
-				if n, err := strconv.Atoi(string(child)); err == nil && len(todo) < maxProcesses {
-					todo = append(todo, n)
-				}
+		todo = r.children(todo, pid)
+	}
+	return list
+}
+
+// children adds those that a process has started, from any of its threads, to list, which
+// has maxProcesses at most.
+func (r *Room) children(list []int, pid int) []int {
+	dir := strconv.Itoa(pid)
+	tasks, err := os.ReadDir(filepath.Join(r.o.Proc, dir, "task"))
+	if err != nil {
+		return list
+	}
+	for _, task := range tasks[:min(len(tasks), maxProcesses)] {
+		for _, child := range bytes.Fields(r.text(64<<10, dir, "task", task.Name(), "children")) {
+			if n, err := strconv.Atoi(string(child)); err == nil && len(list) < maxProcesses {
+				list = append(list, n)
 			}
 		}
 	}
@@ -87,8 +95,8 @@ func (r *Room) processes() (list []tallyman.ServiceProcess) {
 // architecture.
 const ticks = 100
 
-// one is a process.
-func (r *Room) one(pid int) (p tallyman.ServiceProcess, ok bool) {
+// one is a process of a machine that started at boot.
+func (r *Room) one(pid int, boot time.Time) (p tallyman.ServiceProcess, ok bool) {
 	dir := strconv.Itoa(pid)
 	stat := string(r.text(4<<10, dir, "stat"))
 	open, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
@@ -111,7 +119,7 @@ func (r *Room) one(pid int) (p tallyman.ServiceProcess, ok bool) {
 		}
 	}
 	if start, err := strconv.ParseInt(rest[19], 10, 64); err == nil {
-		p.Started = r.boot().Add(time.Duration(start) * time.Second / ticks)
+		p.Started = boot.Add(time.Duration(start) * time.Second / ticks)
 	}
 	return p, true
 }

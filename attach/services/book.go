@@ -189,7 +189,7 @@ func (b *book) over(w tallyman.ServiceWish) error {
 		most = b.i.s.o.Limits.Text
 	}
 	switch {
-	case len(b.fresh) > 3*most+most:
+	case len(b.fresh) > 4*most:
 		b.quarantined = time.Now().Add(quarantine)
 		b.fresh = nil
 		return tallyman.Faulty(tallyman.LimitFault, "Take what changes out of its labels.", "it has made more than %d new series in an hour, and is left alone for one", 4*most)

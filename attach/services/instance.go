@@ -22,6 +22,7 @@ import (
 
 	"tallyman"
 	"tallyman/attach/inside"
+	"tallyman/internal/clip"
 )
 
 const (
@@ -358,10 +359,7 @@ func judge(err error) (fault tallyman.ServiceFault, reason, fix string) {
 
 // sentence is an error's text as people read it.
 func sentence(text string) string {
-	text = strings.TrimSpace(strings.ToValidUTF8(text, "�"))
-	if len(text) > 500 {
-		text = text[:500] + "…"
-	}
+	text = clip.Text(strings.TrimSpace(text), 500)
 	if text == "" {
 		return text
 	}

@@ -252,7 +252,7 @@ func (s *Services) watch(ctx context.Context, l *life) {
 		if failures > 0 {
 			wait = min(time.Duration(failures)*2*time.Second, 30*time.Second)
 		}
-		if !sleep(ctx, wait) {
+		if !attach.Sleep(ctx, wait) {
 			return
 		}
 		select {
@@ -419,17 +419,6 @@ func (s *Services) SelfMetrics() []tallyman.SelfMetric {
 			defer s.mu.Unlock()
 			return float64(len(s.instances))
 		}},
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(max(d, 0))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

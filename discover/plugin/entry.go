@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/clip"
 	"tallyman/internal/nearest"
 )
 
@@ -147,7 +148,7 @@ func (b *Book) wishes(e Entry, number int, source string, origin tallyman.Servic
 		if near != "" {
 			near = "; did you mean " + near + "?"
 		}
-		note(false, false, "there is no plugin %q%s", clip(e.Type), near)
+		note(false, false, "there is no plugin %q%s", short(e.Type), near)
 		return nil, mistakes
 	case k.Runs && origin == tallyman.FromImageLabel && !b.o.ExecFromImages:
 		note(false, true, "a label of an image may not run commands here (plugins.exec_from_image_labels)")
@@ -173,7 +174,7 @@ func (b *Book) wishes(e Entry, number int, source string, origin tallyman.Servic
 			if near != "" {
 				near = "; did you mean " + near + "?"
 			}
-			note(true, false, "%s has no key %q, it is left out%s", k.Name, clip(written), near)
+			note(true, false, "%s has no key %q, it is left out%s", k.Name, short(written), near)
 			continue
 		case len(list) == 0:
 			continue
@@ -209,7 +210,7 @@ func (b *Book) wishes(e Entry, number int, source string, origin tallyman.Servic
 	var labels []tallyman.Label
 	for _, name := range slices.Sorted(maps.Keys(e.Labels)) {
 		if !labelName.MatchString(name) || len(e.Labels) > 16 {
-			note(true, false, "%q is no name of a label, it is left out", clip(name))
+			note(true, false, "%q is no name of a label, it is left out", short(name))
 			continue
 		}
 		labels = append(labels, tallyman.Label{Name: name, Value: e.Labels[name]})
@@ -310,10 +311,5 @@ func checkValue(key tallyman.ServiceKey, v string) error {
 	return nil
 }
 
-// clip keeps what strangers wrote short.
-func clip(s string) string {
-	if len(s) > 64 {
-		s = s[:64] + "…"
-	}
-	return strings.ToValidUTF8(s, "�")
-}
+// short is what a stranger wrote, as far as a message shows it.
+func short(s string) string { return clip.Text(s, 64) }

@@ -85,9 +85,9 @@ func (b *Book) resolve(in tallyman.Inside, v string) (string, error) {
 		text, err := in.ReadFile(name)
 		switch {
 		case err != nil:
-			return "", fmt.Errorf("the file %s of the container cannot be read", clip(name))
+			return "", fmt.Errorf("the file %s of the container cannot be read", short(name))
 		case len(text) > maxFile:
-			return "", fmt.Errorf("the file %s has more than %d KiB", clip(name), maxFile>>10)
+			return "", fmt.Errorf("the file %s has more than %d KiB", short(name), maxFile>>10)
 		}
 		return strings.TrimSuffix(string(text), "\n"), nil
 	case "agentenv":
@@ -116,11 +116,11 @@ func (b *Book) secretFile(name string) (string, error) {
 		below, err = name, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("the file %s is not below plugins.secrets", clip(name))
+		return "", fmt.Errorf("the file %s is not below plugins.secrets", short(name))
 	}
 	info, err := root.Stat(below)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxFile {
-		return "", fmt.Errorf("the file %s below plugins.secrets cannot be read, or has more than %d KiB", clip(name), maxFile>>10)
+		return "", fmt.Errorf("the file %s below plugins.secrets cannot be read, or has more than %d KiB", short(name), maxFile>>10)
 	}
 	text, err := root.ReadFile(below)
 	return strings.TrimSuffix(string(text), "\n"), err

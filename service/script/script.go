@@ -18,13 +18,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/kballard/go-shellquote"
 
 	"tallyman"
 	"tallyman/service/ask"
@@ -79,11 +76,8 @@ func Kind() tallyman.ServiceKind {
 var formats = []string{"auto", "coscale", "prometheus", "nagios", "json"}
 
 func check(c tallyman.ServiceConfig) error {
-	if !c.Has("SCRIPT") {
-		return errors.New("SCRIPT is missing; write the path of a program in the container")
-	}
-	if words, err := shellquote.Split(c.Text("SCRIPT", "")); err != nil || len(words) == 0 {
-		return errors.New("SCRIPT cannot be split into words; is a quote missing?")
+	if _, err := ask.Command(c, "SCRIPT"); err != nil {
+		return err
 	}
 	if f := strings.ToLower(c.Text("FORMAT", "auto")); !slices.Contains(formats, f) {
 		return fmt.Errorf("FORMAT is one of %s", strings.Join(formats, ", "))
@@ -105,9 +99,9 @@ type instance struct {
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
-	argv, err := shellquote.Split(c.Text("SCRIPT", ""))
-	if err != nil || len(argv) == 0 {
-		return nil, tallyman.Faulty(tallyman.ConfigFault, "", "SCRIPT cannot be split into words")
+	argv, err := ask.Command(c, "SCRIPT")
+	if err != nil {
+		return nil, tallyman.Faulty(tallyman.ConfigFault, "", "%s", err)
 	}
 	return &instance{in: in, argv: argv, name: c.Text("SCRIPT", ""), format: strings.ToLower(c.Text("FORMAT", "auto")), user: c.Text("USER", ""),
 		counts: map[string]float64{}, told: map[[2]string]string{}}, nil
