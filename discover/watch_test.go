@@ -90,7 +90,7 @@ func watch(t *testing.T, e *dockertest.Engine, dir string, change ...func(*Optio
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Run does not end")
 		}
 	})
@@ -122,7 +122,7 @@ func (w *watcher) first() {
 
 func (w *watcher) until(what string, cond func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

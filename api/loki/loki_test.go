@@ -406,7 +406,7 @@ func TestTail(t *testing.T) {
 	f := newFixture(t)
 	server := httptest.NewServer(f.mux)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, server.URL+"/loki/api/v1/tail?"+url.Values{"query": {`{app="db"} | json`}, "limit": {"3"}, "start": {nano(start)}}.Encode(), nil)
 	if err != nil {

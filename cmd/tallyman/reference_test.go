@@ -629,7 +629,7 @@ func TestMessagesFitTheOpenAPIDocument(t *testing.T) {
 	defer server.Close()
 	f := func(query, wanted string) {
 		t.Helper()
-		ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, leave := context.WithTimeout(t.Context(), time.Minute)
 		defer leave()
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/api/tallyman/v1/live?"+query, nil)
 		if err != nil {

@@ -122,7 +122,7 @@ func (r *rig) start(align bool) {
 // messages are the ids of all that comes into the queue, once there are n of them.
 func (r *rig) messages(n int) (ids []string, alarms []alarm) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	for len(ids) < n {
 		item, err := r.q.Next(ctx)

@@ -170,7 +170,7 @@ func (l *lines) woken(t *testing.T) {
 	select {
 	case <-l.tail.Watch.Wake():
 		l.tail.woken()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nobody tells that it is written to")
 	}
 	if l.Due.After(time.Now().Add(time.Minute)) {

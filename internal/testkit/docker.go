@@ -161,11 +161,21 @@ func (d *Docker) Cmd(argv ...string) string {
 
 // May runs a docker command that may fail.
 func (d *Docker) May(argv ...string) (string, error) {
+	return Run(60*time.Second, nil, d.argv(argv)...)
+}
+
+// Command is a docker command that goes on; whoever starts it ends it.
+func (d *Docker) Command(argv ...string) *exec.Cmd {
+	argv = d.argv(argv)
+	return exec.Command(argv[0], argv[1:]...)
+}
+
+func (d *Docker) argv(argv []string) []string {
 	command := []string{"docker"}
 	if d.host != "" {
 		command = append(command, "-H", d.host)
 	}
-	return Run(60*time.Second, nil, append(command, argv...)...)
+	return append(command, argv...)
 }
 
 // Name is a container name of this run.

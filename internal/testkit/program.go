@@ -333,10 +333,15 @@ func Slow() int {
 	return 1
 }
 
+// patience is by how much longer than anybody should have to wait for it a condition is
+// waited for: the suites share few processors with each other. It costs nothing where the
+// condition comes true.
+const patience = 3
+
 // Eventually waits until check is content, on a slow machine so much longer.
 func Eventually(t testing.TB, within time.Duration, what string, check func() error) {
 	t.Helper()
-	within *= time.Duration(Slow())
+	within *= patience * time.Duration(Slow())
 	deadline := time.Now().Add(within)
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := check()

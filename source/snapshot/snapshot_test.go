@@ -118,7 +118,7 @@ func (e *engine) stored(t *testing.T) (containers, images int, text string) {
 
 func (e *engine) until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		if ok() {
 			return
 		}

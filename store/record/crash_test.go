@@ -775,7 +775,7 @@ func TestNobodyWaitsForASync(t *testing.T) {
 	defer release()
 	synced := make(chan error)
 	go func() { synced <- s.syncNow() }()
-	for deadline := time.Now().Add(10 * time.Second); disk.syncs.Load() == before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); disk.syncs.Load() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing is synced")
 		}
@@ -808,7 +808,7 @@ func TestNobodyWaitsForASync(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it waits for the disk")
 	}
 	wantStored(t, s, n)

@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -414,7 +413,7 @@ func engineSays(t *testing.T, d *testkit.Docker) func(name string) []string {
 	var mu sync.Mutex
 	said := map[string][]string{}
 	begin := time.Now() // the engine begins with the present second
-	cmd := exec.Command("docker", "events", "--since", "0s", "--filter", "label="+d.Label, "--format", `{{.TimeNano}} {{.Action}} {{index .Actor.Attributes "name"}}`)
+	cmd := d.Command("events", "--since", "0s", "--filter", "label="+d.Label, "--format", `{{.TimeNano}} {{.Action}} {{index .Actor.Attributes "name"}}`)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func watch(t *testing.T, dataDir string, engines ...discover.EngineConfig) *watc
 // until waits for cond and fails with what was told when it does not come.
 func (w *watcher) until(what string, cond func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !cond(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("timed out waiting for %s; told:\n%s", what, w.dump(""))
 		}

@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,7 +119,7 @@ type witness struct {
 func newWitness(t *testing.T, d *testkit.Docker) *witness {
 	t.Helper()
 	w := &witness{died: map[string]int{}}
-	cmd := exec.Command("docker", "events", "--filter", "label="+d.Label, "--filter", "event=die", "--format", "{{json .}}")
+	cmd := d.Command("events", "--since", "0s", "--filter", "label="+d.Label, "--filter", "event=die", "--format", "{{json .}}")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +144,6 @@ func newWitness(t *testing.T, d *testkit.Docker) *witness {
 		<-done
 		_ = cmd.Wait()
 	})
-	time.Sleep(300 * time.Millisecond) // until it listens
 	return w
 }
 
@@ -210,12 +208,13 @@ func stored(p *testkit.Program, selector string) []int64 {
 // death is recorded once, and no sample that was seen is missing.
 func TestKillTallyman(t *testing.T) {
 	t.Parallel()
-	d := testkit.NewDocker(t)
+	e := testkit.NewEngine(t) // of its own: an engine remembers 256 events, of whosever containers
+	d := e.Docker
 	steady := d.Start([]string{"--name", d.Name("steady")}, "sleep", "3600")
 	looping := d.Start([]string{"--name", d.Name("looping"), "--restart", "always"}, "sh", "-c", "sleep 0.7; exit 3")
 	w := newWitness(t, d)
 	data := testkit.DataDir(t)
-	p := testkit.StartProgram(t, data, "--interval", "1s")
+	p := testkit.StartProgram(t, data, "--docker-host", e.Socket, "--interval", "1s")
 	// What one of the two has not seen is none of this test's business. They are
 	// compared when nothing is under way: it dies every second at most.
 	before := 0
@@ -238,7 +237,7 @@ func TestKillTallyman(t *testing.T) {
 		}
 		p.Kill()
 		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
-		p = testkit.StartProgram(t, data, "--interval", "1s")
+		p = testkit.StartProgram(t, data, "--docker-host", e.Socket, "--interval", "1s")
 	}
 	stop()
 	testkit.Eventually(t, 30*time.Second, "it is restarted no more", func() error {

@@ -183,7 +183,7 @@ func TestEndOfTheRun(t *testing.T) {
 	}()
 	var pids []int
 	for _, name := range []string{"child", "session", "unmarked"} {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			text, _ := os.ReadFile(filepath.Join(dir, name))
 			if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 				pids = append(pids, pid)
