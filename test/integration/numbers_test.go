@@ -313,7 +313,7 @@ func TestCPUOfAContainerAtHalfACore(t *testing.T) {
 	least := filesOf(t, d, id).throttledSeconds()
 	testkit.Eventually(t, 10*time.Second, "the time that it was throttled is that of the kernel", func() error {
 		got, most := p.One(`container_cpu_cfs_throttled_seconds_total{id="/docker/` + id + `"}`)[0].Value, filesOf(t, d, id).throttledSeconds()
-		if got < least || got > most {
+		if got < least-1e-9 || got > most+1e-9 {
 			return fmt.Errorf("it is %v s, by hand %v s, then %v s", got, least, most)
 		}
 		return nil
