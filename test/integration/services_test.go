@@ -195,8 +195,10 @@ func TestServicesThatAnswerBadly(t *testing.T) {
 
 // A script that an image names runs in its container with no configuration, and not when
 // that is switched off; one that hangs is ended with what it has started.
-func TestScripts(t *testing.T) { // alone: every tallyman runs the scripts of these containers
-	d := testkit.NewDocker(t)
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	e := testkit.NewEngine(t) // of its own: every tallyman of an engine runs the scripts of its containers
+	d := e.Docker
 	const script = `#!/bin/sh
 case "$1" in
 -c) echo '{"maxruntime":5000,"period":60,"metrics":[{"id":1,"name":"Jobs","datatype":"DOUBLE","calctype":"Instant","dimensions":[{"id":1,"name":"user"}]}],"events":[]}' ;;
@@ -223,7 +225,7 @@ while :; do sleep 1; done
 	}
 	run("image")
 	run("extra", "--label", `com.coscale.monitoring.extra=[{"PluginType":"GENERICSCRIPT","Configuration":{"SCRIPT":["/hangs.sh"],"TIMEOUT":["2s"],"FORMAT":["json"]}}]`)
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
 	testkit.Eventually(t, 60*time.Second, "the image's script is a series", func() error {
 		got := p.Query(fmt.Sprintf(`script_jobs{user="app",name=%q,script="/script.sh",job="genericscript"}`, d.Name("image")))
 		for _, points := range got {
@@ -247,12 +249,12 @@ while :; do sleep 1; done
 		return nil
 	})
 	// What tallyman runs is no user's doing, but for the first run of a stranger's word.
-	var e struct {
+	var v struct {
 		Events []struct{ Type, Action, Name string }
 	}
-	p.JSON("/api/tallyman/v1/events?limit=500", &e)
+	p.JSON("/api/tallyman/v1/events?limit=500", &v)
 	execs, first := 0, 0
-	for _, one := range e.Events {
+	for _, one := range v.Events {
 		if one.Name == d.Name("image") && strings.HasPrefix(one.Action, "exec_") {
 			execs++
 		}
@@ -264,14 +266,14 @@ while :; do sleep 1; done
 		t.Errorf("%d events of commands and %d of the first run, want 0 and 1", execs, first)
 	}
 	p.Stop()
-	off := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "plugins.exec_from_image_labels=false")
-	var v struct {
+	off := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s", "--set", "plugins.exec_from_image_labels=false")
+	var m struct {
 		Mistakes []struct{ Name, Text string }
 	}
 	testkit.Eventually(t, 60*time.Second, "it is refused where that is off", func() error {
-		off.JSON("/api/tallyman/v1/services?workload="+url.QueryEscape(d.Name("image")), &v)
-		if len(v.Mistakes) != 1 || !strings.Contains(v.Mistakes[0].Text, "exec_from_image_labels") {
-			return fmt.Errorf("mistakes %+v", v.Mistakes)
+		off.JSON("/api/tallyman/v1/services?workload="+url.QueryEscape(d.Name("image")), &m)
+		if len(m.Mistakes) != 1 || !strings.Contains(m.Mistakes[0].Text, "exec_from_image_labels") {
+			return fmt.Errorf("mistakes %+v", m.Mistakes)
 		}
 		return nil
 	})

@@ -38,13 +38,13 @@ func instances(t *testing.T, p *testkit.Program, want int) {
 // descriptor nor a goroutine nor a namespace.
 func TestServicesOverRestarts(t *testing.T) {
 	t.Parallel()
-	d := testkit.NewDocker(t)
+	e := testkit.NewEngine(t) // of its own: an engine remembers 256 events, and others want theirs
+	d := e.Docker
 	const n = 8
 	for i := range n {
 		served(d, d.Name(strconv.Itoa(i)))
 	}
-	// What other tests start and stop meanwhile is none of it.
-	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "include=name:"+d.Name("*"))
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
 	instances(t, p, 2*n)
 	kept := func() (files, goroutines, namespaces float64) {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Pid()))
