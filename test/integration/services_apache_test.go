@@ -50,7 +50,10 @@ exec apache2 -d /etc/apache2 -f /etc/apache2/apache2.conf -D FOREGROUND`, nil)
 	near(t, s, "apache_accesses_total", accesses, number("Total Accesses"))
 	near(t, s, `apache_workers{state="idle"}`, idle-5, idle+5)
 	near(t, s, "apache_uptime_seconds_total", 0, number("Uptime"))
-	want(t, s, map[string]float64{"apache_up": 1, `apache_workers{state="busy"}`: 1, `apache_scoreboard{state="reply"}`: 1, `apache_generation{type="config"}`: 1})
+	// One is busy with the plugin's own request; a connection of the test's may still be closing.
+	near(t, s, `apache_workers{state="busy"}`, 1, 3)
+	near(t, s, `apache_scoreboard{state="reply"}`, 1, 3)
+	want(t, s, map[string]float64{"apache_up": 1, `apache_generation{type="config"}`: 1})
 	t.Logf("%d series, %v requests, version %v", len(s.Values), s.Values["apache_accesses_total"], s.Values["apache_version"])
 	sameAsExporter(t, d, c, s, "9117", nil, []string{"prometheus-apache-exporter", "--scrape_uri", "http://127.0.0.1:8077/numbers?auto", "--telemetry.address", ":9117"},
 		difference{"-", "apache_exporter_build_info .*", "about the exporter itself"},

@@ -162,8 +162,10 @@ await check("hostile labels, variables and commands are text", async () => {
     await page.locator(`.wl a:has(b[title="${name}"])`).click();
     await page.locator(".dt tr[data-path]").first().waitFor();
     await unharmed(page);
-    const text = await page.locator(".gmid").textContent();
-    for (const said of escaped) assert.ok(text.includes(said), `${said} is not among the settings: ${text}`);
+    await within(8000, async () => {
+      const text = await page.locator(".gmid").textContent();
+      for (const said of escaped) assert.ok(text.includes(said), `${said} is not among the settings: ${text}`);
+    });
     for (const width of [360, 768, 1440]) {
       await page.setViewportSize({ width, height: 900 });
       assert.equal(await sideways(page), "", `${name} at ${width}`);
