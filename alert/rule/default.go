@@ -116,6 +116,8 @@ var defaults = []builtin{
 	// Their series end with the container, so that one that was stopped raises none.
 	{services, "ServiceDown", `max by (host, workload, plugin, instance) (plugin_up) == 0 unless max by (host, workload, plugin, instance) (plugin_login_refused) == 1`, 0, 3 * time.Minute, 0, Warning,
 		"{{$labels.plugin}} in {{$labels.workload}} does not answer", "See what it says on its page"},
+	{services, "ServiceLabelWrong", `max by (host, workload, source) (plugin_config_error) == 1`, 0, 0, 0, Info,
+		"{{$labels.source}} of {{$labels.workload}} cannot be followed: something is not monitored", "See what it says on the page Services"},
 	{services, "ServiceLoginRefused", `max by (host, workload, plugin, instance) (plugin_login_refused) == 1`, 0, time.Minute, 0, Warning,
 		"{{$labels.plugin}} in {{$labels.workload}} refuses the login", "Give it the right one: see its page"},
 	{services, "RedisMemoryFull", `max by (host, workload, instance) (redis_memory_used_bytes / (redis_memory_max_bytes > 0)) > $threshold and max by (host, workload, instance) (rate(redis_evicted_keys_total[10m])) > 0`, 0.95, 10 * time.Minute, 10 * time.Minute, Warning,

@@ -24,7 +24,9 @@ var (
 	checkUp        = &tallyman.Desc{Name: "plugin_active_check_up", Type: tallyman.Gauge, Help: "1 when the service did what a client would ask for"}
 	checkDuration  = &tallyman.Desc{Name: "plugin_active_check_duration_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Time that the active check took"}
 
-	table = []*tallyman.Desc{pluginUp, pluginDuration, pluginErrors, pluginSeries, pluginDropped, pluginRefused, checkUp, checkDuration}
+	pluginConfig = &tallyman.Desc{Name: "plugin_config_error", Type: tallyman.Gauge, Help: "1 while a label of a container, or a rule, cannot be followed"}
+
+	table = []*tallyman.Desc{pluginConfig, pluginUp, pluginDuration, pluginErrors, pluginSeries, pluginDropped, pluginRefused, checkUp, checkDuration}
 )
 
 const (

@@ -126,6 +126,9 @@ func (p poller) Plan() tallyman.PollPlan {
 func (p poller) Open(t *tallyman.Target) (tallyman.Poll, error) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
+	if id, ok := strings.CutSuffix(t.ID, mistakesTarget); ok {
+		return &wrong{s: p.s, container: id, target: t, sources: map[string]*tallyman.Series{}}, nil
+	}
 	i := p.s.instances[t.ID]
 	if i == nil {
 		return nil, tallyman.ErrGone
@@ -210,6 +213,7 @@ func (s *Services) end(id string) {
 	for _, i := range l.instances {
 		s.drop(l, i)
 	}
+	s.to.Leave(id + mistakesTarget)
 	if l.room != nil {
 		l.room.Close()
 	}
@@ -325,6 +329,7 @@ func (s *Services) choose(ctx context.Context, l *life, room *inside.Room, image
 		for _, m := range mistakes {
 			s.tellMistake(l.container, m)
 		}
+		s.serveMistakes(l)
 	}
 	wanted := map[string]bool{}
 	for _, w := range wishes {

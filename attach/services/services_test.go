@@ -342,6 +342,9 @@ func TestLabels(t *testing.T) {
 		if m := w.s.Mistakes(c.ID); len(m) != 1 || strings.Count(strings.Join(w.events, ","), "config") != 1 {
 			t.Errorf("mistakes %v, told %v", m, w.events)
 		}
+		if w.last["plugin_config_error name=a source=bad"] != 1 {
+			t.Errorf("what is wrong is no series: %v", w.last)
+		}
 	})
 }
 
