@@ -5,126 +5,32 @@ package ask
 import (
 	"context"
 	"errors"
-	"io"
-	"mime"
-	"strings"
-
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/textparse"
-	"github.com/prometheus/prometheus/model/value"
 
 	"tallyman"
+	"tallyman/internal/exposition"
 )
 
-// Accept is what a scrape says it understands.
-const Accept = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-
 // Exposition says how metrics of a text are taken.
-type Exposition struct {
-	// Keep reports whether a metric of a name is wanted; nil wants all.
-	Keep func(name string) bool
-	// Rename gives a metric another name; nil leaves all.
-	Rename func(name string) string
-}
+type Exposition struct{ exposition.Reader }
 
 // Scrape asks for a URL and gives what its text holds to s. It returns how many
 // samples the text has.
 func (e Exposition) Scrape(ctx context.Context, c *Client, address string, s tallyman.ServiceSink) (samples int, err error) {
-	a, err := c.Get(ctx, address, "Accept", Accept)
+	a, err := c.Get(ctx, address, "Accept", exposition.Accept)
 	if err != nil {
 		return 0, err
 	}
 	return e.Parse(a.Body, a.Header.Get("Content-Type"), s)
 }
 
-// Parse gives the samples of a text to s. Histograms and summaries stay as their series;
-// times that stand beside a value are left out. A text that breaks off gives an error.
+// Parse gives the samples of a text to s. Its errors are faults of the text.
 func (e Exposition) Parse(text []byte, contentType string, s tallyman.ServiceSink) (samples int, err error) {
-	media, _, err := mime.ParseMediaType(contentType)
+	samples, err = e.Reader.Parse(text, contentType, s)
 	switch {
-	case err == nil && (media == "text/html" || media == "application/json" || strings.HasSuffix(media, "/protobuf")):
-		return 0, tallyman.Faulty(tallyman.ParseFault, "Set STATS URL to the address of the metrics.", "it answers with %s and not with the text of metrics", media)
-	case contentType == "" && strings.HasPrefix(strings.TrimSpace(string(text[:min(len(text), 64)])), "<"):
-		return 0, tallyman.Faulty(tallyman.ParseFault, "Set STATS URL to the address of the metrics.", "it answers with a page and not with the text of metrics")
+	case errors.Is(err, exposition.ErrOther):
+		err = tallyman.Faulty(tallyman.ParseFault, "Set STATS URL to the address of the metrics.", "%w", err)
+	case err != nil:
+		err = &tallyman.ServiceError{Fault: tallyman.ParseFault, Err: err}
 	}
-	p, err := textparse.New(text, contentType, labels.NewSymbolTable(), textparse.ParserOptions{FallbackContentType: "text/plain", IgnoreNativeHistograms: true})
-	if p == nil {
-		return 0, &tallyman.ServiceError{Fault: tallyman.ParseFault, Err: err}
-	}
-	type family struct {
-		typ  model.MetricType
-		help string
-	}
-	families := map[string]family{}
-	var set labels.Labels
-	var pairs []string
-	for {
-		entry, err := p.Next()
-		if errors.Is(err, io.EOF) {
-			return samples, nil
-		}
-		if err != nil {
-			return samples, &tallyman.ServiceError{Fault: tallyman.ParseFault, Err: err}
-		}
-		switch entry {
-		case textparse.EntryType:
-			name, typ := p.Type()
-			f := families[string(name)]
-			f.typ = typ
-			families[string(name)] = f
-		case textparse.EntryHelp:
-			name, help := p.Help()
-			f := families[string(name)]
-			f.help = string(help)
-			families[string(name)] = f
-		case textparse.EntrySeries:
-			_, _, v := p.Series()
-			p.Labels(&set)
-			name := set.Get(model.MetricNameLabel)
-			if value.IsStaleNaN(v) {
-				continue
-			}
-			samples++
-			f, typ := families[name], tallyman.Untyped
-			switch f.typ {
-			case model.MetricTypeCounter:
-				typ = tallyman.Counter
-			case model.MetricTypeGauge, model.MetricTypeInfo, model.MetricTypeStateset:
-				typ = tallyman.Gauge
-			default:
-				// A part of a histogram or a summary, or OpenMetrics' name of a counter.
-				for _, suffix := range []string{"_total", "_bucket", "_count", "_sum", "_created", "_info"} {
-					base, ok := strings.CutSuffix(name, suffix)
-					if parent, known := families[base]; ok && known {
-						f = parent
-						switch {
-						case suffix == "_created" || suffix == "_info" || parent.typ == model.MetricTypeGaugeHistogram:
-							typ = tallyman.Gauge
-						case parent.typ == model.MetricTypeUnknown:
-						default:
-							typ = tallyman.Counter
-						}
-						break
-					}
-				}
-				if f.typ == model.MetricTypeSummary && typ == tallyman.Untyped {
-					typ = tallyman.Gauge // a quantile
-				}
-			}
-			if e.Keep != nil && !e.Keep(name) {
-				continue
-			}
-			if e.Rename != nil {
-				name = e.Rename(name)
-			}
-			pairs = pairs[:0]
-			set.Range(func(l labels.Label) {
-				if l.Name != model.MetricNameLabel {
-					pairs = append(pairs, l.Name, l.Value)
-				}
-			})
-			s.Add(s.Desc(name, typ, strings.TrimSuffix(f.help, ".")), v, pairs...)
-		}
-	}
+	return samples, err
 }

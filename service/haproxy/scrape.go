@@ -5,22 +5,21 @@ package haproxy
 import (
 	"context"
 	"encoding/csv"
-
 	"io"
 	"math"
-
 	"strconv"
 	"strings"
 	"time"
 
 	"tallyman"
+	"tallyman/internal/exposition"
 	"tallyman/service/ask"
 )
 
 // fromExporter asks HAProxy's own exporter.
 func (i *instance) fromExporter(ctx context.Context) (objects, error) {
 	var sink exporterSink
-	e := ask.Exposition{Keep: func(name string) bool { return known[name] != nil }}
+	e := ask.Exposition{Reader: exposition.Reader{Keep: func(name string) bool { return known[name] != nil }}}
 	if _, err := e.Scrape(ctx, i.client, i.url, &sink); err != nil {
 		return objects{}, err
 	}

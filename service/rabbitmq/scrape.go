@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"tallyman"
+	"tallyman/internal/exposition"
 	"tallyman/service/ask"
 )
 
@@ -92,7 +93,7 @@ func (s *textSink) Add(d *tallyman.Desc, v float64, labels ...string) {
 // fromPrometheus reads the broker's metrics for Prometheus.
 func (i *instance) fromPrometheus(ctx context.Context, s tallyman.ServiceSink) error {
 	sink := &textSink{s, queues{}}
-	e := ask.Exposition{Keep: func(name string) bool { return known[name] != nil }}
+	e := ask.Exposition{Reader: exposition.Reader{Keep: func(name string) bool { return known[name] != nil }}}
 	if _, err := e.Scrape(ctx, i.anonymous, i.prometheus+"/metrics", sink); err != nil {
 		var fault *tallyman.ServiceError
 		if !errors.As(err, &fault) && i.in.Facts().Listening != nil && !i.in.Facts().ListensOn(prometheusPort) {

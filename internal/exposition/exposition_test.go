@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ask
+package exposition
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 	"tallyman/service/servicetest"
 )
 
-func TestExposition(t *testing.T) {
+func TestParse(t *testing.T) {
 	text := `# HELP requests_total Requests.
 # TYPE requests_total counter
 requests_total{code="200",path="/a \"b\""} 5
@@ -30,7 +30,7 @@ rpc_seconds_count 9
 plain 7
 `
 	s := servicetest.NewSink()
-	n, err := Exposition{}.Parse([]byte(text), "text/plain; version=0.0.4", s)
+	n, err := Reader{}.Parse([]byte(text), "text/plain; version=0.0.4", s)
 	if err != nil || n != 11 {
 		t.Fatalf("%d samples, %v", n, err)
 	}
@@ -50,10 +50,10 @@ plain 7
 	}
 }
 
-func TestExpositionOfOpenMetrics(t *testing.T) {
+func TestParseOpenMetrics(t *testing.T) {
 	text := "# TYPE jobs counter\n# HELP jobs Jobs.\njobs_total 4\njobs_created 1.7e9\n# TYPE build info\nbuild_info{version=\"1\"} 1\n# EOF\n"
 	s := servicetest.NewSink()
-	if _, err := (Exposition{}).Parse([]byte(text), "application/openmetrics-text; version=1.0.0; charset=utf-8", s); err != nil {
+	if _, err := (Reader{}).Parse([]byte(text), "application/openmetrics-text; version=1.0.0; charset=utf-8", s); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]tallyman.MetricType{"jobs_total": tallyman.Counter, "jobs_created": tallyman.Gauge, "build_info": tallyman.Gauge}
@@ -62,11 +62,11 @@ func TestExpositionOfOpenMetrics(t *testing.T) {
 	}
 }
 
-func TestExpositionOfSomethingElse(t *testing.T) {
+func TestParseSomethingElse(t *testing.T) {
 	for _, one := range []struct{ text, media string }{
 		{"<html>hello</html>", "text/html"}, {"<!doctype html>", ""}, {`{"a":1}`, "application/json"}, {"requests_total{code=", "text/plain"},
 	} {
-		if _, err := (Exposition{}).Parse([]byte(one.text), one.media, servicetest.NewSink()); err == nil {
+		if _, err := (Reader{}).Parse([]byte(one.text), one.media, servicetest.NewSink()); err == nil {
 			t.Errorf("%q of %q is taken", one.text, one.media)
 		}
 	}
