@@ -68,6 +68,10 @@ image: setup-run build ## the agent as a container image: tallyman
 	@rm -rf bin/image && mkdir -p bin/image && cp deploy/Dockerfile $(BIN) bin/image/
 	docker build -q -t $(IMAGE) bin/image
 
+plugin: setup-run build ## the managed plugin for the engine's own metrics: docker plugin enable tallyman
+	@rm -rf bin/plugin && mkdir -p bin/plugin/rootfs/run/docker/plugins && cp deploy/plugin/config.json bin/plugin/ && cp $(BIN) bin/plugin/rootfs/tallyman
+	docker plugin create $(IMAGE) bin/plugin
+
 web: web/dist/index.html ## build the page
 
 web/dist/index.html: web/node_modules/.package-lock.json $(WEB)
@@ -96,4 +100,4 @@ setup-test:
 clean: ## remove what was built; data in bin/data stays
 	rm -rf $(BIN) $(TESTRUN) web/dist web/node_modules web/schema/node_modules test/e2e/node_modules
 
-.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image web web-test test-cgroup2 testrun setup-run setup-test clean
+.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image plugin web web-test test-cgroup2 testrun setup-run setup-test clean

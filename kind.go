@@ -21,8 +21,11 @@ type SourceKind struct {
 	// Listed is set for a source of what the inventory knows: it has a container as
 	// long as the engine lists it, running or not. Others have it while it runs.
 	Listed bool
-	// Metrics is the table of every metric the source can produce.
+	// Metrics is the table of every metric the source can produce. One that passes on
+	// metrics which only a text names (SourceOptions.Descs) says so in Passes; its table
+	// has the others.
 	Metrics []*Desc
+	Passes  bool
 	// Options are the defaults of the kind's own options, a struct; nil for a kind
 	// that has none. What is set comes as SourceOptions.Own.
 	Options any

@@ -77,20 +77,23 @@ type SourceOptions struct {
 	// Root is where the host's own root directory is found, "/" outside of a
 	// container; empty when it cannot be reached.
 	Root string
+	// Path says where a path of the host is found from here, empty when it is not.
+	Path func(name string) string
 	// Memory is the host's physical memory in bytes, 0 when not known.
 	Memory uint64
 	// Interval is the time between stored samples.
 	Interval time.Duration
 	// Engines are asked for what only an engine knows; nil without one.
 	Engines Engines
+	// Descs are the descriptions of metrics that only a text names.
+	Descs *Descs
 	// Own are the options of the kind itself, see SourceKind.Options.
 	Own any
 }
 
 // Engines asks the Docker engines that discovery knows, by their configured names.
-// All calls but EngineUp, EngineClock, EngineOOMs and EngineRemote
-// block until the engine has answered or ctx
-// ends.
+// All calls but EngineUp, EngineClock, EngineOOMs, EngineRemote and
+// EngineAddress block until the engine has answered or ctx ends.
 type Engines interface {
 	// EngineUp says whether an engine answers, for how long it has answered in
 	// all and for how long that is known; known is false before the first ping.
@@ -105,6 +108,9 @@ type Engines interface {
 	// EngineRemote reports whether an engine is reached over the network, so that its
 	// containers are likely those of another machine.
 	EngineRemote(engine string) bool
+	// EngineAddress is where an engine is reached, in the form of DOCKER_HOST; empty
+	// for one that is not known.
+	EngineAddress(engine string) string
 	// EngineStats asks for the statistics of a container and decodes the answer,
 	// JSON, into what into points to.
 	EngineStats(ctx context.Context, engine, id string, into any) error

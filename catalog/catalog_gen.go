@@ -27,6 +27,7 @@ import (
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
 	"tallyman/source/enginelog"
+	"tallyman/source/enginemetrics"
 	"tallyman/source/enginestate"
 	"tallyman/source/enginestats"
 	"tallyman/source/host"
@@ -44,6 +45,7 @@ func sources() []tallyman.SourceKind {
 	return []tallyman.SourceKind{
 		cgroup.Kind(),
 		diskusage.Kind(),
+		enginemetrics.Kind(),
 		enginestate.Kind(),
 		enginestats.Kind(),
 		host.Kind(),

@@ -306,6 +306,15 @@ func (d *Discovery) EngineRemote(engine string) bool {
 	return err == nil && e.currentStatus().Remote
 }
 
+// EngineAddress is where an engine is reached, in the form of DOCKER_HOST.
+func (d *Discovery) EngineAddress(engine string) string {
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return ""
+	}
+	return e.client.Host()
+}
+
 // EngineSize asks an engine for the size in bytes of the writable layer of one
 // of its containers. It blocks until the engine answers or ctx ends.
 func (d *Discovery) EngineSize(ctx context.Context, engine, id string) (int64, error) {

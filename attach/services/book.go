@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"tallyman"
@@ -36,30 +35,6 @@ const (
 	maxFamily = 1000 // series of one metric
 	maxEvents = 10   // of one scrape
 )
-
-// descs are descriptions by name, for metrics that only services can name.
-type descs struct {
-	mu sync.Mutex
-	by map[string]*tallyman.Desc
-}
-
-// of is the description of a name; the first one stands.
-func (d *descs) of(name string, typ tallyman.MetricType, help string) *tallyman.Desc {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.by == nil {
-		d.by = map[string]*tallyman.Desc{}
-	}
-	if one := d.by[name]; one != nil {
-		return one
-	}
-	if len(help) > 256 {
-		help = help[:256]
-	}
-	one := &tallyman.Desc{Name: name, Type: typ, Help: strings.ToValidUTF8(strings.ReplaceAll(help, "\n", " "), "�")}
-	d.by[name] = one
-	return one
-}
 
 // book takes what a scrape gives, and keeps the series of an instance.
 type book struct {
@@ -117,7 +92,7 @@ var _ tallyman.ServiceSink = (*book)(nil)
 
 // Desc implements tallyman.ServiceSink.
 func (b *book) Desc(name string, typ tallyman.MetricType, help string) *tallyman.Desc {
-	return b.i.s.descs.of(name, typ, help)
+	return b.i.s.o.Descs.Of(name, typ, help)
 }
 
 // Event implements tallyman.ServiceSink.

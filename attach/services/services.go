@@ -43,7 +43,7 @@ type Options struct {
 	Choose  func(in tallyman.Inside, image map[string]string) ([]tallyman.ServiceWish, []tallyman.ServiceMistake)
 	Resolve func(in tallyman.Inside, w *tallyman.ServiceWish) (tallyman.ServiceConfig, error)
 	// Descs are the metrics that are known by name.
-	Descs    map[string]*tallyman.Desc
+	Descs    *tallyman.Descs
 	Engines  tallyman.Engines
 	Executor tallyman.Executor
 	Emit     func(tallyman.Event)
@@ -69,7 +69,6 @@ type Services struct {
 	// looks are places for looks at containers.
 	looks chan struct{}
 	wg    sync.WaitGroup
-	descs descs
 
 	mu        sync.Mutex
 	to        supervisor
@@ -100,7 +99,7 @@ func New(o Options) *Services {
 		o.Limits = DefaultLimits
 	}
 	return &Services{o: o, execs: make(chan struct{}, 4), looks: make(chan struct{}, 4), began: time.Now(), wake: make(chan struct{}, 1),
-		descs: descs{by: maps.Clone(o.Descs)}, pending: map[string]*tallyman.Container{}, lives: map[string]*life{}, instances: map[string]*instance{}}
+		pending: map[string]*tallyman.Container{}, lives: map[string]*life{}, instances: map[string]*instance{}}
 }
 
 // Kind is the source of samples that the collector polls.

@@ -123,7 +123,7 @@ func begin(t *testing.T, limits Limits) *world {
 			return list, mistakes
 		},
 		Resolve: func(_ tallyman.Inside, w *tallyman.ServiceWish) (tallyman.ServiceConfig, error) { return w.Config, nil },
-		Engines: engines{}, Limits: limits, Proc: t.TempDir(), Log: log,
+		Engines: engines{}, Descs: tallyman.NewDescs(nil), Limits: limits, Proc: t.TempDir(), Log: log,
 		Emit: func(e tallyman.Event) {
 			w.mu.Lock()
 			w.events = append(w.events, e.Action+" "+e.Attributes["instance"]+e.Attributes["source"])

@@ -61,6 +61,7 @@ type cli struct {
 	Logs    logsCmd    `cmd:"" help:"Show log lines of a running tallyman, by LogQL or the name of a container."`
 	Rules   rulesCmd   `cmd:"" help:"Show the rules of alarms."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what works on this machine, what does not, and what unlocks it; exit 1 if something does not."`
+	Plugin  pluginCmd  `cmd:"" help:"Be the managed plugin that Docker gives its own metrics to; docker plugin enable runs it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -105,6 +105,7 @@ type app struct {
 	discovery  *discover.Discovery
 	supervisor *attach.Supervisor
 	services   *services.Services // nil when no plugins are wanted
+	descs      *tallyman.Descs    // of metrics that only a text names
 
 	serviceRoutes []httpx.Route
 	alarms        *alert.Service // nil when they are not wanted
@@ -147,6 +148,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	// The library tells of every compaction; only what goes wrong is news here.
 	quiet := slog.New(above{log.Handler(), slog.LevelWarn})
 	space := fsx.NewSpace(cfg.Data)
+	a.descs = tallyman.NewDescs(all.Metrics())
 	interval := time.Duration(cfg.Interval)
 
 	if err := a.openSamples(space, quiet); err != nil {
@@ -197,7 +199,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.supervisor = attach.New(attach.Options{
 		Kinds: kinds, Own: own, SelfMetrics: append(a.metrics(), found.metrics...),
 		Source: tallyman.SourceOptions{Log: log, Proc: here.Proc, Sys: here.Sys, Cgroup: here.Cgroup, Init: here.Init, Root: here.Root,
-			Memory: here.Memory, Interval: interval, Engines: a.discovery},
+			Path: here.Path, Memory: here.Memory, Interval: interval, Engines: a.discovery, Descs: a.descs},
 		Sink: a.pipeline, Host: cfg.Host, Interval: interval, LiveInterval: time.Duration(cfg.LiveInterval),
 		ContainerLabels: cfg.Labels.Allow, Engines: collectionOf(endpoints), Log: log,
 		HasDescriptors: func() error { return machine.HasDescriptors(doctor.FilesPerContainer) },

@@ -58,7 +58,7 @@ func (a *app) openServices(all catalog.Catalog) error {
 	}
 	p := a.cfg.Plugins
 	a.services = services.New(services.Options{
-		Choose: book.Choose, Resolve: book.Resolve, Descs: all.Metrics(), Engines: a.discovery, Executor: a.discovery, Emit: a.bus.ObserveEvent,
+		Choose: book.Choose, Resolve: book.Resolve, Descs: a.descs, Engines: a.discovery, Executor: a.discovery, Emit: a.bus.ObserveEvent,
 		Trust:  services.Trust{Elsewhere: p.Elsewhere, LinkLocal: p.LinkLocal},
 		Limits: services.Limits{PerContainer: p.PerContainer, PerHost: p.PerHost, Series: p.Series, Text: p.SeriesPerText},
 		Proc:   a.machine.Proc, Log: a.log,

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tallyman
+
+import (
+	"maps"
+	"strings"
+	"sync"
+
+	"tallyman/internal/clip"
+)
+
+// maxHelp is how many bytes of a stranger's help are kept.
+const maxHelp = 256
+
+// Descs are descriptions by name: those of the catalog, and those of metrics that only a
+// text names, such as a service's or an engine's own. A name has one description, whoever
+// asks. Its methods may be called from any goroutine.
+type Descs struct {
+	mu sync.Mutex
+	by map[string]*Desc
+}
+
+// NewDescs begins with what is known by name.
+func NewDescs(known map[string]*Desc) *Descs { return &Descs{by: maps.Clone(known)} }
+
+// Of is the description of a name; the first one stands. The help of a stranger is bounded.
+func (d *Descs) Of(name string, typ MetricType, help string) *Desc {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.by == nil {
+		d.by = map[string]*Desc{}
+	}
+	one := d.by[name]
+	if one == nil {
+		one = &Desc{Name: name, Type: typ, Help: clip.Text(strings.ReplaceAll(help, "\n", " "), maxHelp)}
+		d.by[name] = one
+	}
+	return one
+}
