@@ -199,6 +199,22 @@ func Service(name, project string) (options []string, workload string) {
 }
 
 // removeAll removes the containers of this test.
+// OutOfMemory starts a container that the kernel kills for want of memory, and waits for its
+// end. On a busy machine an engine of 20.10 may see the exit before its watcher of the cgroup
+// sees the reason, and what it does not know nobody can tell: then another one is started.
+func (d *Docker) OutOfMemory() (id string) {
+	d.t.Helper()
+	for range 10 {
+		id = d.Start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; exec tail /dev/zero")
+		d.Cmd("wait", id)
+		if d.Cmd("inspect", "-f", "{{.State.OOMKilled}}", id) == "true" {
+			return id
+		}
+	}
+	d.t.Fatal("the engine never noticed that a container was killed for want of memory")
+	return ""
+}
+
 func (d *Docker) removeAll() {
 	out, err := d.May("ps", "-aq", "--no-trunc", "--filter", "label="+d.Label)
 	if err != nil {

@@ -221,7 +221,7 @@ func TestOOM(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
-	id := d.Start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "exec tail /dev/zero")
+	id := d.OutOfMemory()
 	e := w.wait(id, "die", 1)[0]
 	attribute(t, e, "exitCode", "137")
 	attribute(t, e, "oomKilled", "true")
