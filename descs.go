@@ -24,6 +24,25 @@ type Descs struct {
 // NewDescs begins with what is known by name.
 func NewDescs(known map[string]*Desc) *Descs { return &Descs{by: maps.Clone(known)} }
 
+// Add makes a description known by its name, in place of another one.
+func (d *Descs) Add(all ...*Desc) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.by == nil {
+		d.by = map[string]*Desc{}
+	}
+	for _, one := range all {
+		d.by[one.Name] = one
+	}
+}
+
+// All are those that are known now.
+func (d *Descs) All() map[string]*Desc {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.by)
+}
+
 // Of is the description of a name; the first one stands. The help of a stranger is bounded.
 func (d *Descs) Of(name string, typ MetricType, help string) *Desc {
 	d.mu.Lock()

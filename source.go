@@ -92,19 +92,12 @@ type SourceOptions struct {
 }
 
 // Engines asks the Docker engines that discovery knows, by their configured names.
-// All calls but EngineUp, EngineClock, EngineOOMs, EngineRemote and
-// EngineAddress block until the engine has answered or ctx ends.
+// All calls but EngineState, EngineRemote and EngineAddress block until the
+// engine has answered or ctx ends.
 type Engines interface {
-	// EngineUp says whether an engine answers, for how long it has answered in
-	// all and for how long that is known; known is false before the first ping.
-	EngineUp(engine string) (up bool, upFor, knownFor time.Duration, known bool)
-	// EngineClock says by how much the engine's clock is ahead of this machine's,
-	// negative when it is behind, as the last ping told: to the second, and never
-	// more than it is. It is known while the engine answers.
-	EngineClock(engine string) (ahead time.Duration, known bool)
-	// EngineOOMs says how often the engine has told, since tallyman began, that the
-	// kernel killed in one of its containers for want of memory.
-	EngineOOMs(engine string) uint64
+	// EngineState is what is known of an engine without asking it; ok is false before the
+	// first ping, and for one that is not configured.
+	EngineState(engine string) (s EngineState, ok bool)
 	// EngineRemote reports whether an engine is reached over the network, so that its
 	// containers are likely those of another machine.
 	EngineRemote(engine string) bool
@@ -123,6 +116,31 @@ type Engines interface {
 	// image, JSON.
 	EngineDocument(ctx context.Context, engine, id string) (json.RawMessage, error)
 	EngineImage(ctx context.Context, engine, id string) (json.RawMessage, error)
+}
+
+// EngineState is how an engine is, from discovery's pings and inventory.
+type EngineState struct {
+	EngineStatus
+	// UpFor is for how long it has answered in all, KnownFor for how long that is known.
+	UpFor, KnownFor time.Duration
+	// Latency is how long the last ping took that it answered.
+	Latency time.Duration
+	// Clock is by how much the engine's clock is ahead of this machine's, negative when it
+	// is behind, as the last ping told: to the second, and never more than it is. It is
+	// known while the engine answers.
+	Clock      time.Duration
+	ClockKnown bool
+	// OOMs is how often it has told, since tallyman began, that the kernel killed in one
+	// of its containers for want of memory.
+	OOMs uint64
+	// Containers are those that it has now, by state and image.
+	Containers map[ImageState]int
+}
+
+// ImageState is a state of containers of an image.
+type ImageState struct {
+	Image string
+	State State
 }
 
 // SelfMetric is one number that a part of tallyman keeps about itself.

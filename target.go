@@ -250,6 +250,8 @@ type EngineStatus struct {
 	Listed time.Time `json:"listed,omitzero"`
 
 	Version       string `json:"version,omitempty"`
+	Driver        string `json:"driver,omitempty"` // that stores images and layers
+	LiveRestore   bool   `json:"liveRestore,omitempty"`
 	APIVersion    string `json:"apiVersion,omitempty"`
 	OS            string `json:"os,omitempty"`
 	Kernel        string `json:"kernel,omitempty"`

@@ -30,6 +30,8 @@ type engine struct {
 	uptime      uptime
 	clock       time.Duration // the engine's, ahead of this machine's
 	clockKnown  bool
+	latency     time.Duration // of the last ping that was answered
+	facts       engineFacts   // as they were told last
 	wasUp       *bool // before this process
 	inventoried time.Time
 	lastEvent   time.Time // engine time of the newest event told

@@ -51,6 +51,7 @@ type savedInventory struct {
 type savedEngine struct {
 	Name       string       `json:"name"`
 	Up         *bool        `json:"up,omitempty"`
+	Facts      engineFacts  `json:"facts,omitzero"`
 	Listed     time.Time    `json:"listed,omitzero"`
 	LastEvent  time.Time    `json:"lastEvent,omitzero"`
 	LastKey    string       `json:"lastKey,omitempty"`
@@ -199,7 +200,7 @@ func (e *engine) saved() savedEngine {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	s := savedEngine{
-		Name: e.name, Listed: e.inventoried, LastEvent: e.lastEvent,
+		Name: e.name, Listed: e.inventoried, LastEvent: e.lastEvent, Facts: e.facts,
 		Containers: make([]savedTrack, 0, len(e.tracks)),
 	}
 	if e.stateKnown {
@@ -233,7 +234,7 @@ func (e *engine) restore(s savedEngine) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.inventoried, e.lastEvent = s.Listed, s.LastEvent
-	e.wasUp = s.Up
+	e.wasUp, e.facts = s.Up, s.Facts
 	if k, ok := parseKey(s.LastKey); ok {
 		e.lastKey = k
 	}

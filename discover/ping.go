@@ -15,6 +15,7 @@ import (
 
 type pinged struct {
 	at   time.Time
+	took time.Duration
 	ping dockerapi.Ping
 	err  error
 }
@@ -27,7 +28,9 @@ func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 	retry := t.retryMin
 	for {
 		deadline, cancel := context.WithTimeout(ctx, t.pingDeadline)
+		asked := time.Now()
 		ping, err := e.client.Ping(deadline)
+		took := time.Since(asked)
 		if err == nil {
 			err = e.claim(deadline)
 		}
@@ -46,7 +49,7 @@ func (e *engine) pinger(ctx context.Context, out chan<- pinged) {
 		select {
 		case <-ctx.Done():
 			return
-		case out <- pinged{time.Now(), ping, err}:
+		case out <- pinged{time.Now(), took, ping, err}:
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -120,6 +123,7 @@ func (e *engine) pinged(p pinged) {
 	e.clock, e.clockKnown = p.ping.ClockOffset, p.err == nil && p.ping.ClockKnown
 	changed, flipped := first, first
 	if p.err == nil {
+		e.latency = p.took
 		s.LastGood = p.at
 		flipped = flipped || !s.Up
 		changed = changed || flipped || s.APIVersion != p.ping.APIVersion
@@ -205,41 +209,23 @@ func (u *uptime) now(at time.Time) (upFor, knownFor time.Duration) {
 	return upFor, max(at.Sub(u.since), 0)
 }
 
-// EngineUp says whether the engine called name answers, for how long it has
-// answered in all and for how long that is known; known is false before the
-// first ping, and for an engine that is not configured.
-func (d *Discovery) EngineUp(name string) (up bool, upFor, knownFor time.Duration, known bool) {
+// EngineState is what is known of the engine called name.
+func (d *Discovery) EngineState(name string) (s tallyman.EngineState, ok bool) {
 	e, err := d.engineNamed(name)
 	if err != nil {
-		return false, 0, 0, false
+		return s, false
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if !e.stateKnown {
-		return false, 0, 0, false
+		return s, false
 	}
-	upFor, knownFor = e.uptime.now(time.Now())
-	return e.status.Up, upFor, knownFor, true
-}
-
-// EngineClock says by how much the clock of the engine called name is ahead of this
-// machine's, negative when it is behind. It is known while the engine answers.
-func (d *Discovery) EngineClock(name string) (ahead time.Duration, known bool) {
-	e, err := d.engineNamed(name)
-	if err != nil {
-		return 0, false
+	s = tallyman.EngineState{EngineStatus: e.status, Latency: e.latency, Clock: e.clock, ClockKnown: e.clockKnown, OOMs: e.count.ooms.Load(), Containers: map[tallyman.ImageState]int{}}
+	s.UpFor, s.KnownFor = e.uptime.now(time.Now())
+	for _, t := range e.tracks {
+		if t.c.State != tallyman.Gone {
+			s.Containers[tallyman.ImageState{Image: t.c.Image, State: t.c.State}]++
+		}
 	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.clock, e.clockKnown
-}
-
-// EngineOOMs says how often the engine called name has told that the kernel killed in one
-// of its containers for want of memory, since this process began.
-func (d *Discovery) EngineOOMs(name string) uint64 {
-	e, err := d.engineNamed(name)
-	if err != nil {
-		return 0
-	}
-	return e.count.ooms.Load()
+	return s, true
 }

@@ -69,11 +69,14 @@ func (e *engine) tookInfo(i dockerapi.Info) {
 	s := e.status
 	s.Version, s.OS, s.Kernel = clip.Text(i.ServerVersion, maxName), clip.Text(i.OperatingSystem, maxName), clip.Text(i.KernelVersion, maxName)
 	s.CgroupVersion, s.CgroupDriver = clip.Text(i.CgroupVersion, 16), clip.Text(i.CgroupDriver, 64)
-	s.Root = clip.Text(i.DockerRootDir, maxValue)
+	s.Root, s.Driver, s.LiveRestore = clip.Text(i.DockerRootDir, maxValue), clip.Text(i.Driver, 64), i.LiveRestore
 	s.CPUs, s.Memory = max(i.NCPU, 0), max(i.MemTotal, 0)
 	changed := s != e.status
 	e.status = s
+	was, now := e.facts, factsOf(s)
+	e.facts = now
 	e.mu.Unlock()
+	e.factsEvent(was, now)
 	if changed {
 		for _, o := range e.observers.engines {
 			o.ObserveEngine(s)

@@ -138,8 +138,27 @@ func (d *Doctor) engines() (out []Feature) {
 			f.Unlock = unlockEngine(&e)
 		}
 		out = append(out, f)
+		if e.Up {
+			out = append(out, d.engineMetrics(e.Name)...)
+		}
 	}
 	return out
+}
+
+// engineMetrics is a feature for what an engine measures of itself, where it could.
+func (d *Doctor) engineMetrics(engine string) []Feature {
+	f := Feature{ID: "engine/" + engine + "/metrics", Group: Engines, Name: "What the engine " + engine + " measures of itself", State: Works}
+	for _, a := range d.o.Absences(tallyman.TargetKey{Kind: tallyman.EngineTarget, ID: engine}) {
+		switch a.Code {
+		case tallyman.None:
+			return nil
+		case tallyman.Later:
+			f.State, f.Reason = Unknown, a.Reason
+		default:
+			f.State, f.Reason, f.Unlock = Off, a.Reason, a.Unlock
+		}
+	}
+	return []Feature{f}
 }
 
 // unlockEngine is what helps most against an engine's failure.

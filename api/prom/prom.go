@@ -43,7 +43,7 @@ type Options struct {
 	// CollectNow makes the latest readings those of this moment.
 	CollectNow func(context.Context) error
 	// Metrics are the descriptions by name.
-	Metrics map[string]*tallyman.Desc
+	Metrics *tallyman.Descs
 	// Rules are those of alarms; nil for none.
 	Rules v1.RulesRetriever
 	Log   *slog.Logger
@@ -207,8 +207,9 @@ func (a *API) metadata(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = n
 	}
-	names := make([]string, 0, len(a.o.Metrics))
-	for n := range a.o.Metrics {
+	all := a.o.Metrics.All()
+	names := make([]string, 0, len(all))
+	for n := range all {
 		if only := r.FormValue("metric"); only == "" || only == n {
 			names = append(names, n)
 		}
@@ -219,7 +220,7 @@ func (a *API) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 	data := map[string][]entry{}
 	for _, n := range names {
-		d := a.o.Metrics[n]
+		d := all[n]
 		data[n] = []entry{{d.Type.String(), d.Help, d.Unit}}
 	}
 	httpx.WriteJSON(w, map[string]any{"status": "success", "data": data})

@@ -236,16 +236,11 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.discovery.ObserveEngines(a.hub)
 	a.discovery.ObserveEngines(readers)
 
-	metrics := all.Metrics()
 	if a.services != nil {
-		for _, d := range a.services.Kind().Metrics {
-			metrics[d.Name] = d
-		}
+		a.descs.Add(a.services.Kind().Metrics...)
 	}
-	for _, m := range a.metrics() {
-		metrics[m.Desc.Name] = m.Desc
-	}
-	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: metrics, Rules: a.promRules(), Log: log})
+	a.descs.Add(tallyman.DescsOf(a.metrics())...)
+	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: a.descs, Rules: a.promRules(), Log: log})
 	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes(), a.serviceRoutes)
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,

@@ -13,6 +13,7 @@ package describe
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,6 +185,14 @@ func other(e *tallyman.Event) Words {
 	switch {
 	case e.Type == "engine" && e.Action == "up":
 		return Words{"engine", "good", "Docker answers"}
+	case e.Type == "engine" && e.Action == "change":
+		var parts []string
+		for _, what := range slices.Sorted(maps.Keys(e.Attributes)) {
+			parts = append(parts, what+" "+e.Attributes[what])
+		}
+		return Words{"engine", "info", "Docker has changed: " + strings.Join(parts, ", ")}
+	case e.Type == "engine" && e.Action == "down" && e.Attributes["failure"] == string(tallyman.EngineSlow):
+		return Words{"engine", "critical", "Docker is stalled: it takes connections and does not answer (" + e.Attributes["error"] + ")"}
 	case e.Type == "engine" && e.Action == "down":
 		return Words{"engine", "critical", "Docker does not answer: " + e.Attributes["error"]}
 	case e.Type == "tallyman" && e.Action == "start" && e.Attributes["away"] != "":

@@ -43,6 +43,8 @@ func TestDescribe(t *testing.T) {
 	f("container", "health_status", a{"health": "unhealthy"}, "health", "critical", "Health: unhealthy")
 	f("container", "top", nil, "other", "", "top")
 	f("engine", "down", a{"error": "connection refused"}, "engine", "critical", "Docker does not answer: connection refused")
+	f("engine", "down", a{"error": "no answer within 5s", "failure": "slow"}, "engine", "critical", "Docker is stalled: it takes connections and does not answer (no answer within 5s)")
+	f("engine", "change", a{"version": "20.10 → 24.0", "kernel": "5 → 6"}, "engine", "info", "Docker has changed: kernel 5 → 6, version 20.10 → 24.0")
 	f("tallyman", "gap", a{"reason": "the engine was restarted"}, "gap", "warning", "Events may be missing here: the engine was restarted")
 	f("tallyman", "start", nil, "other", "", "tallyman started watching")
 	f("tallyman", "start", a{"away": "5m"}, "gap", "info", "tallyman was not running for 5m")

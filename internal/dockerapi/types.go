@@ -27,6 +27,9 @@ type Info struct {
 	KernelVersion   string
 	CgroupVersion   string
 	CgroupDriver    string
+	Driver          string // that stores images and layers
+	// LiveRestore is set when containers go on while the engine is away.
+	LiveRestore bool `json:"LiveRestoreEnabled"`
 	NCPU            int
 	MemTotal        int64 // bytes
 	// SystemTime is the engine's clock when it answered, RFC 3339.

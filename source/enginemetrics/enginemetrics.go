@@ -268,6 +268,8 @@ func (p *page) lack(ways int, err error) tallyman.Absence {
 	a := tallyman.Absence{What: what}
 	denied := errors.Is(err, os.ErrPermission)
 	switch remote := p.s.o.Engines.EngineRemote(p.target.ID); {
+	case ways == 0 && strings.HasSuffix(p.s.o.Engines.EngineAddress(p.target.ID), "/podman.sock"):
+		a.Code, a.Reason = tallyman.None, "Podman measures nothing of itself."
 	case remote && ways == 0:
 		a.Reason, a.Unlock = "The engine is on another machine, and the address of its metrics is not set.", "dockerd --metrics-addr, and sources.enginemetrics.addresses: ["+p.target.ID+"=http://…:9323/metrics]"
 	case ways == 0:

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman/internal/testkit"
+)
+
+// pageOf is the engine's page at a socket, as curl would show it.
+func pageOf(t *testing.T, socket string) string {
+	t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+	answer, err := c.Get("http://docker/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// eventsTotal is engine_daemon_events_total of a page.
+func eventsTotal(t *testing.T, page string) float64 {
+	t.Helper()
+	_, rest, ok := strings.Cut(page, "\nengine_daemon_events_total ")
+	text, _, _ := strings.Cut(rest, "\n")
+	v, err := strconv.ParseFloat(text, 64)
+	if !ok || err != nil {
+		t.Fatalf("the page has no engine_daemon_events_total: %v", err)
+	}
+	return v
+}
+
+// What the engine measures of itself is there without any setting, under its own names.
+func TestEngineMetrics(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "sources.enginemetrics.every=1s")
+	testkit.Eventually(t, 30*time.Second, "the engine's page is there", func() error {
+		if len(p.Query(`engine_daemon_events_total{job="docker"}`)) != 1 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	page := pageOf(t, "/run/docker/metrics.sock")
+	least := eventsTotal(t, page)
+	d.Start(nil, "sleep", "600")
+	testkit.Eventually(t, 30*time.Second, "it counts the events that the engine counts", func() error {
+		most := eventsTotal(t, pageOf(t, "/run/docker/metrics.sock"))
+		if got := p.One(`engine_daemon_events_total{job="docker"}`); got[0].Value < least || got[0].Value > most {
+			return fmt.Errorf("%v, the engine has %v to %v", got[0].Value, least, most)
+		}
+		return nil
+	})
+	// Each name of the page is a series.
+	missing, names := 0, map[string]bool{}
+	for line := range strings.Lines(page) {
+		if name := line[:max(strings.IndexAny(line, "{ "), 0)]; name != "" && !strings.HasPrefix(line, "#") {
+			names[name] = true
+		}
+	}
+	for name := range names {
+		if len(p.Query(name+`{job="docker",engine="local"}`)) == 0 {
+			t.Errorf("%s is not there", name)
+			missing++
+		}
+	}
+	if len(names) < 60 {
+		t.Errorf("the page has only %d names", len(names))
+	}
+	took := p.One(`docker_metrics_scrape_duration_seconds`)
+	t.Logf("%d names, %d of them missing; a page takes %.1f ms", len(names), missing, took[0].Value*1000)
+	_, meta := p.Get("/api/v1/metadata?metric=engine_daemon_events_total")
+	if !strings.Contains(meta, `"type":"counter"`) || !strings.Contains(meta, "The number of events logged") {
+		t.Errorf("of its metadata there is %s", meta)
+	}
+}
+
+// The managed plugin is installed, switched off and on, and outlives a restart of the engine.
+func TestManagedPlugin(t *testing.T) {
+	t.Parallel()
+	binary := os.Getenv("TEST_TALLYMAN_BINARY")
+	if binary == "" {
+		t.Skip("the plugin is made of the built program (TEST_TALLYMAN_BINARY)")
+	}
+	e := testkit.NewEngine(t)
+	dir := t.TempDir()
+	root := filepath.Join(dir, "rootfs")
+	if err := os.MkdirAll(filepath.Join(root, "run/docker/plugins"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{binary: filepath.Join(root, "tallyman"), "../../deploy/plugin/config.json": filepath.Join(dir, "config.json")} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Cmd("plugin", "create", "tallyman", dir)
+	t.Cleanup(func() {
+		_, _ = e.May("plugin", "disable", "-f", "tallyman")
+		_, _ = e.May("plugin", "rm", "-f", "tallyman")
+	})
+	e.Cmd("plugin", "enable", "tallyman")
+	if out := e.Cmd("plugin", "inspect", "-f", "{{json .Config.Interface}} {{.Enabled}}", "tallyman"); !strings.Contains(out, "docker.metricscollector/1.0") || !strings.HasSuffix(out, " true") {
+		t.Errorf("it is %s", out)
+	}
+	id := e.Cmd("plugin", "inspect", "-f", "{{.Id}}", "tallyman")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s", "--set", "sources.enginemetrics.every=1s",
+		"--set", "sources.enginemetrics.addresses=unix:///run/docker/plugins/"+id+"/metrics.sock")
+	fresh := func(what string, want bool) {
+		t.Helper()
+		testkit.Eventually(t, time.Minute, what, func() error {
+			if got := p.Query(`engine_daemon_engine_info{job="docker"}`); (len(got) == 1) != want {
+				return fmt.Errorf("%d series", len(got))
+			}
+			return nil
+		})
+	}
+	fresh("it gives the engine's series", true)
+	e.Cmd("plugin", "disable", "tallyman")
+	fresh("switched off it gives none", false)
+	testkit.Eventually(t, time.Minute, "the doctor says why", func() error {
+		if _, text := p.Get("/api/tallyman/v1/doctor"); !strings.Contains(text, "metrics cannot be read") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	e.Cmd("plugin", "enable", "tallyman")
+	fresh("switched on it gives them again", true)
+	began := func() float64 {
+		if got := p.Query(`process_start_time_seconds{job="docker"}`); len(got) == 1 {
+			for _, points := range got {
+				return points[len(points)-1].Value
+			}
+		}
+		return 0
+	}
+	before := began()
+	e.Halt()
+	e.Run()
+	testkit.Eventually(t, time.Minute, "after a restart of the engine it gives those of the new one", func() error {
+		if now := began(); now <= before {
+			return fmt.Errorf("it gives those of one that began at %v, before at %v", now, before)
+		}
+		return nil
+	})
+}
