@@ -186,3 +186,27 @@ func TestInventoryFile(t *testing.T) {
 		os.Remove(name + ".bad")
 	}
 }
+
+// That the engine is another one after it was away, or tallyman, is told once.
+func TestEngineChanges(t *testing.T) {
+	e := dockertest.Start(t)
+	dir := t.TempDir()
+	w := watch(t, e, dir)
+	w.settled()
+	w.stop()
+	if got := w.of("engine", "", "change"); len(got) > 0 {
+		t.Errorf("what was not known before is told as a change: %+v", got)
+	}
+	e.WithoutCgroups()
+	w = watch(t, e, dir)
+	if got := w.wait("engine", "", "change", 1)[0]; len(got.Attributes) != 1 || got.Attributes["cgroup driver"] != "systemd → none" {
+		t.Errorf("the change is %v", got.Attributes)
+	}
+	w.settled()
+	w.stop()
+	w = watch(t, e, dir)
+	w.settled()
+	if got := w.of("engine", "", "change"); len(got) > 0 {
+		t.Errorf("it is told again: %+v", got)
+	}
+}
