@@ -166,3 +166,62 @@ func TestManagedPlugin(t *testing.T) {
 		return nil
 	})
 }
+
+// A stalled engine is told from one that is away, and its containers are measured on.
+func TestStalledEngine(t *testing.T) {
+	t.Parallel()
+	e := testkit.NewEngine(t)
+	id := e.Start(nil, "sh", "-c", "while :; do :; done")
+	e.Start(nil, "sleep", "600")
+	e.Cmd("create", "--label", e.Label, testkit.Image, "true")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
+	number := func(expr string) float64 {
+		t.Helper()
+		for _, points := range p.Query(expr) {
+			return points[len(points)-1].Value
+		}
+		return -1
+	}
+	is := func(what string, want map[string]float64) {
+		t.Helper()
+		testkit.Eventually(t, time.Minute, what, func() error {
+			for expr, v := range want {
+				if got := number(expr); got != v {
+					return fmt.Errorf("%s is %v, want %v", expr, got, v)
+				}
+			}
+			return nil
+		})
+	}
+	version := e.Cmd("info", "-f", `{{.ServerVersion}}",storage_driver="{{.Driver}}",live_restore="{{.LiveRestoreEnabled}}",cgroup_driver="{{.CgroupDriver}}`)
+	is("it is up, with the containers of docker ps", map[string]float64{
+		"docker_up": 1, "docker_stalled": 0, `docker_containers{state="running"}`: 2, `docker_containers{state="created"}`: 1, `docker_containers{state="exited"}`: 0,
+		`docker_image_containers{image="` + testkit.Image + `",state="running"}`: 2, `docker_info{version="` + version + `"}`: 1,
+	})
+	if took := number("docker_ping_seconds"); took <= 0 || took > 5 {
+		t.Errorf("a ping takes %v s", took)
+	}
+	e.Stall(true)
+	began := time.Now()
+	is("it is stalled", map[string]float64{"docker_up": 0, "docker_stalled": 1})
+	if s := engineOf(p); s.Up || s.Failure != "slow" || time.UnixMilli(s.Since).Before(began.Add(-time.Second)) {
+		t.Errorf("the page has %+v", s)
+	}
+	cpu := `container_cpu_usage_seconds_total{id="/docker/` + id + `"}`
+	at := p.One(cpu)[0]
+	testkit.Eventually(t, time.Minute, "its containers are measured on", func() error {
+		if got := p.One(cpu)[0]; got.Value <= at.Value || got.Time.Sub(at.Time) < 3*time.Second {
+			return fmt.Errorf("%+v, before %+v", got, at)
+		}
+		return nil
+	})
+	e.Stall(false)
+	is("it is back", map[string]float64{"docker_up": 1, "docker_stalled": 0})
+	t.Logf("stalled for %v", time.Since(began).Round(time.Second))
+	testkit.Eventually(t, time.Minute, "both are events", func() error {
+		if _, text := p.Get("/api/tallyman/v1/events?limit=50"); !strings.Contains(text, "Docker is stalled") || !strings.Contains(text, "Docker answers") {
+			return errors.New(text)
+		}
+		return nil
+	})
+}
