@@ -6,8 +6,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-
-	"tallyman/internal/clip"
 )
 
 // maxHelp is how many bytes of a stranger's help are kept.
@@ -52,7 +50,8 @@ func (d *Descs) Of(name string, typ MetricType, help string) *Desc {
 	}
 	one := d.by[name]
 	if one == nil {
-		one = &Desc{Name: name, Type: typ, Help: clip.Text(strings.ReplaceAll(help, "\n", " "), maxHelp)}
+		help = strings.ToValidUTF8(help[:min(len(help), maxHelp)], "")
+		one = &Desc{Name: name, Type: typ, Help: strings.ReplaceAll(help, "\n", " ")}
 		d.by[name] = one
 	}
 	return one
