@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 
-	"tallyman/source/enginemetrics"
+	"tallyman/internal/metricsplugin"
 )
 
 type pluginCmd struct {
@@ -18,6 +18,6 @@ type pluginCmd struct {
 // Run is the managed plugin, until the engine ends it. The engine copies what it prints into
 // its own log.
 func (c *pluginCmd) Run(ctx context.Context) error {
-	m := enginemetrics.Managed{Socket: c.Socket, Engine: c.Engine, Log: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+	m := metricsplugin.Plugin{Socket: c.Socket, Engine: c.Engine, Log: slog.New(slog.NewTextHandler(os.Stdout, nil))}
 	return m.Run(ctx)
 }

@@ -30,8 +30,8 @@ type Info struct {
 	Driver          string // that stores images and layers
 	// LiveRestore is set when containers go on while the engine is away.
 	LiveRestore bool `json:"LiveRestoreEnabled"`
-	NCPU            int
-	MemTotal        int64 // bytes
+	NCPU        int
+	MemTotal    int64 // bytes
 	// SystemTime is the engine's clock when it answered, RFC 3339.
 	SystemTime string
 }

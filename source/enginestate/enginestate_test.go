@@ -60,7 +60,9 @@ func TestContract(t *testing.T) {
 	o := &told{known: true}
 	o.state.Up, o.state.Version, o.state.Listed = true, "20.10", time.Unix(1, 0)
 	o.state.Containers = map[tallyman.ImageState]int{{Image: "nginx", State: tallyman.Running}: 2}
-	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) { return open(t, o), []*tallyman.Target{target()} })
+	sourcetest.Run(t, Kind(), func(t *testing.T) (tallyman.Source, []*tallyman.Target) {
+		return open(t, o), []*tallyman.Target{target()}
+	})
 }
 
 // The ratio is that of the last interval, whatever rounds come between.

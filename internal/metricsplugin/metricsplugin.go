@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package enginemetrics
+// Package metricsplugin is a managed plugin of Docker's with the interface
+// docker.metricscollector/1.0, to which an engine gives its own metrics.
+package metricsplugin
 
 import (
 	"context"
@@ -17,19 +19,15 @@ import (
 	"time"
 )
 
-// The paths that Docker gives to a managed plugin.
-const (
-	ManagedSocket = "/run/docker/plugins/metrics.sock"
-	EngineSocket  = "/run/docker/metrics.sock"
-)
+// maxPage is how much of the engine's page is passed on, in bytes.
+const maxPage = 8 << 20
 
-// Managed is a managed plugin of Docker's with the interface
-// docker.metricscollector/1.0. It passes the engine's page of metrics on, as /metrics on the
-// socket on which the engine speaks to it, between StartMetrics and StopMetrics.
+// Plugin passes the engine's page of metrics on, as /metrics on the socket on which the
+// engine speaks to it, between StartMetrics and StopMetrics.
 //
 // The protocol is at https://docs.docker.com/engine/extend/plugins_metrics/. Engines send
 // StartMetrics with an empty body or {}, and none calls Plugin.Activate of a managed plugin.
-type Managed struct {
+type Plugin struct {
 	// Socket is the plugin's own, Engine is the engine's.
 	Socket, Engine string
 	Log            *slog.Logger
@@ -39,7 +37,7 @@ type Managed struct {
 }
 
 // Run serves until ctx ends.
-func (m *Managed) Run(ctx context.Context) error {
+func (m *Plugin) Run(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(m.Socket), 0o755); err != nil {
 		return err
 	}
@@ -73,7 +71,7 @@ func (m *Managed) Run(ctx context.Context) error {
 	return nil
 }
 
-func (m *Managed) handler() http.Handler {
+func (m *Plugin) handler() http.Handler {
 	mux := http.NewServeMux()
 	call := func(name string, answer func() any) {
 		mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +90,7 @@ func (m *Managed) handler() http.Handler {
 }
 
 // pass passes the engine's page on.
-func (m *Managed) pass(w http.ResponseWriter, r *http.Request) {
+func (m *Plugin) pass(w http.ResponseWriter, r *http.Request) {
 	if !m.started.Load() {
 		http.Error(w, "the engine has not called StartMetrics, or has called StopMetrics", http.StatusServiceUnavailable)
 		return
@@ -108,7 +106,7 @@ func (m *Managed) pass(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, io.LimitReader(answer.Body, maxPage)) // who asks notices that it breaks off
 }
 
-func (m *Managed) page(r *http.Request) (*http.Response, error) {
+func (m *Plugin) page(r *http.Request) (*http.Response, error) {
 	to, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://docker/metrics", nil)
 	if err != nil {
 		return nil, err
