@@ -20,6 +20,7 @@ import (
 
 	"tallyman/config"
 	"tallyman/doctor"
+	"tallyman/internal/clip"
 	"tallyman/internal/datadir"
 	"tallyman/internal/machine"
 )
@@ -178,7 +179,7 @@ func portFeature(listen string) doctor.Feature {
 // printReport prints a report for people.
 func printReport(out io.Writer, r *doctor.Report, said string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "tallyman %s on %s (%s); %s:\n", r.Version, plain(r.Host), r.Where, said)
+	fmt.Fprintf(&b, "tallyman %s on %s (%s); %s:\n", r.Version, clip.Plain(r.Host), r.Where, said)
 	words := map[doctor.State]string{doctor.Works: "works", doctor.Partly: "PARTLY", doctor.Off: "OFF", doctor.Unknown: "unknown"}
 	group := ""
 	for _, g := range []string{doctor.Engines, doctor.Containers, doctor.Host, doctor.Rights, doctor.Storage, doctor.Self} {
@@ -190,16 +191,16 @@ func printReport(out io.Writer, r *doctor.Report, said string) error {
 				group = g
 				fmt.Fprintf(&b, "\n%s\n", g)
 			}
-			fmt.Fprintf(&b, "  %-8s %s", words[f.State], plain(f.Name))
+			fmt.Fprintf(&b, "  %-8s %s", words[f.State], clip.Plain(f.Name))
 			if f.Detail != "" {
-				fmt.Fprintf(&b, ": %s", plain(f.Detail))
+				fmt.Fprintf(&b, ": %s", clip.Plain(f.Detail))
 			}
 			b.WriteByte('\n')
 			if f.Reason != "" {
-				fmt.Fprintf(&b, "           %s\n", plain(f.Reason))
+				fmt.Fprintf(&b, "           %s\n", clip.Plain(f.Reason))
 			}
 			if f.Unlock != "" {
-				fmt.Fprintf(&b, "           add: %s\n", plain(f.Unlock))
+				fmt.Fprintf(&b, "           add: %s\n", clip.Plain(f.Unlock))
 			}
 		}
 	}
@@ -210,7 +211,7 @@ func printReport(out io.Writer, r *doctor.Report, said string) error {
 			if d.Memory != nil {
 				memory = *d.Memory
 			}
-			fmt.Fprintf(&b, "  %-10s %s, %.0f MiB\n", plain(d.Name), cores(d.CPU), memory/(1<<20))
+			fmt.Fprintf(&b, "  %-10s %s, %.0f MiB\n", clip.Plain(d.Name), cores(d.CPU), memory/(1<<20))
 		}
 	}
 	if len(r.Stores) > 0 {
@@ -234,14 +235,4 @@ func cores(v *float64) string {
 		return "CPU not known yet"
 	}
 	return fmt.Sprintf("%.3f cores", *v)
-}
-
-// plain makes text of strangers harmless for a terminal.
-func plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 
 	"tallyman/config"
+	"tallyman/internal/clip"
 )
 
 type logsCmd struct {
@@ -125,7 +126,7 @@ func (c *logsCmd) print(out io.Writer, lines []logLine) error {
 			b.WriteByte('\n')
 		default:
 			name := cmp.Or(l.Labels["name"], l.Labels["source"])
-			fmt.Fprintf(&b, "%s %s %s\n", time.Unix(0, l.Time).Format("2006-01-02 15:04:05.000"), plain(name), plain(strings.TrimRight(l.Line, "\r")))
+			fmt.Fprintf(&b, "%s %s %s\n", time.Unix(0, l.Time).Format("2006-01-02 15:04:05.000"), clip.Plain(name), clip.Plain(strings.TrimRight(l.Line, "\r")))
 		}
 	}
 	_, err := io.WriteString(out, b.String())
