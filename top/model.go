@@ -61,8 +61,6 @@ type model struct {
 	ctx    context.Context
 	now    func() time.Time
 
-	at         time.Time // of the newest numbers
-	version    string
 	hosts      []*view.Host // without their containers
 	containers map[string]*view.Container
 	lost       error
@@ -134,7 +132,7 @@ func (m *model) take(msg any) {
 		m.lost = msg.Err
 		return
 	case view.Servers:
-		m.lost, m.seen, m.version, m.at = nil, true, msg.Version, time.UnixMilli(msg.Time)
+		m.seen = true
 		m.hosts, m.containers = nil, map[string]*view.Container{}
 		for i := range msg.Hosts {
 			h := &msg.Hosts[i]
@@ -146,7 +144,6 @@ func (m *model) take(msg any) {
 			m.hosts = append(m.hosts, h)
 		}
 	case Tick:
-		m.lost, m.at = nil, time.UnixMilli(msg.Time)
 		for _, h := range m.hosts {
 			if f, ok := msg.Hosts[h.Host]; ok {
 				h.HostFigures = f
@@ -174,6 +171,7 @@ func (m *model) take(msg any) {
 	default:
 		return
 	}
+	m.lost = nil
 	if !m.paused {
 		m.arrange()
 	}
