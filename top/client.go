@@ -82,6 +82,23 @@ func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	return nil, fmt.Errorf("%s: %s", answer.Status, strings.TrimSpace(string(text)))
 }
 
+// Settle waits until a tallyman that has just been started knows its hosts, for a time at
+// most: what they have is only in the first message of the stream.
+func (c *Client) Settle(ctx context.Context, most time.Duration) {
+	for end := time.Now().Add(most); ctx.Err() == nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		answer, err := c.get(ctx, "/api/tallyman/v1/servers")
+		if err != nil {
+			continue
+		}
+		var s view.Servers
+		err = json.NewDecoder(io.LimitReader(answer.Body, maxMessage)).Decode(&s)
+		_ = answer.Body.Close()
+		if err == nil && len(s.Hosts) > 0 && s.Hosts[0].Cores != nil && s.Hosts[0].CPU != nil {
+			return
+		}
+	}
+}
+
 // Follow gives the messages of the live stream to send until ctx ends: view.Servers,
 // view.Container, Tick, EngineChange, and Lost when it breaks. It is opened again after a
 // second, and after ten at last.

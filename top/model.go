@@ -113,7 +113,14 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width, m.height = max(msg.Width, 20), max(msg.Height, 6)
 		m.keepInSight()
 	case tea.KeyMsg:
-		return m, m.key(msg)
+		if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 {
+			return m, m.key(msg)
+		}
+		var all []tea.Cmd
+		for _, r := range msg.Runes { // typed so fast that they come together, or pasted
+			all = append(all, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}))
+		}
+		return m, tea.Batch(all...)
 	case logLines:
 		if msg.question == m.asked && m.screen == logs {
 			m.took(msg)

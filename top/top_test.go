@@ -189,6 +189,11 @@ func TestFilter(t *testing.T) {
 		t.Errorf("the screen has\n%s", text(m))
 	}
 	press(m, "esc")
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("/lonely")})
+	if got := names(m); got != "lonely" {
+		t.Errorf("keys that come together find %s", got)
+	}
+	press(m, "esc")
 	if len(m.rows) != 6 {
 		t.Errorf("without a filter: %s", names(m))
 	}

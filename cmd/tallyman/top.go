@@ -93,5 +93,7 @@ func (c *topCmd) alone(ctx context.Context, cfg config.Config) (*top.Client, fun
 		a.close()
 		return errors.Join(err, os.RemoveAll(temporary))
 	}
-	return &top.Client{Base: "http://" + listener.Addr().String(), Header: tokenHeader(cfg), HTTP: http.DefaultClient}, end, nil
+	client := &top.Client{Base: "http://" + listener.Addr().String(), Header: tokenHeader(cfg), HTTP: http.DefaultClient}
+	client.Settle(ctx, lookFor)
+	return client, end, nil
 }
