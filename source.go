@@ -110,6 +110,8 @@ type Engines interface {
 	// EngineSize asks for the size in bytes of the writable layer of a container,
 	// which costs the engine much.
 	EngineSize(ctx context.Context, engine, id string) (int64, error)
+	// EngineDisk asks for what the engine keeps on its disk, which costs it much.
+	EngineDisk(ctx context.Context, engine string) (EngineDisk, error)
 	// EngineLogs follows the log of a container from a time on; the caller closes it.
 	EngineLogs(ctx context.Context, engine, id string, since time.Time) (io.ReadCloser, error)
 	// EngineDocument and EngineImage ask for the inspection of a container and of an
@@ -135,6 +137,21 @@ type EngineState struct {
 	OOMs uint64
 	// Containers are those that it has now, by state and image.
 	Containers map[ImageState]int
+}
+
+// EngineDisk is what an engine keeps on its disk.
+type EngineDisk struct {
+	// Shares are by what they are: images, containers (their writable layers), volumes,
+	// build_cache.
+	Shares map[string]DiskShare
+	// Volumes are bytes by name, of the volumes whose driver says so.
+	Volumes map[string]int64
+}
+
+// DiskShare is one kind of what an engine keeps: how many there are, how many of them are in
+// use, their bytes, and the bytes of those that nobody uses.
+type DiskShare struct {
+	Count, Active, Bytes, Reclaimable int64
 }
 
 // ImageState is a state of containers of an image.

@@ -26,6 +26,7 @@ import (
 	"tallyman/source/cgroup"
 	"tallyman/source/containerlog"
 	"tallyman/source/diskusage"
+	"tallyman/source/enginedisk"
 	"tallyman/source/enginelog"
 	"tallyman/source/enginemetrics"
 	"tallyman/source/enginestate"
@@ -45,6 +46,7 @@ func sources() []tallyman.SourceKind {
 	return []tallyman.SourceKind{
 		cgroup.Kind(),
 		diskusage.Kind(),
+		enginedisk.Kind(),
 		enginemetrics.Kind(),
 		enginestate.Kind(),
 		enginestats.Kind(),

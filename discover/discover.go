@@ -325,6 +325,22 @@ func (d *Discovery) EngineSize(ctx context.Context, engine, id string) (int64, e
 	return e.client.Size(ctx, id)
 }
 
+// EngineDisk asks an engine for what it keeps on its disk. It blocks until the engine
+// answers or ctx ends.
+func (d *Discovery) EngineDisk(ctx context.Context, engine string) (tallyman.EngineDisk, error) {
+	e, err := d.engineNamed(engine)
+	if err != nil {
+		return tallyman.EngineDisk{}, err
+	}
+	disk, err := e.client.Disk(ctx)
+	if err != nil {
+		return tallyman.EngineDisk{}, err
+	}
+	return tallyman.EngineDisk{Volumes: disk.VolumeSizes, Shares: map[string]tallyman.DiskShare{
+		"images": tallyman.DiskShare(disk.Images), "containers": tallyman.DiskShare(disk.Containers), "volumes": tallyman.DiskShare(disk.Volumes), "build_cache": tallyman.DiskShare(disk.BuildCache),
+	}}, nil
+}
+
 // EngineStats asks an engine what one of its containers uses now, for what the
 // kernel does not tell here, and decodes the answer into what into points to.
 // It blocks until the engine answers or ctx ends.

@@ -32,7 +32,7 @@ type engine struct {
 	clockKnown  bool
 	latency     time.Duration // of the last ping that was answered
 	facts       engineFacts   // as they were told last
-	wasUp       *bool // before this process
+	wasUp       *bool         // before this process
 	inventoried time.Time
 	lastEvent   time.Time // engine time of the newest event told
 	lastKey     key

@@ -52,6 +52,7 @@ const (
 	CallEvents
 	CallStats
 	CallSize
+	CallDisk
 	CallLogs
 	CallImage
 	CallExec
@@ -60,12 +61,12 @@ const (
 
 // Calls are all of them.
 func Calls() []Call {
-	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize, CallLogs, CallImage, CallExec}
+	return []Call{CallPing, CallInfo, CallList, CallInspect, CallEvents, CallStats, CallSize, CallDisk, CallLogs, CallImage, CallExec}
 }
 
 // String is the call's word.
 func (c Call) String() string {
-	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size", "logs", "image", "exec"}[c]
+	return [...]string{"ping", "info", "list", "inspect", "events", "stats", "size", "disk", "logs", "image", "exec"}[c]
 }
 
 // Count is how often the call was made.
@@ -266,6 +267,29 @@ func (c *Client) Size(ctx context.Context, id string) (int64, error) {
 		return 0, fmt.Errorf("ask for the size of %s: the answer has none", id[:12])
 	}
 	return *out.SizeRw, nil
+}
+
+// Disk asks what images, containers, volumes and the build cache take. The engine walks
+// through the layers of all containers and through all volumes. One of 20.10 answers only one
+// such question at a time.
+func (c *Client) Disk(ctx context.Context) (Disk, error) {
+	c.calls[CallDisk].Add(1)
+	t := &trip{whole: true}
+	r, err := c.api.DiskUsage(withTrip(ctx, t), client.DiskUsageOptions{Containers: true, Images: true, Volumes: true, BuildCache: true, Verbose: true})
+	if err != nil {
+		return Disk{}, c.classify(ctx, "disk", err, t)
+	}
+	d := Disk{
+		Images: DiskShare{r.Images.TotalCount, r.Images.ActiveCount, r.Images.TotalSize, r.Images.Reclaimable}, Containers: DiskShare{r.Containers.TotalCount, r.Containers.ActiveCount, r.Containers.TotalSize, r.Containers.Reclaimable},
+		Volumes: DiskShare{r.Volumes.TotalCount, r.Volumes.ActiveCount, r.Volumes.TotalSize, r.Volumes.Reclaimable}, BuildCache: DiskShare{r.BuildCache.TotalCount, r.BuildCache.ActiveCount, r.BuildCache.TotalSize, r.BuildCache.Reclaimable},
+		VolumeSizes: map[string]int64{},
+	}
+	for _, v := range r.Volumes.Items {
+		if v.UsageData != nil && v.UsageData.Size >= 0 { // -1 for a driver that does not say
+			d.VolumeSizes[bound(v.Name)] = v.UsageData.Size
+		}
+	}
+	return d, nil
 }
 
 // Stats decodes one sample of what a container uses into what into points to.

@@ -30,7 +30,7 @@ const (
 var errGuard = errors.New("refused")
 
 // route is every request that may leave; the version prefix is the library's.
-var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json|/exec/[0-9a-f]{64}/json)$`)
+var route = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/_ping|/info|/events|/system/df|/containers/json|/containers/[0-9a-f]{12,64}/(?:json|stats|logs)|/images/sha256:[0-9a-f]{64}/json|/exec/[0-9a-f]{64}/json)$`)
 
 // command is every request that may leave and that does something: a command is run in a
 // container.
@@ -41,6 +41,7 @@ var command = regexp.MustCompile(`^(?:/v1\.[0-9]{1,3})?(?:/containers/[0-9a-f]{1
 type trip struct {
 	out     any // pointer to decode into, nil to hand the body on
 	stream  bool
+	whole   bool        // the library decodes the body, which is bounded
 	status  int         // of the last answer
 	err     error       // of the last round trip or decoding
 	dialing atomic.Bool // no connection yet
@@ -91,6 +92,8 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case ping || resp.StatusCode >= 400: // the library reads at most 1 MiB of an error
 		resp.Body = &limited{rc: resp.Body, left: 2 << 20, t: t}
+	case t.whole:
+		resp.Body = &limited{rc: resp.Body, left: MaxAnswer, t: t}
 	case t.stream:
 		resp.Body = &perLine{rc: resp.Body, t: t}
 	case t.out != nil:

@@ -36,6 +36,19 @@ type Info struct {
 	SystemTime string
 }
 
+// Disk is what an engine keeps on its disk.
+type Disk struct {
+	Images, Containers, Volumes, BuildCache DiskShare
+	// VolumeSizes are bytes by name, of the volumes whose driver says so.
+	VolumeSizes map[string]int64
+}
+
+// DiskShare is one kind of what an engine keeps: how many there are, how many of them are
+// used, their bytes, and those that nobody uses.
+type DiskShare struct {
+	Count, Active, Bytes, Reclaimable int64
+}
+
 // Summary is one container in a list.
 type Summary struct {
 	ID      string `json:"Id"`

@@ -56,6 +56,7 @@ var rules = []rule{
 	{"tallyman/query", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
 	{"tallyman/query/", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
 	{"tallyman/config", []string{"tallyman", "tallyman/internal/"}, "settings know nothing of what they set"},
+	{"tallyman/top", []string{"tallyman", "tallyman/api/view", "tallyman/internal/clip"}, "the terminal shows what the APIs tell"},
 	{"tallyman/doctor", []string{"tallyman", "tallyman/internal/"}, "the doctor looks at nothing itself; it is told"},
 	{"tallyman/api", []string{"tallyman", "tallyman/api/auth", "tallyman/internal/"}, "the table of routes is handed its parts, and guards them with the login"},
 	{"tallyman/api/view", []string{"tallyman", "tallyman/query", "tallyman/internal/"}, "a view holds what it is given"},

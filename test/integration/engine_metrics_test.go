@@ -225,3 +225,41 @@ func TestStalledEngine(t *testing.T) {
 		return nil
 	})
 }
+
+// What the engine keeps on its disk is what docker system df says.
+func TestEngineDisk(t *testing.T) {
+	t.Parallel()
+	e := testkit.NewEngine(t)
+	e.Start([]string{"-v", "kept:/kept"}, "sh", "-c", "dd if=/dev/zero of=/kept/a bs=1024 count=700; dd if=/dev/zero of=/layer bs=1024 count=300; sleep 600")
+	ended := e.Start(nil, "sh", "-c", "dd if=/dev/zero of=/layer bs=1024 count=200")
+	e.Cmd("wait", ended)
+	e.Cmd("volume", "create", "unused")
+	t.Cleanup(func() { _, _ = e.May("volume", "rm", "-f", "kept", "unused") })
+	testkit.Eventually(t, 30*time.Second, "the files are written", func() error {
+		if out, _ := e.May("system", "df", "-v", "--format", "{{json .Volumes}}"); !strings.Contains(out, "716.8kB") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s", "--set", "sources.enginedisk.every=10s")
+	want := map[string]float64{
+		`docker_disk_objects{what="containers"}`: 2, `docker_disk_objects_active{what="containers"}`: 1, `docker_disk_bytes{what="containers"}`: 500 << 10, `docker_disk_reclaimable_bytes{what="containers"}`: 200 << 10,
+		`docker_disk_objects{what="volumes"}`: 2, `docker_disk_objects_active{what="volumes"}`: 1, `docker_disk_bytes{what="volumes"}`: 700 << 10, `docker_volume_bytes{volume="kept"}`: 700 << 10, `docker_volume_bytes{volume="unused"}`: 0,
+		`docker_disk_objects{what="images"}`: 1, `docker_disk_objects_active{what="images"}`: 1,
+	}
+	t.Log(e.Cmd("system", "df"))
+	testkit.Eventually(t, 3*time.Minute, "what the engine keeps", func() error {
+		for expr, v := range want {
+			got := p.Query(expr)
+			if len(got) != 1 {
+				return fmt.Errorf("%s has %d series", expr, len(got))
+			}
+			for _, points := range got {
+				if points[0].Value != v {
+					return fmt.Errorf("%s is %v, want %v", expr, points[0].Value, v)
+				}
+			}
+		}
+		return nil
+	})
+}
