@@ -16,7 +16,7 @@ const budget: Record<string, Weight> = {
   "events page, more": { js: 50_000, css: 12_000 },
   "configuration page, more": { js: 40_000, css: 10_000 },
   "services page, more": { js: 24_000, css: 7_000 },
-  "alarms page, more": { js: 16_000, css: 5_000 }, // with how often a rule would have fired
+  "alarms page, more": { js: 17_000, css: 5_000 }, // with how often a rule would have fired, and what three pages do without an answer
 };
 
 // The first page is index.html with everything that it names; the others are

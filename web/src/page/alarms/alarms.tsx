@@ -2,12 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, inWords } from "../../api/client";
-import { Poll } from "../../api/poll";
+import { inWords } from "../../api/client";
 import type { Alarm, Rule, Trial } from "../../api/schema";
 import { show } from "../../format/text";
 import { ago, hms, hour, iso, second, span, stamp } from "../../format/time";
+import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { clock } from "../../part/clock";
 import { toneOf } from "../../part/firing";
 import { Frame } from "../../part/frame";
@@ -19,55 +18,29 @@ import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence,
 import { Looked } from "./detail";
 import "./alarms.css";
 
-const every = 5000;
-
 /** What fires, what did, and which rules watch? */
 export function AlarmsPage() {
-  const off = useSignal(false);
-  const poll = useMemo(
-    () =>
-      new Poll<Alarms>(async (signal) => {
-        try {
-          return await alarms(signal);
-        } catch (err) {
-          if (err instanceof ApiError && err.status === 404) off.value = true;
-          throw err;
-        }
-      }, every),
-    [],
-  );
-  useEffect(() => {
-    poll.start();
-    return () => poll.stop();
-  }, []);
+  const { poll, off } = usePoll(alarms);
   const a = poll.value.value;
-  const problem = poll.problem.value;
   return (
     <Frame title="Alarms" crumb={<b>Alarms</b>} range={null} mainClass="pad apage">
       {a ? (
         <>
-          {problem && (
-            <p class="banner warn old" role="alert">
-              <span class="dot warn" />
-              <span class="grow">{show(problem)} The page shows what was before.</span>
-              <button type="button" class="btn q" onClick={() => poll.again()}>Try again</button>
-            </p>
-          )}
+          <Old poll={poll} />
           <All a={a} again={() => poll.again()} />
         </>
-      ) : off.value ? (
-        <section class="empty">
-          <h1>Alarms are switched off</h1>
-          <p>The setting <code>alarms.enabled</code> is false, or this agent keeps nothing and has nobody to tell (<code>alarms.notify</code>).</p>
-        </section>
-      ) : problem ? (
-        <section class="empty">
-          <h1>There is no answer about alarms</h1>
-          <p role="alert">{show(problem)}</p>
-          <p><button type="button" class="btn" onClick={() => poll.again()}>Try again</button></p>
-        </section>
       ) : (
-        <h1 class="sr">Alarms</h1>
+        <NoAnswer
+          poll={poll}
+          title="There is no answer about alarms"
+          off={off.value && (
+            <>
+              <h1>Alarms are switched off</h1>
+              <p>The setting <code>alarms.enabled</code> is false, or this agent keeps nothing and has nobody to tell (<code>alarms.notify</code>).</p>
+            </>
+          )}
+          waiting={<h1 class="sr">Alarms</h1>}
+        />
       )}
     </Frame>
   );

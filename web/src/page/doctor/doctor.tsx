@@ -2,13 +2,13 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { doctor } from "../../api/client";
-import { Poll } from "../../api/poll";
 import type { Costs, Feature, Report, Store } from "../../api/schema";
 import { strain } from "../../format/number";
 import { show } from "../../format/text";
 import { ago, hms, iso } from "../../format/time";
+import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { clock } from "../../part/clock";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
@@ -19,26 +19,19 @@ import { callLines, costLines, daemonLines, diskLine, dropWords, grouped, kept, 
 import { report } from "./report";
 import "./doctor.css";
 
-const every = 5000;
-
 /** What works here, what does not, which flag helps? */
 export function DoctorPage() {
-  const poll = useMemo(() => new Poll<Report>(doctor, every), []);
+  const { poll } = usePoll<Report>(doctor);
   const waited = useSignal(false);
 
   useEffect(() => {
-    poll.start();
     const timer = setTimeout(() => {
       waited.value = true;
     }, 200);
-    return () => {
-      clearTimeout(timer);
-      poll.stop();
-    };
+    return () => clearTimeout(timer);
   }, []);
 
   const d = poll.value.value;
-  const problem = poll.problem.value;
   const copyReport = () => {
     if (d) void copy(report(d), "Report copied", "select the page instead");
   };
@@ -48,34 +41,26 @@ export function DoctorPage() {
     <Frame title="Doctor" crumb={<><b>Doctor</b>{d && <span class="wide sub">{show(d.host)}</span>}</>} range={null} mainClass="pad dpage">
       {d ? (
         <>
-          {problem && (
-            <p class="banner warn old" role="alert">
-              <span class="dot warn" />
-              <span class="grow">{show(problem)} The page shows {hms(d.time)}.</span>
-              <button type="button" class="btn q" onClick={() => poll.again()}>Try again</button>
-            </p>
-          )}
+          <Old poll={poll} shows={`The page shows ${hms(d.time)}.`} />
           <Head d={d} copyReport={copyReport} />
           <Findings d={d} />
         </>
-      ) : problem ? (
-        <section class="empty">
-          <h1>Doctor has no answer</h1>
-          <p role="alert">{show(problem)}</p>
-          <p>
-            <button type="button" class="btn" onClick={() => poll.again()}>Try again</button>
-          </p>
-        </section>
       ) : (
-        <>
-          <h1 class="sr">Doctor</h1>
-          {waited.value && (
-            <section class="dcard skeleton" aria-label="Loading" aria-busy="true">
-              <p class="sr">Waiting for the first answer.</p>
-              {Array.from({ length: 10 }, (_, i) => <div key={i} />)}
-            </section>
-          )}
-        </>
+        <NoAnswer
+          poll={poll}
+          title="Doctor has no answer"
+          waiting={
+            <>
+              <h1 class="sr">Doctor</h1>
+              {waited.value && (
+                <section class="dcard skeleton" aria-label="Loading" aria-busy="true">
+                  <p class="sr">Waiting for the first answer.</p>
+                  {Array.from({ length: 10 }, (_, i) => <div key={i} />)}
+                </section>
+              )}
+            </>
+          }
+        />
       )}
     </Frame>
   );

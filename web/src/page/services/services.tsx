@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { useSignal } from "@preact/signals";
-import { Fragment } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
-import { ApiError, inWords } from "../../api/client";
-import { Poll } from "../../api/poll";
+import { type ComponentChildren, Fragment } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { inWords } from "../../api/client";
 import type { CheckAnswer, Service, ServiceKey, ServiceType } from "../../api/schema";
 import { counted } from "../../format/number";
 import { serviceState } from "../../format/service";
 import { show } from "../../format/text";
+import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { FindField } from "../../part/findfield";
 import { Frame } from "../../part/frame";
 import { say } from "../../part/notice";
@@ -18,59 +18,35 @@ import { Charts } from "./charts";
 import { check, fits, forms, services, type Services, startedBy, verdict, type Wanted } from "./data";
 import "./services.css";
 
-const every = 5000;
-
 /** Which service does not answer, and how is it mended? */
 export function ServicesPage() {
-  const off = useSignal(false);
-  const poll = useMemo(
-    () =>
-      new Poll<Services>(async (signal) => {
-        try {
-          return await services(signal);
-        } catch (err) {
-          if (err instanceof ApiError && err.status === 404) off.value = true;
-          throw err;
-        }
-      }, every),
-    [],
-  );
-  useEffect(() => {
-    poll.start();
-    return () => poll.stop();
-  }, []);
+  const { poll, off } = usePoll(services);
   const s = poll.value.value;
-  const problem = poll.problem.value;
   return (
     <Frame title="Services" crumb={<b>Services</b>} range={null} mainClass="vpage">
       {s ? (
         <>
-          <List s={s} problem={problem} again={() => poll.again()} />
+          <List s={s} old={<Old poll={poll} />} />
           <Maker s={s} />
         </>
       ) : (
-        <section class="empty">
-          {off.value ? (
+        <NoAnswer
+          poll={poll}
+          title="There is no answer about services"
+          off={off.value && (
             <>
               <h1>Services are not asked</h1>
               <p>The setting <code>plugins.enabled</code> is false.</p>
             </>
-          ) : problem ? (
-            <>
-              <h1>There is no answer about services</h1>
-              <p role="alert">{show(problem)}</p>
-              <p><button type="button" class="btn" onClick={() => poll.again()}>Try again</button></p>
-            </>
-          ) : (
-            <h1 class="sr">Services</h1>
           )}
-        </section>
+          waiting={<h1 class="sr">Services</h1>}
+        />
       )}
     </Frame>
   );
 }
 
-function List({ s, problem, again }: { s: Services; problem: string; again(): void }) {
+function List({ s, old }: { s: Services; old: ComponentChildren }) {
   const input = useRef<HTMLInputElement>(null);
   const filter = param("filter").value ?? "";
   const list = s.services.filter((x) => fits(x, filter));
@@ -78,13 +54,7 @@ function List({ s, problem, again }: { s: Services; problem: string; again(): vo
   const open = param("service").value ?? "";
   return (
     <section class="vlist" aria-label="Services">
-      {problem && (
-        <p class="banner warn old" role="alert">
-          <span class="dot warn" />
-          <span class="grow">{show(problem)} The page shows what was before.</span>
-          <button type="button" class="btn q" onClick={again}>Try again</button>
-        </p>
-      )}
+      {old}
       <header class="row vhead">
         <FindField label="Filter services" placeholder="Filter: plugin, container, state:down" text={filter} input={input} find={(t) => setParams({ filter: t || undefined })} />
         <h1><span class={`dot ${mark === "ok" ? "" : mark}`} />{text}</h1>
