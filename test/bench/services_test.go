@@ -69,9 +69,9 @@ func costOfPlugins(b *testing.B, d *testkit.Docker, instances int) (cpu, memory 
 		points := p.One(expr)
 		return points[len(points)-1].Value
 	}
-	before, at := read("process_cpu_seconds_total"), time.Now()
+	before, at := read(`process_cpu_seconds_total{job="tallyman"}`), time.Now()
 	time.Sleep(time.Minute)
-	cpu = (read("process_cpu_seconds_total") - before) / time.Since(at).Seconds()
+	cpu = (read(`process_cpu_seconds_total{job="tallyman"}`) - before) / time.Since(at).Seconds()
 	memory = read("tallyman_anonymous_memory_bytes") / (1 << 20)
 	p.Stop()
 	return cpu, memory

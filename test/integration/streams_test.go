@@ -74,7 +74,7 @@ func TestNoLogIsLostAtTheStreamLimit(t *testing.T) {
 			return nil
 		})
 	}
-	resident := p.One("process_resident_memory_bytes{}")
+	resident := p.One(`process_resident_memory_bytes{job="tallyman"}`)
 	t.Logf("%.0f MiB resident with %d pushed streams and %d containers", resident[0].Value/(1<<20), pushed, lives+2)
 
 	var report struct {

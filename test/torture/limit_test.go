@@ -232,7 +232,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	open, since := 0, 0.0
 	testkit.Eventually(t, 30*time.Second, "it opens no more files in three rounds", func() error {
 		rounds := figure(t, &p.Client, "tallyman_collect_rounds_total")
-		if n := int(figure(t, &p.Client, "process_open_fds{}")); n != open {
+		if n := int(figure(t, &p.Client, `process_open_fds{job="tallyman"}`)); n != open {
 			before := open
 			open, since = n, rounds
 			return fmt.Errorf("%d were open, now %d", before, n)
@@ -244,7 +244,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	})
 	// asked is the CPU time of two seconds of connections that come and go.
 	asked := func() float64 {
-		cpu := func() float64 { return figure(t, &p.Client, "process_cpu_seconds_total{}") }
+		cpu := func() float64 { return figure(t, &p.Client, `process_cpu_seconds_total{job="tallyman"}`) }
 		begin := cpu()
 		for range 20 {
 			if status, _ := p.Get("/api/tallyman/v1/servers"); status != http.StatusOK {
@@ -336,7 +336,7 @@ func TestLittleMemory(t *testing.T) {
 	if s := d.Cmd("inspect", "-f", "{{.State.Status}} {{.State.OOMKilled}} {{.RestartCount}}", a.ID); s != "running false 0" {
 		t.Errorf("the agent is %q", s)
 	}
-	t.Logf("RssAnon %.1f MiB, resident %.1f MiB after %v of queries at 64 MiB", figure(t, &a.Client, "tallyman_anonymous_memory_bytes{}")/(1<<20), figure(t, &a.Client, "process_resident_memory_bytes{}")/(1<<20), some)
+	t.Logf("RssAnon %.1f MiB, resident %.1f MiB after %v of queries at 64 MiB", figure(t, &a.Client, "tallyman_anonymous_memory_bytes{}")/(1<<20), figure(t, &a.Client, `process_resident_memory_bytes{job="tallyman"}`)/(1<<20), some)
 }
 
 // engineHTTP asks the engine itself, which is quicker than the docker command.
@@ -409,7 +409,7 @@ func TestThousandCycles(t *testing.T) {
 	sameInventory(t, d, p)
 	time.Sleep(5 * time.Second)
 	kept := func() (files, goroutines, memory float64) {
-		return figure(t, &p.Client, "process_open_fds{}"), figure(t, &p.Client, "go_goroutines{}"), figure(t, &p.Client, "tallyman_anonymous_memory_bytes{}") / (1 << 20)
+		return figure(t, &p.Client, `process_open_fds{job="tallyman"}`), figure(t, &p.Client, `go_goroutines{job="tallyman"}`), figure(t, &p.Client, "tallyman_anonymous_memory_bytes{}") / (1 << 20)
 	}
 	f0, g0, m0 := kept()
 	n := times(150, 1000)
