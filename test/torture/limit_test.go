@@ -75,14 +75,22 @@ func fill(t *testing.T, name string) {
 // figure is the sum of one of tallyman's own numbers.
 func figure(t *testing.T, c *testkit.Client, selector string) float64 {
 	t.Helper()
+	name, label, _ := strings.Cut(selector, "{")
+	return sumOf(t, c, func(line string) bool {
+		return strings.HasPrefix(line, name+"{") && strings.Contains(line, strings.TrimSuffix(label, "}"))
+	})
+}
+
+// sumOf is the sum of some lines of /metrics.
+func sumOf(t *testing.T, c *testkit.Client, wanted func(line string) bool) float64 {
+	t.Helper()
 	status, body := c.Get("/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("/metrics: %d", status)
 	}
 	sum := 0.0
-	name, label, _ := strings.Cut(selector, "{")
 	for line := range strings.Lines(body) {
-		if strings.HasPrefix(line, name+"{") && strings.Contains(line, strings.TrimSuffix(label, "}")) {
+		if wanted(line) {
 			v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' '):]), 64)
 			if err != nil {
 				t.Fatal(err)
@@ -91,6 +99,12 @@ func figure(t *testing.T, c *testkit.Client, selector string) float64 {
 		}
 	}
 	return sum
+}
+
+// own is a number of tallyman's process, of a name that the engine's process has too.
+func own(t *testing.T, c *testkit.Client, name string) float64 {
+	t.Helper()
+	return sumOf(t, c, func(line string) bool { return strings.HasPrefix(line, name+"{host=") }) // the engine's have its name first
 }
 
 // feature is what the doctor says of one thing.
@@ -232,7 +246,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	open, since := 0, 0.0
 	testkit.Eventually(t, 30*time.Second, "it opens no more files in three rounds", func() error {
 		rounds := figure(t, &p.Client, "tallyman_collect_rounds_total")
-		if n := int(figure(t, &p.Client, `process_open_fds{job="tallyman"}`)); n != open {
+		if n := int(own(t, &p.Client, "process_open_fds")); n != open {
 			before := open
 			open, since = n, rounds
 			return fmt.Errorf("%d were open, now %d", before, n)
@@ -244,7 +258,7 @@ func TestTooFewDescriptors(t *testing.T) {
 	})
 	// asked is the CPU time of two seconds of connections that come and go.
 	asked := func() float64 {
-		cpu := func() float64 { return figure(t, &p.Client, `process_cpu_seconds_total{job="tallyman"}`) }
+		cpu := func() float64 { return own(t, &p.Client, "process_cpu_seconds_total") }
 		begin := cpu()
 		for range 20 {
 			if status, _ := p.Get("/api/tallyman/v1/servers"); status != http.StatusOK {
@@ -336,7 +350,7 @@ func TestLittleMemory(t *testing.T) {
 	if s := d.Cmd("inspect", "-f", "{{.State.Status}} {{.State.OOMKilled}} {{.RestartCount}}", a.ID); s != "running false 0" {
 		t.Errorf("the agent is %q", s)
 	}
-	t.Logf("RssAnon %.1f MiB, resident %.1f MiB after %v of queries at 64 MiB", figure(t, &a.Client, "tallyman_anonymous_memory_bytes{}")/(1<<20), figure(t, &a.Client, `process_resident_memory_bytes{job="tallyman"}`)/(1<<20), some)
+	t.Logf("RssAnon %.1f MiB, resident %.1f MiB after %v of queries at 64 MiB", figure(t, &a.Client, "tallyman_anonymous_memory_bytes{}")/(1<<20), own(t, &a.Client, "process_resident_memory_bytes")/(1<<20), some)
 }
 
 // engineHTTP asks the engine itself, which is quicker than the docker command.
@@ -409,7 +423,7 @@ func TestThousandCycles(t *testing.T) {
 	sameInventory(t, d, p)
 	time.Sleep(5 * time.Second)
 	kept := func() (files, goroutines, memory float64) {
-		return figure(t, &p.Client, `process_open_fds{job="tallyman"}`), figure(t, &p.Client, `go_goroutines{job="tallyman"}`), figure(t, &p.Client, "tallyman_anonymous_memory_bytes{}") / (1 << 20)
+		return own(t, &p.Client, "process_open_fds"), own(t, &p.Client, "go_goroutines"), figure(t, &p.Client, "tallyman_anonymous_memory_bytes{}") / (1 << 20)
 	}
 	f0, g0, m0 := kept()
 	n := times(150, 1000)

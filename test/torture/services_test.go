@@ -56,7 +56,7 @@ func TestServicesOverRestarts(t *testing.T) {
 				namespaces++
 			}
 		}
-		return figure(t, &p.Client, `process_open_fds{job="tallyman"}`), figure(t, &p.Client, `go_goroutines{job="tallyman"}`), namespaces
+		return own(t, &p.Client, "process_open_fds"), own(t, &p.Client, "go_goroutines"), namespaces
 	}
 	f0, g0, s0 := kept()
 	restarts := times(24, 1000)
