@@ -239,8 +239,9 @@ type ServiceSink interface {
 	// Desc describes a metric that only the service itself can name. The first
 	// description of a name stands.
 	Desc(name string, typ MetricType, help string) *Desc
-	// Event tells something that the service says of itself; its Type is "service".
-	Event(action string, at time.Time, attributes map[string]string)
+	// Event tells something that the service says of itself, of the type "service", or what
+	// has become of a check, of the type "check".
+	Event(typ, action string, at time.Time, attributes map[string]string)
 }
 
 // ServiceFault sorts what is wrong with an instance; it is the label reason of

@@ -138,7 +138,7 @@ var defaults = []builtin{
 		"the backend {{$labels.proxy}} of {{$labels.workload}} has no server that is up", "See its checks"},
 	{services, "EndpointDown", `min by (host, workload, instance) (probe_success) == 0`, 0, 2 * time.Minute, 0, Critical,
 		"{{$labels.instance}} of {{$labels.workload}} does not answer", "See its log"},
-	{services, "CheckFails", `min by (host, workload, check) (check_up) == 0`, 0, 0, 0, Critical,
+	{services, "CheckFails", `max by (host, workload, check) (check_failed{job!~"endpointchecker|tcpcheck"}) == 1`, 0, 0, 0, Critical,
 		"the check {{$labels.check}} of {{$labels.workload}} fails", "See what it says"},
 	{services, "CertificateExpires", `(min by (host, workload, instance) (probe_ssl_earliest_cert_expiry) - time()) / 86400 < $threshold`, 14, time.Hour, 0, Warning,
 		"the certificate of {{$labels.instance}} ends in {{printf \"%.0f\" $value}} days", "Renew it"},

@@ -96,7 +96,7 @@ func (b *book) Desc(name string, typ tallyman.MetricType, help string) *tallyman
 }
 
 // Event implements tallyman.ServiceSink.
-func (b *book) Event(action string, at time.Time, attributes map[string]string) {
+func (b *book) Event(typ, action string, at time.Time, attributes map[string]string) {
 	if b.events++; b.events > maxEvents {
 		return
 	}
@@ -104,7 +104,9 @@ func (b *book) Event(action string, at time.Time, attributes map[string]string) 
 	for k, v := range attributes {
 		a[k] = cutValue(v)
 	}
-	b.i.s.o.Emit(event(b.i.view.Container(), action, at, a))
+	e := event(b.i.view.Container(), action, at, a)
+	e.Type = typ
+	b.i.s.o.Emit(e)
 }
 
 // plain adds a value of the instance itself.

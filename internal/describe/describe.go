@@ -203,6 +203,10 @@ func other(e *tallyman.Event) Words {
 		return Words{"drift", "info", "Configuration changed: " + drift(e.Attributes)}
 	case e.Type == "tallyman" && e.Action == "gap":
 		return Words{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
+	case e.Type == "check" && e.Action == "down":
+		return Words{"health", "critical", "The check " + e.Attributes["check"] + " fails" + why(e.Attributes)}
+	case e.Type == "check":
+		return Words{"health", "good", "The check " + e.Attributes["check"] + " is good again"}
 	case e.Type == "service":
 		if w, ok := service(e.Action, e.Attributes); ok {
 			return w
@@ -218,6 +222,21 @@ func other(e *tallyman.Event) Words {
 
 // service words what a plugin tells of a service; ok is false for what it does not know, as
 // events of services of a Swarm.
+// why is the reason for which a check fails.
+func why(a map[string]string) string {
+	text := a["reason"]
+	if a["exit_code"] != "" {
+		text = "exit " + a["exit_code"]
+	}
+	if out := strings.TrimSpace(a["output"]); out != "" {
+		text += ", " + out[strings.LastIndexByte(out, '\n')+1:]
+	}
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
 func service(action string, a map[string]string) (w Words, ok bool) {
 	what := a["plugin"]
 	if a["instance"] != "" {

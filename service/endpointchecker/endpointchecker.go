@@ -50,7 +50,7 @@ const (
 func Kind() tallyman.ServiceKind {
 	return tallyman.ServiceKind{
 		Name: "ENDPOINTCHECKER", Aliases: []string{"HTTP", "HTTPCHECK"}, Summary: "Asks for a URL from inside of the container: is it well, how fast, how long is its certificate good",
-		Keys: []tallyman.ServiceKey{
+		Keys: append([]tallyman.ServiceKey{
 			{Name: "ENDPOINT", Type: tallyman.URLKey, Help: "address that is asked for, several for several checks", Example: "http://localhost:8080/health"},
 			{Name: "METHOD", Type: tallyman.TextKey, Help: "method of the request", Default: "GET", Write: true},
 			{Name: "STATUS", Type: tallyman.TextKey, Help: "codes that are good, as 200,204 or 200-299", Default: "200-399"},
@@ -58,8 +58,8 @@ func Kind() tallyman.ServiceKind {
 			{Name: "BODY MATCH", Type: tallyman.TextKey, Help: "regular expression that must fit in the first 64 KiB of the answer", Example: `"status":\s*"up"`},
 			{Name: "HEADER", Type: tallyman.SecretKey, Help: "header of the request, as Name: value; several for several headers", List: true, Example: "Accept: application/json"},
 			{Name: "TLS VERIFY", Type: tallyman.BoolKey, Help: "false takes any certificate", Default: "true, but on the container itself"},
-		},
-		Metrics: []*tallyman.Desc{ask.ProbeSuccess, ask.ProbeDuration, code, phases, length, body, version, redirects, secure, regex, modified, expiry},
+		}, ask.CheckKeys()...),
+		Metrics: []*tallyman.Desc{ask.ProbeSuccess, ask.ProbeDuration, code, phases, length, body, version, redirects, secure, regex, modified, expiry, ask.CheckFailed},
 		Charts: []tallyman.ServiceChart{
 			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: ask.ProbeSuccess}}},
 			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "part", Metric: phases, By: "phase"}}},
@@ -133,6 +133,7 @@ func read(c tallyman.ServiceConfig) (s settings, err error) {
 type instance struct {
 	in tallyman.Inside
 	settings
+	outcome *ask.Outcome
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
@@ -140,7 +141,7 @@ func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error
 	if err != nil {
 		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
 	}
-	return &instance{in, s}, nil
+	return &instance{in, s, ask.NewOutcome(c, ask.Shown(s.url))}, nil
 }
 
 // Close implements tallyman.Service; nothing is kept open.
@@ -158,11 +159,17 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	if errors.Is(err, tallyman.ErrForbidden) {
 		return err
 	}
-	if err != nil {
+	attributes := map[string]string{}
+	switch {
+	case err != nil:
 		s.Add(code, 0)
+		attributes["reason"] = err.Error()
+	case v == 0:
+		attributes["reason"] = "the answer is another one"
 	}
 	s.Add(ask.ProbeSuccess, v)
 	s.Add(ask.ProbeDuration, time.Since(begin).Seconds())
+	i.outcome.Took(s, v == 1, attributes)
 	return nil
 }
 

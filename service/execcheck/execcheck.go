@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/redact"
 	"tallyman/service/ask"
 )
 
@@ -28,11 +29,11 @@ const tail = 1024
 func Kind() tallyman.ServiceKind {
 	return tallyman.ServiceKind{
 		Name: "EXECCHECK", Aliases: []string{"EXEC"}, Summary: "Runs a command in the container; ending with 0 is good",
-		Keys: []tallyman.ServiceKey{
+		Keys: append([]tallyman.ServiceKey{
 			{Name: "COMMAND", Type: tallyman.CommandKey, Help: "command with its arguments, without a shell", Example: "/check.sh --quick"},
 			{Name: "USER", Type: tallyman.TextKey, Help: "who runs it, in place of the container's user", Rule: true},
-		},
-		Metrics: []*tallyman.Desc{up, code, took},
+		}, ask.CheckKeys()...),
+		Metrics: []*tallyman.Desc{up, code, took, ask.CheckFailed},
 		Charts: []tallyman.ServiceChart{
 			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: up}}},
 			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: took}}},
@@ -44,7 +45,7 @@ func Kind() tallyman.ServiceKind {
 		Docs: tallyman.ServiceDocs{
 			Detect: "It is never found; it is asked for.", Free: "Nothing: name a command.",
 			Notes: "The command runs as the container's user, without a terminal and not privileged. It is ended when it takes longer than `TIMEOUT`, which counts as a failure; one that prints more than 256 KiB is ended as well. " +
-				"There is an event when the outcome changes, with the end of what was printed. Docker's own health checks are told of without this plugin.",
+				"There is an event when the check has failed and when it is good again, with the end of what was printed, and the alarm `CheckFails`. Docker's own health checks are told of without this plugin.",
 			Example: `[{"PluginType":"EXECCHECK","Configuration":{"COMMAND":["/check.sh --quick"],"INTERVAL":["60s"]}}]`,
 		},
 	}
@@ -54,7 +55,7 @@ type instance struct {
 	in      tallyman.Inside
 	command []string
 	options tallyman.ExecOptions
-	was     float64 // the last outcome, -1 before the first
+	outcome *ask.Outcome
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
@@ -62,7 +63,7 @@ func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error
 	if err != nil {
 		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
 	}
-	return &instance{in: in, command: command, options: tallyman.ExecOptions{User: c.Text("USER", "")}, was: -1}, nil
+	return &instance{in: in, command: command, options: tallyman.ExecOptions{User: c.Text("USER", "")}, outcome: ask.NewOutcome(c, c.Text("COMMAND", ""))}, nil
 }
 
 // Close implements tallyman.Service; nothing is kept open.
@@ -87,25 +88,27 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 		if r.Code == 0 {
 			v = 1
 		}
-		s.Add(code, float64(r.Code))
+		s.Add(code, float64(r.Code), i.outcome.Labels()...)
 		attributes["exit_code"] = strconv.Itoa(r.Code)
 	}
-	s.Add(up, v)
-	s.Add(took, d.Seconds())
-	if v != i.was && (i.was >= 0 || v == 0) {
-		text := r.Stdout
-		if len(text) == 0 {
-			text = r.Stderr
-		}
-		if text = text[max(0, len(text)-tail):]; len(text) > 0 {
-			attributes["output"] = strings.ToValidUTF8(strings.TrimSpace(string(text)), "�")
-		}
-		action := "check up"
-		if v == 0 {
-			action = "check down"
-		}
-		s.Event(action, time.Now(), attributes)
+	s.Add(up, v, i.outcome.Labels()...)
+	s.Add(took, d.Seconds(), i.outcome.Labels()...)
+	text := r.Stdout
+	if len(text) == 0 {
+		text = r.Stderr
 	}
-	i.was = v
+	if text = text[max(0, len(text)-tail):]; len(text) > 0 {
+		attributes["output"] = printed(text)
+	}
+	i.outcome.Took(s, v == 1, attributes)
 	return nil
+}
+
+// printed is what a command has printed, without what looks like a secret.
+func printed(text []byte) string {
+	lines := strings.Split(strings.ToValidUTF8(strings.TrimSpace(string(text)), "�"), "\n")
+	for i := range lines {
+		lines[i] = redact.Command(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }

@@ -38,28 +38,43 @@ func TestScrape(t *testing.T) {
 		if err := i.Scrape(ctx, s); err != nil {
 			t.Fatal(err)
 		}
-		if s.Values["check_duration_seconds"] < 0 {
+		if s.Values[`check_duration_seconds{check="sh -c 'exit 3'"}`] <= 0 {
 			t.Error("no duration")
 		}
-		delete(s.Values, "check_duration_seconds")
+		delete(s.Values, `check_duration_seconds{check="sh -c 'exit 3'"}`)
 		if d := cmp.Diff(want, s.Values); d != "" {
 			t.Errorf("values (-want +got):\n%s", d)
 		}
 		events = append(events, s.Events...)
 	}
-	step(t.Context(), map[string]float64{"check_up": 1, "check_exit_code": 0})
-	next = tallyman.ExecResult{Code: 3, Stdout: []byte(strings.Repeat("x", 2000) + "the end\n")}
-	step(t.Context(), map[string]float64{"check_up": 0, "check_exit_code": 3})
-	step(t.Context(), map[string]float64{"check_up": 0, "check_exit_code": 3})
+	of := func(up, failed float64, code ...float64) map[string]float64 {
+		const check = `{check="sh -c 'exit 3'"}`
+		m := map[string]float64{"check_up" + check: up, "check_failed" + check: failed}
+		if len(code) > 0 {
+			m["check_exit_code"+check] = code[0]
+		}
+		return m
+	}
+	step(t.Context(), of(1, 0, 0))
+	next = tallyman.ExecResult{Code: 3, Stdout: []byte(strings.Repeat("x", 2000) + "\npassword=sesame the end\n")}
+	step(t.Context(), of(0, 0, 3))
+	step(t.Context(), of(0, 0, 3))
+	if len(events) > 0 {
+		t.Errorf("two bad outcomes are told: %v", events)
+	}
+	step(t.Context(), of(0, 1, 3))
+	step(t.Context(), of(0, 1, 3))
 	next = tallyman.ExecResult{}
-	step(t.Context(), map[string]float64{"check_up": 1, "check_exit_code": 0})
+	step(t.Context(), of(1, 0, 0))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	fail = context.Canceled
-	step(ended, map[string]float64{"check_up": 0})
-	want := []string{"check down exit_code=3 output=" + strings.Repeat("x", tail-8) + "the end", "check up exit_code=0", "check down reason=timeout"}
-	if d := cmp.Diff(want, events); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
+	step(ended, of(0, 0))
+	step(ended, of(0, 0))
+	step(ended, of(0, 1))
+	if len(events) != 3 || !strings.HasPrefix(events[0], "check down check=sh -c 'exit 3' exit_code=3 failures=3 output=xxx") || !strings.HasSuffix(events[0], " the end") || strings.Contains(events[0], "sesame") ||
+		events[1] != "check up check=sh -c 'exit 3' exit_code=0" || events[2] != "check down check=sh -c 'exit 3' failures=3 reason=timeout" {
+		t.Errorf("events %q", events)
 	}
 	if d := cmp.Diff([]string{"sh", "-c", "exit 3"}, argv); d != "" {
 		t.Errorf("run (-want +got):\n%s", d)

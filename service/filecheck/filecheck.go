@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/service/ask"
 )
 
 var (
@@ -26,13 +27,13 @@ var (
 func Kind() tallyman.ServiceKind {
 	return tallyman.ServiceKind{
 		Name: "FILECHECK", Aliases: []string{"FILE"}, Summary: "Looks whether a file is there, large enough, new enough and says what it should",
-		Keys: []tallyman.ServiceKey{
+		Keys: append([]tallyman.ServiceKey{
 			{Name: "PATH", Type: tallyman.PathKey, Help: "file in the container, several for several checks", Example: "/backup/last.sql"},
 			{Name: "MIN SIZE", Type: tallyman.NumberKey, Help: "bytes that it must have at least", Example: "1024"},
 			{Name: "MAX AGE", Type: tallyman.DurationKey, Help: "time since its last change that is allowed", Example: "26h"},
 			{Name: "CONTAINS", Type: tallyman.TextKey, Help: "text that must be in it, for files to 256 KiB", Example: "ok"},
-		},
-		Metrics: []*tallyman.Desc{up, size, mtime},
+		}, ask.CheckKeys()...),
+		Metrics: []*tallyman.Desc{up, size, mtime, ask.CheckFailed},
 		Charts: []tallyman.ServiceChart{
 			{Title: "As it should be", Lines: []tallyman.ServiceLine{{Name: "file", Metric: up}}},
 			{Title: "Size", Unit: "bytes", Lines: []tallyman.ServiceLine{{Name: "file", Metric: size}}},
@@ -62,13 +63,14 @@ type instance struct {
 	minSize  float64
 	maxAge   time.Duration
 	contains string
+	outcome  *ask.Outcome
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
 	if err := check(c); err != nil {
 		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
 	}
-	return &instance{in: in, path: c.Text("PATH", ""), minSize: c.Number("MIN SIZE", 0), maxAge: c.Duration("MAX AGE", 0), contains: c.Text("CONTAINS", "")}, nil
+	return &instance{in: in, path: c.Text("PATH", ""), minSize: c.Number("MIN SIZE", 0), maxAge: c.Duration("MAX AGE", 0), contains: c.Text("CONTAINS", ""), outcome: ask.NewOutcome(c, c.Text("PATH", ""))}, nil
 }
 
 // Close implements tallyman.Service; nothing is kept open.
@@ -78,7 +80,7 @@ func (i *instance) Close() {}
 func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	st, err := i.in.Stat(i.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.Add(up, 0)
+		i.tell(s, "there is no such file")
 		return nil
 	}
 	if err != nil {
@@ -86,23 +88,36 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	}
 	s.Add(size, float64(st.Size()))
 	s.Add(mtime, float64(st.ModTime().UnixMilli())/1000)
-	v := 1.0
-	if float64(st.Size()) < i.minSize || i.maxAge > 0 && time.Since(st.ModTime()) > i.maxAge {
-		v = 0
+	wrong := ""
+	switch age := time.Since(st.ModTime()); {
+	case float64(st.Size()) < i.minSize:
+		wrong = fmt.Sprintf("it has %d bytes", st.Size())
+	case i.maxAge > 0 && age > i.maxAge:
+		wrong = fmt.Sprintf("it was changed %v ago", age.Round(time.Second))
 	}
 	if i.contains != "" {
 		text, err := i.in.ReadFile(i.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			v = 0
+			wrong = "there is no such file"
 		case errors.Is(err, tallyman.ErrLimit):
 			return tallyman.Faulty(tallyman.LimitFault, "Take CONTAINS out.", "the file is too large to look into")
 		case err != nil:
 			return fmt.Errorf("read the file: %w", err)
 		case !bytes.Contains(text, []byte(i.contains)):
-			v = 0
+			wrong = "the text is not in it"
 		}
 	}
-	s.Add(up, v)
+	i.tell(s, wrong)
 	return ctx.Err()
+}
+
+// tell gives the outcome; wrong is empty when all is well.
+func (i *instance) tell(s tallyman.ServiceSink, wrong string) {
+	v, attributes := 1.0, map[string]string{}
+	if wrong != "" {
+		v, attributes["reason"] = 0, wrong
+	}
+	s.Add(up, v)
+	i.outcome.Took(s, wrong == "", attributes)
 }

@@ -36,7 +36,7 @@ func (s *exporterSink) Desc(name string, _ tallyman.MetricType, _ string) *tally
 	return known[name]
 }
 
-func (s *exporterSink) Event(string, time.Time, map[string]string) {}
+func (s *exporterSink) Event(string, string, time.Time, map[string]string) {}
 
 func (s *exporterSink) Add(d *tallyman.Desc, v float64, labels ...string) {
 	level, _, _ := strings.Cut(strings.TrimPrefix(d.Name, "haproxy_"), "_")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/service/ask"
 )
 
 var (
@@ -26,11 +27,11 @@ var (
 func Kind() tallyman.ServiceKind {
 	return tallyman.ServiceKind{
 		Name: "PIDCHECK", Aliases: []string{"PROCESS"}, Summary: "Looks whether a process lives",
-		Keys: []tallyman.ServiceKey{
+		Keys: append([]tallyman.ServiceKey{
 			{Name: "PROCESS", Type: tallyman.TextKey, Help: "name of the process, or regular expression that fits its command line", Example: "nginx"},
 			{Name: "PID FILE", Type: tallyman.PathKey, Help: "file in the container with the number of the process, in place of its name", Example: "/run/nginx.pid"},
-		},
-		Metrics: []*tallyman.Desc{up, count, age},
+		}, ask.CheckKeys()...),
+		Metrics: []*tallyman.Desc{up, count, age, ask.CheckFailed},
 		Charts: []tallyman.ServiceChart{
 			{Title: "Processes", Lines: []tallyman.ServiceLine{{Name: "such", Metric: count}}},
 			{Title: "Age", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "oldest", Metric: age}}},
@@ -63,6 +64,7 @@ type instance struct {
 	name    string
 	pattern *regexp.Regexp
 	file    string
+	outcome *ask.Outcome
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
@@ -70,7 +72,7 @@ func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error
 	if err != nil {
 		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
 	}
-	return &instance{in: in, name: c.Text("PROCESS", ""), pattern: re, file: c.Text("PID FILE", "")}, nil
+	return &instance{in: in, name: c.Text("PROCESS", ""), pattern: re, file: c.Text("PID FILE", ""), outcome: ask.NewOutcome(c, c.Text("PID FILE", c.Text("PROCESS", "")))}, nil
 }
 
 // Close implements tallyman.Service; nothing is kept open.
@@ -104,5 +106,10 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	if !oldest.IsZero() {
 		s.Add(age, max(0, time.Since(oldest).Seconds()))
 	}
+	attributes := map[string]string{}
+	if n == 0 {
+		attributes["reason"] = "there is no such process"
+	}
+	i.outcome.Took(s, n > 0, attributes)
 	return ctx.Err()
 }

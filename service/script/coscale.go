@@ -248,7 +248,7 @@ func (i *instance) eventLine(line string, now time.Time, s tallyman.ServiceSink)
 		}
 		i.told[key] = ""
 	}
-	s.Event("script", start, a)
+	s.Event("service", "script", start, a)
 	return true
 }
 

@@ -81,7 +81,7 @@ nothing
 	if s.Types["script_requests"] != tallyman.Counter || s.Types["script_queue_length"] != tallyman.Gauge || s.Types["script_sold"] != tallyman.Counter {
 		t.Errorf("types %v", s.Types)
 	}
-	if d := cmp.Diff([]string{"script attribute_version=1.2 event=deploy message=deployed it", "script event=deploy message=then of=application"}, s.Events); d != "" {
+	if d := cmp.Diff([]string{"service script attribute_version=1.2 event=deploy message=deployed it", "service script event=deploy message=then of=application"}, s.Events); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
 	// Amounts are added, and an event with a time is told once.

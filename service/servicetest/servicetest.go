@@ -169,8 +169,8 @@ func (s *Sink) Desc(name string, typ tallyman.MetricType, help string) *tallyman
 }
 
 // Event implements tallyman.ServiceSink.
-func (s *Sink) Event(action string, _ time.Time, attributes map[string]string) {
-	text := action
+func (s *Sink) Event(typ, action string, _ time.Time, attributes map[string]string) {
+	text := typ + " " + action
 	for _, k := range slices.Sorted(maps.Keys(attributes)) {
 		text += " " + k + "=" + attributes[k]
 	}

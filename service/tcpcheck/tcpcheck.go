@@ -23,10 +23,10 @@ const maxText = 1024
 func Kind() tallyman.ServiceKind {
 	return tallyman.ServiceKind{
 		Name: "TCPCHECK", Aliases: []string{"TCP"}, Summary: "Connects to a port or a socket, and can talk",
-		Keys: append(ask.HostKeys("none"), ask.SocketKey("/run/app.sock"),
+		Keys: append(append(ask.HostKeys("none"), ask.SocketKey("/run/app.sock"),
 			tallyman.ServiceKey{Name: "SEND", Type: tallyman.TextKey, Help: `text that is sent, with \n and \x00, at most 1 KiB`, Example: `PING\r\n`, Write: true},
-			tallyman.ServiceKey{Name: "EXPECT", Type: tallyman.TextKey, Help: "text that must be in the first KiB of the answer", Example: "PONG"}),
-		Metrics: []*tallyman.Desc{ask.ProbeSuccess, ask.ProbeDuration},
+			tallyman.ServiceKey{Name: "EXPECT", Type: tallyman.TextKey, Help: "text that must be in the first KiB of the answer", Example: "PONG"}), ask.CheckKeys()...),
+		Metrics: []*tallyman.Desc{ask.ProbeSuccess, ask.ProbeDuration, ask.CheckFailed},
 		Charts: []tallyman.ServiceChart{
 			{Title: "Good", Lines: []tallyman.ServiceLine{{Name: "check", Metric: ask.ProbeSuccess}}},
 			{Title: "Time", Unit: "seconds", Lines: []tallyman.ServiceLine{{Name: "check", Metric: ask.ProbeDuration}}},
@@ -63,13 +63,14 @@ type instance struct {
 	in               tallyman.Inside
 	network, address string
 	send, expect     string
+	outcome          *ask.Outcome
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
 	if err := check(c); err != nil {
 		return nil, &tallyman.ServiceError{Fault: tallyman.ConfigFault, Err: err}
 	}
-	i := &instance{in: in}
+	i := &instance{in: in, outcome: ask.NewOutcome(c, ask.Where(c, 0))}
 	i.network, i.address = ask.Target(c, 0)
 	i.send, _ = ask.Unescape(c.Text("SEND", ""))
 	i.expect, _ = ask.Unescape(c.Text("EXPECT", ""))
@@ -82,15 +83,16 @@ func (i *instance) Close() {}
 // Scrape implements tallyman.Service.
 func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 	begin := time.Now()
-	v := 1.0
+	v, attributes := 1.0, map[string]string{}
 	switch err := i.try(ctx); {
 	case errors.Is(err, tallyman.ErrForbidden):
 		return err
 	case err != nil:
-		v = 0
+		v, attributes["reason"] = 0, err.Error()
 	}
 	s.Add(ask.ProbeSuccess, v)
 	s.Add(ask.ProbeDuration, time.Since(begin).Seconds())
+	i.outcome.Took(s, v == 1, attributes)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func TestScrape(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := servicetest.NewSink()
-		if err := i.Scrape(t.Context(), s); err != nil || s.Values["probe_success"] != one.want || len(s.Values) != 2 {
+		if err := i.Scrape(t.Context(), s); err != nil || s.Values["probe_success"] != one.want || len(s.Values) != 3 {
 			t.Errorf("%s: %v, %v", name, s.Values, err)
 		}
 	}

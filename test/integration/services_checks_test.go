@@ -43,10 +43,12 @@ func TestChecks(t *testing.T) {
 	check(pidcheck.Kind(), "process_check_up", 1, "PROCESS", "httpd")
 	check(pidcheck.Kind(), "process_check_up", 1, "PID FILE", "/tmp/a.pid")
 	check(pidcheck.Kind(), "process_check_up", 0, "PROCESS", "nginx")
-	check(execcheck.Kind(), "check_up", 1, "COMMAND", "test -e /w/index.html")
-	check(execcheck.Kind(), "check_up", 0, "COMMAND", "test -e /w/missing")
+	check(execcheck.Kind(), `check_up{check="test -e /w/index.html"}`, 1, "COMMAND", "test -e /w/index.html")
+	check(execcheck.Kind(), `check_up{check="missing"}`, 0, "COMMAND", "test -e /w/missing", "NAME", "missing")
+	check(execcheck.Kind(), `check_failed{check="missing"}`, 1, "COMMAND", "test -e /w/missing", "NAME", "missing", "FAILURES", "1")
 
 	sameAsExporter(t, d, c, s, "9115/probe?module=http_2xx&target=http://127.0.0.1:8055/", nil, []string{"prometheus-blackbox-exporter", "--config.file=/etc/prometheus/blackbox.yml"},
+		difference{"+", "check_failed .*", "what a check comes to, after several outcomes"},
 		difference{"-", "probe_(dns_lookup_time_seconds|ip_addr_hash|ip_protocol) .*", "names are looked up by the container's own ways"},
 	)
 }
