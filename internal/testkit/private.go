@@ -57,6 +57,9 @@ func NewEngine(t testing.TB, args ...string) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // remapped users go through it
+		t.Fatal(err)
+	}
 	n := rand.IntN(64 * 256)
 	e := &Engine{
 		t: t, dir: dir, Socket: "unix://" + dir + "/docker.sock", subnet: fmt.Sprintf("10.%d.%d", 192+n/256, n%256),

@@ -307,3 +307,38 @@ func TestServicesWithoutRights(t *testing.T) {
 		})
 	}
 }
+
+// Containers whose users are others on the host are asked as well, and what listens on IPv6
+// alone.
+func TestServicesOfRemappedUsersAndIPv6(t *testing.T) {
+	t.Parallel()
+	e := testkit.NewEngine(t, "--userns-remap=default")
+	const local = "http://localhost:8080/metrics"
+	text := `# TYPE jobs gauge\njobs{queue="a"} 5\n`
+	e.Start([]string{"--name", e.Name("four"), "--label", scrapeLabel(local)}, metrics("127.0.0.1:8080", text)...)
+	e.Start([]string{"--name", e.Name("six"), "--sysctl", "net.ipv6.conf.lo.disable_ipv6=0", "--label", scrapeLabel(local, "http://[::1]:8080/metrics")}, metrics("[::1]:8080", text)...)
+	e.Start([]string{"--name", e.Name("script"), "--label", `tallyman.plugins=[{"PluginType":"EXECCHECK","Configuration":{"COMMAND":["test -e /etc"]}},{"PluginType":"FILECHECK","Configuration":{"PATH":["/etc/passwd"]}}]`},
+		"sh", "-c", "mkdir -p /etc; echo root >/etc/passwd; sleep 600")
+	if out := e.Cmd("exec", e.Name("four"), "cat", "/proc/self/uid_map"); strings.Fields(out)[1] == "0" {
+		t.Fatalf("users are not remapped: %s", out)
+	}
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")
+	for _, one := range [][2]string{{"four", local}, {"six", local}, {"six", "http://[::1]:8080/metrics"}, {"script", "test -e /etc"}, {"script", "/etc/passwd"}} {
+		testkit.Eventually(t, time.Minute, strings.Join(one[:], " ")+" is up", func() error {
+			if s := servicesOf(p, e.Name(one[0]))[one[1]]; s.State != "up" {
+				return fmt.Errorf("it is %+v", s)
+			}
+			return nil
+		})
+	}
+	testkit.Eventually(t, 30*time.Second, "the checks are good", func() error {
+		for _, q := range []string{`check_up{check="test -e /etc"}`, "file_check_up"} {
+			for _, points := range p.Query(q) {
+				if points[len(points)-1].Value == 1 {
+					return nil
+				}
+			}
+		}
+		return errors.New("they are not")
+	})
+}
