@@ -67,20 +67,20 @@ var hostDifferences = []difference{
 	{"-", `node_exporter_build_info.*`, "is about the exporter"},
 	{"-", `node_scrape_collector_(duration_seconds|success).*`, "is about the exporter; tallyman says why a collector has nothing (absences, doctor) and what a source costs (tallyman_source_duration_seconds)"},
 	{"-", `node_network_speed_bytes .*`, "a speed that the driver does not know is absent, not -125000"},
-	{"!", `node_network_info .*`, "adminstate is a label of newer exporters (1.9)"},
-	{"!", `node_disk_info .*`, "rotational is a label of newer exporters (1.6)"},
-	{"+", `node_softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len) .*`, "newer exporters have it (1.6)"},
-	{"+", `node_netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop) .*`, "newer exporters have it (1.6)"},
+	{"!", `node_network_info .*`, "adminstate is a label of node_exporter 1.9"},
+	{"!", `node_disk_info .*`, "rotational is a label of node_exporter 1.9"},
+	{"+", `node_softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len) .*`, "node_exporter 1.9 has it"},
+	{"+", `node_netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop) .*`, "node_exporter 1.9 has it"},
 	{"+", `node_cpu_info .*`, "the exporter has it with --collector.cpu.info"},
-	{"+", `node_cpu_(online|isolated) .*`, "newer exporters have it (1.9)"},
-	{"+", `node_pressure_irq_stalled_seconds_total .*`, "newer exporters have it (1.9)"},
+	{"+", `node_cpu_(online|isolated) .*`, "node_exporter 1.9 has it"},
+	{"+", `node_pressure_irq_stalled_seconds_total .*`, "node_exporter 1.9 has it"},
 }
 
 // hostSeriesLeftOut are series of metrics that both have, and that tallyman leaves out.
 var hostSeriesLeftOut = []difference{
 	{"-", `node_network_.*device=veth.*`, "containers' ends of pairs: their own rows have the numbers"},
 	{"-", `node_network_speed_bytes.*`, "unknown to the driver"},
-	{"-", `node_disk_.*device=zram\d.*`, "newer exporters leave them out too (1.6)"},
+	{"-", `node_disk_.*device=zram\d.*`, "node_exporter 1.9 leaves them out too"},
 }
 
 // hostMoves are gauges that change at any moment.
