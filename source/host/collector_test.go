@@ -335,7 +335,7 @@ func TestTextfiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.host.runners[len(s.host.runners)-1].at = time.Time{}
+	s.host.runners[slices.IndexFunc(s.host.runners, func(r *runner) bool { return r.name == "textfile" })].at = time.Time{}
 	now := labelled(t, s)
 	if now["node_textfile_scrape_error{}"] != 0 || now["job_seconds{name=two}"] != 2.5 || has(now, "job_runs_total{exported_host=x,exported_job=backup}") {
 		t.Errorf("after all but one are gone: %v", now)

@@ -113,7 +113,7 @@ func all() []*collector {
 		&arpCollector, &udpCollector, &netclassCollector, &bondingCollector, &entropyCollector, &unameCollector, &osCollector, &dmiCollector, &selinuxCollector,
 		&zoneCollector, &topologyCollector, &cpuInfoCollector, &cpufreqCollector, &thermalCollector, &hwmonCollector, &raplCollector, &supplyCollector,
 		&edacCollector, &diskInfoCollector, &mdadmCollector, &nvmeCollector, &xfsCollector, &tapeCollector, &infinibandCollector, &fibrechannelCollector,
-		&textfileCollector,
+		&textfileCollector, &systemdCollector,
 	}
 }
 
