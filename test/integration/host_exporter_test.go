@@ -65,7 +65,7 @@ func parseSaid(t *testing.T, body string) *said {
 // at and are as they should be. They stand in docs/host.md too.
 var hostDifferences = []difference{
 	{"-", `node_exporter_build_info.*`, "is about the exporter"},
-	{"-", `node_scrape_collector_(duration_seconds|success).*`, "is about the exporter; tallyman says why a collector has nothing (absences, doctor) and what a source costs (tallyman_source_duration_seconds)"},
+	{"-", `node_scrape_collector_(duration_seconds|success).*`, "is about the exporter; tallyman says why a collector has nothing (absences, doctor) and what rounds cost (tallyman_collect_seconds_total)"},
 	{"-", `node_network_speed_bytes .*`, "a speed that the driver does not know is absent, not -125000"},
 	{"!", `node_network_info .*`, "adminstate is a label of node_exporter 1.9"},
 	{"!", `node_disk_info .*`, "rotational is a label of node_exporter 1.9"},
