@@ -56,7 +56,7 @@ var zoneCollector = collector{
 			case len(dirs) == 0:
 				return none("There is nothing about clock sources in /sys.")
 			case zone == nil:
-				return &lack{tallyman.Lacking, "The time zone of the host cannot be read: its root directory cannot be reached from here.", unlockRoot}
+				return errNoRoot
 			}
 			return nil
 		}

@@ -20,6 +20,8 @@ import (
 // unlockRoot is how the root directory of the host is reached from a container.
 const unlockRoot = "--pid=host --cap-add SYS_PTRACE, or -v /:/rootfs:ro,rslave"
 
+var errNoRoot = &lack{tallyman.Lacking, "The root directory of the host cannot be reached from here.", unlockRoot}
+
 // rootFile reads a file of the host below its root directory, at most so many bytes of it.
 // Links lead where they would lead on the host.
 func (s *Source) rootFile(name string, most int64) ([]byte, error) {
@@ -66,7 +68,7 @@ var osCollector = collector{
 	open: func(s *Source) reading {
 		return func(to *sink) error {
 			if s.o.Root == "" {
-				return &lack{tallyman.Lacking, "The root directory of the host cannot be reached from here.", unlockRoot}
+				return errNoRoot
 			}
 			data, err := s.rootFile("etc/os-release", maxRelease)
 			if err != nil {
