@@ -163,6 +163,23 @@ func TestHardware(t *testing.T) {
 		"node_xfs_extent_allocation_extents_allocated_total{device=sda1}": 1,
 		"node_xfs_read_calls_total{device=sda1}":                          28,
 
+		"node_nfs_packets_total{protocol=tcp}":                   40,
+		"node_nfs_rpc_retransmissions_total{}":                   7,
+		"node_nfs_requests_total{method=Null,proto=2}":           0,
+		"node_nfs_requests_total{method=Commit,proto=3}":         121,
+		"node_nfsd_reply_cache_nocache_total{}":                  3,
+		"node_nfsd_server_threads{}":                             8,
+		"node_nfsd_rpc_errors_total{error=auth}":                 3,
+		"node_nfsd_requests_total{method=WdelegGetattr,proto=4}": 16,
+		"node_ipvs_connections_total{}":                          26,
+		"node_ipvs_backend_connections_active{local_address=10.0.0.1,local_port=80,proto=TCP,remote_address=10.0.0.2,remote_port=8080}": 3,
+		"node_ipvs_backend_weight{local_mark=00000007,local_port=0,proto=FWM,remote_address=10.0.0.3,remote_port=0}":                    20,
+		"node_btrfs_info{label=fixture,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                      1,
+		"node_btrfs_commits_total{uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                           258051,
+		"node_btrfs_max_commit_seconds{uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                      51.462,
+		"node_btrfs_reserved_bytes{block_group_type=data,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                    11,
+		"node_btrfs_used_bytes{block_group_type=data,mode=raid0,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                             808189952,
+		"node_btrfs_allocation_ratio{block_group_type=data,mode=raid0,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                       1,
 		"node_network_up{device=eth0}":                      1,
 		"node_network_flags{device=eth0}":                   4099,
 		"node_network_speed_bytes{device=eth0}":             1.25e8,
@@ -225,7 +242,7 @@ func TestEachAbsenceHasAReason(t *testing.T) {
 		what[a.What] = a
 	}
 	for _, name := range []string{"scheduling", "bonds of interfaces", "frequencies of CPUs", "temperatures of zones", "sensors", "energy of CPUs", "power supplies", "errors of memory",
-		"RAIDs of md", "NVMe controllers", "XFS file systems", "tape drives", "InfiniBand", "Fibre Channel", "names of the machine", "files of metrics"} {
+		"RAIDs of md", "NVMe controllers", "XFS file systems", "tape drives", "InfiniBand", "Fibre Channel", "btrfs file systems", "NFS client", "NFS server", "balancing of IPVS", "names of the machine", "files of metrics"} {
 		if a, ok := what[name]; !ok || a.Code != tallyman.None {
 			t.Errorf("%s: %+v, want that the host has none", name, a)
 		}

@@ -112,7 +112,8 @@ func all() []*collector {
 		&diskCollector, &netdevCollector, &netstatCollector, &sockstatCollector, &softnetCollector, &conntrackCollector, &schedstatCollector, &timexCollector,
 		&arpCollector, &udpCollector, &netclassCollector, &bondingCollector, &entropyCollector, &unameCollector, &osCollector, &dmiCollector, &selinuxCollector,
 		&zoneCollector, &topologyCollector, &cpuInfoCollector, &cpufreqCollector, &thermalCollector, &hwmonCollector, &raplCollector, &supplyCollector,
-		&edacCollector, &diskInfoCollector, &mdadmCollector, &nvmeCollector, &xfsCollector, &tapeCollector, &infinibandCollector, &fibrechannelCollector,
+		&edacCollector, &diskInfoCollector, &mdadmCollector, &nvmeCollector, &xfsCollector, &tapeCollector, &btrfsCollector, &infinibandCollector, &fibrechannelCollector,
+		&nfsCollector, &nfsdCollector, &ipvsCollector,
 		&textfileCollector, &systemdCollector,
 	}
 }

@@ -205,7 +205,7 @@ func TestWhatIsMissingIsAbsent(t *testing.T) {
 		what = append(what, a.What)
 	}
 	if d := cmp.Diff([]string{"file systems", "load", "boot time and context switches", "CPU", "paging", "pressure", "open files", "disks", "network",
-		"protocols of the network", "packets by CPU", "connections of netfilter", "neighbours", "queues of UDP", "state of interfaces", "name of the system", "descriptions of disks"}, what); d != "" {
+		"protocols of the network", "packets by CPU", "connections of netfilter", "neighbours", "queues of UDP", "state of interfaces", "name of the system", "descriptions of disks", "NFS client", "NFS server", "balancing of IPVS"}, what); d != "" {
 		t.Errorf("absent (-want +got):\n%s", d)
 	}
 }
