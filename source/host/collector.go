@@ -177,11 +177,13 @@ func (s *sink) end() {
 type runner struct {
 	*collector
 	read reading
-	// In is written by the reading; out is what rounds get of it.
+	// in is written by the reading; out is what rounds get of it.
 	in  sink
 	out []tallyman.Sample
 	err error
-	at  time.Time // of the last reading
+	// none is set when err says that the host has no such thing.
+	none bool
+	at   time.Time // of the last reading
 	// Of a collector that is read aside: whether it is being read, since when, and
 	// whether the round waits for it.
 	busy, late, awaited bool
@@ -189,10 +191,18 @@ type runner struct {
 	began               time.Time
 }
 
+// noneEvery is how often it is looked for what a host has not: hardware and modules of
+// the kernel may come.
+const noneEvery = time.Minute
+
 // due reports whether it is time for a reading.
 func (r *runner) due(now time.Time) bool {
+	every := r.every
+	if r.none {
+		every = max(every, noneEvery)
+	}
 	// Rounds come some milliseconds early or late.
-	return !r.busy && (r.at.IsZero() || now.Before(r.at) || now.Sub(r.at) >= r.every-r.every/20)
+	return !r.busy && (r.at.IsZero() || now.Before(r.at) || now.Sub(r.at) >= every-every/20)
 }
 
 // run reads once. A parser that panics, on a file that nobody thought of, fails alone.
@@ -216,7 +226,8 @@ func (r *runner) run(s *Source) (err error) {
 
 // take makes a reading that has ended what rounds get.
 func (r *runner) take(err error) {
-	r.err = err
+	l := (*lack)(nil)
+	r.err, r.none = err, errors.As(err, &l) && l.code == tallyman.None
 	r.out = append(r.out[:0], r.in.samples...)
 	r.busy = false
 }

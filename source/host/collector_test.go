@@ -395,6 +395,31 @@ func TestSeldomReadIsGivenInBetween(t *testing.T) {
 	if v := value(10*time.Second - 3*time.Millisecond); v != 50 {
 		t.Errorf("ten seconds later %v, want the new value", v)
 	}
+	// What was not there is looked for again after a minute.
+	power := filepath.Join(s.o.Sys, "class/power_supply")
+	if err := os.Rename(power, power+"_"); err != nil {
+		t.Fatal(err)
+	}
+	supplies := func(at time.Duration) (n int) {
+		var b tallyman.Batch
+		b.Reset(begin.Add(at))
+		s.Collect(&b)
+		for _, one := range b.Samples {
+			if one.Series.Desc == supplyInfo {
+				n++
+			}
+		}
+		return n
+	}
+	if n := supplies(30 * time.Second); n != 0 {
+		t.Errorf("%d power supplies without their folder", n)
+	}
+	if err := os.Rename(power+"_", power); err != nil {
+		t.Fatal(err)
+	}
+	if n, later := supplies(45*time.Second), supplies(90*time.Second); n != 0 || later != 2 {
+		t.Errorf("%d power supplies after 15 s, %d after a minute; want 0, 2", n, later)
+	}
 	if v := value(-time.Hour); v != 50 {
 		t.Errorf("after the clock was set back %v", v)
 	}
