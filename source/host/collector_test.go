@@ -312,6 +312,7 @@ func TestTextfiles(t *testing.T) {
 		at + "a.prom":     "# HELP job_runs_total Runs of the job.\n# TYPE job_runs_total counter\njob_runs_total{job=\"backup\",host=\"x\"} 3\njob_runs_total{job=\"backup\",host=\"x\"} 4\n",
 		at + "b.prom":     "job_seconds{name=\"one\"} 1.5\nthis is broken {{{\n",
 		at + "c.prom":     "node_load1 77\n",
+		at + "c2.prom":    "container_memory_usage_bytes{name=\"web\"} 1\n",
 		at + "d.prom":     "job_seconds{name=\"two\"} 2.5\n",
 		at + "e.txt":      "job_seconds{name=\"other\"} 2.5\n",
 		at + "f.prom":     "job_seconds{name=\"" + strings.Repeat("x", maxTextValue+1) + "\"} 2.5\n",
@@ -329,7 +330,7 @@ func TestTextfiles(t *testing.T) {
 	}
 	got := map[string]float64{}
 	for series, v := range labelled(t, s) {
-		if strings.HasPrefix(series, "job_") || strings.HasPrefix(series, "node_textfile") || strings.HasPrefix(series, "node_load1{") && v == 77 {
+		if strings.HasPrefix(series, "job_") || strings.HasPrefix(series, "container_") || strings.HasPrefix(series, "node_textfile") || strings.HasPrefix(series, "node_load1{") && v == 77 {
 			got[series] = v
 		}
 	}
@@ -347,7 +348,7 @@ func TestTextfiles(t *testing.T) {
 		t.Errorf("absent: %+v, want the files with their faults", a)
 	}
 	// Mended files are taken, and those that are gone are forgotten.
-	for _, name := range []string{"b", "c", "f", "g", "h", "z", "a"} {
+	for _, name := range []string{"b", "c", "c2", "f", "g", "h", "z", "a"} {
 		if err := os.Remove(filepath.Join(dir, name+".prom")); err != nil {
 			t.Fatal(err)
 		}
@@ -537,11 +538,39 @@ func TestNamesAreInTheTable(t *testing.T) {
 
 func FuzzProcStat(f *testing.F) {
 	f.Add([]byte(files["proc/stat"]))
+	f.Add([]byte("cpu")) // cut off
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var p procStat
 		p.parse(text)
 		if (p.err == nil) != (len(p.cpus) > 0) {
 			t.Errorf("%q: %d CPUs, %v", text, len(p.cpus), p.err)
+		}
+	})
+}
+
+// The files of protocols and disks are parsed by the collectors themselves.
+func FuzzFilesOfTheKernel(f *testing.F) {
+	for _, name := range []string{"proc/1/net/netstat", "proc/1/net/snmp6", "proc/1/net/sockstat", "proc/1/net/arp", "proc/diskstats", "proc/vmstat"} {
+		f.Add([]byte(files[name]))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		dir := t.TempDir()
+		for _, name := range []string{"1/net/netstat", "1/net/snmp", "1/net/snmp6", "1/net/sockstat", "1/net/sockstat6", "1/net/arp", "1/net/dev", "diskstats", "vmstat", "loadavg"} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := open(t, dir).(*Source)
+		defer s.Close()
+		to := &sink{target: target()}
+		for _, c := range []*collector{&netstatCollector, &sockstatCollector, &arpCollector, &netdevCollector, &diskCollector, &diskInfoCollector, &vmstatCollector, &loadCollector} {
+			read := c.open(s)
+			to.begin()
+			_ = read(to) // what it says of a file that is none of the kernel's is its own
+			to.end()
 		}
 	})
 }

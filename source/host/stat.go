@@ -57,9 +57,9 @@ func (p *procStat) parse(text []byte) {
 	for len(text) > 0 {
 		var one []byte
 		one, text = line(text)
-		if bytes.HasPrefix(one, []byte("cpu")) {
-			name, rest := word(one[3:])
-			if one[3] == ' ' || len(name) == 0 || len(p.cpus) == maxSamples/modeCount {
+		if of, ok := bytes.CutPrefix(one, []byte("cpu")); ok {
+			name, rest := word(of)
+			if len(name) == 0 || of[0] == ' ' || len(p.cpus) == maxSamples/modeCount {
 				continue // of all CPUs
 			}
 			c := cpuTimes{}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,10 @@ const (
 	maxTextEntries  = 4096
 	textfilePattern = "*.prom"
 )
+
+// ownPrefixes are before names of containers, engines, alarms and tallyman itself, which
+// nobody shall make up.
+var ownPrefixes = []string{"container_", "machine_", "docker_", "tallyman_", "ALERTS"}
 
 // textfileCollector reads the metrics that jobs of the host leave in files. A file that
 // is broken is left out as a whole. Names that tallyman has itself are not taken.
@@ -126,7 +131,7 @@ type textSink struct {
 
 // Desc implements exposition.Sink.
 func (t *textSink) Desc(name string, typ tallyman.MetricType, help string) *tallyman.Desc {
-	if t.own[name] {
+	if t.own[name] || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 		t.err = fmt.Errorf("tallyman has %s itself", clip.Text(name, 64))
 		return nil
 	}
