@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,9 +66,10 @@ func bus(t *testing.T, root string) *dbus.Conn {
 }
 
 // manager answers as systemd would.
-type manager struct{ units []unit }
+type manager struct{ units atomic.Pointer[[]unit] }
 
-func (m *manager) ListUnits() ([]unit, *dbus.Error) { return m.units, nil }
+// ListUnits is called by the connection, in a goroutine of its own.
+func (m *manager) ListUnits() ([]unit, *dbus.Error) { return *m.units.Load(), nil }
 
 type properties map[string]any
 
@@ -107,7 +109,9 @@ func TestUnitsOfSystemd(t *testing.T) {
 	}
 	docker, ssh, daily, gone := of("docker.service", "active"), of("ssh.socket", "active"), of("daily.timer", "inactive"), of("gone.service", "inactive")
 	gone.Load = "not-found"
-	m := &manager{units: []unit{ssh, docker, daily, gone, of("docker-0a0a.scope", "active"), of("var-lib.mount", "active")}}
+	units := []unit{ssh, docker, daily, gone, of("docker-0a0a.scope", "active"), of("var-lib.mount", "active")}
+	m := &manager{}
+	m.units.Store(&units)
 	for at, p := range map[dbus.ObjectPath]properties{
 		managerPath: {"Manager.Version": "v252.39-1~deb12u1", "Manager.SystemState": "degraded"},
 		docker.Path: {"Service.Type": "notify", "Service.NRestarts": uint32(3)},
@@ -149,9 +153,11 @@ func TestUnitsOfSystemd(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	many := slices.Clone(units)
 	for i := range maxUnits {
-		m.units = append(m.units, of("x"+strings.Repeat("y", i)+".target", "active"))
+		many = append(many, of("x"+strings.Repeat("y", i)+".target", "active"))
 	}
+	m.units.Store(&many)
 	if got, err := systemdOf(t, s); err == nil || !strings.Contains(err.Error(), "3 units more") || got["node_systemd_units{state=active}"] != 4+maxUnits {
 		t.Errorf("with too many units: %v active, %v", got["node_systemd_units{state=active}"], err)
 	}
