@@ -323,7 +323,7 @@ var hostRows = []struct {
 	id, name string
 	what     []string
 }{
-	{"cpu", "CPU, memory and load of the host", []string{"host", "cgroup"}},
+	{"cpu", "CPU, memory and load of the host", []string{"host", "cgroup", "CPU", "memory", "load"}},
 	{"filesystems", "File systems of the host", []string{"file systems"}},
 	{"disks", "Disks of the host", []string{"disks"}},
 	{"network", "Network of the host", []string{"network", "netns"}},
@@ -333,6 +333,7 @@ var hostRows = []struct {
 func (d *Doctor) host() (out []Feature) {
 	absent := map[string]tallyman.Absence{}
 	var others []string
+	said := map[string]bool{} // what several parts of the host lack for one reason is told once
 	for _, a := range slices.Concat(d.o.Absences(tallyman.TargetKey{Kind: tallyman.HostTarget, ID: d.o.Host}), d.o.Absences(tallyman.TargetKey{Kind: tallyman.MachineTarget, ID: "/"})) {
 		id := a.What
 		for _, r := range hostRows {
@@ -342,6 +343,11 @@ func (d *Doctor) host() (out []Feature) {
 		}
 		if _, twice := absent[id]; twice || a.Code == tallyman.None || a.Code == tallyman.Later {
 			continue // as it was made
+		}
+		again := said[a.Reason+a.Unlock]
+		said[a.Reason+a.Unlock] = true
+		if id == a.What && again {
+			continue
 		}
 		absent[id] = a
 		if id == a.What {

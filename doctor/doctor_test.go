@@ -88,7 +88,7 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 		},
 		absent: map[string][]tallyman.Absence{
 			"a": {shared, io, {Code: tallyman.Shared, What: "shared memory", Reason: "It shares the memory of the host."}, {Code: tallyman.None, What: "shared memory", Reason: "It has no shared memory (--ipc none)."}, {What: "TCP states", Reason: "no right", Unlock: "--cap-add SYS_ADMIN --cap-add SYS_PTRACE"}}, "b": {io, {What: "swap", Reason: "off", Unlock: "swapaccount=1"}, {Code: tallyman.Later, What: "size", Reason: "It was not this one's turn yet."}},
-			"harbor": {{What: "file systems", Reason: "not reached", Unlock: "--pid=host"}}, "/": {{What: "file systems", Reason: "again"}, {What: "cores", Reason: "not told"}},
+			"harbor": {{What: "file systems", Reason: "not reached", Unlock: "--pid=host"}, {What: "network", Reason: "not seen"}, {What: "sockets", Reason: "not seen"}, {Code: tallyman.None, What: "sensors", Reason: "It has none."}}, "/": {{What: "file systems", Reason: "again"}, {What: "cores", Reason: "not told"}},
 		},
 		instead: map[string]string{"b": "its process cannot be seen"},
 	}
@@ -99,7 +99,7 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 		"engine/local": "off -v /var/run/docker.sock:/var/run/docker.sock:ro", "engine/far": "unknown",
 		"container/cpu":     "partly --pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro",
 		"container/network": "works", "container/tcp": "partly --cap-add SYS_ADMIN --cap-add SYS_PTRACE", "container/shm": "works", "container/pressure": "works", "container/logs": "works", "container/blockio": "off a throttle rule", "container/swap": "partly swapaccount=1",
-		"host/cpu": "works", "host/filesystems": "off --pid=host", "host/disks": "works", "host/network": "works", "host/pressure": "works", "host/cores": "off",
+		"host/cpu": "works", "host/filesystems": "off --pid=host", "host/disks": "works", "host/network": "off", "host/pressure": "works", "host/cores": "off",
 		"storage/space": "works", "self/login": "off no_auth: false", "self/memory": "partly -m 96m", "self/files": "partly --ulimit nofile=65536",
 	}
 	if d := cmp.Diff(want, states(r)); d != "" {

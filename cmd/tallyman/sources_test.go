@@ -55,7 +55,7 @@ func TestOptionsThatAreSet(t *testing.T) {
 	if own, err := ownOptions(cfg, all, nil); err != nil || own["diskusage"] != (diskusage.Options{Every: 6 * time.Hour}) {
 		t.Errorf("%+v %v, want 6h", own["diskusage"], err)
 	}
-	for key, want := range map[string]string{"sources.disk.every": `did you mean "diskusage"?`, "sources.diskusage.evry": `did you mean "every"?`, "sources.cgroup.every": `"cgroup"`} {
+	for key, want := range map[string]string{"sources.diskusag.every": `did you mean "diskusage"?`, "sources.diskusage.evry": `did you mean "every"?`, "sources.cgroup.every": `"cgroup"`} {
 		cfg := config.Default()
 		if err := cfg.Set(key, "6h"); err != nil {
 			t.Fatal(err)

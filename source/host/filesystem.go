@@ -82,6 +82,7 @@ type answer struct {
 
 // filesystems asks the mounts of the host.
 type filesystems struct {
+	off     bool
 	root    string
 	source  string
 	mounts  int // descriptor of mountinfo, which tells of changes; -1 when closed
@@ -111,7 +112,7 @@ func (f *filesystems) ask(now time.Time) {
 		one.answered, one.awaited = false, false
 	}
 	f.drain()
-	if f.root == "" || f.source == "mountinfo" {
+	if f.off || f.root == "" || f.source == "mountinfo" {
 		return
 	}
 	if f.changed(now) {
@@ -314,12 +315,15 @@ func (f *filesystems) again(i int) bool {
 
 // absences says which file systems are not known.
 func (f *filesystems) absences(now time.Time) (a []tallyman.Absence) {
+	if f.off {
+		return []tallyman.Absence{switchedOff("file systems")}
+	}
 	if f.source == "mountinfo" {
 		return []tallyman.Absence{{What: "file systems", Reason: "The host's first process, which tells of its mounts, cannot be seen from here.", Unlock: "--pid=host"}}
 	}
 	if f.root == "" {
 		return []tallyman.Absence{{What: "file systems", Reason: "The root directory of the host cannot be reached from here.",
-			Unlock: "--pid=host --cap-add SYS_PTRACE, or -v /:/rootfs:ro,rslave"}}
+			Unlock: unlockRoot}}
 	}
 	if f.err != nil {
 		return []tallyman.Absence{{What: "file systems", Reason: "The mounts of the host cannot be read: " + f.err.Error() + ".", Unlock: "--pid=host"}}
@@ -338,11 +342,4 @@ func (f *filesystems) absences(now time.Time) (a []tallyman.Absence) {
 		a = append(a, tallyman.Absence{What: "file systems", Reason: fmt.Sprintf("%d more are mounted; %d are watched.", f.beyond, maxFilesystems)})
 	}
 	return a
-}
-
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

@@ -3,12 +3,7 @@
 package host
 
 import (
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-
-	"github.com/prometheus/procfs"
 
 	"tallyman"
 )
@@ -50,42 +45,41 @@ func newMachine(t *tallyman.Target) *machine {
 	return m
 }
 
-func (m *machine) collect(s *Source, st *procfs.Stat, noStat error, mem *procfs.Meminfo, noMemory error, b *tallyman.Batch) {
-	if noStat == nil {
-		if n := len(st.CPU); n != m.cpus {
-			m.cpus = n
-			m.cores, m.sockets = topology(s.o.Sys, st.CPU)
+func (m *machine) collect(s *Source, st *procStat, mem *memInfo, b *tallyman.Batch) {
+	if n := len(st.cpus); n != m.cpus {
+		m.cpus = n
+		var cpus []string
+		for _, c := range st.cpus {
+			cpus = append(cpus, c.cpu)
 		}
-		if m.cpus > 0 {
-			b.Add(m.series[machineCores], float64(m.cpus))
-		}
-		if m.sockets > 0 {
-			b.Add(m.series[machinePhysicalCores], float64(m.cores))
-			b.Add(m.series[machineSockets], float64(m.sockets))
-		}
+		m.cores, m.sockets = topology(s.o.Sys, cpus)
 	}
-	if noMemory == nil && mem.MemTotalBytes != nil {
-		b.Add(m.series[machineMemory], float64(*mem.MemTotalBytes))
+	if m.cpus > 0 {
+		b.Add(m.series[machineCores], float64(m.cpus))
 	}
-	if noMemory == nil && mem.SwapTotalBytes != nil {
-		b.Add(m.series[machineSwap], float64(*mem.SwapTotalBytes))
+	if m.cpus > 0 && m.sockets > 0 {
+		b.Add(m.series[machinePhysicalCores], float64(m.cores))
+		b.Add(m.series[machineSockets], float64(m.sockets))
 	}
-	b.Add(m.series[machineError], number(noStat != nil || noMemory != nil))
+	if mem.total >= 0 {
+		b.Add(m.series[machineMemory], mem.total)
+	}
+	if mem.swap >= 0 {
+		b.Add(m.series[machineSwap], mem.swap)
+	}
+	b.Add(m.series[machineError], number(st.err != nil || mem.err != nil))
 }
 
 // topology counts the cores and sockets of CPUs, 0 when the kernel does not
 // tell them.
-func topology(sys string, cpus map[int64]procfs.CPUStat) (cores, sockets int) {
+func topology(sys string, cpus []string) (cores, sockets int) {
 	seen := map[[3]string]bool{}
 	packages := map[string]bool{}
-	for n := range cpus {
-		dir := filepath.Join(sys, "devices/system/cpu/cpu"+strconv.FormatInt(n, 10), "topology")
+	for _, n := range cpus {
+		dir := filepath.Join(sys, "devices/system/cpu/cpu"+n, "topology")
 		read := func(name string) string {
-			b, err := os.ReadFile(filepath.Join(dir, name))
-			if err != nil {
-				return ""
-			}
-			return strings.TrimSpace(string(b))
+			value, _ := text(filepath.Join(dir, name))
+			return value
 		}
 		where := [3]string{read("physical_package_id"), read("die_id"), read("core_id")}
 		if where[0] == "" || where[2] == "" {

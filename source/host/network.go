@@ -4,14 +4,11 @@ package host
 
 import (
 	"bytes"
-	"errors"
 	"path/filepath"
 
 	"tallyman"
 	"tallyman/internal/kread"
 )
-
-var networkUp = gauge("node_network_up", "", "1 when the interface is operational, else 0")
 
 // networkColumns are the numbers of a line of /proc/net/dev in its order.
 var networkColumns = [kread.InterfaceColumns]*tallyman.Desc{
@@ -33,75 +30,81 @@ var networkColumns = [kread.InterfaceColumns]*tallyman.Desc{
 	counter("node_network_transmit_compressed_total", "", "Compressed packets sent"),
 }
 
-var errNoInit = errors.New("the host's first process cannot be seen from here")
-
-// maxInterfaces bounds what is read of the host's interfaces, in bytes: some eight
-// thousand of them.
-const maxInterfaces = 1 << 20
-
 // veth is before the name of the host's end of a container's pair. Hundreds of
 // containers would be thousands of series, and the containers' own rows have the
 // same numbers; node_exporter has no such default.
 const veth = "veth"
 
-// network adds the counters of each interface of the host.
-func (h *host) network(s *Source, b *tallyman.Batch) {
-	if h.noNetwork = errNoInit; s.o.Init == "" {
-		return
-	}
-	if !s.dev.IsOpen() {
-		var err error
-		s.dev, err = kread.OpenSlow(filepath.Join(s.o.Init, "net/dev")) // of its namespace
-		if h.noNetwork = err; err != nil {
-			return
+// netdevCollector reads the counters of each interface of the host.
+var netdevCollector = collector{
+	name: "netdev", what: "network", descs: networkColumns[:],
+	open: func(s *Source) reading {
+		if s.o.Init == "" {
+			return func(*sink) error { return errNoInit }
 		}
+		f := s.file(filepath.Join(s.o.Init, "net/dev")) // of its namespace
+		known := map[string]string{}
+		return func(to *sink) error {
+			text, err := f.read(&s.buf)
+			if err != nil {
+				return &lack{tallyman.Lacking, "The host's network counters cannot be read: " + err.Error() + ".", "--pid=host"}
+			}
+			var row [kread.InterfaceColumns]uint64
+			for {
+				var name []byte
+				var ok bool
+				if name, text, ok = kread.NextInterface(text, &row); !ok {
+					break
+				}
+				if bytes.HasPrefix(name, []byte(veth)) {
+					continue
+				}
+				device, ok := known[string(name)]
+				if !ok {
+					if len(known) > maxSamples {
+						clear(known)
+					}
+					device = string(name)
+					known[device] = device
+				}
+				for i := range row {
+					to.Add(networkColumns[i], float64(row[i]), "device", device)
+				}
+			}
+			return nil
+		}
+	},
+}
+
+// errOtherNet says that /sys lacks an interface of the host: it shows another network
+// namespace, that of whoever mounted it, and what it says of the others means nothing.
+var errOtherNet = &lack{tallyman.Lacking, "The interfaces in /sys are those of another network namespace than the host's.", "-v /sys:/host/sys:ro"}
+
+// interfaces are the names of the host's interfaces, if /sys has them all.
+func (s *Source) interfaces() (names []string, err error) {
+	if s.o.Init == "" {
+		return nil, errNoInit
 	}
-	h.noNetwork = nil
-	text := s.dev.ReadGrow(&s.buf, maxInterfaces)
-	if text == nil {
-		h.noNetwork = errors.New("its file cannot be read any more")
-		s.dev.Close()
+	f, err := kread.OpenSlow(filepath.Join(s.o.Init, "net/dev"))
+	if err != nil {
+		return nil, err
 	}
+	defer f.Close()
+	buf := make([]byte, buffer)
+	rest := f.ReadGrow(&buf, maxText)
 	var row [kread.InterfaceColumns]uint64
-	h.up = h.up[:0]
-	known := true
 	for {
 		var name []byte
 		var ok bool
-		if name, text, ok = kread.NextInterface(text, &row); !ok {
-			break
+		if name, rest, ok = kread.NextInterface(rest, &row); !ok {
+			return names, nil
 		}
 		if bytes.HasPrefix(name, []byte(veth)) {
 			continue
 		}
-		one := h.interfaces.get(string(name), func() (all []*tallyman.Series) {
-			device := tallyman.Label{Name: "device", Value: string(name)}
-			for _, d := range networkColumns {
-				all = append(all, h.target.Series(d, device))
-			}
-			return append(all, h.target.Series(networkUp, device))
-		})
-		for i := range row {
-			b.Add(one[i], float64(row[i]))
+		if _, ok := text(filepath.Join(s.o.Sys, "class/net", string(name), "operstate")); !ok {
+			return nil, errOtherNet
 		}
-		up, ok := s.isUp(string(name))
-		known = known && ok
-		h.up = append(h.up, tallyman.Sample{Series: one[len(row)], Value: number(up)})
+		names = append(names, string(name))
 	}
-	h.interfaces.sweep()
-	// When /sys lacks an interface of the host it shows another network namespace,
-	// that of whoever mounted it, and what it says of the others means nothing.
-	if known {
-		b.Samples = append(b.Samples, h.up...)
-	}
-}
-
-// isUp reports what /sys says of an interface, if anything.
-func (s *Source) isUp(name string) (up, known bool) {
-	f, err := kread.Open(filepath.Join(s.o.Sys, "class/net", name, "operstate"))
-	if err != nil {
-		return false, false
-	}
-	defer f.Close()
-	return string(bytes.TrimSpace(f.Read(s.buf[:64]))) == "up", true
 }

@@ -4,134 +4,65 @@ package host
 
 import (
 	"bytes"
-	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"tallyman"
+	"tallyman/internal/kread"
 )
 
-// scalar is one of the metrics that the host has once.
-type scalar int
-
-const (
-	load1 scalar = iota
-	load5
-	load15
-	now
-	bootTime
-	contextSwitches
-	interrupts
-	forks
-	running
-	blocked
-	filesAllocated
-	filesMaximum
-	clockSynced
-	clockMaxError
-	oomKills
-	scalarCount
-)
-
-var scalars = [scalarCount]*tallyman.Desc{
-	load1:           gauge("node_load1", "", "Load average over 1 minute"),
-	load5:           gauge("node_load5", "", "Load average over 5 minutes"),
-	load15:          gauge("node_load15", "", "Load average over 15 minutes"),
-	now:             gauge("node_time_seconds", "seconds", "Unix time of the host's clock"),
-	bootTime:        gauge("node_boot_time_seconds", "seconds", "Unix time of the boot"),
-	contextSwitches: counter("node_context_switches_total", "", "Context switches"),
-	interrupts:      counter("node_intr_total", "", "Interrupts served"),
-	forks:           counter("node_forks_total", "", "Processes and threads that were started"),
-	running:         gauge("node_procs_running", "", "Threads that run or could run"),
-	blocked:         gauge("node_procs_blocked", "", "Threads that wait for IO"),
-	filesAllocated:  gauge("node_filefd_allocated", "", "Open file descriptions"),
-	filesMaximum:    gauge("node_filefd_maximum", "", "Limit of open file descriptions"),
-	clockSynced:     gauge("node_timex_sync_status", "", "Whether the kernel's clock is kept right by a program for that: 1 or 0"),
-	clockMaxError:   gauge("node_timex_maxerror_seconds", "seconds", "By how much the clock may be wrong at most, as the kernel reckons"),
-	oomKills:        desc("node_vmstat_oom_kill", tallyman.Untyped, "", "Processes that the kernel killed for want of memory, of the host and in containers; since Linux 4.13"),
+var loads = []*tallyman.Desc{
+	gauge("node_load1", "", "Load average over 1 minute"),
+	gauge("node_load5", "", "Load average over 5 minutes"),
+	gauge("node_load15", "", "Load average over 15 minutes"),
 }
 
-var uname = gauge("node_uname_info", "", "Always 1; the labels are what uname says of the host")
-
-// unameSeries interns the series of uname. The name of the node is the host's:
-// in a container uname would give the container's.
-func unameSeries(t *tallyman.Target) *tallyman.Series {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return nil
-	}
-	label := func(name string, value []byte) tallyman.Label {
-		return tallyman.Label{Name: name, Value: unix.ByteSliceToString(value)}
-	}
-	return t.Series(uname, label("sysname", u.Sysname[:]), label("release", u.Release[:]), label("version", u.Version[:]),
-		label("machine", u.Machine[:]), label("domainname", u.Domainname[:]), tallyman.Label{Name: "nodename", Value: t.ID})
-}
-
-// pressures are the totals of /proc/pressure. The kernel keeps no meaningful
-// stall of the whole for the CPU.
-var pressures = []struct {
-	desc     *tallyman.Desc
-	resource string
-	line     func(*procfs.PSIStats) *procfs.PSILine
-}{
-	{counter("node_pressure_cpu_waiting_seconds_total", "seconds", "Time in which some tasks waited for a CPU"), "cpu", some},
-	{counter("node_pressure_memory_waiting_seconds_total", "seconds", "Time in which some tasks waited for memory"), "memory", some},
-	{counter("node_pressure_memory_stalled_seconds_total", "seconds", "Time in which all tasks waited for memory"), "memory", full},
-	{counter("node_pressure_io_waiting_seconds_total", "seconds", "Time in which some tasks waited for IO"), "io", some},
-	{counter("node_pressure_io_stalled_seconds_total", "seconds", "Time in which all tasks waited for IO"), "io", full},
-}
-
-func some(p *procfs.PSIStats) *procfs.PSILine { return p.Some }
-func full(p *procfs.PSIStats) *procfs.PSILine { return p.Full }
-
-// system adds what the host has once.
-func (h *host) system(s *Source, b *tallyman.Batch) {
-	if h.uname != nil {
-		b.Add(h.uname, 1)
-	}
-	b.Add(h.scalars[now], float64(b.Time.UnixMilli())/1000)
-	if l, err := s.fs.LoadAvg(); err == nil {
-		b.Add(h.scalars[load1], l.Load1)
-		b.Add(h.scalars[load5], l.Load5)
-		b.Add(h.scalars[load15], l.Load15)
-	}
-	if text, err := os.ReadFile(filepath.Join(s.o.Proc, "sys/fs/file-nr")); err == nil {
-		if allocated, maximum, ok := parseFileNr(string(text)); ok {
-			b.Add(h.scalars[filesAllocated], allocated)
-			b.Add(h.scalars[filesMaximum], maximum)
-		}
-	}
-	synced, maxError, err := s.clock()
-	if h.noClock = err; err == nil {
-		b.Add(h.scalars[clockSynced], number(synced))
-		b.Add(h.scalars[clockMaxError], maxError)
-	}
-	if text, err := os.ReadFile(filepath.Join(s.o.Proc, "vmstat")); err == nil {
-		if n, ok := parseVmstat(text, "oom_kill"); ok {
-			b.Add(h.scalars[oomKills], float64(n))
-		}
-	}
-	h.noPressure = true
-	var stats procfs.PSIStats
-	read := ""
-	for i, p := range pressures {
-		if p.resource != read {
-			read = p.resource
-			var err error
-			if stats, err = s.fs.PSIStatsForResource(read); err != nil {
-				stats = procfs.PSIStats{}
+var loadCollector = collector{
+	name: "loadavg", what: "load", descs: loads,
+	open: func(s *Source) reading {
+		f := s.file(filepath.Join(s.o.Proc, "loadavg"))
+		return func(to *sink) error {
+			text, err := f.read(&s.buf)
+			if err != nil {
+				return err
 			}
+			for _, d := range loads {
+				var w []byte
+				w, text = word(text)
+				if v, ok := float(string(w)); ok {
+					to.Add(d, v)
+				}
+			}
+			return nil
 		}
-		if l := p.line(&stats); l != nil {
-			h.noPressure = false
-			b.Add(h.pressures[i], float64(l.Total)/1e6)
+	},
+}
+
+var (
+	filesAllocated = gauge("node_filefd_allocated", "", "Open file descriptions")
+	filesMaximum   = gauge("node_filefd_maximum", "", "Limit of open file descriptions")
+)
+
+var filefdCollector = collector{
+	name: "filefd", what: "open files", descs: []*tallyman.Desc{filesAllocated, filesMaximum},
+	open: func(s *Source) reading {
+		f := s.file(filepath.Join(s.o.Proc, "sys/fs/file-nr"))
+		return func(to *sink) error {
+			text, err := f.read(&s.buf)
+			if err != nil {
+				return err
+			}
+			if allocated, maximum, ok := parseFileNr(string(text)); ok {
+				to.Add(filesAllocated, allocated)
+				to.Add(filesMaximum, maximum)
+			}
+			return nil
 		}
-	}
+	},
 }
 
 // parseFileNr reads the text of /proc/sys/fs/file-nr: allocated, free (always 0
@@ -149,26 +80,186 @@ func parseFileNr(text string) (allocated, maximum float64, ok bool) {
 	return float64(a), float64(m), err == nil
 }
 
-// kernelClock asks the kernel about its clock, and changes nothing, for which no right is
-// needed. maxError is in seconds.
-func kernelClock() (synced bool, maxError float64, err error) {
-	var t unix.Timex // modes 0
-	state, err := unix.Adjtimex(&t)
-	if err != nil {
-		return false, 0, fmt.Errorf("adjtimex: %w", err)
-	}
-	return state != unix.TIME_ERROR, float64(t.Maxerror) / 1e6, nil
+var vmstatDescs = []*tallyman.Desc{
+	untyped("node_vmstat_oom_kill", "Processes that the kernel killed for want of memory, of the host and in containers; since Linux 4.13"),
+	untyped("node_vmstat_pgfault", "Page faults"),
+	untyped("node_vmstat_pgmajfault", "Page faults for which something was read from a disk"),
+	untyped("node_vmstat_pgpgin", "KiB that were read from disks"),
+	untyped("node_vmstat_pgpgout", "KiB that were written to disks"),
+	untyped("node_vmstat_pswpin", "Pages that were read from swap"),
+	untyped("node_vmstat_pswpout", "Pages that were written to swap"),
 }
 
-// parseVmstat finds a number in the text of /proc/vmstat, lines of a name and a number.
-func parseVmstat(text []byte, name string) (n uint64, ok bool) {
-	for line := range bytes.Lines(text) {
-		rest, found := bytes.CutPrefix(line, []byte(name))
-		if !found || len(rest) == 0 || rest[0] != ' ' {
+// vmstatWanted reports whether node_exporter gives a line of /proc/vmstat unless told
+// otherwise.
+func vmstatWanted(key string) bool {
+	return strings.HasPrefix(key, "oom_kill") || strings.HasPrefix(key, "pgpg") || strings.HasPrefix(key, "pswp") ||
+		strings.HasPrefix(key, "pg") && strings.Contains(key[2:], "fault")
+}
+
+var vmstatCollector = collector{
+	name: "vmstat", what: "paging", descs: vmstatDescs,
+	open: func(s *Source) reading {
+		f := s.file(filepath.Join(s.o.Proc, "vmstat"))
+		n := newNames(s.o.Descs, tallyman.Untyped, "node_vmstat_", "What /proc/vmstat has as ", vmstatDescs)
+		name := func(key string) string {
+			if vmstatWanted(key) {
+				return key
+			}
+			return ""
+		}
+		return func(to *sink) error {
+			text, err := f.read(&s.buf)
+			if err != nil {
+				return err
+			}
+			for len(text) > 0 {
+				var one []byte
+				one, text = line(text)
+				if len(one) == 0 || one[0] != 'p' && one[0] != 'o' {
+					continue // most of some 200 lines
+				}
+				key, value := word(one)
+				if d := n.get(key, name); d != nil {
+					value, _ = word(value)
+					if v, ok := integer(value); ok {
+						to.Add(d, v)
+					}
+				}
+			}
+			return nil
+		}
+	},
+}
+
+// pressures are the totals of /proc/pressure. The kernel keeps no meaningful
+// stall of the whole for the CPU, and none of the part for interrupts.
+var pressures = []struct {
+	desc           *tallyman.Desc
+	resource, line string
+}{
+	{counter("node_pressure_cpu_waiting_seconds_total", "seconds", "Time in which some tasks waited for a CPU"), "cpu", "some"},
+	{counter("node_pressure_memory_waiting_seconds_total", "seconds", "Time in which some tasks waited for memory"), "memory", "some"},
+	{counter("node_pressure_memory_stalled_seconds_total", "seconds", "Time in which all tasks waited for memory"), "memory", "full"},
+	{counter("node_pressure_io_waiting_seconds_total", "seconds", "Time in which some tasks waited for IO"), "io", "some"},
+	{counter("node_pressure_io_stalled_seconds_total", "seconds", "Time in which all tasks waited for IO"), "io", "full"},
+	{counter("node_pressure_irq_stalled_seconds_total", "seconds", "Time in which all tasks waited for interrupts; since Linux 6.1"), "irq", "full"},
+}
+
+var pressureCollector = collector{
+	name: "pressure", what: "pressure", descs: func() (all []*tallyman.Desc) {
+		for _, p := range pressures {
+			all = append(all, p.desc)
+		}
+		return all
+	}(),
+	open: func(s *Source) reading {
+		files := map[string]*file{}
+		for _, p := range pressures {
+			if files[p.resource] == nil {
+				files[p.resource] = s.file(filepath.Join(s.o.Proc, "pressure", p.resource))
+			}
+		}
+		return func(to *sink) error {
+			var text []byte
+			read := ""
+			for _, p := range pressures {
+				if p.resource != read {
+					read = p.resource
+					text, _ = files[read].read(&s.buf) // most kernels have no irq
+				}
+				if us, ok := parsePressure(text, p.line); ok {
+					to.Add(p.desc, float64(us)/1e6)
+				}
+			}
+			if len(to.samples) == 0 {
+				return &lack{tallyman.Lacking, "The kernel of this host keeps no pressure statistics.", "boot the host with psi=1"}
+			}
+			return nil
+		}
+	},
+}
+
+// parsePressure finds the total in microseconds of a line of a file of /proc/pressure,
+//
+//	some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+func parsePressure(text []byte, name string) (us uint64, ok bool) {
+	for len(text) > 0 {
+		var one []byte
+		one, text = line(text)
+		first, rest := word(one)
+		if string(first) != name {
 			continue
 		}
-		n, err := strconv.ParseUint(string(bytes.TrimSpace(rest)), 10, 64)
-		return n, err == nil
+		at := bytes.Index(rest, []byte("total="))
+		if at < 0 {
+			return 0, false
+		}
+		v, digits := kread.Uint(rest[at+len("total="):])
+		return v, digits > 0
 	}
 	return 0, false
+}
+
+var uname = gauge("node_uname_info", "", "Always 1; the labels are what uname says of the host")
+
+// unameCollector has the host's name for the node: in a container uname would give
+// the container's. Nothing else of it changes while the machine runs.
+var unameCollector = collector{
+	name: "uname", what: "uname", every: time.Hour, descs: []*tallyman.Desc{uname},
+	open: func(*Source) reading {
+		return func(to *sink) error {
+			var u unix.Utsname
+			if err := unix.Uname(&u); err != nil {
+				return err
+			}
+			word := unix.ByteSliceToString
+			to.Add(uname, 1, "sysname", word(u.Sysname[:]), "release", word(u.Release[:]), "version", word(u.Version[:]),
+				"machine", word(u.Machine[:]), "domainname", word(u.Domainname[:]), "nodename", to.target.ID)
+			return nil
+		}
+	},
+}
+
+var (
+	entropyBits = gauge("node_entropy_available_bits", "", "Entropy that the kernel has gathered, in bits; since Linux 5.18 always 256")
+	entropyPool = gauge("node_entropy_pool_size_bits", "", "Size of the pool of entropy, in bits")
+)
+
+var entropyCollector = collector{
+	name: "entropy", what: "entropy", every: 10 * time.Second, descs: []*tallyman.Desc{entropyBits, entropyPool},
+	open: func(s *Source) reading {
+		dir := filepath.Join(s.o.Proc, "sys/kernel/random")
+		return func(to *sink) error {
+			if !addFile(to, entropyBits, filepath.Join(dir, "entropy_avail"), 1) {
+				return none("The kernel does not tell about its entropy.")
+			}
+			addFile(to, entropyPool, filepath.Join(dir, "poolsize"), 1)
+			return nil
+		}
+	},
+}
+
+var scheduling = []*tallyman.Desc{
+	counter("node_schedstat_running_seconds_total", "seconds", "Time in which a CPU ran tasks"),
+	counter("node_schedstat_waiting_seconds_total", "seconds", "Time that tasks waited for a CPU"),
+	counter("node_schedstat_timeslices_total", "", "Turns that a CPU gave to tasks"),
+}
+
+var schedstatCollector = collector{
+	name: "schedstat", what: "scheduling", descs: scheduling,
+	open: func(s *Source) reading {
+		return func(to *sink) error {
+			all, err := s.fs.Schedstat()
+			if err != nil {
+				return missing(err, "The kernel keeps no statistics of its scheduler (CONFIG_SCHEDSTATS).")
+			}
+			for _, c := range all.CPUs {
+				to.Add(scheduling[0], float64(c.RunningNanoseconds)/1e9, "cpu", c.CPUNum)
+				to.Add(scheduling[1], float64(c.WaitingNanoseconds)/1e9, "cpu", c.CPUNum)
+				to.Add(scheduling[2], float64(c.RunTimeslices), "cpu", c.CPUNum)
+			}
+			return nil
+		}
+	},
 }
