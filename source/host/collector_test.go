@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"golang.org/x/tools/txtar"
+
 	"tallyman"
 	"tallyman/internal/testkit"
 )
@@ -42,12 +44,22 @@ func labelled(t *testing.T, s tallyman.Source) map[string]float64 {
 	return got
 }
 
-// fixture opens a host whose files are those below testdata, and some more.
+// fixture opens a host whose files are those in testdata, and some more.
 func fixture(t *testing.T, own Options, more map[string]string) *Source {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS("testdata/hardware")); err != nil {
+	files, err := txtar.ParseFile("testdata/hardware.txtar")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range files.Files {
+		name := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// Folders of devices are links in /sys; the first interface of a bond is one in the folder of the bond.
 	for name, to := range map[string]string{
@@ -174,12 +186,12 @@ func TestHardware(t *testing.T) {
 		"node_ipvs_connections_total{}":                          26,
 		"node_ipvs_backend_connections_active{local_address=10.0.0.1,local_port=80,proto=TCP,remote_address=10.0.0.2,remote_port=8080}": 3,
 		"node_ipvs_backend_weight{local_mark=00000007,local_port=0,proto=FWM,remote_address=10.0.0.3,remote_port=0}":                    20,
-		"node_btrfs_info{label=fixture,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                      1,
-		"node_btrfs_commits_total{uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                           258051,
-		"node_btrfs_max_commit_seconds{uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                                      51.462,
-		"node_btrfs_reserved_bytes{block_group_type=data,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                                    11,
-		"node_btrfs_used_bytes{block_group_type=data,mode=raid0,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                             808189952,
-		"node_btrfs_allocation_ratio{block_group_type=data,mode=raid0,uuid=0abb23a9-579b-43e6-ad30-227ef47fcb9d}":                       1,
+		"node_btrfs_info{label=fixture,uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                                                      1,
+		"node_btrfs_commits_total{uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                                                           4711,
+		"node_btrfs_max_commit_seconds{uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                                                      2.5,
+		"node_btrfs_reserved_bytes{block_group_type=data,uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                                    11,
+		"node_btrfs_used_bytes{block_group_type=data,mode=raid0,uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                             700000256,
+		"node_btrfs_allocation_ratio{block_group_type=data,mode=raid0,uuid=5e1fc0de-77aa-4b1b-9c3d-2a6f0d4e8b17}":                       1,
 		"node_network_up{device=eth0}":                      1,
 		"node_network_flags{device=eth0}":                   4099,
 		"node_network_speed_bytes{device=eth0}":             1.25e8,
