@@ -169,7 +169,7 @@ func TestNoPage(t *testing.T) {
 		fmt.Fprintf(&many, "m{n=\"%d\"} 1\n", i)
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"error": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 503) },
+		"error": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) },
 		"page": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>")
