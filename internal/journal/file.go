@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+)
+
+// Types of objects.
+const (
+	dataObject  = 1
+	entryObject = 3
+	arrayObject = 6
+)
+
+// Sizes and places in the format, in bytes.
+const (
+	objectHeader = 16
+	headerSize   = 208 // of the oldest version
+	dataHeader   = 64
+	compactData  = 72
+	entryHeader  = 64
+	arrayHeader  = 24
+	bucket       = 16
+)
+
+// Flags of a file that a reader must know.
+const (
+	flagXZ      = 1 << 0
+	flagLZ4     = 1 << 1
+	flagKeyed   = 1 << 2
+	flagZSTD    = 1 << 3
+	flagCompact = 1 << 4
+	flagsKnown  = flagXZ | flagLZ4 | flagKeyed | flagZSTD | flagCompact
+)
+
+const archived = 2 // the state of a file that will not be written to again
+
+const (
+	// mostArrays is how many arrays a list may have; each is twice as long as the
+	// one before.
+	mostArrays = 1 << 12
+	// mostItems is how many fields an entry may have; journald's bound is 1024.
+	mostItems = 4096
+	// mostChain is how many objects with one hash are looked through.
+	mostChain = 1 << 16
+	// mostName is the longest name of a field, which is 64 by journald's rules.
+	mostName = 256
+	// mostShared and sharedSize bound the values that many entries share, which are
+	// kept in memory.
+	mostShared, sharedSize = 1024, 256
+)
+
+var (
+	// errFormat is of a file that is none of a journal, or of one of a later version.
+	errFormat = errors.New("no journal file that can be read")
+	// errBroken is of a part that cannot be as it is.
+	errBroken = errors.New("broken")
+)
+
+// header is what of a file's header is used.
+type header struct {
+	flags                  uint32
+	state                  byte
+	id, machine, series    ID
+	size                   uint64 // of the header
+	table, tableSize       uint64 // of hashes of data
+	entries, entryArray    uint64
+	headSeqnum, tailSeqnum uint64
+}
+
+// source is where the bytes come from.
+type source interface {
+	io.ReaderAt
+	Stat() (os.FileInfo, error)
+}
+
+// file is one file of a journal. What it has read is of the moment of the last refresh,
+// or later. It belongs to one goroutine.
+type file struct {
+	in     source
+	broken *atomic.Uint64 // counts what was broken
+
+	size       uint64
+	raw        [headerSize]byte
+	head       header
+	cache      *windows
+	generation uint64 // of its windows
+	joined     []byte // parts of two windows
+
+	all    list
+	values values
+	// last is the newest entry; its lists may not be complete.
+	last  uint64
+	items []uint64
+
+	// shared are fields that many entries have, by their place; those that are not
+	// wanted have no name.
+	shared map[uint64]shared
+}
+
+// shared is a field that is kept in memory.
+type shared struct{ name, value []byte }
+
+// openFile reads the header of a file.
+func openFile(in source, cache *windows, m Matches, broken *atomic.Uint64) (*file, error) {
+	f := &file{in: in, cache: cache, broken: broken, values: m.values(), shared: map[uint64]shared{}}
+	if err := f.refresh(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// readHeader reads the header again and reports whether it has changed.
+func (f *file) readHeader() (changed bool, err error) {
+	var raw [headerSize]byte
+	if _, err := f.in.ReadAt(raw[:], 0); err != nil {
+		return false, fmt.Errorf("%w: the header: %w", errFormat, err)
+	}
+	if raw == f.raw {
+		return false, nil
+	}
+	if string(raw[:8]) != "LPKSHHRH" {
+		return false, fmt.Errorf("%w: it begins in another way", errFormat)
+	}
+	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(raw[at:]) }
+	h := header{flags: binary.LittleEndian.Uint32(raw[12:]), state: raw[16], size: u64(88), table: u64(104), tableSize: u64(112),
+		entries: u64(152), tailSeqnum: u64(160), headSeqnum: u64(168), entryArray: u64(176)}
+	copy(h.id[:], raw[24:])
+	copy(h.machine[:], raw[40:])
+	copy(h.series[:], raw[72:])
+	switch {
+	case h.flags&^flagsKnown != 0:
+		return false, fmt.Errorf("%w: it needs a later version (flags %#x)", errFormat, h.flags)
+	case h.state > archived:
+		return false, fmt.Errorf("%w: state %d", errFormat, h.state)
+	case h.size < headerSize || h.size > 1<<20 || h.size%8 != 0:
+		return false, fmt.Errorf("%w: a header of %d bytes", errFormat, h.size)
+	case f.head.size != 0 && h.id != f.head.id:
+		return false, fmt.Errorf("%w: it has become another file", errFormat)
+	}
+	f.raw, f.head = raw, h
+	return true, nil
+}
+
+// refresh takes notice of what was written since the last time. After an error the file
+// is as it was before.
+func (f *file) refresh() error {
+	changed, err := f.readHeader()
+	if err != nil {
+		return err
+	}
+	st, err := f.in.Stat()
+	if err != nil {
+		return err
+	}
+	if !changed && uint64(st.Size()) == f.size {
+		return nil
+	}
+	f.size = uint64(max(st.Size(), 0))
+	f.generation = f.cache.next()
+	f.all.head, f.all.n = f.head.entryArray, f.head.entries
+	f.load(&f.all)
+	// What lies behind the newest whole entry was not written to its end.
+	f.last = 0
+	for f.last == 0 && f.all.n > 0 {
+		if f.last = f.item(&f.all, f.all.n-1); !f.isEntry(f.last) {
+			f.last = 0
+			f.all.n--
+			f.broken.Add(1)
+		}
+	}
+	for _, group := range f.values {
+		for _, field := range group {
+			for _, v := range field {
+				f.find(v)
+			}
+		}
+	}
+	return nil
+}
+
+// read gives bytes of the file, which are valid until the next read.
+func (f *file) read(at, n uint64) ([]byte, error) {
+	if at > f.size || n > f.size-at {
+		return nil, fmt.Errorf("%w: %d bytes at %d of %d", errBroken, n, at, f.size)
+	}
+	if at/windowSize == (at+n-1)/windowSize || n == 0 {
+		data, err := f.window(at / windowSize)
+		if err != nil {
+			return nil, err
+		}
+		return part(data, at%windowSize, n)
+	}
+	if uint64(cap(f.joined)) < n || cap(f.joined) > 4*windowSize && n <= windowSize {
+		f.joined = make([]byte, n, max(n, windowSize))
+	}
+	b := f.joined[:n]
+	if n > windowSize {
+		if _, err := f.in.ReadAt(b, int64(at)); err != nil {
+			return nil, fmt.Errorf("%w: %d bytes at %d: %w", errBroken, n, at, err)
+		}
+		return b, nil
+	}
+	for done := uint64(0); done < n; {
+		data, err := f.window((at + done) / windowSize)
+		if err != nil {
+			return nil, err
+		}
+		off := (at + done) % windowSize
+		if data, err = part(data, off, min(n-done, windowSize-off)); err != nil {
+			return nil, err
+		}
+		done += uint64(copy(b[done:], data))
+	}
+	return b, nil
+}
+
+func part(data []byte, at, n uint64) ([]byte, error) {
+	if at+n > uint64(len(data)) {
+		return nil, fmt.Errorf("%w: the file has become shorter", errBroken)
+	}
+	return data[at : at+n], nil
+}
+
+func (f *file) window(number uint64) ([]byte, error) { return f.cache.get(f.in, f.generation, number) }
+
+func u64(b []byte, at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
+
+// object checks that an object of a type and of a least size is at a place, and gives
+// its flags and size.
+func (f *file) object(at uint64, kind byte, least uint64) (flags byte, size uint64, err error) {
+	if at%8 != 0 || at < f.head.size {
+		return 0, 0, fmt.Errorf("%w: no object can be at %d", errBroken, at)
+	}
+	b, err := f.read(at, objectHeader)
+	if err != nil {
+		return 0, 0, err
+	}
+	flags, size = b[1], u64(b, 8)
+	if b[0] != kind || size < least || size > f.size-at {
+		return 0, 0, fmt.Errorf("%w: an object of type %d and %d bytes at %d, not of type %d", errBroken, b[0], size, at, kind)
+	}
+	return flags, size, nil
+}
+
+func (f *file) isEntry(at uint64) bool {
+	if at == 0 {
+		return false
+	}
+	_, _, err := f.object(at, entryObject, entryHeader)
+	return err == nil
+}
+
+// place is the cursor of an entry.
+func (f *file) place(at uint64) (c Cursor, err error) {
+	if _, _, err := f.object(at, entryObject, entryHeader); err != nil {
+		return c, err
+	}
+	b, err := f.read(at, entryHeader)
+	if err != nil {
+		return c, err
+	}
+	c = Cursor{Series: f.head.series, Seqnum: u64(b, 16), Realtime: u64(b, 24), Monotonic: u64(b, 32), Hash: u64(b, 56)}
+	copy(c.Boot[:], b[40:])
+	return c, nil
+}
+
+// fields are the places of an entry's data, valid until the next call.
+func (f *file) fields(at uint64) ([]uint64, error) {
+	_, size, err := f.object(at, entryObject, entryHeader)
+	if err != nil {
+		return nil, err
+	}
+	step := uint64(16)
+	if f.head.flags&flagCompact != 0 {
+		step = 4
+	}
+	n := (size - entryHeader) / step
+	if n > mostItems {
+		return nil, fmt.Errorf("%w: an entry of %d fields at %d", errBroken, n, at)
+	}
+	b, err := f.read(at+entryHeader, n*step)
+	if err != nil {
+		return nil, err
+	}
+	f.items = f.items[:0]
+	for ; len(b) > 0; b = b[step:] {
+		if step == 4 {
+			f.items = append(f.items, uint64(binary.LittleEndian.Uint32(b)))
+		} else {
+			f.items = append(f.items, u64(b, 0))
+		}
+	}
+	return f.items, nil
+}
+
+// hash is that of data in this file.
+func (f *file) hash(data []byte) uint64 {
+	if f.head.flags&flagKeyed != 0 {
+		return siphash(f.head.id, data)
+	}
+	return jenkins(data)
+}
+
+// data gives what is in a data object, NAME=value, as far as it is packed or not, and its
+// flags.
+func (f *file) data(at uint64) (flags byte, start, size uint64, err error) {
+	start = dataHeader
+	if f.head.flags&flagCompact != 0 {
+		start = compactData
+	}
+	flags, size, err = f.object(at, dataObject, start)
+	return flags, at + start, size - start, err
+}
+
+// list are the entries that have one value, or all of a file.
+type list struct {
+	data   uint64 // the object of the value
+	inline uint64 // the first entry, which stands in the value's object
+	head   uint64 // the first array
+	arrays []array
+	n      uint64 // entries in the list
+	hint   uint64 // where the last one was found
+	arr    int    // the array where it was
+	// asked and got are the last question and its answer, which holds for all that
+	// is asked between them.
+	asked, got uint64
+}
+
+// array is one of the arrays of a list.
+type array struct{ at, first, end uint64 }
+
+// load takes the arrays of a list that are new.
+func (f *file) load(l *list) {
+	l.asked = 0
+	end, next := uint64(0), l.head
+	if l.inline != 0 {
+		end = 1
+	}
+	if n := len(l.arrays); n > 0 {
+		a := l.arrays[n-1]
+		end = a.end
+		b, err := f.read(a.at+objectHeader, 8)
+		if err != nil {
+			f.broken.Add(1)
+			l.n = min(l.n, end)
+			return
+		}
+		if next = u64(b, 0); next != 0 && next <= a.at {
+			f.broken.Add(1)
+			next = 0
+		}
+	}
+	step := uint64(8)
+	if f.head.flags&flagCompact != 0 {
+		step = 4
+	}
+	for end < l.n && next != 0 && len(l.arrays) < mostArrays {
+		_, size, err := f.object(next, arrayObject, arrayHeader)
+		if err != nil {
+			f.broken.Add(1)
+			break
+		}
+		b, err := f.read(next+objectHeader, 8)
+		if err != nil {
+			f.broken.Add(1)
+			break
+		}
+		a := array{at: next, first: end, end: end + (size-arrayHeader)/step}
+		l.arrays, end = append(l.arrays, a), a.end
+		// Arrays are appended to the file, so each lies behind the one before: no
+		// chain goes round.
+		if next = u64(b, 0); next != 0 && next <= a.at {
+			f.broken.Add(1)
+			break
+		}
+	}
+	l.n = min(l.n, end)
+}
+
+// find looks a value up, and takes notice of what entries have it.
+func (f *file) find(v *value) {
+	l := &v.list
+	if l.data == 0 {
+		l.data = f.lookUp(v.text)
+	}
+	if l.data == 0 {
+		return
+	}
+	_, _, _, err := f.data(l.data)
+	var b []byte
+	if err == nil {
+		b, err = f.read(l.data, dataHeader)
+	}
+	if err != nil {
+		f.broken.Add(1)
+		return
+	}
+	l.inline, l.head, l.n = u64(b, 40), u64(b, 48), u64(b, 56)
+	f.load(l)
+}
+
+// lookUp finds the object of a value by its hash, 0 when the file has it not.
+func (f *file) lookUp(text []byte) uint64 {
+	n := f.head.tableSize / bucket
+	if n == 0 {
+		return 0
+	}
+	hash := f.hash(text)
+	b, err := f.read(f.head.table+hash%n*bucket, 8)
+	if err != nil {
+		f.broken.Add(1)
+		return 0
+	}
+	at := u64(b, 0)
+	for range mostChain {
+		if at == 0 {
+			return 0
+		}
+		flags, start, size, err := f.data(at)
+		if err == nil {
+			b, err = f.read(at, dataHeader)
+		}
+		if err != nil {
+			break
+		}
+		next := u64(b, 24)
+		if u64(b, 16) == hash && flags&packed == 0 && size == uint64(len(text)) {
+			if b, err = f.read(start, size); err == nil && string(b) == string(text) {
+				return at
+			}
+		}
+		if next != 0 && next <= at {
+			break // objects of a chain lie behind each other, too
+		}
+		at = next
+	}
+	f.broken.Add(1)
+	return 0
+}
+
+// item is the place of an entry by its number in a list, 0 when it cannot be read.
+func (f *file) item(l *list, i uint64) uint64 {
+	if l.inline != 0 && i == 0 {
+		return l.inline
+	}
+	if l.arr >= len(l.arrays) || i < l.arrays[l.arr].first || i >= l.arrays[l.arr].end {
+		l.arr = -1
+		for k := range l.arrays {
+			if i >= l.arrays[k].first && i < l.arrays[k].end {
+				l.arr = k
+			}
+		}
+		if l.arr < 0 {
+			l.arr = 0
+			return 0
+		}
+	}
+	a := l.arrays[l.arr]
+	if f.head.flags&flagCompact != 0 {
+		b, err := f.read(a.at+arrayHeader+4*(i-a.first), 4)
+		if err != nil {
+			return 0
+		}
+		return uint64(binary.LittleEndian.Uint32(b))
+	}
+	b, err := f.read(a.at+arrayHeader+8*(i-a.first), 8)
+	if err != nil {
+		return 0
+	}
+	return u64(b, 0)
+}
+
+// search gives the number of the first entry of a list that lies at or behind a place.
+func (f *file) search(l *list, from uint64) uint64 {
+	less := func(i uint64) bool { at := f.item(l, i); return at != 0 && at < from }
+	// Mostly it is the one behind the last one, or near to it.
+	low, high := uint64(0), l.n
+	if h := l.hint; h < l.n && (h == 0 || less(h-1)) {
+		low = h
+		for step := uint64(1); low < high; step *= 2 {
+			i := low + step - 1
+			if i >= l.n {
+				break
+			}
+			if !less(i) {
+				high = i
+				break
+			}
+			low = i + 1
+		}
+	}
+	for low < high {
+		if mid := low + (high-low)/2; less(mid) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// from is the first whole entry of a list at or behind a place, 0 when there is none.
+func (f *file) from(l *list, from uint64) (got uint64) {
+	if l.asked != 0 && from >= l.asked && (l.got == 0 || from <= l.got) {
+		return l.got
+	}
+	defer func() { l.asked, l.got = from, got }()
+	for i := f.search(l, from); i < l.n; i++ {
+		at := f.item(l, i)
+		if at >= from && f.isEntry(at) {
+			l.hint = i
+			return at
+		}
+		if at != 0 && at < from && f.isEntry(at) {
+			continue
+		}
+		f.broken.Add(1)
+	}
+	return 0
+}
+
+// upTo is the last whole entry of a list before or at a place, 0 when there is none.
+func (f *file) upTo(l *list, to uint64) uint64 {
+	for i := f.search(l, to+1); i > 0; i-- {
+		if at := f.item(l, i-1); at != 0 && at <= to && f.isEntry(at) {
+			l.hint = i - 1
+			return at
+		}
+	}
+	return 0
+}
+
+// after is the first entry from a place on that matches, 0 when there is none.
+func (f *file) after(from uint64) uint64 {
+	if from > f.last || f.last == 0 {
+		return 0
+	}
+	if at := f.next(from); at != 0 && at < f.last {
+		return at
+	}
+	if items, err := f.fields(f.last); err == nil && f.matches(items) {
+		return f.last
+	}
+	return 0
+}
+
+// until is the last entry before a place that matches, 0 when there is none.
+func (f *file) until(to uint64) uint64 {
+	if f.last == 0 || to == 0 {
+		return 0
+	}
+	if to > f.last {
+		if items, err := f.fields(f.last); err == nil && f.matches(items) {
+			return f.last
+		}
+		to = f.last
+	}
+	return f.before(to - 1)
+}
+
+// seek is the place of the first entry that is not before a cursor.
+func (f *file) seek(c *Cursor) uint64 {
+	if c.Series == f.head.series {
+		return f.bisect(&f.all, func(p *Cursor) bool { return p.Seqnum < c.Seqnum })
+	}
+	boot := &value{text: []byte("_BOOT_ID=" + c.Boot.String())}
+	if f.find(boot); boot.list.n > 0 {
+		if at := f.bisect(&boot.list, func(p *Cursor) bool { return p.Monotonic < c.Monotonic }); at <= f.last {
+			return at
+		}
+		// It lies behind all of its boot.
+		if at := f.upTo(&boot.list, f.last); at != 0 {
+			return at + 1
+		}
+	}
+	return f.bisect(&f.all, func(p *Cursor) bool { return p.Realtime < c.Realtime })
+}
+
+// bisect is the place of the first entry of a list that is not less, behind all when
+// there is none.
+func (f *file) bisect(l *list, less func(*Cursor) bool) uint64 {
+	low, high := uint64(0), l.n
+	for low < high {
+		mid := low + (high-low)/2
+		// Next to a broken one stands another.
+		i, at := mid, uint64(0)
+		var c Cursor
+		for ; i < high; i++ {
+			at = f.item(l, i)
+			var err error
+			if c, err = f.place(at); err == nil {
+				break
+			}
+			f.broken.Add(1)
+		}
+		if i < high && less(&c) {
+			low = i + 1
+		} else {
+			high = mid
+		}
+	}
+	for ; low < l.n; low++ {
+		if at := f.item(l, low); f.isEntry(at) {
+			return at
+		}
+	}
+	return f.last + 1
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"tallyman/internal/logtail"
+)
+
+const (
+	// lookAgain is after which time files are looked at although nothing was told of
+	// them; without inotify it is lookSoon.
+	lookAgain, lookSoon = 10 * time.Second, time.Second
+	// mostFiles is how many files are read.
+	mostFiles = 16384
+	// racy is how old the last change of a folder must be so that a further one has
+	// another time.
+	racy = 2 * time.Second
+)
+
+// Options of a Reader. All but Folders may be left out.
+type Options struct {
+	// Folders have the files of a journal, and folders of machines that have them.
+	// Those that are missing may come later.
+	Folders []string
+	// Machine is the one whose folder is read; zero for those of all.
+	Machine ID
+	Matches Matches
+	// Keep says how many bytes of the value of a field are wanted, below 0 when the
+	// field is not. Without it all is, up to [MaxValue].
+	Keep func(name []byte) int
+	// Most is the longest that Keep wants of any field, in bytes.
+	Most int
+}
+
+// Reader reads the entries of all files of a journal in their order, and goes on with what is
+// written to them. It belongs to one goroutine, but for Counts and Stop.
+type Reader struct {
+	o        Options
+	most     int
+	unpacker unpacker
+	cache    windows
+	watch    *logtail.Watch
+
+	files []*member
+	// done are files that were read to their end and will not grow, or cannot be read.
+	done    map[fileID]fs.FileInfo
+	folders map[string]*folder
+	// at is where the reader stands: what comes next lies behind it, or on it when
+	// inclusive is set. Without began it stands before all.
+	at               Cursor
+	began, inclusive bool
+	// limits are the sequence numbers up to which all files are known to be complete.
+	limits  map[ID]uint64
+	blocked bool // an entry waits for the next look
+	pending bool // a file had no header yet, or has become another one
+	looked  time.Time
+
+	entries, broken, refused atomic.Uint64
+	why                      atomic.Pointer[string]
+	count                    atomic.Int64
+}
+
+// fileID is a file's device and inode.
+type fileID struct{ dev, ino uint64 }
+
+// folder is one that is watched.
+type folder struct {
+	watch   int32
+	changed time.Time
+	looked  time.Time
+}
+
+// member is one file that is read.
+type member struct {
+	*file
+	id   fileID
+	f    *os.File
+	name string
+	// dead says that nobody writes to it any more.
+	dead bool
+	// from is where it is searched on; next is the entry there, when known is set, 0
+	// for none.
+	from  uint64
+	next  uint64
+	known bool
+	place Cursor // of next
+	top   uint64 // the highest sequence number that was seen
+}
+
+// Open opens a journal. That nothing is there yet is no error; Counts says what was found.
+func Open(o Options) (*Reader, error) {
+	if len(o.Folders) == 0 {
+		return nil, errors.New("a journal needs a folder")
+	}
+	r := &Reader{o: o, most: MaxValue, done: map[fileID]fs.FileInfo{}, folders: map[string]*folder{}, limits: map[ID]uint64{}}
+	if o.Keep != nil && o.Most > 0 {
+		r.most = min(MaxValue, o.Most+mostName+1)
+	}
+	r.watch, _ = logtail.NewWatch(nil) // without one it looks more often
+	r.Look()
+	return r, nil
+}
+
+// Close closes all files.
+func (r *Reader) Close() {
+	r.watch.Close()
+	r.unpacker.close()
+	for _, m := range r.files {
+		_ = m.f.Close()
+	}
+	r.files = nil
+	r.count.Store(0)
+}
+
+// Counts is what a Reader tells of itself.
+type Counts struct {
+	// Entries were read; Broken parts of files were passed over; Refused files could
+	// not be read.
+	Entries, Broken, Refused uint64
+	// Files are open.
+	Files int
+	// Why is the reason of the last file that could not be read.
+	Why string
+}
+
+// Counts may be called from any goroutine.
+func (r *Reader) Counts() Counts {
+	c := Counts{Entries: r.entries.Load(), Broken: r.broken.Load(), Refused: r.refused.Load(), Files: int(r.count.Load())}
+	if why := r.why.Load(); why != nil {
+		c.Why = *why
+	}
+	return c
+}
+
+// SeekHead goes before all entries.
+func (r *Reader) SeekHead() { r.seek(Cursor{}, false, false) }
+
+// SeekCursor goes to the entry with a cursor, or where it would be: Next gives it if it
+// is there, else the next one.
+func (r *Reader) SeekCursor(c Cursor) { r.seek(c, true, true) }
+
+func (r *Reader) seek(c Cursor, began, inclusive bool) {
+	r.at, r.began, r.inclusive = c, began, inclusive
+	clear(r.done) // what was read may be wanted again
+	clear(r.folders)
+	r.limits = map[ID]uint64{}
+	for _, m := range r.files {
+		m.dead = false
+		r.put(m) // Look ends with a file in which nothing is left
+	}
+	r.Look()
+	for _, m := range r.files {
+		r.put(m)
+	}
+}
+
+// put puts a file to where the reader stands.
+func (r *Reader) put(m *member) {
+	m.known = false
+	if m.from = 1; !r.began {
+		return
+	}
+	m.from = m.seek(&r.at)
+	for {
+		r.peek(m)
+		if m.next == 0 {
+			return
+		}
+		if n := m.place.compare(&r.at); n > 0 || n == 0 && r.inclusive {
+			return
+		}
+		m.from, m.known = m.next+1, false
+	}
+}
+
+// SeekTail goes before the last n entries that match.
+func (r *Reader) SeekTail(n int) {
+	r.seek(Cursor{}, false, false)
+	type back struct {
+		at    uint64
+		place Cursor
+	}
+	heads := make([]back, len(r.files))
+	step := func(i int) {
+		m := r.files[i]
+		for heads[i].at = m.until(heads[i].at); heads[i].at != 0; heads[i].at = m.until(heads[i].at) {
+			var err error
+			if heads[i].place, err = m.file.place(heads[i].at); err == nil {
+				return
+			}
+		}
+	}
+	for i, m := range r.files {
+		m.from, m.known = m.last+1, false
+		heads[i].at = m.last + 1
+		step(i)
+	}
+	for range n {
+		best := -1
+		for i := range heads {
+			if heads[i].at != 0 && (best < 0 || heads[i].place.compare(&heads[best].place) > 0) {
+				best = i
+			}
+		}
+		if best < 0 {
+			break
+		}
+		newest := heads[best].place
+		for i := range heads { // and what is the same in other files
+			if heads[i].at != 0 && heads[i].place.same(&newest) {
+				r.files[i].from = heads[i].at
+				step(i)
+			}
+		}
+	}
+}
+
+// peek finds the next entry of a file.
+func (r *Reader) peek(m *member) {
+	for !m.known {
+		m.known, m.next = true, m.after(m.from)
+		if m.next == 0 {
+			return
+		}
+		var err error
+		if m.place, err = m.file.place(m.next); err != nil {
+			r.broken.Add(1)
+			m.from, m.known = m.next+1, false
+		}
+	}
+}
+
+// Next reads the next entry, false when there is none yet: Wait waits for it.
+func (r *Reader) Next(e *Entry) bool {
+	for {
+		var best *member
+		r.blocked = false
+		for _, m := range r.files {
+			r.peek(m)
+			if m.next == 0 {
+				continue
+			}
+			if limit, ok := r.limits[m.head.series]; ok && m.place.Seqnum > limit {
+				r.blocked = true
+				continue
+			}
+			if best == nil || m.place.compare(&best.place) < 0 {
+				best = m
+			}
+		}
+		if best == nil {
+			return false
+		}
+		at, place := best.next, best.place
+		for _, m := range r.files {
+			if m.next != 0 && (m == best || m.place.same(&place)) {
+				m.from, m.known = m.next+1, false
+			}
+		}
+		if err := r.readEntry(best.file, at, e); err != nil {
+			r.broken.Add(1)
+			continue
+		}
+		r.at, r.began, r.inclusive = place, true, false
+		r.entries.Add(1)
+		return true
+	}
+}
+
+// Wait waits until there may be new entries, and takes notice of them, or until ctx ends.
+func (r *Reader) Wait(ctx context.Context) {
+	var before map[ID]uint64
+	if r.blocked {
+		before = maps.Clone(r.limits)
+	} else {
+		after := lookAgain
+		if r.watch == nil {
+			after = lookSoon
+		}
+		timer := time.NewTimer(time.Until(r.looked.Add(after)))
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.watch.Wake():
+			r.watch.Take()
+		case <-timer.C:
+		}
+	}
+	if r.Look(); before != nil && maps.Equal(before, r.limits) {
+		clear(r.limits) // the numbers in the files' headers are wrong
+	}
+}
+
+// Look takes notice of new files and new entries.
+//
+// Files are looked at one after the other, and journald writes on meanwhile: an entry in one
+// file may be seen, and the one before it in another file not. So before all else it is
+// noted up to which sequence number there are entries, and only those are given, until the
+// next look.
+func (r *Reader) Look() {
+	r.looked = time.Now()
+	clear(r.limits)
+	for _, m := range r.files {
+		limit := max(r.limits[m.head.series], m.top)
+		var raw [8]byte
+		if _, err := m.f.ReadAt(raw[:], 160); err == nil && !m.dead {
+			limit = max(limit, u64(raw[:], 0))
+		}
+		r.limits[m.head.series] = limit
+	}
+	r.list()
+	kept := r.files[:0]
+	for _, m := range r.files {
+		if !m.dead {
+			// While what is next was not given it stays: entries are appended.
+			if err := m.refresh(); err != nil {
+				r.refuse(m.name, err)
+				_ = m.f.Close()
+				r.pending = true
+				continue
+			}
+			m.top = max(m.top, m.head.tailSeqnum)
+			m.dead = m.head.state == archived || strings.HasSuffix(m.name, "~") || gone(m.f)
+			if m.next == 0 {
+				m.known = false
+			}
+		}
+		if m.dead {
+			if r.peek(m); m.next == 0 {
+				if st, err := m.f.Stat(); err == nil && len(r.done) < mostFiles {
+					r.done[m.id] = st
+				}
+				_ = m.f.Close()
+				continue
+			}
+		}
+		kept = append(kept, m)
+	}
+	clear(r.files[len(kept):])
+	r.files = kept
+	r.count.Store(int64(len(kept)))
+}
+
+// gone reports whether a file has no name any more.
+func gone(f *os.File) bool {
+	st, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && sys.Nlink == 0
+}
+
+func (r *Reader) refuse(name string, err error) {
+	text := fmt.Sprintf("%s: %v", name, err)
+	r.why.Store(&text)
+	r.refused.Add(1)
+}
+
+// list looks for files that are new or have another name.
+func (r *Reader) list() {
+	changed := false
+	present := map[string]bool{}
+	var all []string
+	for _, root := range r.o.Folders {
+		folders := []string{root}
+		entries, _ := os.ReadDir(root)
+		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
+			id, err := ParseID(e.Name())
+			if err == nil && (r.o.Machine == ID{} || r.o.Machine == id) {
+				folders = append(folders, filepath.Join(root, e.Name()))
+			}
+		}
+		for _, dir := range folders {
+			all, present[dir] = append(all, dir), true
+			changed = r.look(dir) || changed
+		}
+	}
+	for dir, f := range r.folders {
+		if !present[dir] {
+			r.watch.Remove(f.watch)
+			delete(r.folders, dir)
+		}
+	}
+	if !changed && !r.pending {
+		return
+	}
+	r.pending = false
+	names := map[fileID]string{}
+	for _, dir := range all {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.refuse(dir, err)
+		}
+		for _, e := range entries {
+			name := filepath.Join(dir, e.Name())
+			if !strings.HasSuffix(name, ".journal") && !strings.HasSuffix(name, ".journal~") || len(names) >= mostFiles {
+				continue
+			}
+			if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
+				names[idOf(st)] = name
+				r.add(name, st)
+			}
+		}
+	}
+	for id := range r.done {
+		if names[id] == "" {
+			delete(r.done, id)
+		}
+	}
+}
+
+// look reports whether the names in a folder may have changed since the last time.
+func (r *Reader) look(dir string) bool {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	f := r.folders[dir]
+	if f == nil {
+		f = &folder{watch: r.watch.Add(dir, logtail.WatchNew|syscall.IN_MODIFY|syscall.IN_MOVED_FROM|syscall.IN_DELETE)}
+		r.folders[dir] = f
+	} else if f.changed.Equal(st.ModTime()) && f.looked.Sub(f.changed) > racy {
+		return false
+	}
+	f.changed, f.looked = st.ModTime(), r.looked
+	return true
+}
+
+func idOf(st fs.FileInfo) (id fileID) {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		id = fileID{sys.Dev, sys.Ino}
+	}
+	return id
+}
+
+// add begins to read a file unless that was done.
+func (r *Reader) add(name string, st fs.FileInfo) {
+	id := idOf(st)
+	for _, m := range r.files {
+		if m.id == id {
+			m.name = name
+			return
+		}
+	}
+	if old := r.done[id]; old != nil && old.Size() == st.Size() && old.ModTime().Equal(st.ModTime()) {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			r.refuse(name, err)
+		}
+		return
+	}
+	m := &member{id: id, f: f, name: name}
+	if st, err = f.Stat(); err == nil {
+		if m.id = idOf(st); !st.Mode().IsRegular() {
+			err = errFormat
+		}
+	}
+	if err == nil {
+		m.file, err = openFile(f, &r.cache, r.o.Matches, &r.broken)
+	}
+	if err != nil {
+		_ = f.Close()
+		if st != nil && st.Size() < headerSize { // it is being made
+			r.pending = true
+			return
+		}
+		r.refuse(name, err)
+		if st != nil && len(r.done) < mostFiles {
+			r.done[m.id] = st // until it changes
+		}
+		return
+	}
+	r.files = append(r.files, m)
+	r.put(m)
+}
