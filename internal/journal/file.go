@@ -373,6 +373,10 @@ func (f *file) load(l *list) {
 			break
 		}
 		a := array{at: next, first: end, end: end + (size-arrayHeader)/step}
+		if a.end > f.size/step { // more than fit into the file: they lie in each other
+			f.broken.Add(1)
+			break
+		}
 		l.arrays, end = append(l.arrays, a), a.end
 		// Arrays are appended to the file, so each lies behind the one before: no
 		// chain goes round.
@@ -482,8 +486,8 @@ func (f *file) search(l *list, from uint64) uint64 {
 	less := func(i uint64) bool { at := f.item(l, i); return at != 0 && at < from }
 	// Mostly it is the one behind the last one, or near to it.
 	low, high := uint64(0), l.n
-	if h := l.hint; h < l.n && (h == 0 || less(h-1)) {
-		low = h
+	if h := l.hint; h < l.n && less(h) {
+		low = h + 1
 		for step := uint64(1); low < high; step *= 2 {
 			i := low + step - 1
 			if i >= l.n {
