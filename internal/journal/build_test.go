@@ -18,7 +18,8 @@ type builder struct {
 	data           map[string]int
 	tails          map[int][2]int // of the list of an object: its last array, and what that holds
 	seqnum         int
-	entries        []int // their places
+	entries        []int  // their places
+	stored         []byte // what a file has of it
 }
 
 const testTable = 31 // buckets

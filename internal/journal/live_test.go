@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,14 +22,31 @@ import (
 
 const patience = 60 * time.Second
 
-// store writes what a builder has to a file that is read meanwhile, in journald's order:
-// the objects, and then the header that counts them.
+// store writes what is new in a builder to a file that is read meanwhile, in journald's
+// order: each object before what points to it, which lies before it, and at last the
+// header.
 func (w *builder) store(f *os.File) error {
-	if _, err := f.WriteAt(append(slices.Clone(w.b[272:]), make([]byte, -len(w.b)&7)...), 272); err != nil {
-		return err
+	b := append(slices.Clone(w.b), make([]byte, -len(w.b)&7)...)
+	const step = 8
+	for end := len(b); end > 0; {
+		from := end
+		for from > 0 && (from > len(w.stored) || !bytes.Equal(b[from-step:from], w.stored[from-step:from])) {
+			from -= step
+			if from < len(w.stored) {
+				break
+			}
+		}
+		if from == end {
+			end -= step
+			continue
+		}
+		if _, err := f.WriteAt(b[from:end], int64(from)); err != nil {
+			return err
+		}
+		end = from
 	}
-	_, err := f.WriteAt(w.b[:272], 0)
-	return err
+	w.stored = b
+	return nil
 }
 
 // Two files of one series of numbers are written to, rotated and deleted while they are
