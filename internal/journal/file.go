@@ -59,6 +59,8 @@ const (
 var (
 	// errFormat is of a file that is none of a journal, or of one of a later version.
 	errFormat = errors.New("no journal file that can be read")
+	// errLater is of a file in a form that is not known here.
+	errLater = errors.New("it needs a later version")
 	// errBroken is of a part that cannot be as it is.
 	errBroken = errors.New("broken")
 )
@@ -136,7 +138,7 @@ func (f *file) readHeader() (changed bool, err error) {
 	copy(h.series[:], raw[72:])
 	switch {
 	case h.flags&^flagsKnown != 0:
-		return false, fmt.Errorf("%w: it needs a later version (flags %#x)", errFormat, h.flags)
+		return false, fmt.Errorf("%w: %w (flags %#x)", errFormat, errLater, h.flags)
 	case h.state > archived:
 		return false, fmt.Errorf("%w: state %d", errFormat, h.state)
 	case h.size < headerSize || h.size > 1<<20 || h.size%8 != 0:

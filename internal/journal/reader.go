@@ -45,7 +45,7 @@ type Options struct {
 }
 
 // Reader reads the entries of all files of a journal in their order, and goes on with what is
-// written to them. It belongs to one goroutine, but for Counts and Stop.
+// written to them. It belongs to one goroutine, but for Counts.
 type Reader struct {
 	o        Options
 	most     int
@@ -55,7 +55,7 @@ type Reader struct {
 
 	files []*member
 	// done are files that were read to their end and will not grow, or cannot be read.
-	done    map[fileID]fs.FileInfo
+	done    map[fileID]ended
 	folders map[string]*folder
 	// at is where the reader stands: what comes next lies behind it, or on it when
 	// inclusive is set. Without began it stands before all.
@@ -69,11 +69,17 @@ type Reader struct {
 
 	entries, broken, refused atomic.Uint64
 	why                      atomic.Pointer[string]
-	count                    atomic.Int64
+	count, found, later      atomic.Int64
 }
 
 // fileID is a file's device and inode.
 type fileID struct{ dev, ino uint64 }
+
+// ended is a file that is not read any more: how it was then, and whether it never could be.
+type ended struct {
+	fs.FileInfo
+	refused bool
+}
 
 // folder is one that is watched.
 type folder struct {
@@ -104,7 +110,7 @@ func Open(o Options) (*Reader, error) {
 	if len(o.Folders) == 0 {
 		return nil, errors.New("a journal needs a folder")
 	}
-	r := &Reader{o: o, most: MaxValue, done: map[fileID]fs.FileInfo{}, folders: map[string]*folder{}, limits: map[ID]uint64{}}
+	r := &Reader{o: o, most: MaxValue, done: map[fileID]ended{}, folders: map[string]*folder{}, limits: map[ID]uint64{}}
 	if o.Keep != nil && o.Most > 0 {
 		r.most = min(MaxValue, o.Most+mostName+1)
 	}
@@ -120,7 +126,7 @@ func (r *Reader) Close() {
 	for _, m := range r.files {
 		_ = m.f.Close()
 	}
-	r.files = nil
+	r.files, r.cache = nil, windows{}
 	r.count.Store(0)
 }
 
@@ -129,15 +135,16 @@ type Counts struct {
 	// Entries were read; Broken parts of files were passed over; Refused files could
 	// not be read.
 	Entries, Broken, Refused uint64
-	// Files are open.
-	Files int
+	// Files are open; Found are those and what was read to its end; Later need a later
+	// version of the format.
+	Files, Found, Later int
 	// Why is the reason of the last file that could not be read.
 	Why string
 }
 
 // Counts may be called from any goroutine.
 func (r *Reader) Counts() Counts {
-	c := Counts{Entries: r.entries.Load(), Broken: r.broken.Load(), Refused: r.refused.Load(), Files: int(r.count.Load())}
+	c := Counts{Entries: r.entries.Load(), Broken: r.broken.Load(), Refused: r.refused.Load(), Files: int(r.count.Load()), Found: int(r.found.Load()), Later: int(r.later.Load())}
 	if why := r.why.Load(); why != nil {
 		c.Why = *why
 	}
@@ -341,7 +348,7 @@ func (r *Reader) Look() {
 		if m.dead {
 			if r.peek(m); m.next == 0 {
 				if st, err := m.f.Stat(); err == nil && len(r.done) < mostFiles {
-					r.done[m.id] = st
+					r.done[m.id] = ended{st, false}
 				}
 				_ = m.f.Close()
 				continue
@@ -351,7 +358,14 @@ func (r *Reader) Look() {
 	}
 	clear(r.files[len(kept):])
 	r.files = kept
+	found := len(kept)
+	for _, d := range r.done {
+		if !d.refused {
+			found++
+		}
+	}
 	r.count.Store(int64(len(kept)))
+	r.found.Store(int64(found))
 }
 
 // gone reports whether a file has no name any more.
@@ -459,7 +473,7 @@ func (r *Reader) add(name string, st fs.FileInfo) {
 			return
 		}
 	}
-	if old := r.done[id]; old != nil && old.Size() == st.Size() && old.ModTime().Equal(st.ModTime()) {
+	if old, ok := r.done[id]; ok && old.Size() == st.Size() && old.ModTime().Equal(st.ModTime()) {
 		return
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
@@ -485,8 +499,11 @@ func (r *Reader) add(name string, st fs.FileInfo) {
 			return
 		}
 		r.refuse(name, err)
+		if errors.Is(err, errLater) {
+			r.later.Add(1)
+		}
 		if st != nil && len(r.done) < mostFiles {
-			r.done[m.id] = st // until it changes
+			r.done[m.id] = ended{st, true} // until it changes
 		}
 		return
 	}

@@ -53,7 +53,7 @@ func TestContract(t *testing.T) {
 		if err := os.WriteFile(command, []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		j := &journal{}
+		j := &printed{}
 		write := func(text string) {
 			j.unit("docker.service", text, "journal", 6)
 			f, err := os.OpenFile(journalName, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
