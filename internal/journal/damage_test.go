@@ -90,16 +90,16 @@ func whole(lines []line) (fields map[string]bool, cursors []string) {
 func TestTruncated(t *testing.T) {
 	for _, compact := range []bool{false, true} {
 		w := some(true, compact, 40)
-		all, broken := readAll(t, w.b)
+		all, broken := readAll(t, w.Bytes)
 		if len(all) != 40 || broken != 0 {
 			t.Fatalf("%d entries, %d broken", len(all), broken)
 		}
-		tables := int(u64(w.b, 120) + u64(w.b, 128))
-		for n := range len(w.b) {
-			got, broken := readAll(t, w.b[:n])
+		tables := int(u64(w.Bytes, 120) + u64(w.Bytes, 128))
+		for n := range len(w.Bytes) {
+			got, broken := readAll(t, w.Bytes[:n])
 			k := 0
 			if n >= tables {
-				for k < 40 && w.entries[k]+int(u64(w.b, w.entries[k]+8)) <= n {
+				for k < 40 && w.Entries[k]+int(u64(w.Bytes, w.Entries[k]+8)) <= n {
 					k++
 				}
 			}
@@ -121,11 +121,11 @@ func TestTruncated(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	for _, compact := range []bool{false, true} {
 		w := some(!compact, compact, 40)
-		all, _ := readAll(t, w.b)
+		all, _ := readAll(t, w.Bytes)
 		fields, cursors := whole(all)
 		lost, silent := 0, 0
-		for at := range w.b {
-			b := bytes.Clone(w.b)
+		for at := range w.Bytes {
+			b := bytes.Clone(w.Bytes)
 			b[at] ^= 1 << (at * 5 % 8)
 			got, broken := readAll(t, b)
 			if len(got) > 41 {
@@ -154,10 +154,10 @@ func TestFlippedBits(t *testing.T) {
 		}
 		// Few bits lose more than one entry: those of the header and of the arrays'
 		// own headers.
-		if lost > len(w.b)/20 {
-			t.Errorf("%d of %d bits lose more than one entry", lost, len(w.b))
+		if lost > len(w.Bytes)/20 {
+			t.Errorf("%d of %d bits lose more than one entry", lost, len(w.Bytes))
 		}
-		t.Logf("%d bytes: a bit of %d loses more than one entry, of %d without a count", len(w.b), lost, silent)
+		t.Logf("%d bytes: a bit of %d loses more than one entry, of %d without a count", len(w.Bytes), lost, silent)
 	}
 }
 
@@ -166,10 +166,10 @@ func FuzzJournalFile(f *testing.F) {
 	for _, keyed := range []bool{false, true} {
 		for _, compact := range []bool{false, true} {
 			w := some(keyed, compact, 12)
-			f.Add(w.b)
+			f.Add(w.Bytes)
 			for i, how := range []byte{packedXZ, packedLZ4, packedZSTD} {
-				b := bytes.Clone(w.b)
-				at := w.value("PRIORITY=6")
+				b := bytes.Clone(w.Bytes)
+				at := w.Value("PRIORITY=6")
 				b[at+1] = how
 				b[12] |= map[byte]byte{packedXZ: flagXZ, packedLZ4: flagLZ4, packedZSTD: flagZSTD}[how]
 				f.Add(b[:len(b)-i])

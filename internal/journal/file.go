@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+
+	"tallyman/internal/journal/hash"
 )
 
 // Types of objects.
@@ -305,9 +307,9 @@ func (f *file) fields(at uint64) ([]uint64, error) {
 // hash is that of data in this file.
 func (f *file) hash(data []byte) uint64 {
 	if f.head.flags&flagKeyed != 0 {
-		return siphash(f.head.id, data)
+		return hash.Sip(f.head.id, data)
 	}
-	return jenkins(data)
+	return hash.Jenkins(data)
 }
 
 // data gives what is in a data object, NAME=value, as far as it is packed or not, and its
@@ -418,8 +420,8 @@ func (f *file) lookUp(text []byte) uint64 {
 	if n == 0 {
 		return 0
 	}
-	hash := f.hash(text)
-	b, err := f.read(f.head.table+hash%n*bucket, 8)
+	of := f.hash(text)
+	b, err := f.read(f.head.table+of%n*bucket, 8)
 	if err != nil {
 		f.broken.Add(1)
 		return 0
@@ -437,7 +439,7 @@ func (f *file) lookUp(text []byte) uint64 {
 			break
 		}
 		next := u64(b, 24)
-		if u64(b, 16) == hash && flags&packed == 0 && size == uint64(len(text)) {
+		if u64(b, 16) == of && flags&packed == 0 && size == uint64(len(text)) {
 			if b, err = f.read(start, size); err == nil && string(b) == string(text) {
 				return at
 			}

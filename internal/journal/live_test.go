@@ -3,7 +3,6 @@
 package journal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,42 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"tallyman/internal/journal/journaltest"
 )
 
 const patience = 60 * time.Second
-
-// store writes what is new in a builder to a file that is read meanwhile, in journald's
-// order: each object before what points to it, which lies before it, and at last the
-// header.
-func (w *builder) store(f *os.File) error {
-	b := append(slices.Clone(w.b), make([]byte, -len(w.b)&7)...)
-	const step = 8
-	for end := len(b); end > 0; {
-		from := end
-		for from > 0 && (from > len(w.stored) || !bytes.Equal(b[from-step:from], w.stored[from-step:from])) {
-			from -= step
-			if from < len(w.stored) {
-				break
-			}
-		}
-		if from == end {
-			end -= step
-			continue
-		}
-		if _, err := f.WriteAt(b[from:end], int64(from)); err != nil {
-			return err
-		}
-		end = from
-	}
-	w.stored = b
-	return nil
-}
 
 // Two files of one series of numbers are written to, rotated and deleted while they are
 // read, also those entries that are not in the lists of their values yet: each comes
@@ -65,7 +38,7 @@ func TestFollowWhatIsWritten(t *testing.T) {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(1, 2))
 			type live struct {
-				w    *builder
+				w    *journaltest.File
 				f    *os.File
 				name string
 			}
@@ -77,22 +50,22 @@ func TestFollowWhatIsWritten(t *testing.T) {
 					t.Error(err)
 					return nil
 				}
-				w := newBuilder(true, true)
-				w.b[24] = byte(random.Uint32())
+				w := journaltest.New(true, true)
+				w.Bytes[24] = byte(random.Uint32())
 				return &live{w, f, name}
 			}
 			files := []*live{start("system.journal"), start("user-1000.journal")}
 			for seqnum < total {
 				l := files[random.IntN(2)]
-				l.w.seqnum = seqnum
-				finish := l.w.add(uint64(1_700_000_000_000_000+seqnum), fmt.Sprint("MESSAGE=", seqnum), "_SYSTEMD_UNIT="+string(rune('a'+random.IntN(3))), "PRIORITY=6")
-				seqnum = l.w.seqnum
-				err := l.w.store(l.f)
+				l.w.Seqnum = seqnum
+				finish := l.w.Add(uint64(1_700_000_000_000_000+seqnum), fmt.Sprint("MESSAGE=", seqnum), "_SYSTEMD_UNIT="+string(rune('a'+random.IntN(3))), "PRIORITY=6")
+				seqnum = l.w.Seqnum
+				err := l.w.Store(l.f)
 				if random.IntN(5) == 0 {
 					time.Sleep(time.Duration(random.IntN(300)) * time.Microsecond)
 				}
 				finish()
-				if err = errors.Join(err, l.w.store(l.f)); err != nil {
+				if err = errors.Join(err, l.w.Store(l.f)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -100,8 +73,8 @@ func TestFollowWhatIsWritten(t *testing.T) {
 					for i, l := range files {
 						name := filepath.Join(dir, fmt.Sprintf("%s@%d.journal", strings.TrimSuffix(l.name, ".journal"), seqnum))
 						err := os.Rename(l.f.Name(), name)
-						l.w.b[16] = archived
-						if err = errors.Join(err, l.w.store(l.f), l.f.Close()); err != nil {
+						l.w.Bytes[16] = archived
+						if err = errors.Join(err, l.w.Store(l.f), l.f.Close()); err != nil {
 							t.Error(err)
 						}
 						old = append(old, name)
@@ -280,10 +253,10 @@ func TestFollowJournald(t *testing.T) {
 func TestFilesThatShrinkAndVanish(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.journal")
-	some(true, true, 500).save(t, name)
+	some(true, true, 500).Save(t, name)
 	b := some(true, false, 40)
-	b.b[72] = 9
-	b.save(t, filepath.Join(dir, "b.journal"))
+	b.Bytes[72] = 9
+	b.Save(t, filepath.Join(dir, "b.journal"))
 	r := open(t, dir)
 	var e Entry
 	for range 10 {
@@ -309,7 +282,7 @@ func TestFilesThatShrinkAndVanish(t *testing.T) {
 	if c := r.Counts(); c.Files != 1 || c.Why == "" {
 		t.Errorf("an empty file: %+v", c)
 	}
-	some(true, true, 20).save(t, name)
+	some(true, true, 20).Save(t, name)
 	for r.Look(); r.Next(&e); {
 		n++
 	}

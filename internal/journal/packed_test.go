@@ -14,6 +14,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
+
+	"tallyman/internal/journal/hash"
 )
 
 // pack packs a value as journald does.
@@ -150,11 +152,11 @@ func TestHashes(t *testing.T) {
 	for i := range data {
 		data[i] = byte(i)
 	}
-	if h := siphash(key, data); h != 0xa129ca6149be45e5 {
+	if h := hash.Sip(key, data); h != 0xa129ca6149be45e5 {
 		t.Errorf("siphash: %x", h)
 	}
 	for text, want := range map[string]uint64{"": 0xdeadbeefdeadbeef, "Four score and seven years ago": 0x17770551ce7226e6} {
-		if h := jenkins([]byte(text)); h != want {
+		if h := hash.Jenkins([]byte(text)); h != want {
 			t.Errorf("jenkins of %q: %x, want %x", text, h, want)
 		}
 	}

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package journal
+// Package hash has the two hashes by which a journal's file finds its data.
+package hash
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// jenkins is the hash of data in files without keyed hashes, and in the XOR of a cursor:
+// Jenkins is the hash of data in files without keyed hashes, and in the XOR of a cursor:
 // Bob Jenkins' lookup3 (hashlittle2 with both seeds 0), its first word above its second.
-func jenkins(data []byte) uint64 {
+func Jenkins(data []byte) uint64 {
 	a := 0xdeadbeef + uint32(len(data))
 	b, c := a, a
 	if len(data) == 0 {
@@ -47,9 +48,9 @@ func jenkins(data []byte) uint64 {
 	return uint64(c)<<32 | uint64(b)
 }
 
-// siphash is SipHash-2-4, the hash of data in files with keyed hashes; the key is the
+// Sip is SipHash-2-4, the hash of data in files with keyed hashes; the key is the
 // file's id.
-func siphash(key ID, data []byte) uint64 {
+func Sip(key [16]byte, data []byte) uint64 {
 	k0, k1 := binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])
 	v0, v1 := k0^0x736f6d6570736575, k1^0x646f72616e646f6d
 	v2, v3 := k0^0x6c7967656e657261, k1^0x7465646279746573
