@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/journal/journaltest"
 	"tallyman/source/sourcetest"
 )
 
@@ -39,6 +40,32 @@ func journalctl(name string, args []string) {
 		}
 		printed = len(text)
 	}
+}
+
+// The same of files.
+func TestContractOfFiles(t *testing.T) {
+	sourcetest.RunRecords(t, Kind(), func(t *testing.T) *sourcetest.World {
+		dir := t.TempDir()
+		f, err := os.Create(filepath.Join(dir, "system.journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		w := journaltest.New(true, true)
+		n := uint64(0)
+		write := func(text string) {
+			n++
+			w.Add(1_700_000_000_000_000+n, "MESSAGE="+text, "_SYSTEMD_UNIT=docker.service", "PRIORITY=6", "_TRANSPORT=journal")()
+			if err := w.Store(f); err != nil {
+				t.Error(err)
+			}
+		}
+		write("the journal begins")
+		return &sourcetest.World{
+			Options: tallyman.RecordOptions{Own: Options{Units: []string{"*"}, Directory: dir}},
+			Write:   func(_ tallyman.RecordSource, text string) { write(text) },
+		}
+	})
 }
 
 func TestContract(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,15 +37,16 @@ const (
 // boot in microseconds before which all were taken.
 type kmsgAt struct{ seqnum, since uint64 }
 
-// messages are the kernel's, from its ring buffer. They are a reader of the batch; all is
-// guarded by the source's lock.
+// messages are the kernel's, from its ring buffer. They are a reader of the batch; all but
+// why is guarded by the source's lock.
 type messages struct {
 	s    *Source
 	out  logtail.Output[kmsgAt]
 	boot string
 	next kmsgAt
-	open bool  // next is a place, behind which nothing was taken
-	why  error // that they cannot be read
+	open bool // next is a place, behind which nothing was taken
+	// why they cannot be read.
+	why atomic.Pointer[error]
 }
 
 var _ logtail.Reader = (*messages)(nil)
@@ -70,7 +72,7 @@ func (m *messages) load() {
 	s := m.s
 	text, err := os.ReadFile(filepath.Join(cmp.Or(s.o.Proc, "/proc"), "sys/kernel/random/boot_id"))
 	if err != nil {
-		m.why = err
+		m.why.Store(&err)
 		return
 	}
 	m.boot = strings.ReplaceAll(strings.TrimSpace(string(text)), "-", "")

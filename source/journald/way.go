@@ -115,27 +115,25 @@ func (s *Source) Look(context.Context) error {
 
 // noFiles says why there is no file that can be read.
 func (s *Source) noFiles(c *journal.Counts) {
-	kmsg := ""
-	unlock := ""
+	unlock, kmsg, unlockKmsg := "", "", ""
 	if s.o.Image {
 		unlock = "-v /var/log/journal:/host/var/log/journal:ro"
 	}
 	switch {
 	case s.way.Load() == wayKmsg:
 		kmsg = " The kernel's messages come from " + s.o.Kmsg + "."
-	case s.kernel.why != nil:
-		kmsg = fmt.Sprintf(" Nor can the kernel's messages: %v.", s.kernel.why)
-		if s.o.Image {
-			unlock += " --device /dev/kmsg --cap-add SYSLOG"
+	case s.kernel.why.Load() != nil:
+		if kmsg = fmt.Sprintf(" Nor can the kernel's messages be read: %v.", *s.kernel.why.Load()); s.o.Image {
+			unlockKmsg = "--device /dev/kmsg --cap-add SYSLOG"
 		}
 	}
 	switch {
 	case c.Refused > 0:
-		s.lack(tallyman.Lacking, "The files of the journal cannot be read: "+c.Why+"."+kmsg, "")
+		s.lack(tallyman.Lacking, "The files of the journal cannot be read: "+c.Why+"."+kmsg, unlockKmsg)
 	case len(s.o.Folders) == 0:
 		s.lack(tallyman.Lacking, "The folders of the journal cannot be reached from here."+kmsg, unlock)
 	default:
-		s.lack(tallyman.None, "It has no journal: there is no file of one in "+strings.Join(s.o.Folders, " or ")+"."+kmsg, "")
+		s.lack(tallyman.None, "It has no journal: there is no file of one in "+strings.Join(s.o.Folders, " or ")+"."+kmsg, unlockKmsg)
 	}
 }
 
@@ -263,7 +261,7 @@ func (s *Source) messages(ctx context.Context) (end func()) {
 	f, err := openKmsg(s.o.Kmsg)
 	if err != nil {
 		cancel()
-		s.kernel.why = err
+		s.kernel.why.Store(&err)
 		return func() {}
 	}
 	s.way.Store(wayKmsg)

@@ -24,6 +24,8 @@ type File struct {
 	keyed, compact bool
 	data           map[string]int
 	tails          map[int][2]int // of the list of an object: its last array, and what that holds
+	// Boot is that of the entries that are added.
+	Boot string
 	// Seqnum is the number of the last entry.
 	Seqnum int
 	stored []byte // what a file has of it
@@ -31,7 +33,7 @@ type File struct {
 
 const buckets = 31
 
-// Boot is that of all entries, Machine that of all files.
+// Boot is that of all entries unless another is set, Machine that of all files.
 const (
 	Boot    = "0123456789abcdef0123456789abcdef"
 	Machine = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -40,7 +42,7 @@ const (
 // New makes a file without entries; keyed and compact are how journald makes it since systemd 246
 // and 252.
 func New(keyed, compact bool) *File {
-	w := &File{keyed: keyed, compact: compact, data: map[string]int{}, tails: map[int][2]int{}}
+	w := &File{Boot: Boot, keyed: keyed, compact: compact, data: map[string]int{}, tails: map[int][2]int{}}
 	w.Bytes = make([]byte, 272)
 	copy(w.Bytes, "LPKSHHRH")
 	flags := uint32(0)
@@ -145,9 +147,9 @@ func (w *File) link(head, number, inline, entry int) {
 // back.
 func (w *File) Add(realtime uint64, fields ...string) (finish func()) {
 	var items []int
-	boot, _ := hex.DecodeString(Boot)
+	boot, _ := hex.DecodeString(w.Boot)
 	xor := uint64(0)
-	fields = append(fields, "_BOOT_ID="+Boot)
+	fields = append(fields, "_BOOT_ID="+w.Boot)
 	for _, f := range fields {
 		items = append(items, w.Value(f))
 		xor ^= hash.Jenkins([]byte(f))
