@@ -72,7 +72,7 @@ type header struct {
 	flags                  uint32
 	state                  byte
 	id, machine, series    ID
-	size                   uint64 // of the header
+	size, arena            uint64 // of the header, and of all behind it
 	table, tableSize       uint64 // of hashes of data
 	entries, entryArray    uint64
 	headSeqnum, tailSeqnum uint64
@@ -134,7 +134,7 @@ func (f *file) readHeader() (changed bool, err error) {
 	}
 	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(raw[at:]) }
 	h := header{flags: binary.LittleEndian.Uint32(raw[12:]), state: raw[16], size: u64(88), table: u64(104), tableSize: u64(112),
-		entries: u64(152), tailSeqnum: u64(160), headSeqnum: u64(168), entryArray: u64(176)}
+		entries: u64(152), tailSeqnum: u64(160), arena: u64(96), headSeqnum: u64(168), entryArray: u64(176)}
 	copy(h.id[:], raw[24:])
 	copy(h.machine[:], raw[40:])
 	copy(h.series[:], raw[72:])
@@ -166,7 +166,9 @@ func (f *file) refresh() error {
 	if !changed && uint64(st.Size()) == f.size {
 		return nil
 	}
-	f.size = uint64(max(st.Size(), 0))
+	if f.size = uint64(max(st.Size(), 0)); f.size < f.head.size+min(f.head.arena, 1<<62) {
+		f.broken.Add(1) // its end is missing
+	}
 	f.generation = f.cache.next()
 	f.all.head, f.all.n = f.head.entryArray, f.head.entries
 	f.load(&f.all)
@@ -340,6 +342,14 @@ type list struct {
 // array is one of the arrays of a list.
 type array struct{ at, first, end uint64 }
 
+// lost counts an object of a list that is not there. One behind the newest entry is being
+// written.
+func (f *file) lost(l *list, at uint64) {
+	if l == &f.all || at <= f.last || f.head.state == archived {
+		f.broken.Add(1)
+	}
+}
+
 // load takes the arrays of a list that are new.
 func (f *file) load(l *list) {
 	l.asked = 0
@@ -368,7 +378,7 @@ func (f *file) load(l *list) {
 	for end < l.n && next != 0 && len(l.arrays) < mostArrays {
 		_, size, err := f.object(next, arrayObject, arrayHeader)
 		if err != nil {
-			f.broken.Add(1)
+			f.lost(l, next)
 			break
 		}
 		b, err := f.read(next+objectHeader, 8)
@@ -449,7 +459,9 @@ func (f *file) lookUp(text []byte) uint64 {
 		}
 		at = next
 	}
-	f.broken.Add(1)
+	if at <= f.last || f.head.state == archived {
+		f.broken.Add(1)
+	}
 	return 0
 }
 
@@ -529,7 +541,7 @@ func (f *file) from(l *list, from uint64) (got uint64) {
 		if at != 0 && at < from && f.isEntry(at) {
 			continue
 		}
-		f.broken.Add(1)
+		f.lost(l, at-1) // 0 was not written yet
 	}
 	return 0
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -245,6 +246,41 @@ func TestFollowJournald(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatalf("%+v", r.Counts())
 		}
+	}
+}
+
+// What is in /run is copied to /var, while it is read: it comes once.
+func TestFlushedJournal(t *testing.T) {
+	dir := t.TempDir()
+	add := func(w *journaltest.File, i int) {
+		w.Add(uint64(1_700_000_000_000_000+i), fmt.Sprint("MESSAGE=", i))()
+	}
+	run, flushed := journaltest.New(true, true), journaltest.New(true, true)
+	flushed.Bytes[72]++ // another series
+	for i := range 50 {
+		add(run, i)
+	}
+	run.Save(t, filepath.Join(dir, "run.journal"))
+	r := open(t, dir)
+	if n := len(ours(r)); n != 50 {
+		t.Fatalf("%d entries", n)
+	}
+	f, err := os.Create(filepath.Join(dir, "var.journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got []line
+	for i := range 60 {
+		add(flushed, i)
+		if err := flushed.Store(f); err != nil {
+			t.Fatal(err)
+		}
+		r.Look()
+		got = append(got, ours(r)...)
+	}
+	if len(got) != 10 || !slices.Contains(got[0].fields, "MESSAGE=50") {
+		t.Errorf("%d entries come after those that were read, want 10", len(got))
 	}
 }
 

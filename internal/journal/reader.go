@@ -245,8 +245,16 @@ func (r *Reader) peek(m *member) {
 		if m.place, err = m.file.place(m.next); err != nil {
 			r.broken.Add(1)
 			m.from, m.known = m.next+1, false
+		} else if r.copied(&m.place) {
+			m.from, m.known = m.next+1, false
 		}
 	}
+}
+
+// copied reports whether an entry was read before, from another file: journald copies what
+// is in /run to /var when that can be written to, in a series of its own.
+func (r *Reader) copied(c *Cursor) bool {
+	return r.began && c.Boot == r.at.Boot && c.Series != r.at.Series && (c.compare(&r.at) < 0 || !r.inclusive && c.same(&r.at))
 }
 
 // Next reads the next entry, false when there is none yet: Wait waits for it.
@@ -292,6 +300,7 @@ func (r *Reader) Wait(ctx context.Context) {
 	if r.blocked {
 		before = maps.Clone(r.limits)
 	} else {
+		r.cache.idle()
 		after := lookAgain
 		if r.watch == nil {
 			after = lookSoon

@@ -123,6 +123,12 @@ func journalctl(t testing.TB, dir string, args ...string) (lines []line) {
 	if err != nil && len(out) > 0 {
 		t.Fatalf("journalctl: %v\n%s", err, stderr.Bytes())
 	}
+	return parseExport(t, out)
+}
+
+// parseExport reads the export format.
+func parseExport(t testing.TB, out []byte) (lines []line) {
+	t.Helper()
 	var l line
 	for len(out) > 0 {
 		row, rest, ok := bytes.Cut(out, []byte{'\n'})

@@ -13,12 +13,15 @@ import (
 const (
 	windowSize = 32 << 10
 	sets, ways = 16, 4
+	// mostIdle is how many stay in memory while there is nothing to read.
+	mostIdle = 16
 )
 
 // windows are parts of files in memory. They belong to one goroutine.
 type windows struct {
 	generation uint64
 	clock      uint64
+	held       int // windows that have memory
 	sets       [sets][ways]window
 }
 
@@ -30,6 +33,13 @@ type window struct {
 	data               []byte // with the capacity of a window
 }
 
+// idle gives most of the memory back, for who has read all that there is.
+func (c *windows) idle() {
+	if c.held > mostIdle {
+		*c = windows{generation: c.generation}
+	}
+}
+
 // next is a new generation.
 func (c *windows) next() uint64 {
 	c.generation++
@@ -39,7 +49,7 @@ func (c *windows) next() uint64 {
 // get gives a window of a file. Behind the file's end it is shorter.
 func (c *windows) get(in io.ReaderAt, generation, number uint64) ([]byte, error) {
 	c.clock++
-	set := &c.sets[(number+generation*7)%sets]
+	set := &c.sets[number%sets]
 	oldest := &set[0]
 	for i := range set {
 		w := &set[i]
@@ -53,6 +63,7 @@ func (c *windows) get(in io.ReaderAt, generation, number uint64) ([]byte, error)
 	}
 	if oldest.data == nil {
 		oldest.data = make([]byte, windowSize)
+		c.held++
 	}
 	oldest.generation = 0
 	n, err := in.ReadAt(oldest.data[:windowSize], int64(number*windowSize))

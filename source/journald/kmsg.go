@@ -31,6 +31,8 @@ const (
 	kmsgKey = key + "/kmsg"
 	// kmsgSize is longer than any message that the kernel gives (8 KiB).
 	kmsgSize = 16 << 10
+	// settled is by how much the time may differ that is not set, in nanoseconds.
+	settled = int64(time.Second)
 )
 
 // kmsgAt is a place among the messages of a boot: the number of one, and the time since the
@@ -40,11 +42,12 @@ type kmsgAt struct{ seqnum, since uint64 }
 // messages are the kernel's, from its ring buffer. They are a reader of the batch; all but
 // why is guarded by the source's lock.
 type messages struct {
-	s    *Source
-	out  logtail.Output[kmsgAt]
-	boot string
-	next kmsgAt
-	open bool // next is a place, behind which nothing was taken
+	s     *Source
+	out   logtail.Output[kmsgAt]
+	boot  string
+	next  kmsgAt
+	open  bool  // next is a place, behind which nothing was taken
+	began int64 // see bootTime
 	// why they cannot be read.
 	why atomic.Pointer[error]
 }
@@ -160,12 +163,24 @@ func (m *messages) take(k *kernelMessage, now time.Time) {
 		return // of a program that writes to the kernel's log
 	}
 	l := logtail.Line[kmsgAt]{Text: k.text, Time: now.UnixNano(), Level: loglevel.Priority([]byte{'0' + k.priority}), At: kmsgAt{k.seqnum, k.since}}
-	var since unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &since); err == nil && k.since < math.MaxInt64/2000 {
-		l.Time = min(l.Time, l.Time-since.Nano()+int64(k.since)*1000)
+	if k.since < math.MaxInt64/2000 {
+		l.Time = min(l.Time, m.bootTime(now)+int64(k.since)*1000)
 	}
 	m.out.Line(&l, now)
 	m.s.batch.Touch(m)
+}
+
+// bootTime is when the kernel's clock began, in nanoseconds since the epoch. It stays the
+// same, so that messages stay in order, until the time is set.
+func (m *messages) bootTime(now time.Time) int64 {
+	var since unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &since); err != nil {
+		return m.began
+	}
+	if began := now.UnixNano() - since.Nano(); m.began == 0 || began-m.began > settled || m.began-began > settled {
+		m.began = began
+	}
+	return m.began
 }
 
 // kernelMessage is one message. Its text is valid as long as what it was read from.

@@ -100,10 +100,10 @@ func TestKernelMessagesOverRestarts(t *testing.T) {
 		}
 		return s
 	}
-	feed(boot, nil, "6,10,100,-;one", "12,11,110,-;of a program", "nonsense", "3,12,120,-;two")
-	feed(boot, nil, "6,10,100,-;one", "3,12,120,-;two", "4,13,120,-;three")
+	feed(boot, nil, "6,10,1000000,-;one", "12,11,1100000,-;of a program", "nonsense", "3,12,1200000,-;two")
+	feed(boot, nil, "6,10,1000000,-;one", "3,12,1200000,-;two", "4,13,1300000,-;three")
 	equal(t, "two starts", lines(store), []string{"kernel info one", "kernel error two", "kernel warn three"})
-	s := feed(boot, nil, "", "6,20,200,-;much later")
+	s := feed(boot, nil, "", "6,20,2000000,-;much later")
 	if s.counts.Gaps.Load() != 1 {
 		t.Errorf("%d gaps", s.counts.Gaps.Load())
 	}
