@@ -69,7 +69,8 @@ type Reader struct {
 
 	entries, broken, refused atomic.Uint64
 	why                      atomic.Pointer[string]
-	count, found, later      atomic.Int64
+	count, found             atomic.Int64
+	later, denied            atomic.Int64
 }
 
 // fileID is a file's device and inode.
@@ -135,16 +136,16 @@ type Counts struct {
 	// Entries were read; Broken parts of files were passed over; Refused files could
 	// not be read.
 	Entries, Broken, Refused uint64
-	// Files are open; Found are those and what was read to its end; Later need a later
-	// version of the format.
-	Files, Found, Later int
+	// Files are open; Found are those and what was read to its end; Later were of a form
+	// that is not known; Denied may not be read.
+	Files, Found, Later, Denied int
 	// Why is the reason of the last file that could not be read.
 	Why string
 }
 
 // Counts may be called from any goroutine.
 func (r *Reader) Counts() Counts {
-	c := Counts{Entries: r.entries.Load(), Broken: r.broken.Load(), Refused: r.refused.Load(), Files: int(r.count.Load()), Found: int(r.found.Load()), Later: int(r.later.Load())}
+	c := Counts{Entries: r.entries.Load(), Broken: r.broken.Load(), Refused: r.refused.Load(), Files: int(r.count.Load()), Found: int(r.found.Load()), Later: int(r.later.Load()), Denied: int(r.denied.Load())}
 	if why := r.why.Load(); why != nil {
 		c.Why = *why
 	}
@@ -426,6 +427,7 @@ func (r *Reader) list() {
 	}
 	r.pending = false
 	names := map[fileID]string{}
+	denied := int64(0)
 	for _, dir := range all {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -438,10 +440,13 @@ func (r *Reader) list() {
 			}
 			if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
 				names[idOf(st)] = name
-				r.add(name, st)
+				if err := r.add(name, st); errors.Is(err, fs.ErrPermission) {
+					denied++
+				}
 			}
 		}
 	}
+	r.denied.Store(denied)
 	for id := range r.done {
 		if names[id] == "" {
 			delete(r.done, id)
@@ -474,23 +479,23 @@ func idOf(st fs.FileInfo) (id fileID) {
 }
 
 // add begins to read a file unless that was done.
-func (r *Reader) add(name string, st fs.FileInfo) {
+func (r *Reader) add(name string, st fs.FileInfo) error {
 	id := idOf(st)
 	for _, m := range r.files {
 		if m.id == id {
 			m.name = name
-			return
+			return nil
 		}
 	}
 	if old, ok := r.done[id]; ok && old.Size() == st.Size() && old.ModTime().Equal(st.ModTime()) {
-		return
+		return nil
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			r.refuse(name, err)
 		}
-		return
+		return err
 	}
 	m := &member{id: id, f: f, name: name}
 	if st, err = f.Stat(); err == nil {
@@ -505,7 +510,7 @@ func (r *Reader) add(name string, st fs.FileInfo) {
 		_ = f.Close()
 		if st != nil && st.Size() < headerSize { // it is being made
 			r.pending = true
-			return
+			return nil
 		}
 		r.refuse(name, err)
 		if errors.Is(err, errLater) {
@@ -514,8 +519,9 @@ func (r *Reader) add(name string, st fs.FileInfo) {
 		if st != nil && len(r.done) < mostFiles {
 			r.done[m.id] = ended{st, true} // until it changes
 		}
-		return
+		return err
 	}
 	r.files = append(r.files, m)
 	r.put(m)
+	return nil
 }

@@ -154,7 +154,7 @@ func (s *Source) Run(ctx context.Context) error {
 			}
 			return err
 		}
-		s.o.Log.Info("the journal's files are in a form that is not known; journalctl reads them")
+		s.o.Log.Info("the journal's files cannot be read here; journalctl reads them", "err", s.files.Load().Counts().Why)
 	}
 	if command := s.command(); command != "" {
 		s.byCommand(ctx, command)
@@ -214,12 +214,15 @@ func (s *Source) byFiles(ctx context.Context) error {
 			}
 			begun = true
 		}
-		if c.Later > 0 {
-			s.absent.Store(&tallyman.Absence{Code: tallyman.Lacking, What: "journal", Reason: "Files of the journal are in a form that is not known: " + c.Why + ".", Unlock: "put journalctl beside tallyman"})
-		} else {
+		switch {
+		case c.Later > 0:
+			s.lack(tallyman.Lacking, "Files of the journal are in a form that is not known: "+c.Why+".", "put journalctl beside tallyman")
+		case c.Denied > 0:
+			s.lack(tallyman.Lacking, "Files of the journal may not be read: "+c.Why+".", "run tallyman as root, or in the group systemd-journal")
+		default:
 			s.absent.Store(nil)
 		}
-		s.active.Store(true)
+		s.active.Store(true) // the others are read
 		s.mu.Lock()
 		s.heard()
 		s.mu.Unlock()
@@ -266,7 +269,10 @@ func (s *Source) messages(ctx context.Context) (end func()) {
 	}
 	s.way.Store(wayKmsg)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.kernel.run(ctx, f) })
+	wg.Go(func() {
+		s.kernel.run(ctx, f)
+		s.way.CompareAndSwap(wayKmsg, wayNone)
+	})
 	return func() {
 		cancel()
 		wg.Wait()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,6 +206,38 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	if !s.Active() {
 		t.Error("the others are not read any more")
 	}
+	stop()
+}
+
+// As another user some files may not be read: it is said, and the others are.
+func TestFilesThatMayNotBeRead(t *testing.T) {
+	dir, err := os.MkdirTemp("", "journal")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	for _, name := range []string{"system.journal", "user-1000.journal"} {
+		w, put := file(t, filepath.Join(dir, name))
+		w.Add(1_700_000_000_000_000, "MESSAGE=of "+name, "_SYSTEMD_UNIT=docker.service", "PRIORITY=6")()
+		put()
+	}
+	if err := os.Chmod(filepath.Join(dir, "system.journal"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 { // who may read everything
+		if err := syscall.Seteuid(65534); err != nil {
+			t.Skip(err)
+		}
+		defer func() { _ = syscall.Seteuid(0) }()
+	}
+	store := recordtest.New()
+	s := filesSource(store, dir, func(o *Options) { o.Via = Files })
+	stop := run(t, s)
+	until(t, "the line is stored", func() bool { return slices.Equal(lines(store), []string{"docker.service info of user-1000.journal"}) })
+	until(t, "it says what is missing", func() bool { return strings.Contains(absence(s).Reason, "may not be read") && s.Active() })
 	stop()
 }
 
