@@ -5,6 +5,7 @@ package journal
 import (
 	"bytes"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -167,6 +168,42 @@ func TestFlippedBits(t *testing.T) {
 			t.Errorf("%d of %d bits lose more than one entry", lost, len(w.Bytes))
 		}
 		t.Logf("%d bytes: a bit of %d loses more than one entry, of %d without a count", len(w.Bytes), lost, silent)
+	}
+}
+
+// The same of what systemd has written: some bits at random, where there are objects.
+func TestFlippedBitsOfFixtures(t *testing.T) {
+	r := fileReader(t)
+	for name := range fixtures {
+		b := fixture(t, name)
+		b = b[:u64(b, 136)+256] // up to the last object
+		all, _ := readAll(t, r, b)
+		if len(all) < 29 {
+			t.Fatalf("%s: %d entries", name, len(all))
+		}
+		fields, _ := whole(all)
+		random := rand.New(rand.NewPCG(7, 7))
+		tables := max(u64(b, 104)+u64(b, 112), u64(b, 120)+u64(b, 128))
+		for range 300 {
+			at := random.IntN(272)
+			if random.IntN(10) > 0 {
+				at = int(tables) + random.IntN(len(b)-int(tables))
+			}
+			bit := byte(1) << random.IntN(8)
+			b[at] ^= bit
+			got, _ := readAll(t, r, b)
+			b[at] ^= bit
+			if len(got) > 31 {
+				t.Fatalf("%s: a bit at %d: %d entries", name, at, len(got))
+			}
+			for _, l := range got {
+				for _, f := range l.fields {
+					if !fields[f] {
+						t.Fatalf("%s: a bit at %d: %.100q was never written", name, at, f)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -11,7 +11,8 @@
 //	}
 //
 // It never writes. It does not verify seals, knows no catalog, and reads no journal over
-// the network.
+// the network, nor those of namespaces. A Reader belongs to one goroutine; what it gives of
+// an entry is valid until the next one.
 //
 // # Files
 //

@@ -52,20 +52,7 @@ func TestFixtures(t *testing.T) {
 		if *update {
 			makeFixture(t, dir, file, kept, f.env, f.pack)
 		}
-		packed, err := os.ReadFile(kept)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := zstd.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var b bytes.Buffer
-		if _, err = b.ReadFrom(d); err == nil {
-			err = os.WriteFile(file, b.Bytes(), 0o644)
-		}
-		d.Close()
-		if err != nil {
+		if err := os.WriteFile(file, fixture(t, name), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		export, err := os.ReadFile(filepath.Join("testdata", name+".export"))
@@ -83,6 +70,25 @@ func TestFixtures(t *testing.T) {
 		}
 		compareLines(t, name+", a match", ours(open(t, dir, "_SYSTEMD_UNIT=ssh.service")), odd)
 	}
+}
+
+// fixture unpacks a journal.
+func fixture(t *testing.T, name string) []byte {
+	t.Helper()
+	packed, err := os.ReadFile(filepath.Join("testdata", name+".journal.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := zstd.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(d); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func makeFixture(t *testing.T, dir, file, kept string, env []string, how byte) {

@@ -403,11 +403,8 @@ func (r *Reader) list() {
 		folders := []string{root}
 		entries, _ := os.ReadDir(root)
 		for _, e := range entries {
-			if !e.IsDir() {
-				continue
-			}
-			id, err := ParseID(e.Name())
-			if err == nil && (r.o.Machine == ID{} || r.o.Machine == id) {
+			id, err := ParseID(e.Name()) // no journal of a namespace, which has more in its name
+			if err == nil && (e.IsDir() || e.Type()&fs.ModeSymlink != 0) && (r.o.Machine == ID{} || r.o.Machine == id) {
 				folders = append(folders, filepath.Join(root, e.Name()))
 			}
 		}

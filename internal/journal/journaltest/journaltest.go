@@ -31,7 +31,25 @@ type File struct {
 	stored []byte // what a file has of it
 }
 
-const buckets = 31
+// Sizes in bytes, and how many buckets a hash table has.
+const (
+	headerSize   = 272
+	objectHeader = 16
+	dataHeader   = 64
+	compactData  = 72
+	entryHeader  = 64
+	arrayHeader  = 24
+	bucket       = 16
+	buckets      = 31
+)
+
+// Types of objects, of which a hash table's is one of two.
+const (
+	dataObject  = 1
+	entryObject = 3
+	tableObject = 4
+	arrayObject = 6
+)
 
 // Boot is that of all entries unless another is set, Machine that of all files.
 const (
@@ -43,7 +61,7 @@ const (
 // and 252.
 func New(keyed, compact bool) *File {
 	w := &File{Boot: Boot, keyed: keyed, compact: compact, data: map[string]int{}, tails: map[int][2]int{}}
-	w.Bytes = make([]byte, 272)
+	w.Bytes = make([]byte, headerSize)
 	copy(w.Bytes, "LPKSHHRH")
 	flags := uint32(0)
 	if keyed {
@@ -57,11 +75,11 @@ func New(keyed, compact bool) *File {
 	for i := range 16 {
 		w.Bytes[24+i], w.Bytes[40+i], w.Bytes[72+i] = byte(i+1), 0xaa, 0x33
 	}
-	w.put(88, 272)
-	for _, at := range []int{104, 120} {
-		table := w.object(byte(4+at/120), buckets*16)
-		w.put(at, uint64(table+16))
-		w.put(at+8, buckets*16)
+	w.put(88, headerSize)
+	for i, at := range []int{104, 120} { // of data, and of fields
+		table := w.object(byte(tableObject+i), buckets*bucket)
+		w.put(at, uint64(table+objectHeader))
+		w.put(at+8, buckets*bucket)
 	}
 	return w
 }
@@ -75,9 +93,9 @@ func (w *File) object(kind byte, size int) (at int) {
 		w.Bytes = append(w.Bytes, 0)
 	}
 	at = len(w.Bytes)
-	w.Bytes = append(w.Bytes, make([]byte, 16+size)...)
+	w.Bytes = append(w.Bytes, make([]byte, objectHeader+size)...)
 	w.Bytes[at] = kind
-	w.put(at+8, uint64(16+size))
+	w.put(at+8, uint64(objectHeader+size))
 	w.put(96, uint64((len(w.Bytes)+7)&^7-w.get(88))) // the arena
 	w.put(136, uint64(at))
 	w.put(144, uint64(w.get(144)+1))
@@ -89,18 +107,18 @@ func (w *File) Value(text string) int {
 	if at := w.data[text]; at != 0 {
 		return at
 	}
-	head := 64
+	head := dataHeader
 	if w.compact {
-		head = 72
+		head = compactData
 	}
-	at := w.object(1, head-16+len(text))
+	at := w.object(dataObject, head-objectHeader+len(text))
 	copy(w.Bytes[at+head:], text)
 	h := hash.Jenkins([]byte(text))
 	if w.keyed {
 		h = hash.Sip([16]byte(w.Bytes[24:40]), []byte(text))
 	}
 	w.put(at+16, h)
-	slot := w.get(104) + int(h%buckets)*16
+	slot := w.get(104) + int(h%buckets)*bucket
 	if tail := w.get(slot + 8); tail != 0 {
 		w.put(tail+24, uint64(at))
 	} else {
@@ -120,16 +138,16 @@ func (w *File) link(head, number, inline, entry int) {
 	}
 	if n > 0 || inline == 0 {
 		tail := w.tails[head]
-		if tail[0] == 0 || tail[1] == (w.get(tail[0]+8)-24)/step {
-			next := w.object(6, 8+step*max(4, 2*tail[1]))
+		if tail[0] == 0 || tail[1] == (w.get(tail[0]+8)-arrayHeader)/step {
+			next := w.object(arrayObject, arrayHeader-objectHeader+step*max(4, 2*tail[1]))
 			if tail[0] == 0 {
 				w.put(head, uint64(next))
 			} else {
-				w.put(tail[0]+16, uint64(next))
+				w.put(tail[0]+objectHeader, uint64(next))
 			}
 			tail = [2]int{next, 0}
 		}
-		at := tail[0] + 24 + tail[1]*step
+		at := tail[0] + arrayHeader + tail[1]*step
 		if w.compact {
 			binary.LittleEndian.PutUint32(w.Bytes[at:], uint32(entry))
 		} else {
@@ -143,8 +161,8 @@ func (w *File) link(head, number, inline, entry int) {
 	w.put(number, uint64(n+1))
 }
 
-// Add appends an entry with a time in microseconds since the epoch. The last step, which is that into the lists of its values, is given
-// back.
+// Add appends an entry with a time in microseconds since the epoch, and fields as NAME=value. It
+// gives the last step back, which puts it into the lists of its values.
 func (w *File) Add(realtime uint64, fields ...string) (finish func()) {
 	var items []int
 	boot, _ := hex.DecodeString(w.Boot)
@@ -159,9 +177,8 @@ func (w *File) Add(realtime uint64, fields ...string) (finish func()) {
 	if w.compact {
 		step = 4
 	}
-	at := w.object(3, 64-16+step*len(items))
+	at := w.object(entryObject, entryHeader-objectHeader+step*len(items))
 	w.Seqnum++
-
 	w.put(at+16, uint64(w.Seqnum))
 	w.put(at+24, realtime)
 	w.put(at+32, realtime/2)
@@ -170,10 +187,10 @@ func (w *File) Add(realtime uint64, fields ...string) (finish func()) {
 	w.put(at+56, xor)
 	for i, item := range items {
 		if w.compact {
-			binary.LittleEndian.PutUint32(w.Bytes[at+64+4*i:], uint32(item))
+			binary.LittleEndian.PutUint32(w.Bytes[at+entryHeader+4*i:], uint32(item))
 		} else {
-			w.put(at+64+16*i, uint64(item))
-			w.put(at+64+16*i+8, uint64(w.get(item+16)))
+			w.put(at+entryHeader+16*i, uint64(item))
+			w.put(at+entryHeader+16*i+8, uint64(w.get(item+16)))
 		}
 	}
 	w.Entries = append(w.Entries, at)
