@@ -84,6 +84,7 @@ type ended struct {
 
 // folder is one that is watched.
 type folder struct {
+	id      fileID
 	watch   int32
 	changed time.Time
 	looked  time.Time
@@ -117,6 +118,7 @@ func Open(o Options) (*Reader, error) {
 	}
 	r.watch, _ = logtail.NewWatch(nil) // without one it looks more often
 	r.Look()
+	r.Look() // the first one found files, this one up to where all of them are complete
 	return r, nil
 }
 
@@ -429,6 +431,9 @@ func (r *Reader) list() {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			r.refuse(dir, err)
+			if errors.Is(err, fs.ErrPermission) {
+				denied++
+			}
 		}
 		for _, e := range entries {
 			name := filepath.Join(dir, e.Name())
@@ -455,11 +460,12 @@ func (r *Reader) list() {
 func (r *Reader) look(dir string) bool {
 	st, err := os.Stat(dir)
 	if err != nil {
+		delete(r.folders, dir) // with it its watch has ended
 		return false
 	}
 	f := r.folders[dir]
-	if f == nil {
-		f = &folder{watch: r.watch.Add(dir, logtail.WatchNew|syscall.IN_MODIFY|syscall.IN_MOVED_FROM|syscall.IN_DELETE)}
+	if f == nil || f.id != idOf(st) {
+		f = &folder{id: idOf(st), watch: r.watch.Add(dir, logtail.WatchNew|syscall.IN_MODIFY|syscall.IN_MOVED_FROM|syscall.IN_DELETE)}
 		r.folders[dir] = f
 	} else if f.changed.Equal(st.ModTime()) && f.looked.Sub(f.changed) > racy {
 		return false
