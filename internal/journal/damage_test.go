@@ -94,7 +94,7 @@ func whole(lines []line) (fields map[string]bool, cursors []string) {
 // A file that ends at any place: all entries that lie before it, with what belongs to
 // them, are read.
 func TestTruncated(t *testing.T) {
-	const n = 25
+	const n = 18
 	r := fileReader(t)
 	for _, compact := range []bool{false, true} {
 		w := some(true, compact, n)
@@ -127,7 +127,7 @@ func TestTruncated(t *testing.T) {
 // One bit is wrong, at any place: what is whole is read, and nothing that was never
 // written.
 func TestFlippedBits(t *testing.T) {
-	const n = 20
+	const n = 14
 	r := fileReader(t)
 	for _, compact := range []bool{false, true} {
 		w := some(!compact, compact, n)

@@ -29,7 +29,7 @@ const patience = 60 * time.Second
 func TestFollowWhatIsWritten(t *testing.T) {
 	for _, matches := range [][]string{nil, {"_SYSTEMD_UNIT=a", "+", "_SYSTEMD_UNIT=b", "PRIORITY=6", "+", "_SYSTEMD_UNIT=c"}} {
 		dir := t.TempDir()
-		const total = 3000
+		const total = 2000
 		r := open(t, dir, matches...)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()

@@ -264,6 +264,9 @@ func TestSeek(t *testing.T) {
 func TestMatches(t *testing.T) {
 	systemd(t)
 	kinds(t, func(t *testing.T, env []string) {
+		if slices.Contains(env, "SYSTEMD_JOURNAL_COMPRESS=0") {
+			return // values that can be matched are never packed
+		}
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "a.journal"), someEntries(1000, 3), env...)
 		write(t, filepath.Join(dir, "b.journal"), someEntries(300, 4), env...)

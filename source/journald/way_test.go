@@ -263,6 +263,40 @@ func TestJournalctlReadsWhatFilesDoNot(t *testing.T) {
 	stop()
 }
 
+// Files were deleted beyond the position: a line says so, and all that is left is read.
+func TestFilesRotatedBeyondThePosition(t *testing.T) {
+	dir := t.TempDir()
+	store := recordtest.New()
+	n := 0
+	fill := func(name string, lines int) {
+		w, put := file(t, filepath.Join(dir, name))
+		w.Seqnum = n
+		for range lines {
+			n++
+			w.Add(uint64(1_700_000_000_000_000+n), fmt.Sprint("MESSAGE=number ", n), "_SYSTEMD_UNIT=docker.service", "PRIORITY=6")()
+		}
+		put()
+	}
+	fill("system@1.journal", 10)
+	stop := run(t, filesSource(store, dir, nil))
+	until(t, "all is stored", func() bool { return len(lines(store)) == 10 })
+	stop()
+	fill("system@2.journal", 10)
+	fill("system.journal", 10)
+	for _, name := range []string{"system@1.journal", "system@2.journal"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := filesSource(store, dir, nil)
+	stop = run(t, s)
+	until(t, "the rest is stored", func() bool { return len(lines(store)) == 21 })
+	stop()
+	if g := s.counts.Gaps.Load(); g != 1 || !slices.Contains(lines(store), "docker.service info number 30") || slices.Contains(lines(store), "docker.service info number 15") {
+		t.Errorf("%d gaps, %q", g, lines(store))
+	}
+}
+
 // A position that is none of a journal: it begins with the last entries, and says so.
 func TestPositionThatIsNone(t *testing.T) {
 	dir := t.TempDir()
