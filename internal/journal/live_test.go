@@ -249,6 +249,26 @@ func TestFollowJournald(t *testing.T) {
 	}
 }
 
+// A header that tells of fewer entries' numbers than there are holds nothing back.
+func TestNumbersThatAreWrong(t *testing.T) {
+	dir := t.TempDir()
+	w := some(true, true, 20)
+	clear(w.Bytes[160:168]) // the number of the last entry
+	w.Save(t, filepath.Join(dir, "a.journal"))
+	r := open(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	n := 0
+	for n < 20 && ctx.Err() == nil {
+		if n += len(ours(r)); n < 20 {
+			r.Wait(ctx)
+		}
+	}
+	if n != 20 {
+		t.Errorf("%d entries, want 20", n)
+	}
+}
+
 // What is in /run is copied to /var, while it is read: it comes once.
 func TestFlushedJournal(t *testing.T) {
 	dir := t.TempDir()
