@@ -45,7 +45,7 @@ type LogRule struct {
 	Redact []string `yaml:"redact"`
 }
 
-// Journal says what is taken from systemd's journal, by the command journalctl.
+// Journal says what is taken from systemd's journal.
 type Journal struct {
 	// Units whose lines are kept, and kernel for the kernel's; * for all, none
 	// for no unit. Containers with the log driver journald are read in any case.

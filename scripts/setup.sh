@@ -21,6 +21,8 @@ if [ "$what" = test ]; then
   need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
+  need /lib/systemd/systemd-journald systemd
+  need /lib/systemd/systemd-journal-remote systemd-journal-remote # makes journals of all sorts
   need mmdebstrap mmdebstrap # images of real servers, from packages
   need gcc gcc # the race detector is C
   need /usr/include/stdlib.h libc6-dev

@@ -67,7 +67,7 @@ func (a *app) logOptions() (own map[string]any, book *logrule.Book, err error) {
 		"containerlog": containerlog.Options{Rules: book.Container, Backlog: backlog},
 		"enginelog":    enginelog.Options{Rules: book.Container},
 		"hostlog":      plain,
-		"journald":     journald.Options{Units: logs.Journal.Units, Directory: logs.Journal.Directory, Unit: book.Unit, Rules: book.Container},
+		"journald":     journald.Options{Via: journald.Auto, Units: logs.Journal.Units, Directory: logs.Journal.Directory, Unit: book.Unit, Rules: book.Container},
 	}, book, nil
 }
 

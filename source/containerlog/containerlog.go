@@ -297,7 +297,7 @@ func (t *Tailer) place(c *follower, k *tallyman.Container) {
 		if _, err := os.Stat(filepath.Join(dir, base)); err != nil && k.LogDriver == "journald" {
 			absent.Code = tallyman.Elsewhere
 			absent.Reason = "Its lines are in the journal only (driver journald), which cannot be read here."
-			absent.Unlock = "run tallyman on the host, or in an image with journalctl"
+			absent.Unlock = "-v /var/log/journal:/host/var/log/journal:ro"
 			break
 		}
 		if c.dirWatch == 0 || c.base != base || c.dir != dir {

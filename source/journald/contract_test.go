@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/journal/journaltest"
 	"tallyman/source/sourcetest"
 )
 
@@ -41,6 +42,32 @@ func journalctl(name string, args []string) {
 	}
 }
 
+// The same of files.
+func TestContractOfFiles(t *testing.T) {
+	sourcetest.RunRecords(t, Kind(), func(t *testing.T) *sourcetest.World {
+		dir := t.TempDir()
+		f, err := os.Create(filepath.Join(dir, "system.journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		w := journaltest.New(true, true)
+		n := uint64(0)
+		write := func(text string) {
+			n++
+			w.Add(1_700_000_000_000_000+n, "MESSAGE="+text, "_SYSTEMD_UNIT=docker.service", "PRIORITY=6", "_TRANSPORT=journal")()
+			if err := w.Store(f); err != nil {
+				t.Error(err)
+			}
+		}
+		write("the journal begins")
+		return &sourcetest.World{
+			Options: tallyman.RecordOptions{Own: Options{Units: []string{"*"}, Directory: dir}},
+			Write:   func(_ tallyman.RecordSource, text string) { write(text) },
+		}
+	})
+}
+
 func TestContract(t *testing.T) {
 	sourcetest.RunRecords(t, Kind(), func(t *testing.T) *sourcetest.World {
 		dir := t.TempDir()
@@ -53,7 +80,7 @@ func TestContract(t *testing.T) {
 		if err := os.WriteFile(command, []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		j := &journal{}
+		j := &printed{}
 		write := func(text string) {
 			j.unit("docker.service", text, "journal", 6)
 			f, err := os.OpenFile(journalName, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

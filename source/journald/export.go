@@ -44,12 +44,13 @@ const (
 	uid
 	pid
 	identifier
+	sourceTime
 	fields
 )
 
 // names are those of the fields.
 var names = [fields]string{"__CURSOR", "__REALTIME_TIMESTAMP", "MESSAGE", "PRIORITY", "CONTAINER_ID_FULL", "CONTAINER_NAME", "IMAGE_NAME",
-	"CONTAINER_PARTIAL_MESSAGE", "CONTAINER_PARTIAL_ID", "_SYSTEMD_UNIT", "UNIT", "_TRANSPORT", "_COMM", "_UID", "_PID", "SYSLOG_IDENTIFIER"}
+	"CONTAINER_PARTIAL_MESSAGE", "CONTAINER_PARTIAL_ID", "_SYSTEMD_UNIT", "UNIT", "_TRANSPORT", "_COMM", "_UID", "_PID", "SYSLOG_IDENTIFIER", "_SOURCE_MONOTONIC_TIMESTAMP"}
 
 func fieldOf(name []byte) field {
 	for i, n := range names {
@@ -191,13 +192,17 @@ func unexpected(err error) error {
 	return err
 }
 
+// most is how many bytes of a field are kept.
+func (f field) most() int {
+	if f == message {
+		return logtail.MaxLine
+	}
+	return maxValue
+}
+
 // add adds to a value what it has room for.
 func (e *entry) add(f field, b []byte) {
-	most := maxValue
-	if f == message {
-		most = logtail.MaxLine
-	}
-	room := min(len(b), most-len(e.values[f]))
+	room := min(len(b), f.most()-len(e.values[f]))
 	e.values[f] = append(e.values[f], b[:room]...)
 	if f == message {
 		e.lost += len(b) - room

@@ -4,12 +4,17 @@
 // docker.service and containerd.service, those of the kernel, and those of
 // containers with the log driver journald, as the logs of these containers.
 //
-// It runs the command journalctl, which prints the journal in its export format
-// and follows it: the files' own format is systemd's, and the library for it
-// would need C. Where there is no such command, or no journal, all of this is
-// absent with its reason. A command that ends is run again, after a second at
-// first and after a minute at last. It ends with tallyman, also when that is
-// killed.
+// # How it is read
+//
+// The journal's files are read without systemd (internal/journal), and followed through
+// inotify, rotation and deletion. Where they are in a form that is not known yet, or cannot
+// be read at all, the command journalctl is run, which prints the journal in its export
+// format and follows it; the option Via says so in any case. A command that ends is run
+// again, after a second at first and after a minute at last. It ends with tallyman, also
+// when that is killed. Both have the same cursors, so one goes on where the other was.
+//
+// Where there is no journal, the kernel's messages come from /dev/kmsg, as long as none
+// appears. What cannot be read is absent with its reason.
 //
 // # What is promised
 //
@@ -20,6 +25,11 @@
 // nothing, nothing is read: the journal is the buffer.
 //
 // At the first start the last [firstLines] entries are read.
+//
+// Of /dev/kmsg the position is the boot and the number of the last message; a line says
+// where the kernel has overwritten some. When the way changes between the journal and
+// /dev/kmsg, messages that came in the other way before are left out by their time since
+// the boot.
 //
 // # Records
 //
@@ -52,27 +62,45 @@ import (
 	"time"
 
 	"tallyman"
+	"tallyman/internal/journal"
 	"tallyman/internal/logrule"
 	"tallyman/internal/logtail"
 )
 
-// Options of a source. All fields but Directory, Command, Image, Unit and Rules
-// are needed.
+// The ways to read a journal.
+const (
+	Auto       = "auto"
+	Files      = "files"
+	Journalctl = "journalctl"
+)
+
+// Options of a source. Records, Host, Units, Container and Log are needed.
 type Options struct {
+	// Via is how the journal is read, empty for Auto: its files are, where that is
+	// possible, else by journalctl.
+	Via string `yaml:"via" doc:"How the journal is read: files, journalctl (the command), or auto for the files and, where they cannot be read, the command."`
+
 	Records tallyman.RecordIntake
 	// Host is the name of this machine.
 	Host string
 	// Units are those whose lines are kept, "kernel" for the kernel's; * for all.
 	Units []string
-	// Directory of the journal's files, empty for where journalctl looks.
+	// Folders have the journal's files, or folders of machines with them. Machine is the
+	// one whose folders are read, zero for all.
+	Folders []string
+	Machine journal.ID
+	// Directory of the journal's files for journalctl, empty for where it looks.
 	Directory string
+	// Kmsg is the device of the kernel's messages, empty for none; Proc is where the host's
+	// /proc is.
+	Kmsg, Proc string
 	// Command is journalctl, empty for the one in the path.
 	Command string
 	// Container is what is known of a container. With elsewhere its lines come
 	// in another way; with known false they wait.
 	Container func(id string) (c *tallyman.Container, elsewhere, known bool)
-	// Image is set when tallyman runs in one, which may lack the command and the
-	// journal that its host has.
+	// Image is set when tallyman runs in one, from where its host's journal may not be
+	// reached.
 	Image bool
 	// Unit and Rules say what is asked for the lines of units and containers.
 	Unit  func(name string) *logrule.Rule
@@ -104,18 +132,23 @@ type Source struct {
 	mu    sync.Mutex // of all below
 	batch *logtail.Batch
 	state state
+	// kernel are the messages of /dev/kmsg.
+	kernel *messages
 	// silent is since when there is no journalctl, zero while one gives entries:
 	// what is incomplete waits for the next one to go on.
 	silent time.Time
 
 	absent atomic.Pointer[tallyman.Absence]
 	active atomic.Bool
+	way    atomic.Int32
+	files  atomic.Pointer[journal.Reader] // for its counts
 }
 
 // New makes a source; Run reads.
 func New(o Options) *Source {
 	s := &Source{o: o, batch: logtail.NewBatch(o.Records)}
 	s.state = state{s: s, logs: map[string]*log{}}
+	s.kernel = newMessages(s)
 	s.lack(tallyman.Later, "It was not looked at yet.", "")
 	return s
 }
@@ -136,11 +169,15 @@ func (s *Source) Absences(of tallyman.TargetKey) []tallyman.Absence {
 // Active reports whether the journal is being read.
 func (s *Source) Active() bool { return s.active.Load() }
 
-// SelfMetrics are the source's own numbers.
-func (s *Source) SelfMetrics() []tallyman.SelfMetric {
-	return append(s.counts.SelfMetrics("tallyman_journal", "the journal"),
-		logtail.CounterOf("tallyman_journal_starts_total", "", "Times that journalctl was run", &s.starts),
-		logtail.CounterOf("tallyman_journal_ends_total", "", "Times that journalctl ended by itself", &s.ended))
+// hasCommand reports whether there is a journalctl.
+func (s *Source) hasCommand() bool {
+	_, err := exec.LookPath("journalctl")
+	return err == nil
+}
+
+// unitWanted reports whether the lines of a unit are wanted.
+func (s *Source) unitWanted(name string) bool {
+	return slices.Contains(s.o.Units, name) || slices.Contains(s.o.Units, "*")
 }
 
 // command is journalctl, empty where there is none; why is noted then.
@@ -154,27 +191,15 @@ func (s *Source) command() string {
 	case s.o.Image:
 		s.lack(tallyman.Lacking, "The image that tallyman runs in has no command journalctl.", "run tallyman on the host, or put it into an image with journalctl")
 	default:
-		s.lack(tallyman.None, "It has no journal: there is no command journalctl.", "")
+		s.lack(tallyman.None, "There is no command journalctl to read its journal with.", "")
 	}
 	return command
 }
 
-// Look finds out whether the journal could be read, and reads nothing.
-func (s *Source) Look(context.Context) error {
-	_ = s.command()
-	return nil
-}
-
-// Run reads until ctx ends.
-func (s *Source) Run(ctx context.Context) error {
-	command := s.command()
-	if command == "" {
-		return nil
-	}
-	s.state.load()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer s.batch.Gather(ctx, gather, &s.mu, s.endOld, cancel)()
+// byCommand runs journalctl again and again until ctx ends.
+func (s *Source) byCommand(ctx context.Context, command string) {
+	s.way.Store(wayCommand)
+	defer s.way.Store(wayNone)
 	retry := retryMin
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -200,7 +225,6 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 		retry = min(2*retry, retryMax)
 	}
-	return nil
 }
 
 // endOld gives out what has waited long enough.
@@ -208,6 +232,7 @@ func (s *Source) endOld(now time.Time) {
 	if s.silent.IsZero() || now.Sub(s.silent) > silence {
 		s.state.endOld(now)
 	}
+	s.kernel.out.EndOld(now)
 }
 
 // arguments ask for the wanted entries, from a cursor on.
@@ -245,6 +270,20 @@ func (s *Source) asked() uint32 {
 	return crc32.ChecksumIEEE([]byte(strings.Join(s.matches(), "\n")))
 }
 
+// begin prepares for entries from the cursor on that it gives.
+func (s *Source) begin(ctx context.Context) (from string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.first = true
+	if s.state.behind { // what came before did not come so far
+		if err := s.batch.Commit(ctx); err != nil {
+			return "", err
+		}
+		s.state.load()
+	}
+	return s.state.from(), nil
+}
+
 // follow runs journalctl once and reads until it ends.
 func (s *Source) follow(ctx context.Context, command string) error {
 	// The kernel ends the command when the thread that started it ends.
@@ -252,15 +291,7 @@ func (s *Source) follow(ctx context.Context, command string) error {
 	defer runtime.UnlockOSThread()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s.mu.Lock()
-	s.state.first = true
-	var err error
-	if s.state.behind { // the last one did not come so far
-		err = s.batch.Commit(ctx)
-		s.state.load()
-	}
-	from := s.state.from()
-	s.mu.Unlock()
+	from, err := s.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -304,25 +335,34 @@ func (s *Source) read(ctx context.Context, r *reader) error {
 		if err := r.next(&e); err != nil {
 			return err
 		}
-		if !s.active.Load() { // there was no journal before
-			s.absent.Store(nil)
-			s.active.Store(true)
-		}
-		wait := s.known(ctx, &e)
-		s.mu.Lock()
-		if !s.silent.IsZero() {
-			s.silent = time.Time{}
-			s.state.waitAnew(time.Now())
-		}
-		s.state.take(&e, wait)
-		var err error
-		if s.batch.Bytes >= logtail.CommitAt {
-			err = s.batch.Commit(ctx)
-		}
-		s.mu.Unlock()
-		if err = cmp.Or(err, ctx.Err()); err != nil {
+		if err := s.one(ctx, &e); err != nil {
 			return err
 		}
+	}
+}
+
+// one takes one entry.
+func (s *Source) one(ctx context.Context, e *entry) (err error) {
+	if !s.active.Load() { // there was no journal before
+		s.absent.Store(nil)
+		s.active.Store(true)
+	}
+	wait := s.known(ctx, e)
+	s.mu.Lock()
+	s.heard()
+	s.state.take(e, wait)
+	if s.batch.Bytes >= logtail.CommitAt {
+		err = s.batch.Commit(ctx)
+	}
+	s.mu.Unlock()
+	return cmp.Or(err, ctx.Err())
+}
+
+// heard notes that entries are coming.
+func (s *Source) heard() {
+	if !s.silent.IsZero() {
+		s.silent = time.Time{}
+		s.state.waitAnew(time.Now())
 	}
 }
 

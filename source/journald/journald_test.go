@@ -41,14 +41,14 @@ const (
 	id2 = "2222222222222222222222222222222222222222222222222222222222222222"
 )
 
-// journal is entries in the export format, with their cursors.
-type journal struct {
+// printed is entries in the export format, with their cursors.
+type printed struct {
 	n       int
 	entries []string
 	cursors []string
 }
 
-func (j *journal) add(text string, fields ...string) {
+func (j *printed) add(text string, fields ...string) {
 	j.n++
 	c := fmt.Sprintf("s=aa;i=%x;b=bb;m=1;t=%x;x=1", j.n, 1000+j.n)
 	e := fmt.Sprintf("__CURSOR=%s\n__REALTIME_TIMESTAMP=%d\n", c, 1_000_000+j.n)
@@ -61,7 +61,7 @@ func (j *journal) add(text string, fields ...string) {
 }
 
 // of adds a line of a container, cut into pieces of 5 bytes.
-func (j *journal) of(id, text string, stderr bool) {
+func (j *printed) of(id, text string, stderr bool) {
 	p := "PRIORITY=6"
 	if stderr {
 		p = "PRIORITY=3"
@@ -73,12 +73,12 @@ func (j *journal) of(id, text string, stderr bool) {
 	j.add(text, fields...)
 }
 
-func (j *journal) unit(unit, text, transport string, p int) {
+func (j *printed) unit(unit, text, transport string, p int) {
 	j.add(text, "_SYSTEMD_UNIT="+unit, "_TRANSPORT="+transport, fmt.Sprint("PRIORITY=", p))
 }
 
 // from is what journalctl prints from a cursor on.
-func (j *journal) from(cursor string, to int) string {
+func (j *printed) from(cursor string, to int) string {
 	at := max(slices.Index(j.cursors, cursor), 0)
 	return strings.Join(j.entries[at:to], "")
 }
@@ -94,7 +94,7 @@ func testSource(store tallyman.RecordSink, rule *logrule.Rule) *Source {
 }
 
 // feed is one run of journalctl that ends after so many entries.
-func feed(t *testing.T, s *Source, j *journal, to int) {
+func feed(t *testing.T, s *Source, j *printed, to int) {
 	t.Helper()
 	s.state.first = true
 	err := s.read(context.Background(), &reader{bufio.NewReaderSize(strings.NewReader(j.from(s.state.from(), to)), 4096)})
@@ -118,7 +118,7 @@ func equal(t *testing.T, what string, got, want []string) {
 }
 
 func TestLines(t *testing.T) {
-	j := &journal{}
+	j := &printed{}
 	j.unit("docker.service", `level=warning msg="something"`, "stdout", 6)
 	j.unit("docker.service", "in several\nlines\x00and binary", "journal", 3)
 	j.unit("ssh.service", "not wanted", "syslog", 6)
@@ -149,7 +149,7 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 		}
 		for round := range uint64(60) {
 			random := rand.New(rand.NewPCG(seed, round))
-			j := &journal{}
+			j := &printed{}
 			want := map[string][]string{}
 			var pieces []func()
 			open := map[string]bool{}
@@ -229,7 +229,7 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 
 // A journal that was rotated beyond the position: a line says so.
 func TestGap(t *testing.T) {
-	j := &journal{}
+	j := &printed{}
 	for i := range 10 {
 		j.unit("docker.service", fmt.Sprint(i), "journal", 6)
 	}
@@ -348,7 +348,7 @@ func FuzzPosition(f *testing.F) {
 // A run that ends within a line is not joined to the next run: the pieces of each
 // have an id.
 func TestPiecesHaveIDs(t *testing.T) {
-	j := &journal{}
+	j := &printed{}
 	piece := func(text, id string, more bool) {
 		fields := []string{"PRIORITY=6", "CONTAINER_ID_FULL=" + id1, "CONTAINER_NAME=n1", "_COMM=dockerd", "_UID=0", "CONTAINER_PARTIAL_ID=" + id}
 		if more {

@@ -2,13 +2,33 @@
 
 package journald
 
-import "tallyman"
+import (
+	"os"
+	"strings"
+
+	"tallyman"
+	"tallyman/internal/journal"
+)
 
 // Driver is the log driver whose lines are in the journal.
 const Driver = "journald"
 
-// Kind is the catalog's entry. Its own Options are Units, Directory, Command, Unit and
-// Rules.
+// kmsg is the device of the kernel's messages.
+const kmsg = "/dev/kmsg"
+
+// machine reads the id of the machine from a file. Without one, zero stands for all that a
+// journal has.
+func machine(name string) journal.ID {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return journal.ID{}
+	}
+	id, _ := journal.ParseID(strings.TrimSpace(string(text)))
+	return id
+}
+
+// Kind is the catalog's entry. Its own Options are Via, Units, Directory, Command, Unit
+// and Rules.
 func Kind() tallyman.RecordKind {
 	return tallyman.RecordKind{
 		Name:    "journald",
@@ -16,7 +36,7 @@ func Kind() tallyman.RecordKind {
 		Sources: []string{tallyman.SourceJournal, tallyman.SourceContainer},
 		Rank:    2,
 		Metrics: tallyman.DescsOf((&Source{}).SelfMetrics()),
-		Options: Options{},
+		Options: Options{Via: Auto},
 		New: func(o tallyman.RecordOptions) (tallyman.RecordSource, error) {
 			own := tallyman.Own(o.Own, Options{})
 			own.Records, own.Host, own.Image, own.Log = o.Records, o.Host, o.InContainer, o.Log
@@ -24,12 +44,27 @@ func Kind() tallyman.RecordKind {
 				c, mine, known := o.Logs.Assigned(id)
 				return c, !mine, known
 			}
-			// In a container journalctl would look into the container's own folders.
+			own.Proc = o.Proc
+			if own.Kmsg = kmsg; o.InContainer && o.Path(kmsg) != "" {
+				own.Kmsg = o.Path(kmsg)
+			}
+			if own.Directory != "" {
+				own.Folders = []string{own.Directory}
+				return New(own), nil
+			}
+			host := func(name string) string { return name }
+			if o.InContainer { // its own folders are not the host's
+				host = o.Path
+			}
 			for _, at := range []string{"/var/log/journal", "/run/log/journal"} {
-				if own.Directory == "" && o.InContainer {
-					own.Directory = o.Path(at)
+				if at = host(at); at != "" {
+					own.Folders = append(own.Folders, at)
 				}
 			}
+			if o.InContainer && len(own.Folders) > 0 {
+				own.Directory = own.Folders[0]
+			}
+			own.Machine = machine(host("/etc/machine-id"))
 			return New(own), nil
 		},
 	}

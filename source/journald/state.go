@@ -216,14 +216,16 @@ func (st *state) unit(e *entry) *log {
 	name := e.text(systemdUnit)
 	switch {
 	case string(e.values[transport]) == kernel:
+		if st.s.kernel.has(e) {
+			return nil
+		}
 		name = kernel
 	case string(e.values[pid]) == "1" && len(e.values[unit]) > 0: // systemd's words about it
 		name = e.text(unit)
 	case name == "":
 		name = e.text(identifier)
 	}
-	wanted := st.s.o.Units
-	if name == "" || !slices.Contains(wanted, name) && !slices.Contains(wanted, "*") || strings.ContainsAny(name, " \n") {
+	if name == "" || !st.s.unitWanted(name) || strings.ContainsAny(name, " \n") {
 		return nil
 	}
 	l := st.logs["u"+name]

@@ -47,7 +47,7 @@ func TestLogFiles(t *testing.T) {
 	host := write("auth.log", "level=error msg=\"login refused\"\nlevel=info msg=\"session opened\"\n")
 	// Names of files come from strangers, too.
 	hostile := write("<img src=x onerror=globalThis.__xss=1>\u202e.log", "level=info msg=\"of a hostile file\"\n")
-	config := write("tallyman.yaml", fmt.Sprintf("logs:\n  push: true\n  files:\n    - {path: %q, start: '^\\d'}\n    - {path: %q}\n", joined, filepath.Join(folder, "*.log")))
+	config := write("tallyman.yaml", fmt.Sprintf("sources: {journald: {via: journalctl}}\nlogs:\n  push: true\n  files:\n    - {path: %q, start: '^\\d'}\n    - {path: %q}\n", joined, filepath.Join(folder, "*.log")))
 	shim := filepath.Join(folder, "shim")
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "journalctl"), fmt.Appendf(nil, journalctl, shim), 0o700); err != nil {

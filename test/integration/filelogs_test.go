@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/internal/journal/journaltest"
 	"tallyman/internal/testkit"
 )
 
@@ -99,8 +100,9 @@ func figure(t *testing.T, p *testkit.Client, name string) (v float64) {
 	if status != 200 {
 		t.Fatalf("/metrics: %d", status)
 	}
+	name, label, _ := strings.Cut(strings.TrimSuffix(name, "}"), "{") // {label="value"} for those with it
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == ' ' || rest[0] == '{') {
+		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == ' ' || rest[0] == '{') && strings.Contains(rest, label) {
 			var one float64
 			if _, err := fmt.Sscan(rest[strings.LastIndexByte(strings.TrimSpace(rest), ' ')+1:], &one); err != nil {
 				t.Fatal(err)
@@ -248,7 +250,13 @@ func TestFilesFromTheAgent(t *testing.T) {
 	}
 	id := d.Start([]string{"--name", d.Name("fat"), "--label", "tallyman.logs=/x.log"}, "sh", "-c", "echo inside >/x.log; chmod 600 /x.log; sleep 600")
 	files := []string{"-e", "TALLYMAN_LOGS_FILES=[{path: " + dir + "/*.log}]"}
-	agent := d.StartAgent(append(append(documented(t), "-v", dir+":/host"+dir+":ro"), files...))
+	// A journal is read without journalctl, which the image has not.
+	book := t.TempDir()
+	w := journaltest.New(true, true)
+	w.Add(uint64(time.Now().UnixMicro()), "MESSAGE=of a unit", "_SYSTEMD_UNIT=docker.service", "PRIORITY=6", "_TRANSPORT=journal")()
+	w.Save(t, filepath.Join(book, "system.journal"))
+	agent := d.StartAgent(append(append(documented(t), "-v", dir+":/host"+dir+":ro", "-v", book+":/host/var/log/journal:ro"), files...))
+	inOrder(t, &agent.Client, `{source="journal", unit="docker.service"}`, []string{"of a unit"})
 	inOrder(t, &agent.Client, `{source="file", filename="`+dir+`/a.log"}`, []string{"of the host"})
 	inOrder(t, &agent.Client, `{source="file"} | container_id="`+id+`"`, []string{"inside"})
 	if n := agent.Count(`{source="file"} |= "not for the log"`); n != 0 {
@@ -260,7 +268,7 @@ func TestFilesFromTheAgent(t *testing.T) {
 			return fmt.Errorf("%+v", a)
 		}
 		_, report := bare.Get("/api/tallyman/v1/doctor")
-		for _, want := range []string{"The folder " + dir + " cannot be reached from here.", "has no command journalctl"} {
+		for _, want := range []string{"The folder " + dir + " cannot be reached from here.", "The folders of the journal cannot be reached from here."} {
 			if !strings.Contains(report, want) {
 				return fmt.Errorf("the doctor does not say %q: %s", want, report)
 			}

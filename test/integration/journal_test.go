@@ -16,14 +16,23 @@ import (
 
 // A real journald takes what a real dockerd with the log driver journald writes:
 // long lines, both outputs, over kills of tallyman and of its journalctl; and the
-// kernel's messages.
+// kernel's messages. Its files are read, or journalctl is run.
 func TestJournal(t *testing.T) {
 	t.Parallel()
+	journalVia(t, "files")
+}
+
+func TestJournalByJournalctl(t *testing.T) {
+	t.Parallel()
+	journalVia(t, "journalctl")
+}
+
+func journalVia(t *testing.T, via string) {
 	e := testkit.NewEngine(t)
 	dir := e.Journal()
 	data := testkit.DataDir(t)
 	file := filepath.Join(t.TempDir(), "tallyman.yaml")
-	text := "docker: {host: '" + e.Socket + "'}\nlogs: {journal: {directory: " + dir + "}, rules: [{match: 'name:entries', start: '^\\d'}]}\nkeep: {metrics: false}\n"
+	text := "docker: {host: '" + e.Socket + "'}\nlogs: {journal: {directory: " + dir + "}, rules: [{match: 'name:entries', start: '^\\d'}]}\nkeep: {metrics: false}\nsources: {journald: {via: " + via + "}}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +74,9 @@ func TestJournal(t *testing.T) {
 	if a, ok := absences(p, while)["log"]; ok {
 		t.Errorf("it is said to be absent: %+v", a)
 	}
+	if w := figure(t, &p.Client, `tallyman_journal_way{way="`+via+`"}`); w != 1 {
+		t.Errorf("it is read in another way than by %s", via)
+	}
 	read, stored := figure(t, &p.Client, "tallyman_journal_lines_read_total"), figure(t, &p.Client, `tallyman_records_stored_total{source="journald"}`)
 	t.Logf("%.0f lines read, %.0f stored, %.0f gaps, journalctl was run %.0f times", read, stored, figure(t, &p.Client, "tallyman_journal_gaps_total"), figure(t, &p.Client, "tallyman_journal_starts_total"))
 	// It ends with tallyman, even when that is killed.
@@ -78,8 +90,8 @@ func TestJournal(t *testing.T) {
 		}
 		return nil
 	})
-	if len(left) != 1 {
-		t.Errorf("%d children, want 1", len(left))
+	if want := map[string]int{"files": 0, "journalctl": 1}[via]; len(left) != want {
+		t.Errorf("%d children, want %d", len(left), want)
 	}
 }
 

@@ -344,7 +344,7 @@ const howTo: Partial<Record<Source, { name: string; feature: string; reason: str
   journal: {
     name: "Units",
     feature: "host/journal",
-    reason: "The journal has given no line. It is read where systemd and its command journalctl are beside tallyman; the setting logs.journal.units names the units.",
+    reason: "The journal has given no line. It is read where the folders of systemd's journal can be reached; the setting logs.journal.units names the units.",
   },
 };
 
