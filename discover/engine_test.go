@@ -78,6 +78,7 @@ func TestGap(t *testing.T) {
 	}
 	w.settled()
 	w.wantContainerEvents(d.ID, "kill die!")
+	w.until("the 256 events that were remembered", func() bool { return len(w.of("image", "", "tag")) >= 256 })
 	if n := len(w.of("image", "", "tag")); n != 256 {
 		t.Errorf("got %d of the 256 events that were remembered", n)
 	}

@@ -129,7 +129,10 @@ func TestWhatIsNotStoredIsToldAgain(t *testing.T) {
 	w := watch(t, e, dir, of)
 	w.settled()
 	name := filepath.Join(dir, inventoryName)
-	w.until("an inventory on the disk", func() bool { _, err := os.Stat(name); return err == nil })
+	w.until("an inventory on the disk, with the place in the stream", func() bool {
+		s, err := readInventory(name)
+		return err == nil && len(s.Engines) == 1 && !s.Engines[0].LastEvent.IsZero()
+	})
 	behind.Store(true)
 	e.Emit(dockertest.Event("container", "kill", dockertest.ID("web"), map[string]string{"signal": "10"}))
 	w.wait("container", "", "kill", 1)
