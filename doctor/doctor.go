@@ -139,26 +139,43 @@ func (d *Doctor) engines() (out []Feature) {
 		}
 		out = append(out, f)
 		if e.Up {
-			out = append(out, d.engineMetrics(e.Name)...)
+			out = append(out, d.engineExtras(e.Name)...)
 		}
 	}
 	return out
 }
 
-// engineMetrics is a feature for what an engine measures of itself, where it could.
-func (d *Doctor) engineMetrics(engine string) []Feature {
-	f := Feature{ID: "engine/" + engine + "/metrics", Group: Engines, Name: "What the engine " + engine + " measures of itself", State: Works}
-	for _, a := range d.o.Absences(tallyman.TargetKey{Kind: tallyman.EngineTarget, ID: engine}) {
-		switch a.Code {
-		case tallyman.None:
-			return nil
-		case tallyman.Later:
-			f.State, f.Reason = Unknown, a.Reason
-		default:
-			f.State, f.Reason, f.Unlock = Off, a.Reason, a.Unlock
+// engineRows are what an engine may well be without: its containers are
+// watched all the same.
+var engineRows = []struct {
+	id, name string
+	what     string
+}{
+	{"metrics", "What the engine %s measures of itself", "the engine's own metrics"},
+	{"disk", "What the engine %s keeps on its disk", "what the engine keeps on its disk"},
+}
+
+// engineExtras are the features of an engine that answers. One that the engine
+// has not by its nature is left out.
+func (d *Doctor) engineExtras(engine string) (out []Feature) {
+	absences := d.o.Absences(tallyman.TargetKey{Kind: tallyman.EngineTarget, ID: engine})
+	for _, r := range engineRows {
+		f := Feature{ID: "engine/" + engine + "/" + r.id, Group: Engines, Name: fmt.Sprintf(r.name, engine), State: Works}
+		at := slices.IndexFunc(absences, func(a tallyman.Absence) bool { return a.What == r.what })
+		if at >= 0 {
+			a := absences[at]
+			switch a.Code {
+			case tallyman.None:
+				continue
+			case tallyman.Later:
+				f.State, f.Reason = Unknown, a.Reason
+			default:
+				f.State, f.Reason, f.Unlock = Partly, a.Reason, a.Unlock
+			}
 		}
+		out = append(out, f)
 	}
-	return []Feature{f}
+	return out
 }
 
 // unlockEngine is what helps most against an engine's failure.

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,28 @@ func TestWhatDoesNotWorkIsSaidWithItsReason(t *testing.T) {
 		if x.State != Works && x.Reason == "" {
 			t.Errorf("%s is %s without a reason", x.ID, x.State)
 		}
+	}
+}
+
+// What an engine is without is told apart: what it measures of itself, and what
+// it keeps on its disk. Neither is more than an extra.
+func TestWhatAnEngineIsWithout(t *testing.T) {
+	f := &fake{
+		engines: []tallyman.EngineStatus{{Name: "a", Up: true, Version: "1"}, {Name: "b", Up: true, Version: "1"}, {Name: "c", Up: true, Version: "1"}, {Name: "d", Up: true, Version: "1"}},
+		absent: map[string][]tallyman.Absence{
+			"a": {{Code: tallyman.Later, What: "what the engine keeps on its disk", Reason: "It was not asked yet."}},
+			"b": {{What: "what the engine keeps on its disk", Reason: "no answer", Unlock: "x"}, {Code: tallyman.None, What: "the engine's own metrics", Reason: "It has none."}},
+			"c": {{Code: tallyman.Lacking, What: "the engine's own metrics", Reason: "not seen", Unlock: "-v y"}},
+		},
+	}
+	got := states(f.doctor(t, nil).Report())
+	maps.DeleteFunc(got, func(id, _ string) bool { return !strings.HasPrefix(id, "engine/") || strings.Count(id, "/") < 2 })
+	want := map[string]string{
+		"engine/a/metrics": "works", "engine/a/disk": "unknown", "engine/b/disk": "partly x",
+		"engine/c/metrics": "partly -v y", "engine/c/disk": "works", "engine/d/metrics": "works", "engine/d/disk": "works",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("features (-want +got):\n%s", d)
 	}
 }
 

@@ -274,9 +274,9 @@ func (p *page) lack(ways int, err error) tallyman.Absence {
 		a.Reason, a.Unlock = "The engine is on another machine, and the address of its metrics is not set.", "dockerd --metrics-addr, and sources.enginemetrics.addresses: ["+p.target.ID+"=http://…:9323/metrics]"
 	case ways == 0:
 		a.Code = tallyman.Lacking
-		a.Reason, a.Unlock = "The engine's metrics socket is not seen from here.", "-v /run/docker:/host/run/docker:ro, or the managed plugin"
+		a.Reason, a.Unlock = "The engine's metrics socket is not seen from here. The managed plugin gives them, too.", "-v /run/docker:/host/run/docker:ro"
 	case denied:
-		a.Reason, a.Unlock = "The engine's metrics socket belongs to root.", "run tallyman as root, or install the managed plugin"
+		a.Reason, a.Unlock = "The engine's metrics socket belongs to root. The managed plugin gives them, too.", "run tallyman as root"
 	default:
 		a.Reason = "The page of the engine's metrics cannot be read: " + err.Error() + "."
 	}
