@@ -80,8 +80,12 @@ const (
 	// bufferSize is what a container may take in one turn; it is larger than
 	// the largest entry.
 	bufferSize = 512 << 10
-	// unknownFor is how long a log is held open until discovery tells whose it is.
-	unknownFor = 30 * time.Second
+	// A log is held open until discovery tells whose it is. Where its folder is still
+	// there, unknownFor is enough: it can be opened again. What the engine has removed
+	// is held for removedFor, and up to unknownMost logs at a time.
+	unknownFor  = 30 * time.Second
+	removedFor  = 10 * time.Minute
+	unknownMost = 256
 )
 
 // Tailer follows the logs of all containers of the engines on this machine. It
@@ -94,6 +98,7 @@ type Tailer struct {
 	catcher catcher
 	folders map[int32]*follower // by watch
 	roots   map[string]root     // by engine
+	untold  int                 // followers whose container discovery has not told of
 
 	mu      sync.Mutex
 	engines []tallyman.EngineStatus
@@ -246,6 +251,7 @@ func (t *Tailer) follow(id string) *follower {
 		c.out[i] = logtail.Output[place]{Batch: t.tail.Batch, Counts: t.tail.Counts, Of: c, Stderr: i == 1, Keep: 64 << 10}
 	}
 	t.tail.Logs[id] = c
+	t.untold++
 	return c
 }
 
@@ -344,8 +350,21 @@ func (t *Tailer) over(ctx context.Context, c *follower) {
 	t.forgetFault(c.id)
 }
 
+// giveUp ends the following of a log that discovery did not tell of. What was lost
+// by that is counted: the lines of one that has been removed.
+func (t *Tailer) giveUp(c *follower) {
+	if len(c.files) > 0 && !c.there() {
+		t.counts.missed.Add(1)
+		t.o.Log.Warn("a log was given up: the engine has removed it, and did not say whose it was", "container", c.id)
+	}
+	t.forget(c)
+}
+
 // forget ends the following of a container.
 func (t *Tailer) forget(c *follower) {
+	if c.container == nil {
+		t.untold--
+	}
 	t.unwatchFolder(c)
 	t.tail.Unwatch(c)
 	c.close()

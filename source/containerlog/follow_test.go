@@ -480,6 +480,62 @@ func (s *fullStore) AppendRecords(b *tallyman.RecordBatch) error {
 	return s.Store.AppendRecords(b)
 }
 
+// A log whose container discovery has not told of yet is held open. Only what the
+// engine has removed may be lost by giving it up, and is counted then.
+func TestLogOfAnUnknownContainer(t *testing.T) {
+	for _, x := range []struct {
+		name         string
+		age          time.Duration
+		removed      bool
+		others       int
+		held, missed int
+	}{
+		{"new", 0, true, 0, 1, 0},
+		{"the engine is slow", 5 * time.Minute, true, 0, 1, 0},
+		{"it is still there", time.Minute, false, 0, 0, 0},
+		{"never told of", 11 * time.Minute, true, 0, 0, 1},
+		{"too many", time.Minute, true, unknownMost, 0, 1},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			d := newDocker(t, "json", 2, false)
+			d.write("1", false)
+			store := recordtest.New()
+			tailer := New(Options{Records: recordtest.Intake(store), Path: func(string) string { return filepath.Dir(d.dir) }, Log: slog.New(slog.DiscardHandler)})
+			tailer.ObserveEngine(tallyman.EngineStatus{Name: "e", Root: "/r"})
+			tailer.learn()
+			tailer.saw(logtail.Seen{Name: testID})
+			tailer.tail.Round(t.Context())
+			if x.removed {
+				d.must(os.RemoveAll(d.dir))
+			}
+			tailer.untold += x.others
+			tailer.tail.Logs[testID].since = time.Now().Add(-x.age)
+			tailer.tail.Logs[testID].Due = time.Time{}
+			tailer.tail.Round(t.Context())
+			if n := len(tailer.tail.Logs); n != x.held || int(tailer.counts.missed.Load()) != x.missed {
+				t.Errorf("%d are held, %d are counted; want %d and %d", n, tailer.counts.missed.Load(), x.held, x.missed)
+			}
+			if tailer.untold -= x.others; tailer.untold != x.held {
+				t.Errorf("%d are counted as not told of, want %d", tailer.untold, x.held)
+			}
+			for _, state := range []tallyman.State{tallyman.Exited, tallyman.Gone} { // what the events say in the end
+				tailer.ObserveContainer(&tallyman.Container{ID: testID, Name: "c", Host: "h", Engine: "e", State: state, LogDriver: "json-file"})
+				tailer.learn()
+				look(tailer)
+			}
+			want := []string{"1"}
+			if x.missed > 0 {
+				want = nil
+			}
+			equal(t, "stdout", stored(store, "stdout"), want)
+			if tailer.untold != 0 || len(tailer.tail.Logs) != 0 {
+				t.Errorf("%d are left, %d of them not told of", len(tailer.tail.Logs), tailer.untold)
+			}
+			tailer.close()
+		})
+	}
+}
+
 // A container that has gone is read to its end, and its position is forgotten.
 func TestGone(t *testing.T) {
 	d := newDocker(t, "json", 2, false)

@@ -486,6 +486,9 @@ func (c *follower) flushParts() {
 // know takes over what discovery says of the container.
 func (c *follower) know(k *tallyman.Container) {
 	was := c.container
+	if was == nil {
+		c.t.untold--
+	}
 	c.container = k
 	if was == nil || !logstream.Same(was, k) {
 		c.Streams = logstream.For(k)
@@ -511,14 +514,16 @@ func (c *follower) Serve(ctx context.Context) bool {
 	case c.dir == "":
 		c.Due = now.Add(time.Hour)
 		return true
-	case c.container == nil && now.Sub(c.since) > unknownFor:
-		t.forget(c)
-		return false
 	case c.container == nil: // it is held open until discovery tells whose it is
 		if c.rotated() {
 			_ = c.find()
 		}
-		c.Due = now.Add(20 * time.Millisecond)
+		held := now.Sub(c.since)
+		if held > removedFor || held > unknownFor && (t.untold > unknownMost || c.there()) {
+			t.giveUp(c)
+			return false
+		}
+		c.Due = now.Add(max(20*time.Millisecond, held/64))
 		return true
 	}
 	took := t.tail.Turn(c)
@@ -582,6 +587,13 @@ func (c *follower) position() position {
 		p.place = c.done[len(c.done)-1]
 	}
 	return p
+}
+
+// there reports whether the folder of the log still is: without it what is held open
+// is all that there is.
+func (c *follower) there() bool {
+	_, err := os.Stat(c.dir)
+	return err == nil
 }
 
 func (c *follower) close() {
