@@ -536,6 +536,32 @@ func TestLogOfAnUnknownContainer(t *testing.T) {
 	}
 }
 
+// A file is known by what was read of it, also when it was empty at the look before
+// and holds other lines at the next one.
+func TestEmptiedBeforeTheNextLook(t *testing.T) {
+	d := newDocker(t, "json", 2, false)
+	store := recordtest.New()
+	tailer := d.tail(store)
+	look(tailer)
+	c := tailer.tail.Logs[testID]
+	d.write("before", false)
+	b, err := os.ReadFile(filepath.Join(d.dir, d.base))
+	d.must(err)
+	if c.Decode(b, true) != len(b) {
+		t.Fatal("a whole entry was not taken")
+	}
+	d.must(d.f.Truncate(0))
+	for _, text := range []string{"1", "2", "3"} {
+		d.write(text, false)
+	}
+	look(tailer)
+	end(tailer)
+	got := store.Find("stream", "stdout")
+	if len(got) != 4 || tailer.counts.Gaps.Load() != 1 {
+		t.Errorf("%d lines and %d gaps; want 4 and 1", len(got), tailer.counts.Gaps.Load())
+	}
+}
+
 // A container that has gone is read to its end, and its position is forgotten.
 func TestGone(t *testing.T) {
 	d := newDocker(t, "json", 2, false)

@@ -398,6 +398,9 @@ func (c *follower) emptied(f *file) {
 func (c *follower) Decode(b []byte, more bool) (took int) {
 	f := c.files[0]
 	more = more && !c.ended
+	if f.mark == 0 && f.Off == 0 && !f.Packed() {
+		f.look(b, c.form) // by what is read: at the next look the file may hold other lines already
+	}
 	var e entry
 	for took < len(b) {
 		n, err := c.form.next(b[took:], &c.t.scratch, &e)

@@ -192,6 +192,12 @@ func TestLogEmptiedInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	testkit.Eventually(t, 10*time.Second, "it writes again: what was emptied away may have been its last line", func() error {
+		if st, err := os.Stat(name); err != nil || st.Size() == 0 {
+			return fmt.Errorf("%v, or it is empty", err)
+		}
+		return nil
+	})
 	last := halt(t, d, id)
 	l := complete(t, p, id, last)
 	t.Logf("F12: emptied %d times, %d lines: %v", times, last, l)
