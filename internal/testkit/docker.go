@@ -164,6 +164,19 @@ func (d *Docker) May(argv ...string) (string, error) {
 	return Run(60*time.Second, nil, d.argv(argv)...)
 }
 
+// Pause pauses a container. On a busy machine the kernel may not freeze it at once,
+// which the engine refuses then.
+func (d *Docker) Pause(name string) {
+	d.t.Helper()
+	Eventually(d.t, time.Minute, name+" is paused", func() error {
+		out, err := d.May("pause", name)
+		if err != nil && !strings.Contains(out, "already paused") {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+}
+
 // Command is a docker command that goes on; whoever starts it ends it.
 func (d *Docker) Command(argv ...string) *exec.Cmd {
 	argv = d.argv(argv)

@@ -293,7 +293,7 @@ func TestLook(t *testing.T) {
 	d.Start([]string{"--name", d.Name("quiet"), "--label", "tallyman.enable=false"}, "sleep", "600")
 	d.Cmd("create", "--label", d.Label, "--name", d.Name("waiting"), testkit.Image, "sleep", "600")
 	gone := d.Start([]string{"--name", d.Name("old")}, "sleep", "600")
-	d.Cmd("pause", paused)
+	d.Pause(paused)
 	proxy := testkit.NewProxy(t)
 	proxy.Pass()
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", proxy.Address(), "--interval", "1s")

@@ -75,7 +75,7 @@ func TestCalmDay(t *testing.T) {
 	d.Start(always("renewed"), forever...)
 	d.Cmd("rm", "-f", d.Name("removed"))
 	d.Cmd("kill", "-s", "HUP", d.Name("reloads"))
-	d.Cmd("pause", d.Name("pauses"))
+	d.Pause(d.Name("pauses"))
 	d.Cmd("update", "--memory", "64m", "--memory-swap", "64m", d.Name("limited"))
 	for i := range 12 {
 		_, _ = d.May("run", "--rm", "--name", d.Name(fmt.Sprint("job-", i)), "--label", d.Label, testkit.Image, "sh", "-c", fmt.Sprintf("exit %d", i%4))

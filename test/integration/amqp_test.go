@@ -167,7 +167,7 @@ func TestAMQPMessages(t *testing.T) {
 	d.Start([]string{"--name", d.Name("al-paused")}, forever...)
 	d.Start([]string{"--name", d.Name("al-exited")}, "sh", "-c", "exit 3")
 	d.Cmd("create", "--name", d.Name("al-created"), "--label", d.Label, testkit.Image, "true")
-	d.Cmd("pause", d.Name("al-paused"))
+	d.Pause(d.Name("al-paused"))
 	defer func() { _, _ = d.May("unpause", d.Name("al-paused")) }()
 	d.Cmd("wait", d.Name("al-exited"))
 	inspect := func(name, format string) string {
@@ -207,7 +207,7 @@ func TestAMQPMessages(t *testing.T) {
 	}
 
 	d.Start([]string{"--name", d.Name("api")}, forever...)
-	d.Cmd("pause", d.Name("api"))
+	d.Pause(d.Name("api"))
 	d.Cmd("unpause", d.Name("api"))
 	d.Cmd("stop", d.Name("api"))
 	c.wait(5, of(d.Name("api")))
@@ -458,7 +458,7 @@ func TestAMQPNoQueue(t *testing.T) {
 	p := forwarding(t, d, r, testkit.DataDir(t), "--set", "forward.amqp.align=false")
 	const rounds = 20
 	for range rounds {
-		d.Cmd("pause", name)
+		d.Pause(name)
 		d.Cmd("unpause", name)
 	}
 	testkit.Eventually(t, time.Minute, "the broker has returned it some times", func() error {
@@ -505,7 +505,7 @@ func TestAMQPBound(t *testing.T) {
 	p := forwarding(t, d, r, testkit.DataDir(t), "--set", "forward.amqp.align=false", "--set", "forward.amqp.buffer=64KiB")
 	const rounds = 150
 	for range rounds {
-		d.Cmd("pause", name)
+		d.Pause(name)
 		d.Cmd("unpause", name)
 	}
 	kept, dropped, known := 0.0, 0.0, []happened{}

@@ -162,7 +162,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("command is %q, want the token redacted", got)
 	}
 
-	d.Cmd("pause", id)
+	d.Pause(id)
 	w.wait(id, "pause", 1)
 	w.wantState(id, tallyman.Paused)
 	d.Cmd("unpause", id)

@@ -102,7 +102,7 @@ func TestForwardToAWebhook(t *testing.T) {
 	const rounds = 5
 	toggle := func() {
 		for range rounds {
-			d.Cmd("pause", name)
+			d.Pause(name)
 			d.Cmd("unpause", name)
 		}
 	}

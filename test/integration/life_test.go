@@ -240,7 +240,7 @@ func TestEveryTurnOfALifeAppearsRight(t *testing.T) {
 	waitFor(t, p, id, "it runs", func(c container) bool { return c.State == "running" })
 	d.Cmd("rename", d.Name("life"), d.Name("renamed"))
 	waitFor(t, p, id, "it has its new name", func(c container) bool { return c.Name == d.Name("renamed") })
-	d.Cmd("pause", id)
+	d.Pause(id)
 	waitFor(t, p, id, "it is paused", func(c container) bool { return c.State == "paused" })
 	d.Cmd("unpause", id)
 	waitFor(t, p, id, "it goes on", func(c container) bool { return c.State == "running" })

@@ -167,13 +167,7 @@ func stands(t *testing.T, d *testkit.Docker, c *servicetest.Container, k tallyma
 	if err := scrape(10 * time.Second); err != nil {
 		t.Errorf("%s: a second instance: %v", k.Name, err)
 	}
-	testkit.Eventually(t, time.Minute, "it is paused", func() error { // under load the kernel may not freeze it at once
-		out, err := d.May("pause", c.C.ID)
-		if err != nil && !strings.Contains(out, "already paused") {
-			return err
-		}
-		return nil
-	})
+	d.Pause(c.C.ID)
 	begin := time.Now()
 	if err := scrape(300 * time.Millisecond); err == nil {
 		t.Errorf("%s: a stopped server answers", k.Name)

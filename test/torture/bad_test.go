@@ -240,7 +240,7 @@ func badContainers(t *testing.T, b *table) {
 	killed.happened = time.Now()
 	d.Cmd("kill", "-s", "HUP", d.Name("reloaded"))
 	reloaded.happened = time.Now().Add(2 * time.Second)
-	d.Cmd("pause", d.Name("paused"))
+	d.Pause(d.Name("paused"))
 	paused.happened = time.Now()
 	if device != "tmpfs" {
 		fill(t, disk+"/full")

@@ -192,7 +192,7 @@ func calmContainers(t *testing.T) {
 		"sh", "-c", "while :; do dd if=/dev/zero of=/data/f bs=64k count=1600 conv=notrunc; cat /data/f >/dev/null; done")
 	known(t, p, d.Name("stops"), d.Name("deaf"), d.Name("restarts"), d.Name("updated"), d.Name("removed"), d.Name("reloads"), d.Name("pauses"), d.Name("limited"), d.Name("checked"), d.Name("backup"))
 
-	d.Cmd("pause", d.Name("pauses"))
+	d.Pause(d.Name("pauses"))
 	paused := time.Now()
 	d.Cmd("stop", d.Name("stops"))
 	d.Cmd("stop", "-t", "2", d.Name("deaf"))

@@ -140,10 +140,11 @@ function steady(page) {
   for (const way of ["goto", "reload"]) {
     const go = page[way].bind(page);
     page[way] = async (...args) => {
-      for (let more = 3; ; more--) {
+      for (let more = 5; ; more--) {
         cut = false;
         const answer = await go(...args).catch((err) => {
-          if (!err.message.includes(dropped)) throw err;
+          // The page that says it may come while one asks again.
+          if (!err.message.includes(dropped) && !err.message.includes("chrome-error://")) throw err;
           cut = true;
         });
         if (!cut || more === 0) return answer;
