@@ -62,7 +62,7 @@ exec haproxy -f /tmp/h.cfg`, nil)
 	// The three sources say the same, but for what goes on meanwhile: the scrapes
 	// themselves, and time.
 	moving := func(series string) bool {
-		return strings.Contains(series, `proxy="st"`) || strings.HasPrefix(series, "haproxy_process_") || strings.Contains(series, "downtime") || strings.Contains(series, "check_duration") || strings.Contains(series, "check_failures") || strings.Contains(series, "_rate") || strings.Contains(series, "_average_") // divided by 1024 in the exporter
+		return strings.Contains(series, `proxy="st"`) || strings.HasPrefix(series, "haproxy_process_") || strings.Contains(series, "downtime") || strings.Contains(series, "check_duration") || strings.Contains(series, "check_failures") || strings.Contains(series, "last_change") || strings.Contains(series, "last_session") || strings.Contains(series, "_rate") || strings.Contains(series, "_average_") // divided by 1024 in the exporter
 	}
 	for name, s := range map[string]*servicetest.Sink{"socket": socket, "page": page} {
 		for _, series := range slices.Sorted(maps.Keys(exporter.Values)) {
