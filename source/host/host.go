@@ -229,7 +229,7 @@ func (s *Source) memory() *memInfo {
 // Attach takes the host, or the machine, as the target; there is one of each.
 func (s *Source) Attach(t *tallyman.Target) error {
 	if t.Kind == tallyman.MachineTarget {
-		s.machine = newMachine(t)
+		s.machine = newMachine(s, t)
 		return nil
 	}
 	s.host = &host{target: t}

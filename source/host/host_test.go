@@ -383,7 +383,7 @@ func TestMachine(t *testing.T) {
 	n := float64(len("/root/mnt/my disk"))
 	want := map[string]float64{
 		"machine_cpu_cores host=h": 1, "machine_cpu_physical_cores host=h": 1, "machine_cpu_sockets host=h": 1,
-		"machine_memory_bytes host=h": 4096, "machine_swap_bytes host=h": 8192, "machine_scrape_error host=h": 0,
+		"machine_memory_bytes host=h": 4096, "machine_swap_bytes host=h": 8192, "machine_scrape_error host=h": 0, "cadvisor_version_info host=h": 1,
 		"container_fs_usage_bytes" + vda: 512 * 50 * 5, "container_fs_limit_bytes" + vda: 512 * 100 * 5,
 		"container_fs_inodes_total" + vda: 50, "container_fs_inodes_free" + vda: 5,
 		"container_fs_usage_bytes" + sdb: 512 * 50 * n, "container_fs_limit_bytes" + sdb: 512 * 100 * n,

@@ -70,14 +70,10 @@ var osCollector = collector{
 			if s.o.Root == "" {
 				return errNoRoot
 			}
-			data, err := s.rootFile("etc/os-release", maxRelease)
-			if err != nil {
-				data, err = s.rootFile("usr/lib/os-release", maxRelease)
-			}
+			r, err := s.release()
 			if err != nil {
 				return missing(err, "The host has no os-release.")
 			}
-			r := parseRelease(string(data))
 			to.Add(osInfo, 1, "build_id", r["BUILD_ID"], "id", r["ID"], "id_like", r["ID_LIKE"], "image_id", r["IMAGE_ID"], "image_version", r["IMAGE_VERSION"],
 				"name", r["NAME"], "pretty_name", r["PRETTY_NAME"], "variant", r["VARIANT"], "variant_id", r["VARIANT_ID"], "version", r["VERSION"],
 				"version_codename", r["VERSION_CODENAME"], "version_id", r["VERSION_ID"])
@@ -90,6 +86,15 @@ var osCollector = collector{
 			return nil
 		}
 	},
+}
+
+// release is the host's os-release.
+func (s *Source) release() (map[string]string, error) {
+	data, err := s.rootFile("etc/os-release", maxRelease)
+	if err != nil {
+		data, err = s.rootFile("usr/lib/os-release", maxRelease)
+	}
+	return parseRelease(string(data)), err
 }
 
 // parseRelease reads os-release: lines KEY=value, as a shell would quote them.

@@ -16,6 +16,7 @@ const (
 	machineMemory
 	machineSwap
 	machineError
+	machineVersion
 	machineCount
 )
 
@@ -26,6 +27,7 @@ var machineDescs = [machineCount]*tallyman.Desc{
 	machineMemory:        gauge("machine_memory_bytes", "bytes", "Physical memory that the kernel can use"),
 	machineSwap:          gauge("machine_swap_bytes", "bytes", "Swap space"),
 	machineError:         gauge("machine_scrape_error", "", "1 when the machine's metrics could not be read, else 0"),
+	machineVersion:       gauge("cadvisor_version_info", "", "Always 1; boards of cAdvisor find the machines by it. The labels are the kernel's release and the name of the system"),
 }
 
 // machine is the machine as cAdvisor shows it, once it is attached.
@@ -37,11 +39,19 @@ type machine struct {
 	cores, sockets int
 }
 
-func newMachine(t *tallyman.Target) *machine {
+func newMachine(s *Source, t *tallyman.Target) *machine {
 	m := &machine{target: t}
 	for i, d := range machineDescs {
 		m.series[i] = t.Series(d)
 	}
+	var labels []tallyman.Label
+	if release, ok := text(filepath.Join(s.o.Proc, "sys/kernel/osrelease")); ok {
+		labels = append(labels, tallyman.Label{Name: "kernelVersion", Value: release})
+	}
+	if r, err := s.release(); err == nil && r["PRETTY_NAME"] != "" {
+		labels = append(labels, tallyman.Label{Name: "osVersion", Value: r["PRETTY_NAME"]})
+	}
+	m.series[machineVersion] = t.Series(machineDescs[machineVersion], labels...)
 	return m
 }
 
@@ -67,6 +77,7 @@ func (m *machine) collect(s *Source, st *procStat, mem *memInfo, b *tallyman.Bat
 	if mem.swap >= 0 {
 		b.Add(m.series[machineSwap], mem.swap)
 	}
+	b.Add(m.series[machineVersion], 1)
 	b.Add(m.series[machineError], number(st.err != nil || mem.err != nil))
 }
 

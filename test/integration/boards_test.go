@@ -121,7 +121,25 @@ func fill(text string, values map[string]string) string {
 
 // boardDifferences are what public boards ask for and do not get; they stand in
 // docs/boards.md too.
-var boardDifferences = []difference{}
+var boardDifferences = []difference{
+	{"-", `node: node_(hwmon|cooling_device|cpu_scaling_frequency|power_supply)_.*`, "a machine without such hardware has none"},
+	{"-", `node: node_(schedstat_.*|pressure_irq_.*|memory_HardwareCorrupted_bytes).*`, "the kernel of this machine does not count it"},
+	{"-", `node: node_(processes_.*|interrupts_total|tcp_connection_states|kernel_hung_tasks).*`, "node_exporter has it only with a collector that is off by default; what runs in each container is in container_tasks_state and container_network_tcp_usage_total"},
+	{"-", `node: node_systemd_.*`, "the units are there where D-Bus is reached; node_exporter has them only with --collector.systemd"},
+	{"-", `node: node_network_up{.*operstate.*`, "neither has that label: it is one of node_network_info"},
+	{"-", `node: node_netstat_Tcp_MaxConn.*`, "node_exporter leaves it out by default"},
+	{"-", `node: node_scrape_collector_.*`, "is about the exporter"},
+	{"-", `node: node_textfile_scrape_error.*`, "no folder with files of metrics is set"},
+	{"-", `node: process_.*{.*job="node"}`, "is about the exporter's process; that of tallyman has job=\"tallyman\""},
+	{"-", `(containers|docker_host): node_filesystem_(free|size)_bytes{fstype="aufs"}`, "the board is of the time of aufs; with overlay2 the file system is that of Docker's root"},
+	{"-", `rabbitmq: no values of (namespace|rabbitmq_endpoint)`, "the operator for Kubernetes sets the first, more than one address of the exporter the second; the board works with both empty"},
+	{"-", `rabbitmq: rabbitmq_message_size_bytes.*`, "RabbitMQ 3.10 has it not; the plugin does not take it either"},
+	{"-", `haproxy: haproxy_process_(current|max)_zlib_memory.*`, "Debian's HAProxy is built without zlib"},
+	{"-", `haproxy: haproxy_sticktable_(size|used).*`, "tables are not read: the stats socket tells them with another command, and this HAProxy has none"},
+	{"-", `redis: no values of namespace`, "Kubernetes sets it; the board works with it empty"},
+	{"-", `redis: the label (input|output) of .*`, "the board writes a word as if it were a label"},
+	{"-", `loki-swarm: (no values of|labels of) .*`, "the labels are those that the board's own Promtail makes; ours are host, source, name, workload, image, stream and level"},
+}
 
 // TestBoards sends every query and every template variable of the dashboards in a folder
 // to tallyman, with the servers that they are about beside it.
@@ -231,6 +249,10 @@ exec /usr/lib/rabbitmq/bin/rabbitmq-server`, []string{"rabbitmq"}, "--hostname",
 			q = fill(q, values)
 			asked++
 			list, failed := get("/query_range", url.Values{"query": {q}, "step": {"15"}})
+			if failed != "" && b.loki && strings.Contains(failed, "does not fit an absent label") {
+				lack("labels of %s", b.queries[i]) // Loki refuses it too
+				continue
+			}
 			if failed != "" {
 				t.Errorf("%s: %s: %s", b.name, q, failed)
 				continue
