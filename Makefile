@@ -47,6 +47,7 @@ bench-peers: setup-test build ## what cAdvisor, Telegraf and Netdata cost beside
 	scripts/bench-peers.sh
 
 torture: setup-test ## bad days at length: a hundred kills while logs are read; the table is in the output
+	$(GO) test -count=1 $(UNIT)
 	TORTURE_KILLS=100 $(GO) test -count=1 -v -timeout 90m -parallel 6 ./test/torture/...
 
 fuzz: ## every fuzz target in turn, T=30s each

@@ -230,10 +230,14 @@ func TestNothingIsMissingOrTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rounds := uint64(16)
+	if testing.Short() {
+		rounds = 4
+	}
 	for _, form := range []string{"json", "local"} {
 		for _, compress := range []bool{false, true} {
 			t.Run(fmt.Sprint(form, " compress ", compress), func(t *testing.T) {
-				for round := range uint64(16) {
+				for round := range rounds {
 					random := rand.New(rand.NewPCG(seed, round))
 					d := newDocker(t, form, 4, compress)
 					d.slowly = round%4 > 1

@@ -310,6 +310,10 @@ func TestPowerCut(t *testing.T) {
 	o.open, o.syncEvery = disk.openFile, time.Hour
 	s := mustOpen(t, o)
 	const appends, each = 2000, 7
+	seldom := 6
+	if testing.Short() {
+		seldom = 24
+	}
 	safe, cuts, repeated, most := 0, 0, 0, 0
 	for i := range appends {
 		mustAppend(t, s, i*each, (i+1)*each)
@@ -319,7 +323,7 @@ func TestPowerCut(t *testing.T) {
 			}
 			safe = (i + 1) * each
 		}
-		if r.IntN(6) > 0 {
+		if r.IntN(seldom) > 0 {
 			continue
 		}
 		cuts++
@@ -620,7 +624,11 @@ func TestTornSegment(t *testing.T) {
 	if len(whole) == 0 {
 		t.Fatal("no segment was made")
 	}
-	for cut := 0; cut < len(whole); cut += 1 + len(whole)/60 {
+	cuts := 60
+	if testing.Short() {
+		cuts = 15
+	}
+	for cut := 0; cut < len(whole); cut += 1 + len(whole)/cuts {
 		dir := t.TempDir()
 		files[name] = whole[:cut]
 		writeFiles(t, dir, files)

@@ -69,10 +69,10 @@ func plan(root string) ([]job, error) {
 	if err != nil {
 		return nil, err
 	}
-	race := job{name: "unit", lane: "code", dir: root, gentle: true, env: []string{"CGO_ENABLED=1"}, packages: unit, flags: []string{"-race", "-vet=off"}}
+	race := job{name: "unit", lane: "code", dir: root, gentle: true, env: []string{"CGO_ENABLED=1"}, packages: unit, flags: []string{"-race", "-short", "-vet=off"}}
 	if _, err := exec.LookPath("gcc"); err != nil && os.Getenv("CI") != "true" {
 		fmt.Println("no gcc: the unit tests run without the race detector")
-		race.env, race.flags = nil, race.flags[1:]
+		race.env, race.flags = nil, race.flags[1:] // without -race
 	}
 	tool := []string{"go", "tool", "-modfile=internal/tools/go.mod", "staticcheck"}
 	jobs := []job{
