@@ -183,10 +183,10 @@ func TestAgentWithFewerRights(t *testing.T) {
 	socket := []string{"-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "--cap-drop", "ALL", "--read-only"}
 	f := func(t *testing.T, name string, options []string, collect string, states map[string]string) {
 		t.Run(name, func(t *testing.T) {
-			if collect == "api" {
-				t.Parallel() // these see nothing of each other, and wait for the engine's answers
-			}
-			agent := d.StartAgent(slices.Concat(socket, options))
+			t.Parallel()
+			// It watches web and itself, so that the doctor speaks of these two.
+			own := d.Name(strings.ToLower(strings.ReplaceAll(name, " ", "-")))
+			agent := d.StartAgent(slices.Concat(socket, options, []string{"--name", own, "-e", "TALLYMAN_INCLUDE=name:" + d.Name("web") + ",name:" + own}))
 			testkit.Eventually(t, time.Minute, "the container has its numbers", func() error {
 				var v servers
 				agent.JSON("/api/tallyman/v1/servers", &v)
