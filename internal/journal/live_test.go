@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,9 +123,10 @@ func TestFollowWhatIsWritten(t *testing.T) {
 	}
 }
 
-// journald starts a systemd-journald that writes into a folder, and gives its process
-// and its socket.
-func journald(t testing.TB, dir string) (pid int, to *net.UnixConn) {
+// journald starts a systemd-journald that writes into a folder, with variables of its
+// environment, and gives its process and its socket. It takes all that it is told, and
+// keeps it, in files of 8 MiB.
+func journald(t testing.TB, dir string, env ...string) (pid int, to *net.UnixConn) {
 	t.Helper()
 	systemd(t)
 	if os.Getuid() != 0 {
@@ -135,9 +137,15 @@ func journald(t testing.TB, dir string) (pid int, to *net.UnixConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	script := fmt.Sprintf(`mount --make-rprivate / && mount --bind %s /mnt && mount -t tmpfs none /run && mkdir -p /run/systemd/journal /run/log/journal &&
-		mount --bind %s /run/systemd/journal && mount --bind /mnt /run/log/journal && exec /lib/systemd/systemd-journald`, dir, sockets)
+	compress := "yes"
+	if slices.Contains(env, "SYSTEMD_JOURNAL_COMPRESS=0") { // no variable in every version
+		compress = "no"
+	}
+	script := fmt.Sprintf(`mount --make-rprivate / && mount --bind %s /mnt && mount -t tmpfs none /run && mkdir -p /run/systemd/journal /run/log/journal /etc/systemd && mount -t tmpfs none /etc/systemd &&
+		printf '[Journal]\nRateLimitIntervalSec=0\nRuntimeMaxUse=4G\nRuntimeKeepFree=1M\nRuntimeMaxFileSize=8M\nCompress=%s\n' >/etc/systemd/journald.conf &&
+		mount --bind %s /run/systemd/journal && mount --bind /mnt /run/log/journal && exec /lib/systemd/systemd-journald`, dir, compress, sockets)
 	cmd := exec.Command("unshare", "--mount", "sh", "-c", script)
+	cmd.Env = append(os.Environ(), env...)
 	var text strings.Builder
 	cmd.Stdout, cmd.Stderr = &text, &text
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -246,6 +254,132 @@ func TestFollowJournald(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatalf("%+v", r.Counts())
 		}
+	}
+}
+
+// What a journald has written, 2,000 entries or TEST_JOURNAL of them, is what journalctl
+// reads: entry by entry, field by field and cursor by cursor, in each form and packed in
+// each way. This journald packs with Zstandard only; for the others its long values are
+// packed anew.
+func TestWhatJournaldWrites(t *testing.T) {
+	total := 2000
+	if text := os.Getenv("TEST_JOURNAL"); text != "" {
+		var err error
+		if total, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := []string{"PRIORITY=0", "PRIORITY=1", "PRIORITY=2", "PRIORITY=3", "PRIORITY=4", "PRIORITY=5", "PRIORITY=6", "PRIORITY=7"}
+	for _, x := range []struct {
+		name          string
+		pack, compact string
+		how           byte
+	}{{"zstd", "1", "0", 0}, {"zstd, compact", "1", "1", 0}, {"not packed, compact", "0", "1", 0}, {"lz4", "0", "0", packedLZ4}, {"xz, compact", "0", "1", packedXZ}} {
+		t.Run(x.name, func(t *testing.T) {
+			dir := t.TempDir()
+			pid, to := journald(t, dir, "SYSTEMD_JOURNAL_COMPRESS="+x.pack, "SYSTEMD_JOURNAL_COMPACT="+x.compact)
+			random := rand.New(rand.NewPCG(3, uint64(x.how)))
+			var e Entry
+			for i := range total {
+				long := ""
+				if random.IntN(8) == 0 {
+					long = fmt.Sprint(" ", strings.Repeat(fmt.Sprint(i, " is a long text; "), 40+random.IntN(80)))
+				}
+				if _, err := fmt.Fprintf(to, "MESSAGE=number %d%s\nPRIORITY=%d\nSYSLOG_IDENTIFIER=shop-%d\nREQUEST_ID=%016x\nCODE_LINE=%d\n", i, long, random.IntN(8), random.IntN(30), random.Uint64(), random.IntN(900)); err != nil {
+					t.Fatal(err)
+				}
+				if i == total/2 {
+					if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil { // rotate
+						t.Fatal(err)
+					}
+				}
+			}
+			// On a busy machine journald itself leaves out one entry of ten thousand, so
+			// that what is awaited is written until it is there.
+			r, n, marked := open(t, dir, all...), 0, false
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			var sent time.Time
+			for !marked && ctx.Err() == nil {
+				if time.Since(sent) > time.Second {
+					sent = time.Now()
+					if _, err := fmt.Fprint(to, "MESSAGE=the last\nPRIORITY=6\n"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for r.Next(&e) {
+					for _, f := range e.Fields {
+						switch {
+						case string(f.Name) == "REQUEST_ID":
+							n++
+						case string(f.Name) == "MESSAGE" && string(f.Value) == "the last":
+							marked = true
+						}
+					}
+				}
+				soon, stop := context.WithTimeout(ctx, time.Second)
+				r.Wait(soon)
+				stop()
+			}
+			if !marked || n < total-total/1000 {
+				t.Fatalf("%d of %d entries, the last one %v: %+v", n, total, marked, r.Counts())
+			}
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			files, err := filepath.Glob(dir + "/*/*.journal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			size, packs := int64(0), 0
+			for _, name := range files {
+				if x.how != 0 {
+					packs += packIn(t, name, x.how)
+				}
+				st, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				size += st.Size()
+			}
+			if x.how != 0 && packs < total/10 {
+				t.Errorf("%d values were packed", packs)
+			}
+			spent := func(of int) time.Duration {
+				var u syscall.Rusage
+				if err := syscall.Getrusage(of, &u); err != nil {
+					t.Fatal(err)
+				}
+				return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+			}
+			const self, children = syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN
+			theirs := spent(children)
+			if out, err := exec.Command("journalctl", "--directory="+dir, "--output=export", "--no-pager", "--all").Output(); err != nil || len(out) == 0 {
+				t.Fatalf("%d bytes, %v", len(out), err)
+			}
+			theirs = spent(children) - theirs
+			mine, read := spent(self), open(t, dir)
+			for read.Next(&e) {
+			}
+			mine = spent(self) - mine
+			want := journalctl(t, dir)
+			compareLines(t, x.name, ours(open(t, dir)), want)
+			if c := read.Counts(); c.Broken > 0 || len(want) < total {
+				t.Errorf("%d entries, %+v", len(want), c)
+			}
+			there := 0
+			for _, l := range want {
+				if slices.ContainsFunc(l.fields, func(f string) bool { return strings.HasPrefix(f, "REQUEST_ID=") }) {
+					there++
+				}
+			}
+			if there != n {
+				t.Errorf("%d entries were read while they were written, journalctl has %d", n, there)
+			}
+			mib := float64(size) / (1 << 20)
+			t.Logf("%d entries, of %d written %d, in %d files, %.0f MiB: equal; CPU %.1f ms a MiB to read them, journalctl %.1f", len(want), total, n, len(files), mib,
+				float64(mine.Microseconds())/1000/mib, float64(theirs.Microseconds())/1000/mib)
+		})
 	}
 }
 
