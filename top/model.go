@@ -216,7 +216,7 @@ func (m *model) arrange() {
 	}
 	slices.SortFunc(all, func(a, b *view.Container) int {
 		if m.grouped {
-			if d := cmp.Or(cmp.Compare(groupOf(a), groupOf(b))); d != 0 {
+			if d := cmp.Compare(groupOf(a), groupOf(b)); d != 0 {
 				return d
 			}
 		}

@@ -20,7 +20,6 @@
 package enginemetrics
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -373,7 +372,6 @@ func (k *sink) Add(d *tallyman.Desc, v float64, labels ...string) {
 			}
 			own = append(own, tallyman.Label{Name: strings.Clone(name), Value: strings.Clone(labels[i+1])})
 		}
-		slices.SortFunc(own, func(a, b tallyman.Label) int { return cmp.Compare(a.Name, b.Name) })
 		e = &entry{series: k.p.target.Series(d, own...)}
 		k.p.series[string(k.key)] = e
 	}
