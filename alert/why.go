@@ -15,6 +15,7 @@ import (
 	"tallyman"
 	"tallyman/internal/clip"
 	"tallyman/internal/describe"
+	"tallyman/internal/oomkill"
 	"tallyman/internal/recordwalk"
 )
 
@@ -31,6 +32,8 @@ type Why struct {
 	// Guess is one sentence: the first of a fixed list of causes that fits.
 	Guess string `json:"guess"`
 	Exit  Exit   `json:"exit"`
+	// Killed are the processes of it that the kernel killed for want of memory.
+	Killed []Killed `json:"killed,omitempty"`
 	// Lines are its last ones before the death.
 	Lines    []WhyLine `json:"lines,omitempty"`
 	Before   []Figure  `json:"before,omitempty"`
@@ -52,6 +55,15 @@ type Exit struct {
 	// RanFor is in seconds, 0 when not known.
 	RanFor   float64 `json:"ranFor,omitempty"`
 	Restarts int     `json:"restarts,omitempty"`
+}
+
+// Killed is a process, as the kernel's messages tell of it.
+type Killed struct {
+	Time time.Time `json:"time"`
+	Task string    `json:"task"`
+	Pid  int       `json:"pid"`
+	// Anonymous is the memory that it had for itself, in bytes; 0 when not known.
+	Anonymous int64 `json:"anonymous,omitempty"`
 }
 
 // WhyLine is one line of the log.
@@ -99,7 +111,9 @@ const (
 	whyChange  = 30 * time.Minute
 	whyRecent  = 10 * time.Minute
 	whyTime    = 2 * time.Second
-	jobRemoved = 5 * time.Second // after its death, of one that removes itself
+	whyKilled  = 3                // processes
+	whyKernel  = 30 * time.Second // before its death that the kernel killed in it
+	jobRemoved = 5 * time.Second  // after its death, of one that removes itself
 )
 
 // Witness finds out why a container died. All fields but Figures are needed.
@@ -134,6 +148,7 @@ func (w *Witness) Why(ctx context.Context, ref string, at time.Time) (*Why, erro
 	e := &events[0]
 	y := &Why{Container: id, Name: e.Name, Host: e.Host, Workload: cmp.Or(e.Workload, e.Name), Image: e.Image, At: e.Time}
 	w.exit(ctx, y, e, c)
+	w.killed(ctx, y)
 	w.lines(ctx, y)
 	if w.Figures == nil {
 		y.NotKnown = append(y.NotKnown, "figures: samples are not kept (keep.metrics)")
@@ -177,6 +192,26 @@ func plain(line []byte) string {
 	text := strings.ToValidUTF8(string(line[:min(len(line), 4*whyLine)]), "\uFFFD")
 	text = unseen.ReplaceAllString(colours.ReplaceAllString(text, ""), "")
 	return clip.Text(text, whyLine)
+}
+
+// killed are the processes that the kernel killed in it before it died. Where the kernel's
+// messages are not read nothing is said: the engine told of the want of memory itself.
+func (w *Witness) killed(ctx context.Context, y *Why) {
+	if y.Exit.Asked || !y.Exit.OOM && (y.Exit.Code == nil || *y.Exit.Code != 137) {
+		return
+	}
+	kills, err := oomkill.Find(ctx, w.Records, y.Host, y.At.Add(-whyKernel), y.At.Add(2*time.Second))
+	if err != nil {
+		y.NotKnown = append(y.NotKnown, "what the kernel killed: "+err.Error())
+		return
+	}
+	for _, k := range slices.Backward(kills) {
+		if slices.Contains(k.Containers, y.Container) {
+			y.Killed = append(y.Killed, Killed{k.Time.UTC(), plain([]byte(k.Task)), k.Pid, k.Anonymous})
+		}
+	}
+	y.Killed = y.Killed[:min(len(y.Killed), whyKilled)]
+	slices.Reverse(y.Killed)
 }
 
 // lines are the last ones before the death.

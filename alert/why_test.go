@@ -194,3 +194,35 @@ func TestWhyIsBounded(t *testing.T) {
 		t.Errorf("exit %+v, not known %q; want that the code is not known, and 90 s", y.Exit, y.NotKnown)
 	}
 }
+
+// What the kernel killed in it, and only in it, is told beside.
+func TestKilledByTheKernel(t *testing.T) {
+	web := strings.Repeat("ab", 32)
+	other := strings.Repeat("cd", 32)
+	store := recordtest.New()
+	line := func(before time.Duration, format string, a ...any) tallyman.Record {
+		return tallyman.Record{Time: died.Add(-before).UnixNano(), Line: fmt.Appendf(nil, format, a...)}
+	}
+	const summary = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/docker/%[1]s,task_memcg=/docker/%[1]s,task=%[2]s,pid=%[3]d,uid=0"
+	b := &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{
+		Stream: &tallyman.Stream{Labels: []tallyman.Label{{Name: "host", Value: "harbor"}, {Name: "source", Value: "journal"}, {Name: "unit", Value: "kernel"}}},
+		Records: []tallyman.Record{
+			line(time.Hour, summary, web, "before", 1),
+			line(3*time.Second, summary, other, "another", 2),
+			line(2*time.Second, summary, web, "py\x1b[31mthon", 3),
+			line(2*time.Second, "Memory cgroup out of memory: Killed process 3 (py\x1b[31mthon) total-vm:9kB, anon-rss:8kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0"),
+		},
+	}}}
+	if err := store.AppendRecords(b); err != nil {
+		t.Fatal(err)
+	}
+	w := &Witness{Records: store, Inventory: several{}, Events: history{event(0, web, "die", "exitCode", "137", "oomKilled", "true")}}
+	y, err := w.Why(t.Context(), web, died.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Killed{{died.Add(-2 * time.Second), "python", 3, 8 << 10}}
+	if !slices.Equal(y.Killed, want) {
+		t.Errorf("got %+v, want %+v", y.Killed, want)
+	}
+}

@@ -17,11 +17,20 @@ type Why struct {
 	At        int64      `json:"at" doc:"When it died"`
 	Guess     string     `json:"guess" doc:"One sentence: the first cause of a fixed list that fits"`
 	Exit      alert.Exit `json:"exit"`
+	Killed    []Killed   `json:"killed,omitempty" doc:"Processes of it that the kernel killed for want of memory"`
 	Lines     []Line     `json:"lines" doc:"The last ones before the death, the newest last"`
 	Before    []Figure   `json:"before" doc:"Numbers of the five minutes before"`
 	Change    *Happened  `json:"change,omitempty" doc:"The last change of its configuration within half an hour before"`
 	Siblings  []Sibling  `json:"siblings" doc:"What happened to other workloads of that host within two minutes"`
 	NotKnown  []string   `json:"notKnown" doc:"What could not be found out, and why"`
+}
+
+// Killed is a process that the kernel killed.
+type Killed struct {
+	Time      int64  `json:"time"`
+	Task      string `json:"task" doc:"What it called itself"`
+	Pid       int    `json:"pid" doc:"On the host"`
+	Anonymous int64  `json:"anonymous,omitempty" doc:"Bytes that it had for itself"`
 }
 
 // Line is one line of the log.
@@ -63,6 +72,9 @@ func whyOf(y *alert.Why) *Why {
 	}
 	v := &Why{Container: y.Container, Name: y.Name, Host: y.Host, Workload: y.Workload, Image: y.Image, At: view.Millis(y.At), Guess: y.Guess, Exit: y.Exit,
 		Lines: []Line{}, Before: []Figure{}, Siblings: []Sibling{}, NotKnown: append([]string{}, y.NotKnown...)}
+	for _, k := range y.Killed {
+		v.Killed = append(v.Killed, Killed{view.Millis(k.Time), k.Task, k.Pid, k.Anonymous})
+	}
 	for _, l := range y.Lines {
 		v.Lines = append(v.Lines, Line{view.Millis(l.Time), l.Stream, l.Level, l.Text})
 	}

@@ -62,6 +62,13 @@ func docs() map[string]httpx.Doc {
 			Params: append(eventParams(start, end), httpx.Param{Name: "points", Type: "integer", Default: 120, Text: "How many columns at most, 1 to " + strconv.Itoa(maxColumns)}),
 			Answer: eventsSummary{}, Errors: []int{http.StatusBadRequest},
 		},
+		prefix + "kills": {
+			Summary: "Processes that the kernel of a host killed for want of memory, and in which containers",
+			Text: "From the kernel's own messages, the newest 200 of the range, oldest first. Without start they are those of 24 hours. Empty where the kernel's " +
+				"messages are not read.",
+			Params: []httpx.Param{{Name: "host", Needed: true, Text: "On this host"}, start, end},
+			Answer: killsAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
 		prefix + "configurations": {
 			Summary: "Every workload with kept configurations, that changed last first",
 			Text: "changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as " +

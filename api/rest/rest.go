@@ -157,6 +157,7 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/history", s.history),
 		get("/api/tallyman/v1/events", s.events),
 		get("/api/tallyman/v1/events/summary", s.eventsSummary),
+		get("/api/tallyman/v1/kills", s.kills),
 		get("/api/tallyman/v1/configurations", s.configurations),
 		get("/api/tallyman/v1/siblings", s.siblings),
 		get("/api/tallyman/v1/snapshots", s.snapshots),

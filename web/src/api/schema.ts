@@ -382,6 +382,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/kills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Processes that the kernel of a host killed for want of memory, and in which containers
+         * @description From the kernel's own messages, the newest 200 of the range, oldest first. Without start they are those of 24 hours. Empty where the kernel's messages are not read.
+         */
+        get: operations["get_kills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/live": {
         parameters: {
             query?: never;
@@ -1124,6 +1144,38 @@ export interface components {
         };
         /** @description Any JSON */
         Json: AnyJson;
+        Kill: {
+            /** @description Bytes that it had for itself */
+            anonymous?: number;
+            /** @description Where it was; absent where the kernel does not tell */
+            cgroup?: string;
+            /** @description Absent for a process outside of containers, and where the kernel does not tell */
+            container?: string;
+            /** @description What the kernel wrote of it */
+            lines: string[];
+            /** @description The whole machine had no memory left, not one cgroup */
+            machine?: boolean;
+            /** @description Of the container, where it is known */
+            name?: string;
+            /** @description On the host */
+            pid: number;
+            /** @description What the process called itself */
+            task: string;
+            time: number;
+            workload?: string;
+        };
+        Killed: {
+            /** @description Bytes that it had for itself */
+            anonymous?: number;
+            /** @description On the host */
+            pid: number;
+            /** @description What it called itself */
+            task: string;
+            time: number;
+        };
+        KillsAnswer: {
+            kills: components["schemas"]["Kill"][];
+        };
         KindsAnswer: {
             types: components["schemas"]["ServiceType"][];
         };
@@ -1520,6 +1572,8 @@ export interface components {
             guess: string;
             host: string;
             image: string;
+            /** @description Processes of it that the kernel killed for want of memory */
+            killed?: components["schemas"]["Killed"][];
             /** @description The last ones before the death, the newest last */
             lines: components["schemas"]["Line"][];
             name: string;
@@ -1590,6 +1644,9 @@ export type HostFigures = components['schemas']['HostFigures'];
 export type Instance = components['schemas']['Instance'];
 export type Interval = components['schemas']['Interval'];
 export type Json = components['schemas']['Json'];
+export type Kill = components['schemas']['Kill'];
+export type Killed = components['schemas']['Killed'];
+export type KillsAnswer = components['schemas']['KillsAnswer'];
 export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
 export type Mount = components['schemas']['Mount'];
@@ -2583,6 +2640,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HistoryAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_kills: {
+        parameters: {
+            query: {
+                /** @description On this host */
+                host: string;
+                /** @description From when, in milliseconds since 1970 */
+                start?: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KillsAnswer"];
                 };
             };
             /** @description Bad Request */
