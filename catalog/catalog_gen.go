@@ -34,6 +34,7 @@ import (
 	"tallyman/source/host"
 	"tallyman/source/hostlog"
 	"tallyman/source/journald"
+	"tallyman/source/logsize"
 	"tallyman/source/netns"
 	"tallyman/source/self"
 	"tallyman/source/shm"
@@ -51,6 +52,7 @@ func sources() []tallyman.SourceKind {
 		enginestate.Kind(),
 		enginestats.Kind(),
 		host.Kind(),
+		logsize.Kind(),
 		netns.Kind(),
 		self.Kind(),
 		shm.Kind(),
