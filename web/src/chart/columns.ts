@@ -3,34 +3,35 @@
 import type { Event, HistoryAnswer } from "../api/schema";
 
 /** A series of numbers of a workload. */
-export type SeriesName = keyof HistoryAnswer["series"];
+export type WorkloadSeries = keyof HistoryAnswer["series"];
 
-/** Those that the page draws. */
+/** Those of them that are drawn. */
 const seriesNames = [
   "cpuUser", "cpuSystem", "throttled", "cpuLimit",
   "anon", "cache", "kernel", "swap", "workingSet", "memoryLimit",
   "rx", "tx", "rxErrors", "txErrors", "rxDropped", "txDropped", "blkRead", "blkWrite", "pids",
-] as const satisfies readonly SeriesName[];
+] as const satisfies readonly WorkloadSeries[];
 
-/** Columns of samples on one time axis; null where there is none. */
+/** Columns of samples on one time axis, by names of the page's own; null where there is none. */
 export interface Columns {
   t: number[];
-  series: Partial<Record<SeriesName, (number | null)[]>>;
+  series: Partial<Record<string, (number | null)[]>>;
+  /** A point is a gap when none of these is known: the rest may be missing for good. */
+  telling: readonly string[];
   /** Milliseconds between two points of the stored part. */
   step: number;
   firstSample: number | undefined;
 }
 
-export const noColumns: Columns = { t: [], series: {}, step: 10_000, firstSample: undefined };
+export const noColumns: Columns = { t: [], series: {}, telling: [], step: 10_000, firstSample: undefined };
 
 /** The values of one second. */
-export type Values = Partial<Record<SeriesName, number>>;
+export type Values = Partial<Record<string, number>>;
 
-// A point is a gap when none of these is known: the rest may be missing for good.
-const telling: SeriesName[] = ["cpuUser", "cpuSystem", "anon", "workingSet", "rx", "tx", "pids"];
+const telling: WorkloadSeries[] = ["cpuUser", "cpuSystem", "anon", "workingSet", "rx", "tx", "pids"];
 
 function known(c: Columns, i: number): boolean {
-  return telling.some((name) => {
+  return c.telling.some((name) => {
     const v = c.series[name]?.[i];
     return v !== null && v !== undefined;
   });
@@ -38,7 +39,7 @@ function known(c: Columns, i: number): boolean {
 
 /** Stored samples, without the empty points at the end that live ticks will fill. */
 export function fromHistory(h: HistoryAnswer): Columns {
-  const c: Columns = { t: h.t, series: h.series, step: h.step, firstSample: h.firstSample };
+  const c: Columns = { t: h.t, series: h.series, telling, step: h.step, firstSample: h.firstSample };
   let n = c.t.length;
   while (n > 0 && !known(c, n - 1)) n--;
   const series: Columns["series"] = {};
@@ -59,7 +60,7 @@ export function append(c: Columns, time: number, values: Values, apart: number):
   const share = last !== undefined && before !== undefined && time - before < apart && time - last < apart;
   if (share) c.t[n - 1] = time;
   else c.t.push(time);
-  for (const name of seriesNames) {
+  for (const name of new Set([...Object.keys(c.series), ...Object.keys(values)])) {
     const v = values[name];
     let column = c.series[name];
     if (!column) {
@@ -77,7 +78,7 @@ export function forget(c: Columns, before: number): Columns {
   const n = c.t.findIndex((t) => t >= before);
   if (n <= 600) return c;
   const series: Columns["series"] = {};
-  for (const name of seriesNames) if (c.series[name]) series[name] = c.series[name].slice(n);
+  for (const [name, column] of Object.entries(c.series)) series[name] = column?.slice(n);
   return { ...c, t: c.t.slice(n), series };
 }
 

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import uPlot from "uplot";
-import { type Columns, type SeriesName, stack } from "./columns";
+import { type Columns, stack } from "./columns";
 import { type Axis, axis } from "./scale";
 
 /** One line of a chart, in the order it is drawn. */
-export interface Line {
+export interface Line<Name extends string = string> {
   /** The series that the columns hold. */
-  series: SeriesName;
+  series: Name;
   name: string;
   /** A token of the palette. */
   color: string;
-  /** stack: part of a whole; area and down: above and below zero; limit: dashed steps. */
-  kind: "stack" | "line" | "area" | "down" | "limit";
+  /** stack: part of a whole; area and down: above and below zero; limit: dashed steps; named: read at the cursor and not drawn. */
+  kind: "stack" | "line" | "area" | "down" | "limit" | "named";
 }
 
-export interface ChartSpec {
-  lines: Line[];
+export interface ChartSpec<Name extends string = string> {
+  lines: Line<Name>[];
   base: "decimal" | "binary";
   /** The top of an empty chart. */
   least: number;
@@ -43,13 +43,15 @@ export class Plot {
   private scale: Axis = { top: 1, ticks: [] };
   private limit: number | undefined;
   private palette = new Map<string, string>();
+  private readonly spec: ChartSpec;
 
   constructor(
     private readonly host: HTMLElement,
-    private readonly spec: ChartSpec,
+    drawn: ChartSpec,
     width: number,
     height: number,
   ) {
+    const spec = (this.spec = { ...drawn, lines: drawn.lines.filter((l) => l.kind !== "named") });
     const stacked = spec.lines.filter((l) => l.kind === "stack");
     const at = (l: Line) => spec.lines.indexOf(l) + 1;
     this.plot = new uPlot(

@@ -7,6 +7,7 @@ import { AlarmLane, AxisLane, EventLane, InstanceLane, Overlay } from "./lanes";
 import type { EventMark } from "./marks";
 import type { Model } from "./model";
 import { Track, type TrackSpec } from "./track";
+import "./chart.css";
 
 export interface Section {
   spec: TrackSpec;

@@ -6,11 +6,11 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Quantity } from "../format/number";
 import { hms, iso, stamp } from "../format/time";
 import { theme } from "../part/theme";
-import { extremes, noColumns, sampleOf, type SeriesName, stack } from "./columns";
+import { extremes, noColumns, sampleOf, stack } from "./columns";
 import type { Model } from "./model";
 import { type ChartSpec, type Line, Plot } from "./plot";
 
-export interface TrackSpec extends ChartSpec {
+export interface TrackSpec<Name extends string = string> extends ChartSpec<Name> {
   id: string;
   title: string;
   /** What stands beside the title, such as the unit. */
@@ -23,7 +23,7 @@ export interface TrackSpec extends ChartSpec {
 /** A head with names and values at the cursor, and the chart to its right. */
 export function Track({ model, spec, height, missing, children }: { model: Model; spec: TrackSpec; height: ReadonlySignal<number>; missing: string; children?: ComponentChildren }) {
   const present = useComputed(() => spec.lines.filter((l) => model.columns.value.series[l.series]).map((l) => l.series).join(" "));
-  const there = new Set(present.value.split(" ") as SeriesName[]);
+  const there = new Set(present.value.split(" "));
   const drawn = spec.lines.filter((l) => l.kind !== "limit" && there.has(l.series));
   const empty = model.columns.value.t.length > 0 && drawn.length === 0;
   return (

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { around, beside, build, type Controls, counting, everything, gapsOf, narrow, ofWorkload, onlyPlace, problemOf, readControls, type Source, withPlace, withSource } from "./logql";
+import { around, beside, build, type Controls, counting, everything, gapsOf, narrow, onlyPlace, problemOf, readControls, type Source, withPlace, withSource } from "./logql";
+import { ofHost, ofWorkload, oneOf } from "./selector";
 
 const f = (c: Partial<Controls>, want: string) => {
   const all = { ...everything, ...c };
@@ -30,6 +31,8 @@ test("files and units are chosen beside containers", () => {
   f({ sources: ["container", "journal"], names: ["a"], units: ["b", "c"] }, '{source=~"container|journal", name=~"a|", unit=~"b|c|"}');
   f({ sources: ["container", "file"], names: ["a"] }, '{source=~"container|file", name=~"a|"}');
   f({ names: ["a"], files: ["/f"], units: ["u"] }, '{source=~"container|file|journal", name=~"a|", filename=~"/f|", unit=~"u|"}');
+  expect(oneOf("a", ["x.y", "b|c", 'q"\\'])).toBe('a=~"x\\\\.y|b\\\\|c|q\\"\\\\\\\\"');
+  expect(ofHost('h"')).toBe('{source=~"journal|file", host="h\\"", workload=""}');
   expect(ofWorkload("h", "w")).toBe('{source=~"container|file", host="h", workload="w"}');
 });
 

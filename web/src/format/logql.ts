@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { type Kind, kinds, levelsOf } from "./logline";
+import { escape, quote, special } from "./selector";
 
 /** Where lines come from: the output of containers, plain text files, units of the journal. */
 export const sources = ["container", "file", "journal"] as const;
@@ -66,22 +67,6 @@ export function withPlace(c: Controls, s: Source, value: string): Controls {
 /** Only one container, file or unit of all. */
 export function onlyPlace(c: Controls, s: Source, value: string): Controls {
   return { ...of(c, [s]), [places[s].list]: [value] };
-}
-
-/** All lines of a workload, those in files inside of its containers too. */
-export function ofWorkload(host: string, workload: string): string {
-  return build({ ...everything, sources: ["container", "file"], hosts: [host], workloads: [workload] });
-}
-
-/** A text as LogQL writes it. */
-export function quote(text: string): string {
-  return JSON.stringify(text.replace(/\p{Cs}/gu, "\ufffd"));
-}
-
-const special = /[\\.+*?()|[\]{}^$]/g;
-
-function escape(text: string): string {
-  return text.replace(special, "\\$&");
 }
 
 /** The literal texts that a regular expression of alternatives means; undefined when it means more. */

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { type Range, readRange, writeRange } from "../format/range";
+import { ofWorkload } from "../format/selector";
 import { second } from "../format/time";
 
 /** Where the page is. All state that matters is here, so that a copied link shows the same. */
@@ -104,9 +105,9 @@ export function logsHref(q: string, more: Record<string, string | undefined> = {
   return hrefOf("/logs", { q, ...more });
 }
 
-/** The address of a workload's logs with those of its files, in the form that the controls of the page write. */
+/** The address of a workload's logs with those of its files. */
 export function workloadLogsHref(c: { host: string; workload: string }): string {
-  return logsHref(`{source=~"container|file", host=${JSON.stringify(c.host)}, workload=${JSON.stringify(c.workload)}}`);
+  return logsHref(ofWorkload(c.host, c.workload));
 }
 
 /** The range of the present address, as parameters for another page. */

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
-import { ApiError, container, events, get, history, inWords, servers } from "../../api/client";
+import { container, events, history, inWords, servers } from "../../api/client";
 import { Live } from "../../api/live";
-import type { Alarm, Container, Event, Now, Tick } from "../../api/schema";
-import { append, forget, fromHistory, type Values } from "../../chart/columns";
-import { Model, type Span } from "../../chart/model";
+import type { Container, Event, Now, Tick } from "../../api/schema";
+import { alarmSpans } from "../../chart/alarms";
+import { append, forget, fromHistory, type Values, type WorkloadSeries } from "../../chart/columns";
+import { Model } from "../../chart/model";
 import { all, type Range } from "../../format/range";
 import { isUp } from "../../format/state";
 import { day, hour, minute } from "../../format/time";
-import { toneOf } from "../../part/firing";
 import { concerns } from "./concerns";
 
 const eventsMost = 500;
@@ -182,16 +182,10 @@ export class ContainerData {
 
   private async loadAlarms(stop: AbortSignal): Promise<void> {
     this.alarmsAt = this.time();
-    const of = { host: this.host, workload: this.workload };
-    try {
-      const start = Math.floor(this.model.view.peek().from);
-      const [active, ended] = await Promise.all([get<"alarms">("alarms", of, stop), get<"alarms/history">("alarms/history", { ...of, start }, stop)]);
-      this.model.alarms.value = spans(active.alarms, ended.alarms);
-    } catch (err) {
-      if (stop.aborted) return;
-      this.model.alarms.value = undefined;
-      if (err instanceof ApiError && err.status === 404) this.alarmsAt = Number.POSITIVE_INFINITY; // they are switched off
-    }
+    const found = await alarmSpans({ host: this.host, workload: this.workload }, this.model.view.peek().from, stop);
+    if (stop.aborted) return;
+    this.model.alarms.value = found === "off" ? undefined : found;
+    if (found === "off") this.alarmsAt = Number.POSITIVE_INFINITY;
   }
 
   // Two points of a curve per pixel are enough.
@@ -232,16 +226,6 @@ export class ContainerData {
   }
 }
 
-/** Alarms as spans, the gravest last, which is on top. */
-export function spans(active: readonly Alarm[], history: readonly Alarm[]): Span[] {
-  const present = new Set(active.map((a) => a.id));
-  const ended = history.filter((a) => a.state === "cleared" && !present.has(a.id));
-  const rank = { info: 0, warn: 1, crit: 2 };
-  return [...active, ...ended]
-    .map((a): Span => ({ id: a.id, since: a.since, fired: a.fired || undefined, ended: a.cleared || undefined, tone: toneOf(a.severity), name: a.rule, text: a.summary }))
-    .sort((a, b) => rank[a.tone] - rank[b.tone] || a.since - b.since);
-}
-
 function length(m: Model): number {
   const { from, to } = m.view.peek();
   return to - from;
@@ -250,7 +234,7 @@ function length(m: Model): number {
 // What a tick says, under the names of the stored series.
 function valuesOf(n: Now, c: Container): Values {
   const out: Values = {};
-  const put = (name: keyof Values, v: number | undefined) => {
+  const put = (name: WorkloadSeries, v: number | undefined) => {
     if (v !== undefined) out[name] = v;
   };
   put("cpuUser", n.cpuUser);

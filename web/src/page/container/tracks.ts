@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { WorkloadSeries } from "../../chart/columns";
 import type { Section } from "../../chart/stack";
 import type { TrackSpec } from "../../chart/track";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
@@ -7,7 +8,7 @@ import { bytes, cores, count, plain, rate, size } from "../../format/number";
 const noUnit = (text: string) => ({ n: text, unit: "" });
 const perSecond = (v: number) => ({ n: v > 0 && v < 10 ? v.toFixed(2) : count(v), unit: "/s" });
 
-const cpu: TrackSpec = {
+const cpu: TrackSpec<WorkloadSeries> = {
   id: "cpu",
   title: "CPU",
   note: "cores",
@@ -24,7 +25,7 @@ const cpu: TrackSpec = {
   ],
 };
 
-const pids: TrackSpec = {
+const pids: TrackSpec<WorkloadSeries> = {
   id: "pids",
   title: "Processes",
   note: "and threads",
@@ -36,7 +37,7 @@ const pids: TrackSpec = {
   lines: [{ series: "pids", name: "count", color: "c1", kind: "line" }],
 };
 
-const memory: TrackSpec = {
+const memory: TrackSpec<WorkloadSeries> = {
   id: "memory",
   title: "Memory",
   height: 126,
@@ -54,7 +55,7 @@ const memory: TrackSpec = {
   ],
 };
 
-const network: TrackSpec = {
+const network: TrackSpec<WorkloadSeries> = {
   id: "network",
   title: "Network",
   height: 84,
@@ -69,7 +70,7 @@ const network: TrackSpec = {
   ],
 };
 
-const blockIO: TrackSpec = {
+const blockIO: TrackSpec<WorkloadSeries> = {
   id: "blkio",
   title: "Block IO",
   height: 84,
@@ -84,7 +85,7 @@ const blockIO: TrackSpec = {
   ],
 };
 
-const faults = (id: string, title: string, sent: "txErrors" | "txDropped", received: "rxErrors" | "rxDropped"): TrackSpec => ({
+const faults = (id: string, title: string, sent: "txErrors" | "txDropped", received: "rxErrors" | "rxDropped"): TrackSpec<WorkloadSeries> => ({
   id,
   title,
   note: "packets",

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Event } from "../../api/schema";
 import { tone } from "../../chart/marks";
-import { ofWorkload } from "../../format/logql";
+import { ofWorkload } from "../../format/selector";
 import { counted } from "../../format/number";
 import { offsets, rowAt } from "../../format/offset";
 import { shortId, show } from "../../format/text";

@@ -2,12 +2,13 @@
 
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Event } from "../../api/schema";
-import { tone } from "../../chart/marks";
-import { counted } from "../../format/number";
-import { show } from "../../format/text";
-import { hms, iso, midnight, weekday } from "../../format/time";
-import { EventMark } from "../../part/mark";
+import type { Event } from "../api/schema";
+import { tone } from "../chart/marks";
+import { counted } from "../format/number";
+import { show } from "../format/text";
+import { hms, iso, midnight, weekday } from "../format/time";
+import { EventMark } from "./mark";
+import "./eventlist.css";
 
 /** The events of the range, newest first; a click pins the time of one. */
 export function EventList({ events, more, pin, select, field }: { events: ReadonlySignal<Event[]>; more: boolean; pin: number | undefined; select(e: Event): void; field: { current: HTMLInputElement | null } }) {

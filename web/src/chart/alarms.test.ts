@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, it } from "vitest";
-import type { Alarm } from "../../api/schema";
-import { spans } from "./data";
+import type { Alarm } from "../api/schema";
+import { spans } from "./alarms";
 
 const alarm = (id: string, more: Partial<Alarm> = {}): Alarm => ({ id, rule: "R", state: "firing", severity: "warning", summary: "s", value: 1, labels: {}, since: 1000, ...more });
 

@@ -2,30 +2,35 @@
 
 import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, inWords } from "../../api/client";
-import type { Entry } from "../../api/loki";
-import type { Model } from "../../chart/model";
-import { totals } from "../../format/logline";
-import { ofWorkload } from "../../format/logql";
-import { counted } from "../../format/number";
-import { outputName } from "../../format/origin";
-import { all, type Range, writeRange } from "../../format/range";
-import { show } from "../../format/text";
-import { hms, iso, second } from "../../format/time";
-import { LogData, telling } from "../../log/data";
-import { LogList } from "../../log/list";
-import { Histogram } from "../../part/histogram";
-import { logsHref, param, setParams } from "../../part/place";
+import { ApiError, inWords } from "../api/client";
+import type { Entry } from "../api/loki";
+import type { Event } from "../api/schema";
+import type { Model } from "../chart/model";
+import { totals } from "../format/logline";
+import { counted } from "../format/number";
+import { outputName } from "../format/origin";
+import { all, type Range, writeRange } from "../format/range";
+import { show } from "../format/text";
+import { hms, iso, second } from "../format/time";
+import { LogData, telling as usual } from "./data";
+import { LogList } from "./list";
+import { Histogram } from "../part/histogram";
+import { logsHref, param, setParams } from "../part/place";
 
 const wrapText = param("wrap");
 
-interface Props {
-  host: string;
-  workload: string;
+export interface DockProps {
+  /** Whose lines these are, and what the list is called. */
+  query: string;
+  label: string;
+  /** Which events stand between them. */
+  telling?: (e: Event) => boolean;
+  /** Where a line is from, as far as it is told beside it, and the page of that; those of the usual lines are of one workload. */
+  origin?: { named(e: Entry): string; href(e: Entry): string | undefined };
   model: Model;
   range: ReadonlySignal<Range>;
   pin: ReadonlySignal<number | undefined>;
-  /** Of a container that is gone there is nothing to follow. */
+  /** Of what is gone there is nothing to follow. */
   gone: boolean;
   /** Why its log cannot be read. */
   absent: string;
@@ -33,9 +38,8 @@ interface Props {
   unpin(): void;
 }
 
-/** The logs of a workload's containers under its charts: the same range, the same cursor. */
-export function LogDock({ host, workload, model, range, pin, gone, absent, zoom, unpin }: Props) {
-  const query = ofWorkload(host, workload);
+/** Lines of a log under charts: the same range, the same cursor. */
+export function LogDock({ query, label, telling = usual, origin, model, range, pin, gone, absent, zoom, unpin }: DockProps) {
   const width = useSignal(800);
   const again = useSignal(0);
   const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120)), []);
@@ -60,12 +64,12 @@ export function LogDock({ host, workload, model, range, pin, gone, absent, zoom,
     needle: "",
     exact: false,
     colour: () => undefined,
-    named: (e: Entry) => (mixed ? outputName(e.labels) : ""),
+    named: (e: Entry) => origin?.named(e) ?? (mixed ? outputName(e.labels) : ""),
     traces: undefined,
     narrow: undefined,
     aroundHref: (e: Entry) => logsHref(query, { from: iso(e.t - 120_000), to: iso(e.t + 120_000), at: iso(e.t) }),
-    containerHref: () => undefined,
-  }), [query, mixed]);
+    containerHref: (e: Entry) => origin?.href(e),
+  }), [query, mixed, origin]);
   const view = model.view.value;
   const { volume } = data;
   const sum = volume.value ? totals(volume.value, view.from, view.to + second) : undefined;
@@ -106,7 +110,7 @@ export function LogDock({ host, workload, model, range, pin, gone, absent, zoom,
         lines={data.lines}
         events={events}
         wrap={wrap}
-        label="Lines of this workload"
+        label={label}
         live={live}
         at={at}
         toNow={() => {
