@@ -21,6 +21,8 @@ interface Props {
   model: Model;
   sections: Section[];
   moreEvents: boolean;
+  /** Whether there is a lane of instances; a workload has them, a host has none. */
+  instances?: boolean;
   /** Height in pixels that the whole stack may fill, 0 when it may not grow. */
   room: ReadonlySignal<number>;
   select(m: EventMark): void;
@@ -80,7 +82,7 @@ export function Stack(props: Props) {
   return (
     <div ref={root} class="tracks">
       <AxisLane model={model} />
-      <InstanceLane model={model} />
+      {props.instances !== false && <InstanceLane model={model} />}
       <AlarmLane model={model} />
       <EventLane model={model} more={props.moreEvents} select={props.select} />
       {shown.map(({ section, inner }) => (

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { change, get } from "../../api/client";
+import { curves } from "../../api/prom";
 import type { CheckAnswer, Service, ServiceLine, ServiceMistake, ServiceType } from "../../api/schema";
 import { counted } from "../../format/number";
 
@@ -117,22 +118,8 @@ export function exprOf(l: ServiceLine, s: Service): string {
   return l.by ? `topk(8, sum by (${l.by}) (${value}))` : `sum(${value})`;
 }
 
-interface Matrix {
-  data: { result: { metric: Record<string, string>; values: [number, string][] }[] };
-}
-
 /** Asks for a line between two times, with one point for each step, in seconds. */
 export async function lines(l: ServiceLine, s: Service, from: number, to: number, step: number, signal?: AbortSignal): Promise<Drawn[]> {
-  const query = new URLSearchParams({ query: exprOf(l, s), start: String(from), end: String(to), step: String(step) });
-  const answer = await fetch(`/api/v1/query_range?${query}`, { signal });
-  if (!answer.ok) throw new Error(`tallyman answered ${answer.status}.`);
-  const { data } = (await answer.json()) as Matrix;
-  return data.result.map((r) => {
-    const points: (number | null)[] = Array.from({ length: Math.floor((to - from) / step) + 1 }, () => null);
-    for (const [t, v] of r.values) {
-      const i = Math.round((t - from) / step);
-      if (i >= 0 && i < points.length && Number.isFinite(Number(v))) points[i] = Number(v);
-    }
-    return { name: l.by ? `${l.name} ${r.metric[l.by] ?? ""}`.trim() : l.name, points };
-  });
+  const found = await curves(exprOf(l, s), from * 1000, to * 1000, step * 1000, signal);
+  return found.map((c) => ({ name: l.by ? `${l.name} ${c.labels[l.by] ?? ""}`.trim() : l.name, points: c.points }));
 }
