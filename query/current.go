@@ -40,6 +40,7 @@ type HostNow struct {
 	CPU, Cores, Load1       Value
 	MemoryTotal, MemoryUsed Value
 	DiskUsed, DiskSize      Value
+	DiskAvail               Value  // what users other than root may still write
 	DiskMount               string // its mount point
 	SelfCPU, SelfMemory     Value
 
@@ -239,7 +240,7 @@ func (h *HostNow) chooseDisk() {
 		share := used / (used + f.avail.V)
 		if share > fullest || share == fullest && (len(point) < len(h.DiskMount) || len(point) == len(h.DiskMount) && point < h.DiskMount) {
 			fullest = share
-			h.DiskUsed, h.DiskSize, h.DiskMount = known(used), known(f.size.V), point
+			h.DiskUsed, h.DiskSize, h.DiskAvail, h.DiskMount = known(used), known(f.size.V), known(f.avail.V), point
 		}
 	}
 	h.files = nil

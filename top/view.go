@@ -346,7 +346,11 @@ func (m *model) hostView(b *strings.Builder) {
 			parts = append(parts, fmt.Sprintf("load %.2f", *h.Load1))
 		}
 		if h.DiskUsed != nil && h.DiskSize != nil && *h.DiskSize > 0 {
-			parts = append(parts, fmt.Sprintf("disk %s %s", near(*h.DiskUsed, *h.DiskSize).Render(fmt.Sprintf("%.0f%%", 100**h.DiskUsed / *h.DiskSize)), clip.Plain(h.DiskMount)))
+			room := *h.DiskSize
+			if h.DiskAvail != nil && *h.DiskUsed+*h.DiskAvail > 0 {
+				room = *h.DiskUsed + *h.DiskAvail // as df counts
+			}
+			parts = append(parts, fmt.Sprintf("disk %s %s", near(*h.DiskUsed, room).Render(fmt.Sprintf("%.0f%%", 100**h.DiskUsed/room)), clip.Plain(h.DiskMount)))
 		}
 		switch e := h.Engine; {
 		case e.Up:

@@ -56,7 +56,7 @@ func FiguresOf(n *query.HostNow) HostFigures {
 	}
 	return HostFigures{
 		CPU: Number(n.CPU), MemoryUsed: Number(n.MemoryUsed), Load1: Number(n.Load1),
-		DiskUsed: Number(n.DiskUsed), DiskSize: Number(n.DiskSize), DiskMount: n.DiskMount,
+		DiskUsed: Number(n.DiskUsed), DiskSize: Number(n.DiskSize), DiskAvail: Number(n.DiskAvail), DiskMount: n.DiskMount,
 		Self: &Cost{CPU: Number(n.SelfCPU), Memory: Number(n.SelfMemory)},
 	}
 }

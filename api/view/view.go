@@ -45,6 +45,7 @@ type HostFigures struct {
 	Load1      *float64 `json:"load1,omitempty"`
 	DiskUsed   *float64 `json:"diskUsed,omitempty" doc:"Of the fullest file system"`
 	DiskSize   *float64 `json:"diskSize,omitempty"`
+	DiskAvail  *float64 `json:"diskAvail,omitempty" doc:"What users other than root may still write; it is full when that is 0"`
 	DiskMount  string   `json:"diskMount,omitempty"`
 	Self       *Cost    `json:"self,omitempty" doc:"What tallyman itself takes"`
 }

@@ -1103,6 +1103,8 @@ export interface components {
             cores?: number;
             /** @description Cores in use by the whole host */
             cpu?: number;
+            /** @description What users other than root may still write; it is full when that is 0 */
+            diskAvail?: number;
             diskMount?: string;
             diskSize?: number;
             /** @description Of the fullest file system */
@@ -1118,6 +1120,8 @@ export interface components {
         HostFigures: {
             /** @description Cores in use by the whole host */
             cpu?: number;
+            /** @description What users other than root may still write; it is full when that is 0 */
+            diskAvail?: number;
             diskMount?: string;
             diskSize?: number;
             /** @description Of the fullest file system */

@@ -5,11 +5,12 @@ import type { Alarm } from "../api/schema";
 import { toneOf } from "../part/firing";
 import type { Span } from "./model";
 
-/** The alarms of a workload, or of a host, from a time on; "off" when alarms are switched off, undefined when they are not known. */
+/** The alarms of a workload, or those of a host itself and of none of its workloads, from a time on; "off" when alarms are switched off, undefined when they are not known. */
 export async function alarmSpans(of: { host: string; workload?: string }, from: number, stop: AbortSignal): Promise<Span[] | "off" | undefined> {
   try {
     const [active, ended] = await Promise.all([get<"alarms">("alarms", of, stop), get<"alarms/history">("alarms/history", { ...of, start: Math.floor(from) }, stop)]);
-    return spans(active.alarms, ended.alarms);
+    const mine = (list: readonly Alarm[]) => list.filter((a) => of.workload !== undefined || !a.workload);
+    return spans(mine(active.alarms), mine(ended.alarms));
   } catch (err) {
     return err instanceof ApiError && err.status === 404 ? "off" : undefined;
   }

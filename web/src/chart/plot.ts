@@ -9,7 +9,9 @@ export interface Line<Name extends string = string> {
   /** The series that the columns hold. */
   series: Name;
   name: string;
-  /** A token of the palette. */
+  /** The page of what the line is of. */
+  href?: string;
+  /** A token of the palette; "" for what has no colour. */
   color: string;
   /** stack: part of a whole; area and down: above and below zero; limit: dashed steps; named: read at the cursor and not drawn. */
   kind: "stack" | "line" | "area" | "down" | "limit" | "named";

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Quantity } from "../format/number";
 import { hms, iso, stamp } from "../format/time";
 import { theme } from "../part/theme";
+import { NotKnown } from "../part/value";
 import { extremes, noColumns, sampleOf, stack } from "./columns";
 import type { Model } from "./model";
 import { type ChartSpec, type Line, Plot } from "./plot";
@@ -16,6 +17,8 @@ export interface TrackSpec<Name extends string = string> extends ChartSpec<Name>
   /** What stands beside the title, such as the unit. */
   note?: string;
   value(v: number): Quantity;
+  /** What the list of lines would have, too, if it were known, and why it is not. */
+  unknown?: { name: string; why: string }[];
   /** Height that the chart is worth; spare height is shared in proportion. */
   height: number;
 }
@@ -24,7 +27,7 @@ export interface TrackSpec<Name extends string = string> extends ChartSpec<Name>
 export function Track({ model, spec, height, missing, children }: { model: Model; spec: TrackSpec; height: ReadonlySignal<number>; missing: string; children?: ComponentChildren }) {
   const present = useComputed(() => spec.lines.filter((l) => model.columns.value.series[l.series]).map((l) => l.series).join(" "));
   const there = new Set(present.value.split(" "));
-  const drawn = spec.lines.filter((l) => l.kind !== "limit" && there.has(l.series));
+  const drawn = spec.lines.filter((l) => l.kind !== "limit" && l.kind !== "named" && there.has(l.series));
   const empty = model.columns.value.t.length > 0 && drawn.length === 0;
   return (
     <section class="track" aria-label={spec.title}>
@@ -36,6 +39,15 @@ export function Track({ model, spec, height, missing, children }: { model: Model
           <ul class="leg">
             {spec.lines.filter((l) => there.has(l.series)).map((l) => (
               <Legend key={l.series} model={model} line={l} spec={spec} />
+            ))}
+            {spec.unknown?.map((u) => (
+              <li key={u.name}>
+                <i />
+                <span class="ell">{u.name}</span>
+                <b>
+                  <NotKnown why={u.why} />
+                </b>
+              </li>
             ))}
           </ul>
         )}
@@ -65,7 +77,7 @@ function Legend({ model, line, spec }: { model: Model; line: Line; spec: TrackSp
   return (
     <li>
       <i class={line.kind === "limit" ? "dash" : line.color} />
-      <span class="ell">{line.name}</span>
+      {line.href ? <a class="ell" href={line.href} title={line.name}>{line.name}</a> : <span class="ell" title={line.name}>{line.name}</span>}
       <b>
         {read("n")}
         <span class="u">{read("unit")}</span>

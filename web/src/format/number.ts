@@ -77,6 +77,11 @@ export function counted(n: number, one: string, many = one + "s"): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+/** What the fullest file system of a host has room for: as df counts, what is kept back for root is none. */
+export function diskRoom(h: { diskUsed?: number; diskSize?: number; diskAvail?: number }): number | undefined {
+  return h.diskUsed !== undefined && h.diskAvail !== undefined ? h.diskUsed + h.diskAvail : h.diskSize;
+}
+
 /** How near a value is to its limit; colours of bars follow from it. */
 export function strain(v: number, limit: number | undefined): "" | "warn" | "crit" {
   if (!limit) return "";

@@ -55,6 +55,7 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
 }
 
 const ContainerPage = later("Container", () => import("./container/container").then((m) => m.ContainerPage));
+const HostPage = later("Host", () => import("./host/host").then((m) => m.HostPage));
 const AlarmsPage = later("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
 const ServicesPage = later("Services", () => import("./services/services").then((m) => m.ServicesPage));
 const DoctorPage = later("Doctor", () => import("./doctor/doctor").then((m) => m.DoctorPage));
@@ -72,6 +73,7 @@ function App() {
   if (path === "/events") return <EventsPage />;
   if (path === "/configuration") return <ConfigurationPage />;
   const host = params.get("host");
+  if (path === "/host") return <HostPage key={host ?? ""} host={host ?? ""} />;
   const workload = params.get("workload");
   if (path === "/container" && host && workload) {
     const id = params.get("id") ?? undefined;

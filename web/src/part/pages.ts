@@ -24,6 +24,7 @@ export const pages: readonly Page[] = [
   { href: "/configuration", label: "Config", icon: "config", key: "c", holds: (path) => path === "/configuration" },
   { href: "/alarms", label: "Alarms", icon: "alarm", key: "a", holds: (path) => path === "/alarms" },
   { href: "/services", label: "Services", icon: "container", key: "v", holds: (path) => path === "/services" },
+  { href: "/host", label: "Host", icon: "host", key: "h", holds: (path) => path === "/host" },
   { href: "/doctor", label: "Doctor", icon: "doctor", key: "d", holds: (path) => path === "/doctor", foot: true },
 ];
 

@@ -4,13 +4,12 @@ import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { inWords, logout, servers } from "../api/client";
 import type { Servers } from "../api/schema";
-import { only } from "../format/filter";
 import { localName, show } from "../format/text";
 import { stamp } from "../format/time";
 import { Icon, type IconName } from "./icon";
 import { openKeyMap } from "./keymap";
 import { auth, pages } from "./pages";
-import { containerHref, go } from "./place";
+import { containerHref, go, hostHref } from "./place";
 import { switchTheme } from "./theme";
 
 interface Hit {
@@ -43,7 +42,7 @@ export function hits(known: Servers | undefined, now: number): Hit[] {
     const gone = c.state === "gone" ? `, gone${c.goneAt ? " since " + stamp(c.goneAt, now) : ""}` : "";
     add("container", name, `container · ${show(c.host)}${gone}`, () => go(containerHref(c)), `${c.name} ${c.image} ${c.id}`);
   }
-  for (const h of known?.hosts ?? []) add("servers", h.host, "host", () => go(`/?q=${encodeURIComponent(only("host", h.host))}`));
+  for (const h of known?.hosts ?? []) add("host", h.host, "host", () => go(hostHref(h.host)));
   for (const p of pages) add(p.icon, p.label, "page", () => go(p.href));
   add("theme", "Switch the theme", "action", switchTheme);
   add("keys", "Show the keys", "action", openKeyMap);

@@ -100,6 +100,11 @@ export function containerHref(c: { host: string; workload: string; id: string; s
   return `/container?${params}`;
 }
 
+/** The address of a host's page; more are parameters of the range. */
+export function hostHref(host: string, more: Record<string, string | undefined> = {}): string {
+  return hrefOf("/host", { host, ...more });
+}
+
 /** The address of the logs of a query; more are parameters of the range. */
 export function logsHref(q: string, more: Record<string, string | undefined> = {}): string {
   return hrefOf("/logs", { q, ...more });

@@ -20,6 +20,11 @@ export function exitLine(y: Why): string {
   return `${y.exit.words}${ran}${again}`;
 }
 
+/** Which process the kernel killed, and what it had. */
+export function killedWords(k: NonNullable<Why["killed"]>[number]): string {
+  return `${k.task}, process ${k.pid}${k.anonymous ? `, which had ${size(k.anonymous)}` : ""}`;
+}
+
 /** What happened to another workload, and how often. */
 export function siblingWords(s: Why["siblings"][number]): string {
   return (s.times ?? 1) > 1 ? `${s.text}, ${s.times} times` : s.text;
@@ -28,6 +33,7 @@ export function siblingWords(s: Why["siblings"][number]): string {
 /** The report as Markdown, to be pasted into a ticket. */
 export function whyReport(y: Why): string {
   const out = [`## Why ${y.name || y.container} died`, "", y.guess, "", `- ${exitLine(y)}`, `- at ${iso(y.at)} on ${y.host}, workload ${y.workload}, image ${y.image}`];
+  for (const k of y.killed ?? []) out.push(`- ${iso(k.time)} the kernel killed ${killedWords(k)}`);
   if (y.change) out.push(`- ${iso(y.change.time)} ${y.change.text}`);
   for (const f of y.before) out.push(`- ${f.name}, 5 min before: ${figureWords(f)}`);
   for (const s of y.siblings) out.push(`- ${iso(s.time)} ${s.workload}: ${siblingWords(s)}`);

@@ -4,7 +4,7 @@ import type { Why } from "../api/schema";
 import { show } from "../format/text";
 import { hms, iso } from "../format/time";
 import { copy } from "./notice";
-import { exitLine, figureWords, siblingWords, whyReport } from "./why";
+import { exitLine, figureWords, killedWords, siblingWords, whyReport } from "./why";
 import "./whycard.css";
 
 /** Why did it die? One sentence, and what it rests on. */
@@ -14,8 +14,9 @@ export function WhyCard({ y, title }: { y: Why; title?: string }) {
       {title && <h2>{title}</h2>}
       <p class="crit guess">{show(y.guess)}</p>
       <p class="sub">{show(exitLine(y))}, at <time dateTime={iso(y.at)} title={iso(y.at)}>{hms(y.at)}</time></p>
-      {(y.before.length > 0 || y.change || y.siblings.length > 0 || y.notKnown.length > 0) && (
+      {((y.killed ?? []).length > 0 || y.before.length > 0 || y.change || y.siblings.length > 0 || y.notKnown.length > 0) && (
         <dl>
+          {y.killed?.map((k) => <div key={`${k.time} ${k.pid}`}><dt>the kernel killed at {hms(k.time)}</dt><dd>{show(killedWords(k))}</dd></div>)}
           {y.before.map((f) => <div key={f.name}><dt>{show(f.name)}, 5 min before</dt><dd>{figureWords(f)}</dd></div>)}
           {y.change && <div><dt>changed at {hms(y.change.time)}</dt><dd>{show(y.change.text)}</dd></div>}
           {y.siblings.map((s) => <div key={`${s.time} ${s.workload} ${s.text}`}><dt>{hms(s.time)} {show(s.workload)}</dt><dd>{show(siblingWords(s))}</dd></div>)}

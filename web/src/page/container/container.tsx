@@ -19,7 +19,7 @@ import { judge } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { copy } from "../../part/notice";
-import { configHref, containerHref, eventsHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
+import { configHref, containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { firstTab, Flow, Kpi, Side, useRoom } from "../../part/timepage";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
@@ -66,7 +66,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
       mainClass="cpage"
       crumb={
         <>
-          <a class="wide" href={`/?q=${encodeURIComponent(only("host", host))}`}>{show(host)}</a>
+          <a class="wide" href={hostHref(host, rangeParams())}>{show(host)}</a>
           <span class="wide">/</span>
           {project && (
             <>

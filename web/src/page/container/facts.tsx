@@ -10,6 +10,7 @@ import { serviceHref, serviceState } from "../../format/service";
 import { assess, exitWords } from "../../format/state";
 import { shortId, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
+import { hostHref, rangeParams } from "../../part/place";
 import { Ago } from "../../part/value";
 
 /** Everything that is known of a container, and what cannot be known. */
@@ -28,7 +29,7 @@ export function Facts({ d, now }: { d: Container; now: number }) {
           {show(d.workload.split("/").join(" / "))}
           {instance > 0 && `, instance ${instance + 1}`}
         </Fact>
-        <Fact name="Host">{show(d.host)}</Fact>
+        <Fact name="Host"><a class="link" href={hostHref(d.host, rangeParams())}>{show(d.host)}</a></Fact>
         {d.engine && <EngineFacts d={d} />}
         <Fact name="Name">{mono(d.name)}</Fact>
         <Fact name="Container"><span class="mono" title={d.id}>{shortId(d.id)}</span></Fact>

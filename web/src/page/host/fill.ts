@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { day, hour, minute } from "../../format/time";
+import { hour, minute } from "../../format/time";
 
 /** How a file system fills. */
 export interface Filling {
@@ -15,7 +15,8 @@ const fewest = 10;
 const most = 120; // of the slopes between two points the number is the square of this
 const leastBytes = 16 << 20;
 const leastShare = 0.0005;
-const farthest = 60 * day;
+// What was seen for an hour tells of two days, and no more.
+const farthest = 48;
 
 /**
  * What the free bytes of a file system at some times say of the future; undefined where
@@ -38,7 +39,7 @@ export function filling(t: readonly number[], free: readonly (number | null)[], 
   const last = points.slice(-Math.max(5, Math.ceil(points.length / 3)));
   if (steepness(last) > 0.3 * slope) return undefined;
   const full = points.at(-1)!.free / -slope;
-  return full > farthest ? undefined : { perHour: -slope * hour, full };
+  return full > farthest * length ? undefined : { perHour: -slope * hour, full };
 }
 
 // The median of the slopes between all pairs: a jump, such as an image that was pulled,

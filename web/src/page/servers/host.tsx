@@ -9,7 +9,7 @@ import { localName, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
 import { clock, narrow, roomy } from "../../part/clock";
 import { Icon } from "../../part/icon";
-import { containerHref, param, setParams } from "../../part/place";
+import { containerHref, hostHref, param, setParams } from "../../part/place";
 import { NotKnown, Value } from "../../part/value";
 import { lacks } from "./absences";
 import { arrange, clickSort, type Column, type Group, inSegment, keepOrder, type Segment, type Sort, writeSort } from "./arrange";
@@ -85,7 +85,7 @@ export function HostSection(props: Props) {
         <div>
           <h2>
             <span class={engine.up ? "dot ok" : "dot crit"} role="img" aria-label={engine.up ? "Docker answers" : "Docker does not answer"} />
-            {show(host.host)}
+            <a href={hostHref(host.host)}>{show(host.host)}</a>
           </h2>
           <p class="sub" title={engineNote(engine)}>
             {[engine.version && `Docker ${show(engine.version)}`, host.cores && `${host.cores} cores`, host.memory && size(host.memory)].filter(Boolean).join(", ")}

@@ -43,7 +43,7 @@ test("figures of a machine follow the ticks; a host without any has none", () =>
   const i = filled(host("harbor-1", "a", { cpu: 1, load1: 2, diskUsed: 61, diskSize: 100, diskMount: "/" }), host("harbor-2", "b"));
   const [near, far] = i.hosts.value;
   const disk = near!.disk.value;
-  i.tick({ time: 2, hosts: { "harbor-1": { cpu: 3, load1: 4, diskUsed: 61, diskSize: 100, diskMount: "/" } }, now: {} });
+  i.tick({ time: 2, hosts: { "harbor-1": { cpu: 3, load1: 4, diskUsed: 61, diskSize: 101, diskAvail: 39, diskMount: "/" } }, now: {} });
   expect([near!.cpu.value, near!.load.value, near!.disk.value]).toEqual([3, 4, { used: 61, size: 100, mount: "/" }]);
   expect(near!.disk.value).toBe(disk);
   expect([far!.cpu.value, far!.load.value, far!.disk.value]).toEqual([undefined, undefined, undefined]);

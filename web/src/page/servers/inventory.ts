@@ -3,7 +3,7 @@
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import { namesKey } from "../../api/client";
 import type { Container, Cost, Engine, Event, Host, HostFigures, Now, Servers, Tick } from "../../api/schema";
-import { bytes, cores, rate, strain } from "../../format/number";
+import { bytes, cores, diskRoom, rate, strain } from "../../format/number";
 import { day } from "../../format/time";
 
 // A sparkline covers 15 minutes.
@@ -166,7 +166,8 @@ export interface Disk {
 }
 
 function diskOf(h: HostFigures): Disk | undefined {
-  return h.diskUsed !== undefined && h.diskSize ? { used: h.diskUsed, size: h.diskSize, mount: h.diskMount ?? "" } : undefined;
+  const room = diskRoom(h);
+  return h.diskUsed !== undefined && room ? { used: h.diskUsed, size: room, mount: h.diskMount ?? "" } : undefined;
 }
 
 /** All hosts and containers of the Servers page, kept up to date by the stream. */
