@@ -176,6 +176,12 @@ export async function container(page, host, workload, query = "") {
   await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
 }
 
+/** The page of a host, once its charts have samples. */
+export async function hostPage(page, host, query = "") {
+  await page.goto(`${given.url}/host?${new URLSearchParams({ host })}${query}`);
+  await page.locator('.charts[aria-busy="false"] canvas').first().waitFor();
+}
+
 /** Waits until the browser has drawn what the page became. */
 const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 

@@ -4,7 +4,7 @@
 // runs, no element comes of it, and what cannot be seen is written out.
 
 import assert from "node:assert/strict";
-import { ask, check, container, finish, given, reader, servers, sideways, within } from "./browser.mjs";
+import { ask, check, container, finish, given, hostPage, reader, servers, sideways, within } from "./browser.mjs";
 import { unharmed as harmless } from "./unharmed.mjs";
 
 const page = await reader();
@@ -69,6 +69,18 @@ for (const [name, { workload }] of Object.entries(hostile)) {
     }
   });
 }
+
+await check("the page of their host", async () => {
+  for (const tab of ["", "engine", "disks"]) {
+    await hostPage(page, host, `&range=5m&tab=${tab}`);
+    await page.locator("[role=tabpanel] > *").first().waitFor();
+    await unharmed();
+    for (const width of [360, 768, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      assert.equal(await sideways(page), "", `${tab} at ${width}`);
+    }
+  }
+});
 
 await check("hostile attributes of events are text", async () => {
   const [name, { workload }] = Object.entries(hostile)[0];

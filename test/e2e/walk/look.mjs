@@ -4,7 +4,7 @@
 // and pictures to be looked at.
 
 import assert from "node:assert/strict";
-import { accessible, ask, check, container, finish, given, inBothThemes, reader, servers, sideways, within } from "./browser.mjs";
+import { accessible, ask, check, container, finish, given, hostPage, inBothThemes, reader, servers, sideways, within } from "./browser.mjs";
 
 const { host, workload, died } = given;
 
@@ -18,6 +18,8 @@ const pages = {
   container: (page) => container(page, host, workload, "&range=5m"),
   died: (page) => container(page, host, died, "&range=5m"),
   facts: (page) => container(page, host, workload, "&range=5m&tab=facts"),
+  host: (page) => hostPage(page, host, "&range=5m"),
+  disks: (page) => hostPage(page, host, "&range=5m&tab=disks"),
   doctor: async (page) => {
     await page.goto(`${given.url}/doctor`);
     await page.locator(".dgrid .finding").first().waitFor();
@@ -49,7 +51,7 @@ const pages = {
       const out = own.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5);
       return [...out.map(([e, r]) => `${e.tagName}.${e.className} "${e.textContent.slice(0, 20)}" ${Math.round(r.width)}×${Math.round(r.height)}`)];
     });
-  for (const name of ["login", "servers", "container", "facts", "doctor"]) {
+  for (const name of ["login", "servers", "container", "facts", "host", "disks", "doctor"]) {
     await check(`${name} has targets of 36 px at 360`, async () => {
       await pages[name](page);
       if (name === "container") await page.locator(".bar .seg [aria-haspopup=dialog]").click();

@@ -321,6 +321,7 @@ export class HostData {
 
   private happened(e: Event): void {
     if (e.host !== this.host.peek() || !matters(e)) return;
+    if (e.kind === "oom" || e.kind === "death") this.figuresAt = 0; // the kernel may have told of it
     const list = this.model.events.peek();
     const { from, to } = this.model.view.peek();
     if (list.some((x) => x.id === e.id) || e.time < from || (!this.range.live && e.time > to)) return;

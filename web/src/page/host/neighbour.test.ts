@@ -19,9 +19,13 @@ test("the worst of several is told, over a hole of a point", () => {
   expect(look({ cpu: rising(0, 0.4, 20, 24), io })).toMatchObject({ as: "rose", stress: { want: "io", from: 100_000, to: 500_000 } });
 });
 
+test("where tasks wait all the time it may still rise", () => {
+  expect(look({ cpu: rising(0.5, 0.9) })).toMatchObject({ as: "rose", stress: { from: 300_000, to: 400_000, before: 0.5 } });
+});
+
 test.each<[string, Parameters<typeof pressureOf>[1], string]>([
   ["nothing is known", {}, "unknown"],
-  ["too few points", { cpu: t.map((_, i) => (i < 4 ? 0.9 : null)) }, "unknown"],
+  ["too few points", { cpu: t.map((_, i) => (i < 4 ? 0.9 : null)) }, "few"],
   ["it is calm", { cpu: flat(0.03), memory: flat(0), io: flat(0.01) }, "calm"],
   ["it rose to less than a tenth", { cpu: rising(0.01, 0.08) }, "calm"],
   ["one spike", { cpu: rising(0.01, 0.9, 30, 30) }, "calm"],

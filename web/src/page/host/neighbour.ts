@@ -24,29 +24,30 @@ export interface Stress {
 }
 
 /** What the pressure of a range tells. */
-export type Pressure = { as: "rose"; stress: Stress } | { as: "calm" } | { as: "always"; want: Want; level: number } | { as: "unknown" };
+export type Pressure = { as: "rose"; stress: Stress } | { as: "calm" } | { as: "always"; want: Want; level: number } | { as: "few" } | { as: "unknown" };
 
 const fewest = 6; // points
 const shortest = 30 * second;
 const longestBefore = 15 * minute;
 const least = 0.1; // of the time
+const risen = (before: number) => Math.min(2 * before, before + 0.25);
 
 /**
  * Finds the worst stretch in which pressure rose: tasks waited for a tenth of the time at
- * least, and twice as much as before it.
+ * least, and twice as much as before it or a quarter of the time more.
  */
 export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, Numbers>>, from: number, to: number): Pressure {
   let worst: Stress | undefined;
   let always: { want: Want; level: number } | undefined;
-  let known = false;
+  let known = 0; // points
   for (const want of wants) {
     const points = t.flatMap((at, i) => (at >= from && at <= to && typeof pressure[want]?.[i] === "number" ? [{ at, v: pressure[want][i] }] : []));
+    known = Math.max(known, points.length);
     if (points.length < fewest) continue;
-    known = true;
     const sorted = points.map((p) => p.v).sort((a, b) => a - b);
     const calm = sorted[Math.floor(sorted.length / 4)]!;
     if (calm >= 2 * least && calm > (always?.level ?? 0)) always = { want, level: calm };
-    const limit = Math.max(least, 2 * calm);
+    const limit = Math.max(least, risen(calm));
     for (const [a, b] of runs(points.map((p) => p.v >= limit))) {
       const start = points[a]!.at;
       const end = points[b]!.at;
@@ -56,13 +57,13 @@ export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, 
       if (quiet.length < 2) continue;
       const level = mean(points.slice(a, b + 1).map((p) => p.v));
       const stress = { want, from: start, to: end, level, since: quiet[0]!.at, before: mean(quiet.map((p) => p.v)) };
-      if (stress.level < 2 * stress.before) continue;
+      if (stress.level < risen(stress.before)) continue;
       if (!worst || weight(stress) > weight(worst)) worst = stress;
     }
   }
   if (worst) return { as: "rose", stress: worst };
   if (always) return { as: "always", ...always };
-  return { as: known ? "calm" : "unknown" };
+  return { as: known >= fewest ? "calm" : known > 0 ? "few" : "unknown" };
 }
 
 const weight = (s: Stress) => (s.level - s.before) * (s.to - s.from);
@@ -149,6 +150,8 @@ export function otherwise(p: Exclude<Pressure, { as: "rose" }>): string {
       return `Tasks wait for ${nouns[p.want]} ${percent(p.level)} of the time, and did so in most of this range: the host has too little of it for what runs here. No container began it.`;
     case "calm":
       return "No container took from the others in this range: pressure did not rise.";
+    case "few":
+      return "Whether containers take from each other is not known yet: there are only a few samples in this range.";
     case "unknown":
       return "Whether containers take from each other is not known: there are no samples of pressure (PSI) in this range. It needs Linux 4.20 or later, in some distributions psi=1 on the kernel's command line.";
   }
