@@ -93,11 +93,9 @@ export function linkTo(r: Range): string {
   return `${location.origin}${place.peek().path}?${params}`;
 }
 
-/** The address of a container's page. Only a gone one needs its id. */
-export function containerHref(c: { host: string; workload: string; id: string; state?: string }): string {
-  const params = new URLSearchParams({ host: c.host, workload: c.workload });
-  if (c.state === "gone") params.set("id", c.id);
-  return `/container?${params}`;
+/** The address of a container's page. Only a gone one needs its id; more are parameters of the range. */
+export function containerHref(c: { host: string; workload: string; id: string; state?: string }, more: Record<string, string | undefined> = {}): string {
+  return hrefOf("/container", { host: c.host, workload: c.workload, id: c.state === "gone" ? c.id : undefined, ...more });
 }
 
 /** The address of a host's page; more are parameters of the range. */

@@ -71,7 +71,7 @@ export function HostPage({ host }: { host: string }) {
   };
   const hrefOf = (workload: string) => {
     const c = containers.get(workload);
-    return c && `${containerHref(c)}&${new URLSearchParams(rangeParams())}`;
+    return c && containerHref(c, rangeParams());
   };
   const features = data.features.value;
   const why = (id: string, otherwise: string) => {
@@ -94,7 +94,7 @@ export function HostPage({ host }: { host: string }) {
       },
       href: (e: Entry) => {
         const c = known(of(e));
-        return c && `${containerHref(c)}&at=${encodeURIComponent(iso(e.t))}`;
+        return c && containerHref(c, { ...rangeParams(), at: iso(e.t) });
       },
     };
   }, [kills]);
