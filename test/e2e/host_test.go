@@ -21,12 +21,18 @@ func TestHostPage(t *testing.T) {
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	waitFor(t, p, project+"-api-1")
 	waitFor(t, p, talks)
-	bare := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "sources.enginemetrics.every=0")
+	proxy := testkit.NewProxy(t)
+	proxy.Pass()
+	bare := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", proxy.Address(), "--interval", "1s", "--set", "sources.enginemetrics.every=0")
 	hog := d.Name("hog")
 	walk(t, "host.mjs", given(p, map[string]any{
 		"project": project, "workload": project + "/api/1", "talks": d.Name("talks"), "hog": hog, "hungry": hungry,
 		"bare": map[string]string{"url": bare.URL, "token": bare.Token},
 	}), map[string]action{
+		"stall": func([]string) (string, error) {
+			proxy.Stall()
+			return "", nil
+		},
 		"hog": func([]string) (string, error) {
 			return waitFor(t, p, d.Start([]string{"--name", hog, "-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; printf '"+hungry+"' >/proc/$$/comm; x=$(yes | head -c 90000000); :")).ID, nil
 		},

@@ -100,7 +100,7 @@ await check("what the engine measures of itself, with its actions and their time
   return text.replace(/\s+/g, " ").slice(0, 300);
 });
 
-await check("where it gives nothing of itself, the reason is told and no chart is empty", async () => {
+await check("where it gives nothing of itself, the reason is told and no chart is empty; and since when it is stalled", async () => {
   const other = await page.context().browser().newContext();
   assert.equal((await other.request.post(`${given.bare.url}/api/tallyman/v1/login`, { data: { token: given.bare.token } })).status(), 204);
   const bare = await other.newPage();
@@ -108,6 +108,9 @@ await check("where it gives nothing of itself, the reason is told and no chart i
   await within(15_000, async () => assert.match(await bare.locator(".engine").textContent(), /sources\.enginemetrics\.every/));
   assert.match(await bare.locator(".engine").textContent(), /Answers.*yes/);
   assert.equal(await bare.locator(".fold").count(), 0);
+  await ask("stall");
+  await within(30_000, async () => assert.match(await bare.locator(".engine").textContent(), /no: stalled since \d\d:\d\d:\d\d/));
+  assert.match(await bare.locator(".chead").textContent(), /engine stalled/);
   await other.close();
 });
 

@@ -2,7 +2,7 @@
 
 import { expect, it } from "vitest";
 import type { Why } from "../api/schema";
-import { exitLine, figureWords, whyReport } from "./why";
+import { exitLine, figureWords, killedWords, whyReport } from "./why";
 
 const why: Why = {
   container: "ab", name: "web", host: "harbor", workload: "shop/web/1", image: "web:1", at: Date.UTC(2026, 10, 28, 12), guess: "It crashed by itself (exit 139).",
@@ -14,6 +14,13 @@ const why: Why = {
 it("says figures with peak and limit", () => {
   expect(figureWords(why.before[0]!)).toBe("32 MiB, at most 64 MiB, limit 64 MiB");
   expect(figureWords(why.before[1]!)).toBe("4, at most 5");
+});
+
+it("says which process the kernel killed", () => {
+  const k = { time: why.at, task: "tail", pid: 7, anonymous: 67108864 };
+  expect(killedWords(k)).toBe("tail, process 7, which had 64 MiB");
+  expect(killedWords({ ...k, anonymous: undefined })).toBe("tail, process 7");
+  expect(whyReport({ ...why, killed: [k] })).toContain("the kernel killed tail, process 7, which had 64 MiB");
 });
 
 it("makes a report that a ticket can hold", () => {

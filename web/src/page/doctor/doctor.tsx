@@ -118,7 +118,7 @@ function Features({ id, title, features }: { id: string; title: string; features
     <Card id={id} title={title} note={features.length}>
       {grouped(features).map((g) => (
         <section key={g.name} class="group" aria-label={`${show(g.name)}: ${title.toLowerCase()}`}>
-          <h3>{show(g.name)}</h3>
+          <h3>{g.name === "Host" ? <a class="link" href="/host">{show(g.name)}</a> : show(g.name)}</h3>
           <ul>
             {g.features.map((f) => <Row key={f.id} f={f} />)}
           </ul>
