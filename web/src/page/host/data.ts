@@ -211,7 +211,7 @@ export class HostData {
       });
       if (this.time() - this.figuresAt > figuresEvery) {
         this.figuresAt = this.time();
-        await Promise.all([this.loadFigures(host, start, end, signal), this.loadNeighbour(host, signal), this.loadDoctor(signal)]);
+        await Promise.all([this.loadFigures(host, start, end, signal), this.loadNeighbour(host, window, signal), this.loadDoctor(signal)]);
       }
     } catch (err) {
       if (!signal.aborted) this.problem.value = inWords(err);
@@ -259,10 +259,10 @@ export class HostData {
   }
 
   // First when there was pressure, then who took more than before it.
-  private async loadNeighbour(host: string, stop: AbortSignal): Promise<void> {
+  private async loadNeighbour(host: string, window: number, stop: AbortSignal): Promise<void> {
     const c = this.model.columns.peek();
     const { from, to } = this.model.view.peek();
-    const found = pressureOf(c.t, Object.fromEntries(wants.map((w) => [w, c.series[pressureColumn[w]]])), from, to);
+    const found = pressureOf(c.t, Object.fromEntries(wants.map((w) => [w, c.series[pressureColumn[w]]])), from, to, window);
     if (found.as !== "rose") {
       this.neighbour.value = [otherwise(found)];
       return;
@@ -271,8 +271,8 @@ export class HostData {
     const r: Resource = s.want === "io" ? "disk" : s.want;
     const two = async (query: (window: number) => string) => {
       const long = Math.max(s.to - s.from, rounds * this.interval);
-      const short = Math.max(s.from - s.since, rounds * this.interval);
-      const [before, during] = await Promise.all([valuesAt(query(short), s.from, stop), valuesAt(query(long), s.to, stop)]);
+      const short = Math.max(s.until - s.since, rounds * this.interval);
+      const [before, during] = await Promise.all([valuesAt(query(short), s.until, stop), valuesAt(query(long), s.to, stop)]);
       return { before, during };
     };
     try {
@@ -282,7 +282,7 @@ export class HostData {
         two((w) => sufferQuery("throttled", s.want, host, w)),
       ]);
       const used = c.series[`${r}Used`];
-      const before = used && meanOf(c.t, used, s.since, s.from);
+      const before = used && meanOf(c.t, used, s.since, s.until);
       const during = used && meanOf(c.t, used, s.from, s.to);
       this.neighbour.value = judge({
         stress: s,

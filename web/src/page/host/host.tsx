@@ -30,6 +30,7 @@ import { DiskPanel } from "./disk";
 import { EnginePanel } from "./engine";
 import { Kills } from "./kills";
 import type { Piece } from "./neighbour";
+import { resources, type Resource } from "./shares";
 import { sections } from "./tracks";
 import "./host.css";
 
@@ -78,9 +79,12 @@ export function HostPage({ host }: { host: string }) {
     const f = features.find((x) => x.id === id);
     return f?.reason ? show(f.unlock ? `${f.reason} ${f.unlock}` : f.reason) : otherwise;
   };
-  const measured = useComputed(() => model.columns.value.series["goroutines"] !== undefined).value;
+  const has = useComputed(() => ["goroutines", "cpuUsed", ...resources.map((r) => `${r}Others`)].map((c) => (model.columns.value.series[c] ? "1" : "0")).join("")).value;
   const names = [...Object.values(data.seats.value)].flat().map((w) => w && `${nameOf(w)} ${hrefOf(w)}`).join("\n");
-  const tracks = useMemo(() => sections({ seats: data.seats.value, counts: data.counts.value, nameOf, hrefOf, why, measured }), [names, data.counts.value, features, measured, range.value]);
+  const tracks = useMemo(() => {
+    const [measured, counters, ...shared] = [...has].map((c) => c === "1") as [boolean, boolean, ...boolean[]];
+    return sections({ seats: data.seats.value, counts: data.counts.value, nameOf, hrefOf, why, measured, counters, shared: Object.fromEntries(resources.map((r, i) => [r, shared[i]!])) as Record<Resource, boolean> });
+  }, [names, data.counts.value, features, has, range.value]);
 
   // A line of the kernel's that tells of a kill has the name of the container beside it.
   const kills = data.kills.value;
@@ -209,7 +213,7 @@ function Head({ data, name }: { data: HostData; name: string }) {
       <div class="row l1">
         {engines.length > 0 && <span class={up ? "dot ok" : "dot crit"} role="img" aria-label={up ? "Docker answers" : "Docker does not answer"} />}
         <h1 class="ell">{name ? show(name) : "Host"}</h1>
-        <span class="mid ell wide" title={show(note)}>{show(note)}</span>
+        <span class="mid ell wide hnote" title={show(note)}>{show(note)}</span>
         {engines.filter((e) => !e.up).map((e) => (
           <span key={e.name} class="chip crit" title={show(e.error ?? "")}>
             <span class="ell">{e.failure === "slow" ? "engine stalled" : "engine away"}{engines.length > 1 ? `: ${show(e.name)}` : ""}</span>

@@ -10,7 +10,9 @@ const rising = (calm: number, hot: number, a = 30, b = 40) => t.map((_, i) => (i
 const look = (pressure: Parameters<typeof pressureOf>[1]) => pressureOf(t, pressure, 0, 600_000);
 
 test("pressure that rose is found with what was before it", () => {
-  expect(look({ cpu: rising(0.02, 0.5), memory: flat(0) })).toEqual({ as: "rose", stress: { want: "cpu", from: 300_000, to: 400_000, level: 0.5, since: 200_000, before: expect.closeTo(0.02, 5) } });
+  expect(look({ cpu: rising(0.02, 0.5), memory: flat(0) })).toEqual({ as: "rose", stress: { want: "cpu", from: 300_000, to: 400_000, level: 0.5, since: 200_000, until: 300_000, before: expect.closeTo(0.02, 5) } });
+  // What a window smears is in neither of the two.
+  expect(pressureOf(t, { cpu: rising(0.02, 0.5) }, 0, 600_000, 30_000)).toMatchObject({ stress: { from: 300_000, since: 170_000, until: 270_000 } });
 });
 
 test("the worst of several is told, over a hole of a point", () => {
@@ -38,7 +40,7 @@ test.each<[string, Parameters<typeof pressureOf>[1], string]>([
   if (got.as !== "rose") expect(otherwise(got)).toMatch(/\.$/);
 });
 
-const stress: Stress = { want: "cpu", from: 300_000, to: 400_000, level: 0.5, since: 200_000, before: 0.02 };
+const stress: Stress = { want: "cpu", from: 300_000, to: 400_000, level: 0.5, since: 200_000, until: 300_000, before: 0.02 };
 const taken = (workload: string, before: number, during: number): Taken => ({ workload, before, during });
 const words = (pieces: Piece[]) => pieces.map((p) => (typeof p === "string" ? p : `<${p.workload}>`)).join("");
 const start = `From ${hms(300_000)} to ${hms(400_000)} tasks waited for a CPU 50 % of the time, 2.0 % before`;

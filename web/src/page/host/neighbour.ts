@@ -17,9 +17,10 @@ export interface Stress {
   want: Want;
   from: number;
   to: number;
-  /** The share of time in which some tasks waited, and in the stretch before, from since on. */
+  /** The share of time in which some tasks waited, and in the stretch before, from since to until. */
   level: number;
   since: number;
+  until: number;
   before: number;
 }
 
@@ -34,9 +35,11 @@ const risen = (before: number) => Math.min(2 * before, before + 0.25);
 
 /**
  * Finds the worst stretch in which pressure rose: tasks waited for a tenth of the time at
- * least, and twice as much as before it or a quarter of the time more.
+ * least, and twice as much as before it or a quarter of the time more. Each point is
+ * the average of a window that ends there: what rises has begun up to a window before
+ * it is seen, and the stretch before ends there.
  */
-export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, Numbers>>, from: number, to: number): Pressure {
+export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, Numbers>>, from: number, to: number, window = 0): Pressure {
   let worst: Stress | undefined;
   let always: { want: Want; level: number } | undefined;
   let known = 0; // points
@@ -52,11 +55,12 @@ export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, 
       const start = points[a]!.at;
       const end = points[b]!.at;
       if (b - a < 2 || end - start < shortest) continue;
-      const earliest = start - Math.max(shortest, Math.min(end - start, longestBefore));
-      const quiet = points.filter((p, i) => i < a && p.at >= earliest && p.v < limit);
+      const until = start - window;
+      const earliest = until - Math.max(shortest, Math.min(end - start, longestBefore));
+      const quiet = points.filter((p, i) => i < a && p.at >= earliest && p.at <= until && p.v < limit);
       if (quiet.length < 2) continue;
       const level = mean(points.slice(a, b + 1).map((p) => p.v));
-      const stress = { want, from: start, to: end, level, since: quiet[0]!.at, before: mean(quiet.map((p) => p.v)) };
+      const stress = { want, from: start, to: end, level, since: quiet[0]!.at, until, before: mean(quiet.map((p) => p.v)) };
       if (stress.level < risen(stress.before)) continue;
       if (!worst || weight(stress) > weight(worst)) worst = stress;
     }

@@ -16,8 +16,10 @@ export interface Known {
   hrefOf(workload: string): string | undefined;
   /** Why something is not known here, in the doctor's words. */
   why(feature: string, otherwise: string): string;
-  /** Whether the engines' own metrics are there. */
+  /** Whether the engines' own metrics are there, the host's counters, and what containers take of each resource. */
   measured: boolean;
+  counters: boolean;
+  shared: Record<Resource, boolean>;
 }
 
 const noUnit = (text: string) => ({ n: text, unit: "" });
@@ -59,7 +61,12 @@ function shareSection(r: Resource, k: Known): Section {
     ],
     disk: [{ name: "free", why: "What a disk could do at most is not known to the host; pressure of IO tells when it is too little." }],
   };
-  return { spec: { id: r, ...look, lines, unknown: unknown[r] }, missing: k.why(r === "disk" ? "container/blockio" : r === "network" ? "container/network" : "host/cpu", noSamples) };
+  const feature = { cpu: "container/cpu", memory: "container/cpu", network: "container/network", disk: "container/blockio" }[r];
+  const missing = k.why(feature, noSamples);
+  const lacks = [...unknown[r]!];
+  if (!k.shared[r]) lacks.unshift({ name: "containers", why: missing });
+  if (!k.counters && total) for (const name of ["not in containers", "free"]) lacks.push({ name, why: k.why("host/cpu", "The host's own counters cannot be read from here.") });
+  return { spec: { id: r, ...look, lines, unknown: lacks }, missing };
 }
 
 const line = (series: string, name: string, color: string, kind: Line["kind"] = "line"): Line => ({ series, name, color, kind });
