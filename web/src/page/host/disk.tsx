@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { useComputed } from "@preact/signals";
 import type { Point } from "../../api/prom";
 import { counted, percent, size, strain } from "../../format/number";
 import { show } from "../../format/text";
 import { day, hour, minute } from "../../format/time";
 import { Bar } from "../../part/value";
-import { useComputed } from "@preact/signals";
 import type { FileSystem, HostData } from "./data";
 
 const kinds: Record<string, string> = { images: "Images", containers: "Writable layers", volumes: "Volumes", build_cache: "Build cache" };
@@ -33,7 +33,7 @@ export function DiskPanel({ data, nameOf, hrefOf, why }: Props) {
       <section aria-label="Kept by the engine">
         <h3>Kept by the engine</h3>
         {kept.length === 0 ? (
-          <p class="mid"><span class="nk">Not known yet</span>: the engine is asked some minutes after the start, and then once an hour. The setting <code>sources.enginedisk.every</code> says how often, 0 for never.</p>
+          <p class="mid"><span class="nk">Not known</span>: {data.engines.value.map((e) => why(`engine/${e.name}/disk`, "")).find((t) => t !== "") || "The engine was not asked yet; that is done some minutes after the start, and then once an hour."}</p>
         ) : (
           <Kept bytes={kept} reclaimable={of("reclaimable")} objects={of("objects")} active={of("active")} />
         )}

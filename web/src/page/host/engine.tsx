@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { ComponentChildren } from "preact";
 import type { Point } from "../../api/prom";
 import type { Engine } from "../../api/schema";
 import { count, counted, percent, plain, size } from "../../format/number";
@@ -78,7 +79,7 @@ function One({ e, found, several, why }: { e: Engine; found: Point[]; several: b
   );
 }
 
-function Row({ name, children }: { name: string; children: preact.ComponentChildren }) {
+function Row({ name, children }: { name: string; children: ComponentChildren }) {
   return (
     <div>
       <dt>{name}</dt>
