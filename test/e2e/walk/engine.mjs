@@ -31,7 +31,7 @@ await check("what breaks off is asked for again, parts of the page too", async (
   assert.equal(await page.locator(".banner, .missing").count(), 0);
   const styles = await page.evaluate(() => [...document.querySelectorAll("link[rel=stylesheet]")].map((l) => [new URL(l.href).pathname, l.sheet !== null]));
   for (const path of cut) if (path.endsWith(".css")) assert.ok(styles.some(([href, there]) => href === path && there), `${path} of ${JSON.stringify(styles)}`);
-  for (const kind of [/container\.js$/, /container\.css$/, /logdock\.js$/, /\/history$/, /\/query_range$/]) assert.ok([...cut].some((p) => kind.test(p)), `${kind} was not cut: ${[...cut]}`);
+  for (const kind of [/container\.js$/, /container\.css$/, /docked\.js$/, /\/history$/, /\/query_range$/]) assert.ok([...cut].some((p) => kind.test(p)), `${kind} was not cut: ${[...cut]}`);
   await page.unroute("**/*");
   await page.goBack();
   await row(page, name).waitFor();
