@@ -25,7 +25,7 @@ export function DiskPanel({ data, nameOf, hrefOf, why }: Props) {
   const of = (name: string) => found.filter((p) => p.labels["of"] === name);
   const kept = of("bytes");
   return (
-    <>
+    <div class="hpanel">
       <section aria-label="File systems">
         <h3>File systems</h3>
         {files.length === 0 ? <p class="mid"><span class="nk">Not known</span>: {why("host/filesystems", "The host's file systems cannot be seen from here.")}</p> : <ul class="fsys">{files.map((f) => <Mount key={f.device} f={f} />)}</ul>}
@@ -50,7 +50,7 @@ export function DiskPanel({ data, nameOf, hrefOf, why }: Props) {
           </ul>
         </section>
       )}
-    </>
+    </div>
   );
 }
 

@@ -21,6 +21,13 @@ test("the worst of several is told, over a hole of a point", () => {
   expect(look({ cpu: rising(0, 0.4, 20, 24), io })).toMatchObject({ as: "rose", stress: { want: "io", from: 100_000, to: 500_000 } });
 });
 
+test("it begins where pressure left what is usual", () => {
+  const slow = rising(0.1, 0.9);
+  slow[28] = 0.16;
+  slow[29] = 0.18;
+  expect(look({ cpu: slow })).toMatchObject({ as: "rose", stress: { from: 280_000, to: 400_000 } });
+});
+
 test("where tasks wait all the time it may still rise", () => {
   expect(look({ cpu: rising(0.5, 0.9) })).toMatchObject({ as: "rose", stress: { from: 300_000, to: 400_000, before: 0.5 } });
 });

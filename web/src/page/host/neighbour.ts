@@ -51,7 +51,10 @@ export function pressureOf(t: readonly number[], pressure: Partial<Record<Want, 
     const calm = sorted[Math.floor(sorted.length / 4)]!;
     if (calm >= 2 * least && calm > (always?.level ?? 0)) always = { want, level: calm };
     const limit = Math.max(least, risen(calm));
-    for (const [a, b] of runs(points.map((p) => p.v >= limit))) {
+    // It begins where pressure left what is usual, not where it was much already.
+    const foot = (calm + limit) / 2;
+    for (let [a, b] of runs(points.map((p) => p.v >= limit))) {
+      while (a > 0 && points[a - 1]!.v > foot && points[a - 1]!.v < limit) a--;
       const start = points[a]!.at;
       const end = points[b]!.at;
       if (b - a < 2 || end - start < shortest) continue;
