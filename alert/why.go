@@ -348,7 +348,8 @@ func guess(y *Why, e *tallyman.Event) string {
 		return "Somebody asked for it" + map[bool]string{true: " (" + y.Exit.Signal + ")"}[y.Exit.Signal != ""] + "."
 	case e.Action == "start_failed":
 		return "The engine could not start it: " + strings.TrimSuffix(plain([]byte(e.Attributes["error"])), ".") + "."
-	case y.Exit.OOM:
+	// The engine may tell of the death before it tells of the want of memory.
+	case y.Exit.OOM, code == 137 && len(y.Killed) > 0:
 		return "The kernel killed it for want of memory" + memory + "."
 	case code == 127:
 		return "Its command was not found (exit 127)."
