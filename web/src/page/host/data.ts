@@ -336,10 +336,10 @@ export function matters(e: Pick<Event, "type" | "severity">): boolean {
   return e.type === "engine" || e.type === "daemon" || e.type === "tallyman" || (e.type === "container" && (e.severity === "critical" || e.severity === "warning"));
 }
 
-/** An event with the name of what it is of, which on the page of a host does not go without saying. */
+/** An event whose text has the name of what it is of, which on the page of a host does not go without saying. */
 export function named(e: Event): Event {
   const name = e.name || e.workload;
-  return name ? { ...e, text: `${name}: ${e.text}` } : e;
+  return name ? { ...e, name: "", text: `${name}: ${e.text}` } : e;
 }
 
 // Of a workload the container that lives, or lived last, stands for it.
