@@ -133,3 +133,26 @@ func values(m map[string]string) (out []string) {
 	}
 	return out
 }
+
+// A busy engine may tell of a death before it tells why.
+func TestOOMBehindADeath(t *testing.T) {
+	at := time.Unix(1000, 0)
+	event := func(action, actor string, after time.Duration) dockerapi.Event {
+		return dockerapi.Event{Type: "container", Action: action, Actor: actor, Time: at.Add(after)}
+	}
+	for name, x := range map[string]struct {
+		behind []dockerapi.Event
+		want   bool
+	}{
+		"nothing":                  {nil, false},
+		"its oom":                  {[]dockerapi.Event{event("start", "b", 1), event("oom", "a", time.Millisecond)}, true},
+		"another's":                {[]dockerapi.Event{event("oom", "b", 0)}, false},
+		"of the next life":         {[]dockerapi.Event{event("start", "a", 0), event("oom", "a", 1)}, false},
+		"much later":               {[]dockerapi.Event{event("oom", "a", time.Minute)}, false},
+		"an event of another type": {[]dockerapi.Event{{Type: "network", Action: "oom", Actor: "a", Time: at}}, false},
+	} {
+		if got := oomBehind(x.behind, event("die", "a", 0)); got != x.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -146,9 +146,9 @@ func (e *engine) handleAll(batch []dockerapi.Event, found map[string]fresh) {
 			e.learn(f.c)
 		}
 	}
-	for _, raw := range batch {
+	for i, raw := range batch {
 		if raw.Type == "container" {
-			e.handleContainer(raw, found[raw.Actor])
+			e.handleContainer(raw, found[raw.Actor], raw.Action == "die" && oomBehind(batch[i+1:], raw))
 			continue
 		}
 		e.tell(normalise(raw, eventContext{host: e.host, engine: e.name}))
@@ -172,8 +172,26 @@ func (e *engine) handleAll(batch []dockerapi.Event, found map[string]fresh) {
 	e.mu.Unlock()
 }
 
-// handleContainer accounts for one container event and tells it.
-func (e *engine) handleContainer(raw dockerapi.Event, f fresh) {
+// oomBehind reports whether the oom event of a death comes behind it: an engine that is
+// busy tells the two in either order.
+func oomBehind(behind []dockerapi.Event, die dockerapi.Event) bool {
+	for _, next := range behind {
+		if next.Type != "container" || next.Actor != die.Actor {
+			continue
+		}
+		if next.Action == "oom" {
+			return next.Time.Sub(die.Time) < time.Second
+		}
+		if next.Action == "start" {
+			return false
+		}
+	}
+	return false
+}
+
+// handleContainer accounts for one container event and tells it; oom says that the
+// kernel is known to have killed it.
+func (e *engine) handleContainer(raw dockerapi.Event, f fresh, oom bool) {
 	word, tail := splitAction(raw.Action)
 	e.mu.RLock()
 	t := e.tracks[raw.Actor]
@@ -184,7 +202,7 @@ func (e *engine) handleContainer(raw dockerapi.Event, f fresh) {
 		e.tracks[raw.Actor] = t
 		e.mu.Unlock()
 	}
-	x := eventContext{host: e.host, engine: e.name, container: t.c, fresh: f.c != nil}
+	x := eventContext{host: e.host, engine: e.name, container: t.c, fresh: f.c != nil, oom: oom}
 
 	// Execs: the health check's own and tallyman's are noise, the end of one has no
 	// command.
@@ -258,7 +276,7 @@ func (e *engine) accountFor(t *track, word string, raw dockerapi.Event, f fresh,
 	case "die":
 		toldBefore = t.life.account(false, raw.Time, t.c, x.fresh)
 		// An oom event comes right before the death it causes.
-		x.oom = !t.oom.IsZero() && raw.Time.Sub(t.oom) < 10*time.Second
+		x.oom = x.oom || !t.oom.IsZero() && raw.Time.Sub(t.oom) < 10*time.Second
 		if t.killed.explains(raw.Time, t.c) {
 			x.signal = t.killed.signal
 		}
