@@ -224,6 +224,61 @@ type RecordTailer interface {
 	TailRecords(matchers []Matcher) RecordTail
 }
 
+// Mark is a place in the order in which records were appended, over all streams: behind
+// the record with that number. The first record has number 1.
+type Mark uint64
+
+// Gap is records that a reader of a RecordLog should have got, and that are gone: the
+// retention took them first, or damage did.
+type Gap struct {
+	// Records is how many. They may be of any stream: of which ones nobody knows any more.
+	Records uint64
+	// After and To are marks that they all lie between.
+	After, To Mark
+}
+
+// RecordLog gives records in the order in which they were appended, and keeps how far
+// others have come. Calls may run concurrently.
+type RecordLog interface {
+	// LastMark is behind what was appended so far.
+	LastMark() Mark
+	// ReadRecords reads the streams that want selects, from a mark on. Streams of which
+	// want gives the same group come in the order in which their records were appended
+	// among each other, too. want is called seldom, and has to be quick: nothing is
+	// appended meanwhile. Where the store keeps records of many streams in one, want is
+	// asked of that one, and the labels that records came with are in their metadata, see
+	// LabelOf.
+	ReadRecords(after Mark, want func(*Stream) (group string, wanted bool)) RecordLogReader
+	// Mark is the one that was last committed under a name; ok is false when there is
+	// none.
+	Mark(name string) (m Mark, ok bool)
+	// CommitMark keeps a mark as AppendRecords keeps a position.
+	CommitMark(name string, m Mark) error
+}
+
+// RecordLogReader reads a RecordLog. It is used by one goroutine.
+type RecordLogReader interface {
+	// Next waits until there is something behind what it gave, or until ctx ends. It
+	// ends a part at about most bytes of text. io.EOF says that the store was closed. After
+	// another error the next call goes on with the same.
+	Next(ctx context.Context, most int) (LogPart, error)
+	Close()
+}
+
+// LogPart is what a RecordLogReader gives at a time. It is valid until the following
+// call.
+type LogPart struct {
+	// Streams are records; those of one group come in the order in which they were
+	// appended, here and over all parts. A stream may be there several times.
+	Streams []StreamRecords
+	// Mark is behind records all of which were given, with this part or before. Between
+	// two marks groups come one after the other, so it may be the mark of the part
+	// before; and it may move without records, past those of other streams.
+	Mark Mark
+	// Gap is what is missing before Mark, since the part before.
+	Gap Gap
+}
+
 // The values of the label source, which says where a record comes from.
 const (
 	SourceContainer = "container"

@@ -17,6 +17,7 @@ type chunkHeader struct {
 	count    uint32
 	min, max int64
 	seq      uint64 // of the last record, in the WAL
+	first    uint64 // of the first, which the runs of numbers tell; 0 without them
 	labels   uint32
 	// filter has no codec: it is always plain.
 	filter, times, meta, text section
@@ -110,7 +111,7 @@ func (m *chunkMaker) chunk(h *head, labels []byte) ([]byte, chunkHeader) {
 	for i := range h.ends {
 		m.filter.add(h.line(i))
 	}
-	head := chunkHeader{count: uint32(len(h.times)), min: h.min, max: h.max, seq: h.last, labels: uint32(len(labels))}
+	head := chunkHeader{count: uint32(len(h.times)), min: h.min, max: h.max, seq: h.last, first: h.first(), labels: uint32(len(labels))}
 	m.body = m.filter.appendTo(m.body[:0])
 	head.filter = sectionOf(m.body, len(m.body), codecPlain)
 
@@ -127,6 +128,7 @@ func (m *chunkMaker) chunk(h *head, labels []byte) ([]byte, chunkHeader) {
 	m.out, codec = m.pack.pack(m.out, text)
 	head.text = sectionOf(m.out, len(text), codec)
 	m.raw = appendTimes(m.raw[:0], h, order)
+	m.raw = appendRuns(m.raw, h, order)
 	add(&head.times, m.raw)
 	if len(h.sets) > 0 {
 		m.raw = appendMeta(m.raw[:0], h, order)

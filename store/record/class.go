@@ -115,6 +115,11 @@ func (s *Store) readFolder() error {
 	}
 	s.index.all(func(st *stream) {
 		slices.SortStableFunc(st.chunks, func(a, b chunk) int { return cmp.Compare(a.seq, b.seq) })
+		for i := range st.chunks {
+			if c := &st.chunks[i]; c.first == 0 {
+				s.unnumbered = max(s.unnumbered, c.seq)
+			}
+		}
 		if n := len(st.chunks); n > 0 {
 			st.sealed = st.chunks[n-1].seq
 			s.seq = max(s.seq, st.sealed)
@@ -157,8 +162,9 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 		s.takeIn(g, streams)
 		return true, nil
 	}
-	end, damaged := scan(f, g.size, func(off int64, h *chunkHeader, labels []byte) {
+	end, damaged := scan(f, g.size, func(off int64, h *chunkHeader, labels, times []byte) {
 		if st := s.streamOf(labels); st != nil {
+			h.first = s.unpack.firstNumber(h, times)
 			st.chunks = append(st.chunks, chunkOf(g, off, h))
 			g.chunks++
 		}
@@ -183,7 +189,7 @@ func (s *Store) openSegment(g *segment, newest bool) (some bool, err error) {
 		return false, err
 	}
 	g.dirty = true // whoever was killed may not have synced it
-	if newest && damaged == 0 && !g.class.adopted {
+	if newest && damaged == 0 && !g.class.adopted && h.version == version {
 		g.class.active = g
 	} else {
 		s.end(g)

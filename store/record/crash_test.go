@@ -145,6 +145,11 @@ func TestKill(t *testing.T) {
 		if got < acknowledged {
 			t.Fatalf("round %d: %d records, %d are acknowledged", round, got, acknowledged)
 		}
+		read := storetest.ReadLog(t, s, tallyman.Mark(next), storetest.Any)
+		wantLog(t, read, next, got)
+		if len(read.Gaps) > 0 {
+			t.Fatalf("round %d: gaps %v", round, read.Gaps)
+		}
 		if round%3 == 0 { // what Open made of it is stored as well
 			mustAppend(t, s, got, got+7)
 			got += 7
@@ -694,6 +699,10 @@ func TestFlippedBytes(t *testing.T) {
 				got += len(records)
 			}
 			damaged := own(s, "damaged_total", "")
+			read := storetest.ReadLog(t, s, 0, storetest.Any)
+			if told := len(read.Streams[`name="web" `]) + int(read.Missing()); told != int(s.LastMark()) || len(read.Streams[`name="web" `]) != got {
+				t.Errorf("%s, byte %d: in their order come %d records and a gap of %d, with %d there of %d", name, at, len(read.Streams[`name="web" `]), read.Missing(), got, s.LastMark())
+			}
 			s.Close()
 			if got > n || got < n-most {
 				t.Errorf("%s, byte %d: %d records of %d", name, at, got, n)

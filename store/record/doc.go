@@ -2,7 +2,8 @@
 
 // Package record is a [tallyman.RecordSink] and [tallyman.RecordReader] in plain
 // files: a write-ahead log, the WAL, and segments of compressed chunks. It follows
-// what is appended too, as a [tallyman.RecordTailer].
+// what is appended too, as a [tallyman.RecordTailer], and gives all of it in the order
+// of appending to whoever sends it on, as a [tallyman.RecordLog].
 //
 //	s, err := record.Open(record.Options{Dir: "/var/lib/tallyman/records"})
 //	err = s.AppendRecords(&tallyman.RecordBatch{Streams: lines, Positions: readUpTo})
@@ -22,8 +23,9 @@
 // power cut. (After a power cut a chunk of that last second may be there whose
 // record in the WAL is not: its lines are then read again by their position.)
 // Every record of a stream has a number, in the order of appending across all
-// streams. A chunk carries that of its last one, so that the WAL, read at Open,
-// does not bring back what a chunk has.
+// streams. A chunk carries those of its records, so that the WAL, read at Open,
+// does not bring back what a chunk has, and so that a reader of the log has one number for
+// where it is, and knows by number what is missing.
 //
 // # Files
 //
@@ -49,7 +51,8 @@
 //	           └─────────── a count reads no more ──┘
 //	footer     magic, CRC, size, last append, streams and their chunks; size, magic
 //
-// Times are differences and lengths, in as few bits as they need; metadata is the different
+// Times are differences and lengths, in as few bits as they need, and the runs of the
+// records' numbers; metadata is the different
 // sets and which one each record has; text is the lines one after the other.
 // Each of the three is a zstd frame of its own, or plain when that is hardly
 // larger, and has a checksum of its own. The filter is a bitmap of the trigrams
@@ -92,8 +95,8 @@
 // whatever order they came in: chunks are sorted when they are sealed, and those
 // that overlap are merged. It holds the chunks that overlap at the moment,
 // about 100 KiB each, and one open file. Records that it gives are valid until
-// its next call; what a tail gives belongs to the caller. AppendRecords keeps
-// nothing of the batch.
+// its next call; what a tail gives belongs to the caller. A reader of the log holds
+// what it gave and one chunk. AppendRecords keeps nothing of the batch.
 //
 // All methods may run concurrently. The locks, in the order in which they are
 // taken: Store.syncing while files are synced; Store.mu for everything but

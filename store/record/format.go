@@ -12,8 +12,9 @@ import (
 	"tallyman"
 )
 
-// version is that of both kinds of file. Version 1 had no sameMeta in the WAL.
-const version = 2
+// version is that of both kinds of file. Version 1 had no sameMeta in the WAL;
+// before version 3 chunks did not know the numbers of their records.
+const version = 3
 
 // The first bytes of the files, and of what they hold.
 const (
@@ -22,7 +23,8 @@ const (
 
 	walRecordMagic = 0xf1524c57 // "WLR\xf1": no text has that byte there
 	chunkMagic     = 0xf14b4c42 // "BLK\xf1"
-	footerMagic    = 0xf1544f46 // "FOT\xf1"
+	footerMagic    = 0xf2544f46 // "FOT\xf2"
+	footerMagic2   = 0xf1544f46 // up to version 2: chunks have no first number
 )
 
 var (
@@ -37,6 +39,7 @@ var errDamaged = errors.New("damaged")
 
 // fileHeader begins each file.
 type fileHeader struct {
+	version int
 	created int64  // nanoseconds
 	seq     uint64 // WAL: number of the first record that may be in it
 }
@@ -74,7 +77,7 @@ func parseHeader(b []byte, magic, name string) (fileHeader, error) {
 	if v := le.Uint16(b[8:]); v > version {
 		return fileHeader{}, &ErrVersion{File: name, Version: int(v)}
 	}
-	return fileHeader{created: int64(le.Uint64(b[12:])), seq: le.Uint64(b[20:])}, nil
+	return fileHeader{version: int(le.Uint16(b[8:])), created: int64(le.Uint64(b[12:])), seq: le.Uint64(b[20:])}, nil
 }
 
 // reader takes a payload apart. After the first thing that does not fit, bad is

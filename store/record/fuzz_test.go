@@ -78,6 +78,11 @@ func FuzzSegment(f *testing.F) {
 		f.Add(b[:len(b)-10])
 		_ = name
 	}
+	for name, b := range filesOf(f, filepath.Join("testdata", "version2")) {
+		if strings.HasSuffix(name, ".seg") {
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) { openAny(t, "log-00000001.seg", b) })
 }
 
@@ -124,6 +129,15 @@ func openAny(t *testing.T, name string, b []byte) {
 	q.Backward, q.NoLines, q.Contains = true, true, []string{"line 0000001"}
 	storetest.Select(t, s, q)
 	storetest.Select(t, s, tallyman.RecordQuery{Start: genStart, End: genStart + 10_000_000, NoMeta: true})
+	if mark := s.LastMark(); mark < 2_000_000 { // a number may be any
+		read := storetest.ReadLog(t, s, 0, storetest.Any)
+		for key, records := range all {
+			if n := len(read.Streams[key]); n < len(records) {
+				t.Fatalf("%s: %d records come in the order of their numbers, and %d in that of time", key, n, len(records))
+			}
+		}
+		storetest.ReadLog(t, s, mark/2, storetest.Of("name", "web"))
+	}
 	if _, err := s.Volume(t.Context(), nil, -5, 1<<62); err != nil {
 		t.Fatal(err)
 	}
@@ -168,13 +182,13 @@ func FuzzChunk(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text []byte, start, step int64, over []byte) {
-		h := &head{last: 9}
+		h := &head{}
 		for i, line := range bytes.Split(text, []byte("\n")) {
 			r := tallyman.Record{Time: start + int64(i)*step, Line: line}
 			if i%3 == 1 {
 				r.Meta = []tallyman.Label{{Name: "first", Value: string(line[:min(1, len(line))])}}
 			}
-			h.append(&r)
+			h.append(&r, uint64(2*i+1))
 		}
 		labels := appendLabels(nil, testStream.Labels)
 		m := chunkMaker{pack: pack}

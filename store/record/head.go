@@ -23,6 +23,8 @@ type head struct {
 	meta []byte
 	sets []uint32
 	set  []uint32
+	// runs are the numbers of the records, in the order in which they came.
+	runs []run
 
 	min, max   int64
 	disordered bool // times do not only grow
@@ -35,7 +37,14 @@ type head struct {
 
 const noMeta = ^uint32(0)
 
-func (h *head) append(r *tallyman.Record) {
+// append appends the record with that number, which is greater than those before.
+func (h *head) append(r *tallyman.Record, number uint64) {
+	if last := len(h.runs) - 1; last >= 0 && number == h.last+1 {
+		h.runs[last].n++
+	} else {
+		h.runs = append(h.runs, run{number, 1})
+	}
+	h.last = number
 	n := len(h.times)
 	if n == 0 {
 		h.min, h.max = r.Time, r.Time
@@ -117,12 +126,16 @@ func (h *head) order() []int32 {
 func (h *head) view() *head {
 	h.seen = true
 	v := *h
+	v.runs = slices.Clone(h.runs) // the last of them may still grow
 	return &v
 }
 
+// first is the number of the first record.
+func (h *head) first() uint64 { return h.runs[0].first }
+
 // reset makes the buffers of a sealed head ready for another.
 func (h *head) reset() {
-	*h = head{text: h.text[:0], times: h.times[:0], ends: h.ends[:0], meta: h.meta[:0], sets: h.sets[:0], set: h.set[:0]}
+	*h = head{text: h.text[:0], times: h.times[:0], ends: h.ends[:0], meta: h.meta[:0], sets: h.sets[:0], set: h.set[:0], runs: h.runs[:0]}
 }
 
 // appendMeta appends the sets and which record has which.

@@ -36,6 +36,7 @@ type chunk struct {
 	seg      *segment
 	min, max int64
 	seq      uint64 // of the last record: the order in which chunks were appended
+	first    uint64 // of the first record; 0 when the chunk does not know the numbers
 	off      uint32
 	size     uint32
 	count    uint32
@@ -44,7 +45,7 @@ type chunk struct {
 }
 
 func chunkOf(seg *segment, off int64, h *chunkHeader) chunk {
-	return chunk{seg: seg, min: h.min, max: h.max, seq: h.seq, off: uint32(off), size: h.size, count: h.count, raw: h.text.raw, lead: h.lead()}
+	return chunk{seg: seg, min: h.min, max: h.max, seq: h.seq, first: h.first, off: uint32(off), size: h.size, count: h.count, raw: h.text.raw, lead: h.lead()}
 }
 
 // touches reports whether records in [start, end) may be in it.

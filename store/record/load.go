@@ -70,7 +70,7 @@ func (c *cursor) fromFile(k *unpacked, r *chunk) (ok bool) {
 	if c.seg != r.seg {
 		c.leave()
 		if err := r.seg.acquire(); err != nil {
-			c.failed(r, err)
+			c.q.s.chunkFailed(r, err)
 			return false
 		}
 		c.seg = r.seg
@@ -79,15 +79,14 @@ func (c *cursor) fromFile(k *unpacked, r *chunk) (ok bool) {
 	defer c.q.s.unpack.bufs.Put(buf)
 	if err := c.fill(k, r, buf); err != nil {
 		k.records = k.records[:0]
-		c.failed(r, err)
+		c.q.s.chunkFailed(r, err)
 		return false
 	}
 	return true
 }
 
-// failed counts a chunk that could not be read.
-func (c *cursor) failed(r *chunk, err error) {
-	s := c.q.s
+// chunkFailed counts a chunk that could not be read.
+func (s *Store) chunkFailed(r *chunk, err error) {
 	switch {
 	case r.seg.gone(): // by the retention, that is no damage
 	case err == errDamaged:
@@ -137,7 +136,7 @@ func (c *cursor) fill(k *unpacked, r *chunk, buf *[]byte) error {
 	if k.raw, err = q.s.unpack.unpack(k.raw, packed, h.times.codec, int(h.times.raw)); err != nil {
 		return err
 	}
-	if k.times, k.ends, err = unpackTimes(k.raw, &h, k.times[:0], k.ends[:0]); err != nil {
+	if k.times, k.ends, _, err = unpackTimes(k.raw, &h, k.times[:0], k.ends[:0]); err != nil {
 		return err
 	}
 	from := sort.Search(len(k.times), func(i int) bool { return k.times[i] >= q.Start })

@@ -3,6 +3,7 @@
 package record
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,6 +49,10 @@ type Options struct {
 	walFile   int64 // size at which a new file of the WAL is begun
 	walTotal  int64 // size of the WAL from which old files are made free
 	segment   int64 // size at which a new segment is begun
+	// logRange is how many numbers a reader of the log takes at a time when it is behind.
+	// A kill repeats no more than that, and a chunk is read twice when it reaches over
+	// the end of a range.
+	logRange uint64
 }
 
 // Class is a part of the store with a retention of its own.
@@ -156,6 +161,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.walFile, 8<<20)
 	def(&o.walTotal, 4*o.walFile)
 	def(&o.segment, 64<<20)
+	o.logRange = cmp.Or(o.logRange, 100_000)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -17,7 +17,7 @@ func readFooter(f io.ReaderAt, size int64) (last int64, streams []segmentStream,
 		return 0, nil, err
 	}
 	n := int64(le.Uint32(t[:]))
-	if le.Uint32(t[4:]) != footerMagic || n < footerFixed || n > size-trailerSize-headerSize {
+	if !isFooter(le.Uint32(t[4:])) || n < footerFixed || n > size-trailerSize-headerSize {
 		return 0, nil, errDamaged
 	}
 	b := make([]byte, n)
@@ -31,13 +31,13 @@ func readFooter(f io.ReaderAt, size int64) (last int64, streams []segmentStream,
 // scan reads a segment chunk by chunk, checks all of it and calls each for
 // those that are whole. end is where the last of them ends, damaged is at how
 // many places before that something else was. The labels are valid during the
-// call.
-func scan(f io.ReaderAt, size int64, each func(off int64, h *chunkHeader, labels []byte)) (end int64, damaged int) {
+// call, as is the section of times as it is stored.
+func scan(f io.ReaderAt, size int64, each func(off int64, h *chunkHeader, labels, times []byte)) (end int64, damaged int) {
 	s := scanner{f: f, size: size}
 	end = min(headerSize, size)
 	inGap := false
 	for at := end; at >= 0 && at < size; {
-		h, labels, ok := s.chunk(at)
+		h, labels, times, ok := s.chunk(at)
 		if !ok {
 			inGap = true
 			at = s.find(at + 1)
@@ -47,7 +47,7 @@ func scan(f io.ReaderAt, size int64, each func(off int64, h *chunkHeader, labels
 			damaged++
 			inGap = false
 		}
-		each(at, &h, labels)
+		each(at, &h, labels, times)
 		at += int64(h.size)
 		end = at
 	}
@@ -72,32 +72,36 @@ func (s *scanner) read(at int64, n int64) []byte {
 }
 
 // chunk reads the chunk at an offset and checks all its parts.
-func (s *scanner) chunk(at int64) (h chunkHeader, labels []byte, ok bool) {
+func (s *scanner) chunk(at int64) (h chunkHeader, labels, times []byte, ok bool) {
 	b := s.read(at, 32<<10) // most are smaller
 	if len(b) < chunkFixed || le.Uint32(b) != chunkMagic {
-		return h, nil, false
+		return h, nil, nil, false
 	}
 	size := int64(le.Uint32(b[8:]))
 	if size > s.size-at {
-		return h, nil, false
+		return h, nil, nil, false
 	}
 	if size > int64(len(b)) {
 		b = s.read(at, size)
 	}
 	if int64(len(b)) < size {
-		return h, nil, false
+		return h, nil, nil, false
 	}
 	h, labels, err := parseChunkHeader(b)
 	if err != nil {
-		return h, nil, false
+		return h, nil, nil, false
 	}
 	rest := b[chunkFixed+h.labels : h.size]
 	for _, sec := range h.sections() {
-		if _, rest, err = sec.take(rest); err != nil {
-			return h, nil, false
+		var stored []byte
+		if stored, rest, err = sec.take(rest); err != nil {
+			return h, nil, nil, false
+		}
+		if sec == &h.times {
+			times = stored
 		}
 	}
-	return h, labels, true
+	return h, labels, times, true
 }
 
 // find is where the next chunk may begin, -1 without one.

@@ -119,6 +119,11 @@ func footer(dst []byte, last int64, streams []segmentStream) []byte {
 			dst = binary.AppendVarint(dst, r.min-p.min)
 			dst = binary.AppendUvarint(dst, uint64(r.max-r.min))
 			dst = binary.AppendUvarint(dst, r.seq-p.seq)
+			if r.first == 0 {
+				dst = append(dst, 0)
+			} else {
+				dst = binary.AppendUvarint(dst, r.seq-r.first+1)
+			}
 			for _, v := range []uint32{r.size, r.count, r.raw, r.lead} {
 				dst = binary.AppendUvarint(dst, uint64(v))
 			}
@@ -132,6 +137,9 @@ func footer(dst []byte, last int64, streams []segmentStream) []byte {
 	return le.AppendUint32(dst, footerMagic)
 }
 
+// isFooter reports whether a magic number is that of a footer.
+func isFooter(magic uint32) bool { return magic == footerMagic || magic == footerMagic2 }
+
 // segmentStream is a stream of one segment.
 type segmentStream struct {
 	labels []byte // as appendLabels writes them
@@ -141,10 +149,11 @@ type segmentStream struct {
 // parseFooter reads the footer off b, which ends where it ends, before the
 // trailer. start is where it begins in the file: no chunk reaches into it.
 func parseFooter(b []byte, start int64) (last int64, streams []segmentStream, err error) {
-	if len(b) < footerFixed || le.Uint32(b) != footerMagic || le.Uint32(b[8:]) != uint32(len(b)) || checksum(b[8:]) != le.Uint32(b[4:]) {
+	if len(b) < footerFixed || !isFooter(le.Uint32(b)) || le.Uint32(b[8:]) != uint32(len(b)) || checksum(b[8:]) != le.Uint32(b[4:]) {
 		return 0, nil, errDamaged
 	}
 	last = int64(le.Uint64(b[12:]))
+	numbered := le.Uint32(b) == footerMagic
 	r := reader{b: b[footerFixed:]}
 	for range r.length(3) {
 		before := r.b
@@ -164,6 +173,13 @@ func parseFooter(b []byte, start int64) (last int64, streams []segmentStream, er
 			c.min = p.min + r.varint()
 			c.max = c.min + int64(r.uvarint())
 			c.seq = p.seq + r.uvarint()
+			if numbered {
+				if n := r.uvarint(); n > c.seq {
+					return 0, nil, errDamaged
+				} else if n > 0 {
+					c.first = c.seq - n + 1
+				}
+			}
 			size, count, raw, lead := r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()
 			if off > uint64(start) || size > uint64(start)-off || size < chunkFixed || lead > size || lead < chunkFixed || count > maxSection || raw > maxSection || c.max < c.min {
 				return 0, nil, errDamaged

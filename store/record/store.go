@@ -38,6 +38,9 @@ type Store struct {
 	walLeft   bool // the last file of the WAL is not to be written to any more
 	positions map[string]string
 	tails     map[*tail]struct{}
+	readers   map[*logReader]struct{}
+	// unnumbered is the last number of the chunks that do not know their numbers.
+	unnumbered uint64
 
 	opening     bool // limits are not asked
 	closed      bool
@@ -60,6 +63,7 @@ var (
 	_ tallyman.RecordSink   = (*Store)(nil)
 	_ tallyman.RecordReader = (*Store)(nil)
 	_ tallyman.RecordTailer = (*Store)(nil)
+	_ tallyman.RecordLog    = (*Store)(nil)
 )
 
 var (
@@ -89,7 +93,7 @@ func open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opt: o, stop: make(chan struct{}), written: make(chan struct{}, 1), urgent: make(chan struct{}, 1), done: make(chan struct{}), synced: make(chan struct{}),
-		index: newIndex(), positions: map[string]string{}, tails: map[*tail]struct{}{}, opening: true,
+		index: newIndex(), positions: map[string]string{}, tails: map[*tail]struct{}{}, readers: map[*logReader]struct{}{}, opening: true,
 	}
 	for _, c := range o.Classes {
 		s.classes = append(s.classes, newClass(c, o.segment))
@@ -200,6 +204,11 @@ func (s *Store) append(given *tallyman.RecordBatch) (*tallyman.RefusedError, err
 	s.seq = seq - 1
 	s.commit(b.Positions)
 	s.feed(b)
+	if len(b.Streams) > 0 {
+		for r := range s.readers {
+			r.signal()
+		}
+	}
 	return refused, nil
 }
 
@@ -345,8 +354,7 @@ func (s *Store) apply(st *stream, records []tallyman.Record, seq uint64, w *walF
 			h.wal, h.since = w, now
 			st.head = h
 		}
-		h.append(&records[i])
-		h.last = seq + uint64(i)
+		h.append(&records[i], seq+uint64(i))
 		h.newest = now
 		bytes += len(records[i].Line)
 		if h.full() && s.maySeal(now) {
@@ -401,6 +409,9 @@ func (s *Store) Close() error {
 	s.closed = true
 	for t := range s.tails {
 		t.end()
+	}
+	for r := range s.readers {
+		r.signal()
 	}
 	s.mu.Unlock()
 	close(s.stop)

@@ -28,6 +28,6 @@ func TestContract(t *testing.T) {
 // TestContractWithSmallFiles holds it with many files of everything.
 func TestContractWithSmallFiles(t *testing.T) {
 	storetest.TestRecordStore(t, func(dir string) (storetest.RecordStore, error) {
-		return Open(Options{Dir: dir, walFile: 4 << 10, segment: 32 << 10})
+		return Open(Options{Dir: dir, walFile: 4 << 10, segment: 32 << 10, logRange: 777})
 	})
 }

@@ -106,14 +106,14 @@ func (r *numberReader) at(i int) uint64 {
 }
 
 // unpackTimes appends the time of each record, and where in the text its line
-// ends.
-func unpackTimes(raw []byte, h *chunkHeader, times []int64, ends []uint32) ([]int64, []uint32, error) {
+// ends. What follows are the runs of the numbers.
+func unpackTimes(raw []byte, h *chunkHeader, times []int64, ends []uint32) (_ []int64, _ []uint32, runs []byte, _ error) {
 	r := newNumberReader(raw)
 	t := h.min
 	for left := int(h.count); left > 0; left -= bitGroup {
 		n := min(left, bitGroup)
 		if !r.begin(n) {
-			return times, ends, errDamaged
+			return times, ends, nil, errDamaged
 		}
 		for i := range n {
 			t += int64(r.at(i))
@@ -124,18 +124,18 @@ func unpackTimes(raw []byte, h *chunkHeader, times []int64, ends []uint32) ([]in
 	for left := int(h.count); left > 0; left -= bitGroup {
 		n := min(left, bitGroup)
 		if !r.begin(n) {
-			return times, ends, errDamaged
+			return times, ends, nil, errDamaged
 		}
 		for i := range n {
 			length := r.at(i)
 			if end += length; end > uint64(h.text.raw) || length > maxSection {
-				return times, ends, errDamaged
+				return times, ends, nil, errDamaged
 			}
 			ends = append(ends, uint32(end))
 		}
 	}
-	if t != h.max || end != uint64(h.text.raw) || len(r.b) != 8 {
-		return times, ends, errDamaged
+	if t != h.max || end != uint64(h.text.raw) {
+		return times, ends, nil, errDamaged
 	}
-	return times, ends, nil
+	return times, ends, r.b[:len(r.b)-8], nil
 }

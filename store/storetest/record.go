@@ -27,7 +27,7 @@ type RecordStore interface {
 }
 
 // TestRecordStore holds the store that open makes to the contracts of
-// tallyman.RecordSink and tallyman.RecordReader, and to that of tallyman.RecordTailer if it is one. open
+// tallyman.RecordSink and tallyman.RecordReader, and to those of tallyman.RecordTailer and tallyman.RecordLog if it is one. open
 // is called with a folder of its own for each test, and again with the same
 // folder after Close to see what was kept.
 func TestRecordStore(t *testing.T, open func(dir string) (RecordStore, error)) {
@@ -121,6 +121,7 @@ func TestRecordStore(t *testing.T, open func(dir string) (RecordStore, error)) {
 			t.Error("AppendRecords after Close: got no error")
 		}
 	})
+	testRecordLog(t, mustOpen)
 	t.Run("tail", func(t *testing.T) {
 		s := mustOpen(t, t.TempDir())
 		tailer, ok := s.(tallyman.RecordTailer)
