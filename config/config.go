@@ -27,6 +27,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"tallyman/internal/nearest"
+	"tallyman/internal/secret"
 )
 
 // DefaultFile is read when no file is named and it exists.
@@ -279,7 +280,7 @@ var address = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"']+`)
 
 // yamlError is what is wrong with YAML and where, without the addresses around it.
 func yamlError(err error) error {
-	return errors.New(address.ReplaceAllString(strings.TrimSpace(yaml.FormatError(err, false, true)), "${1}"+hidden))
+	return errors.New(address.ReplaceAllString(strings.TrimSpace(yaml.FormatError(err, false, true)), "${1}"+secret.Hidden))
 }
 
 // parse takes settings from YAML.

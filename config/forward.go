@@ -11,28 +11,11 @@ import (
 	"strings"
 
 	"tallyman/internal/nearest"
+	"tallyman/internal/secret"
 )
 
-// Secret is a text that is never shown: whoever prints it, or writes it as JSON, gets
-// another one.
-type Secret string
-
-// hidden is what is shown of a secret.
-const hidden = "[hidden]"
-
-// String does not tell it.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return hidden
-}
-
-// GoString does not tell it.
-func (s Secret) GoString() string { return s.String() }
-
-// MarshalText does not tell it.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+// Secret is a text that is never shown.
+type Secret = secret.Text
 
 // Forward says to whom what is collected is sent on.
 type Forward struct {
