@@ -198,6 +198,7 @@ func Default() Config {
 		Plugins: Plugins{Enabled: true, Detect: true, Conventions: true, ExecFromImageLabels: true, PerContainer: 16, PerHost: 512, Series: 2000, SeriesPerText: 10_000, Rules: []PluginRule{}},
 		Alarms:  Alarms{Enabled: true, Defaults: true, Notify: []string{}, RulesFiles: []string{}, LogRules: []string{}, Rules: AlarmRules{}, Exclude: []string{}, Series: 5000},
 		Forward: Forward{
+			To:      []Destination{},
 			AMQP:    AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", States: states},
 			Webhook: Webhook{States: states},
 		},
@@ -306,6 +307,9 @@ func (c *Config) parse(text []byte) error {
 func checkKeys(prefix string, tree map[string]any) error {
 	for k, v := range tree {
 		key := prefix + k
+		if _, short := v.([]any); short && key == "forward" {
+			key = "forward.to"
+		}
 		if sub, ok := v.(map[string]any); ok && isGroup(key) {
 			if err := checkKeys(key+".", sub); err != nil {
 				return err

@@ -19,13 +19,16 @@ type Secret = secret.Text
 
 // Forward says to whom what is collected is sent on.
 type Forward struct {
-	AMQP    AMQP    `yaml:"amqp"`
-	Webhook Webhook `yaml:"webhook"`
+	// Destinations of logs and events, as [{loki: https://host/loki/api/v1/push}]; in the file
+	// forward itself may be this list. Default none.
+	To      []Destination `yaml:"to"`
+	AMQP    AMQP          `yaml:"amqp"`
+	Webhook Webhook       `yaml:"webhook"`
 }
 
 // check finds what cannot work.
 func (f *Forward) check() error {
-	if err := f.AMQP.check(); err != nil {
+	if err := errors.Join(checkDestinations(f.To), f.AMQP.check()); err != nil {
 		return err
 	}
 	return f.Webhook.check()

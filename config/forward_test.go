@@ -67,3 +67,53 @@ func TestForward(t *testing.T) {
 		}
 	}
 }
+
+func TestDestinations(t *testing.T) {
+	const url = "https://u:canary@loki.example/loki/api/v1/push"
+	for name, in := range map[string]struct {
+		file string
+		env  []string
+	}{
+		"a list":              {file: "forward:\n  - loki: " + url + "\n"},
+		"under its key":       {file: "forward:\n  to:\n    - loki: " + url + "\n  webhook: {align: false}\n"},
+		"one variable":        {env: []string{"TALLYMAN_FORWARD=loki=" + url}},
+		"the same by its key": {env: []string{"TALLYMAN_FORWARD_TO=[{loki: '" + url + "'}]"}},
+	} {
+		c, err := load(t, in.file, in.env, nil)
+		if err != nil || len(c.Forward.To) != 1 || string(c.Forward.To[0].Loki) != url || c.Forward.To[0].ID() != "loki-loki.example" || c.Forward.AMQP.Exchange != "alarms.exchange" {
+			t.Errorf("%s: %+v %v", name, c.Forward, err)
+		}
+	}
+	c, err := load(t, "forward:\n  - loki: http://127.0.0.1:3100/push\n    name: here\n    labels: [host, name]\n    external_labels: {dc: fra}\n    only: ['{source=\"event\"}']\n    headers: {X-Scope-OrgID: web}\n    headers_file: {X-Key: /k}\n    timeout: 5s\n  - loki: http://loki:3100/push\n    plain: true\n", nil, nil)
+	if err != nil || len(c.Forward.To) != 2 {
+		t.Fatalf("%+v %v", c.Forward.To, err)
+	}
+	if d := c.Forward.To[0]; d.ID() != "here" || len(d.Labels) != 2 || d.ExternalLabels["dc"] != "fra" || d.Only[0] != `{source="event"}` || string(d.Headers["X-Scope-OrgID"]) != "web" || d.HeadersFile["X-Key"] != "/k" {
+		t.Errorf("%+v", d)
+	}
+	for _, bad := range []struct{ entry, want string }{
+		{"{}", "write for example loki:"},
+		{"{loki: canary}", "an address is needed"},
+		{"{loki: 'https://u:canary%zz@h/x'}", "an address is needed"},
+		{"{loki: 'http://loki:3100/canary'}", "plain: true"},
+		{"{loki: 'https://loki'}", "https://loki/loki/api/v1/push"},
+		{"{loki: 'https://h/canary', name: a b}", "is not possible"},
+		{"{loki: 'https://h/canary', name: amqp}", "a name of its own"},
+		{"{loki: 'https://h/canary', lables: [a]}", `did you mean "labels"`},
+		{"{loki: 'https://h/canary', external_labels: {a.b: c}}", "no name of a label"},
+		{"{loki: 'https://h/canary', timeout: -1s}", "timeout"},
+		{"loki", "has no settings"},
+	} {
+		if _, err := load(t, "forward: ["+bad.entry+"]", nil, nil); err == nil || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), "forward.to[0]") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %v, want %s", bad.entry, err, bad.want)
+		}
+	}
+	for _, bad := range []string{"https://canary", "kafka=canary", "[canary", "[{lokki: canary}]"} {
+		if _, err := load(t, "", []string{"TALLYMAN_FORWARD=" + bad}, nil); err == nil || !strings.Contains(err.Error(), "TALLYMAN_FORWARD") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
+	if _, err := load(t, "forward: [{loki: '"+url+"'}, {loki: '"+url+"'}]", nil, nil); err == nil || !strings.Contains(err.Error(), "forward.to[1]") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -204,6 +204,12 @@ func (s setting) set(v reflect.Value, text string) error {
 		return setList[LogRule](s.key, v, text)
 	case reflect.TypeFor[[]PluginRule]():
 		return setList[PluginRule](s.key, v, text)
+	case reflect.TypeFor[[]Destination]():
+		to, err := parseDestinations(s.key, text)
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.ValueOf(to))
 	default:
 		v.SetString(text)
 	}
@@ -230,6 +236,9 @@ func keyOfEnv(rest string) (string, bool) {
 		if EnvName(s.key) == envPrefix+rest {
 			return s.key, true
 		}
+	}
+	if rest == "FORWARD" { // as forward in the file may be the list itself
+		return "forward.to", true
 	}
 	// TALLYMAN_SOURCES_DISKUSAGE_EVERY; the name of a source is one word.
 	if own, ok := strings.CutPrefix(rest, "SOURCES_"); ok && !strings.HasSuffix(own, "_FILE") {
@@ -267,6 +276,7 @@ var lists = map[string]list{
 	"engines":       {reflect.TypeFor[Engine](), "engine", `name: db and address: tcp://10.0.0.2:2376`},
 	"logs.files":    {reflect.TypeFor[LogFile](), "file", `path: /var/log/*.log`},
 	"logs.rules":    {reflect.TypeFor[LogRule](), "rule", `match: image:shop/* and start: ^\d{4}-`},
+	"forward.to":    {reflect.TypeFor[Destination](), "destination", `loki: https://host/loki/api/v1/push`},
 	"plugins.rules": {reflect.TypeFor[PluginRule](), "rule", `image: redis and plugins: [{PluginType: REDIS}]`},
 }
 

@@ -71,6 +71,7 @@ var next = map[string]string{
 	"label_limit":  "a series has more than 30 labels, or one that is too long; shorten them",
 	"buffer_full":  "a destination was away for long: mend it, or raise forward.amqp.buffer",
 	"too_old":      "a destination was away for long: mend it, or raise forward.amqp.max_age",
+	"retention":    "a destination was away for longer than records are kept: mend it, or raise retention.logs",
 	"damaged":      "the disk gave back something else than was written; look at its health",
 	"too_large":    "a message was larger than forward.amqp.buffer; raise it",
 	"overflow":     "too many events at once; what they told was taken from the inventory instead",

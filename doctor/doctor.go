@@ -90,6 +90,10 @@ type Forward struct {
 	Waiting int
 	Oldest  time.Time
 	Sent    uint64
+	// Refused will never be taken, and Lost was gone before it could be sent, both since
+	// the start. Refusal is what the destination said of late, and Mend what would help there.
+	Refused, Lost uint64
+	Refusal, Mend string
 }
 
 // Doctor reports.
@@ -527,7 +531,16 @@ func (d *Doctor) forwards() (out []Feature) {
 		if w.Waiting > 0 {
 			f.Detail += fmt.Sprintf(", %d wait since %s", w.Waiting, w.Oldest.UTC().Format("2006-01-02 15:04:05 MST"))
 		}
+		if w.Refused > 0 {
+			f.Detail += fmt.Sprintf(", %d refused", w.Refused)
+		}
+		if w.Lost > 0 {
+			f.Detail += fmt.Sprintf(", %d gone before they were sent", w.Lost)
+		}
 		switch {
+		case w.Up && w.Refusal != "":
+			f.State, f.Reason = Partly, "Some is refused, and not sent again: "+strings.TrimSuffix(w.Refusal, ".")+"."
+			f.Unlock = w.Mend
 		case w.Up:
 		case w.Reason == "":
 			f.State, f.Reason = Unknown, "It was not tried yet."

@@ -232,12 +232,16 @@ func TestForwards(t *testing.T) {
 	r := f.doctor(t, func(o *Options) {
 		o.Forwards = func() []Forward {
 			return []Forward{{ID: "new", To: "a:1"}, {ID: "up", To: "b:1", Up: true, Sent: 3},
+				{ID: "picky", To: "d:1", Up: true, Sent: 3, Refused: 2, Lost: 1, Refusal: "d:1 answers with 400.", Mend: "a setting"},
 				{ID: "away", To: "c:1", Since: at, Reason: "connection refused", Waiting: 2, Oldest: at}}
 		}
 	}).Report()
 	got := states(r)
 	if got["forward/new"] != "unknown" || got["forward/up"] != "works" || got["forward/away"] != "partly" {
 		t.Errorf("%v", got)
+	}
+	if picky := r.Features[len(r.Features)-2]; picky.State != Partly || picky.Detail != "d:1, 3 sent, 2 refused, 1 gone before they were sent" || !strings.HasSuffix(picky.Reason, ": d:1 answers with 400.") || picky.Unlock != "a setting" {
+		t.Errorf("%+v", picky)
 	}
 	last := r.Features[len(r.Features)-1]
 	if last.Detail != "c:1, 0 sent, 2 wait since 2026-11-28 15:00:00 UTC" || !strings.Contains(last.Reason, "since 2026-11-28 15:00:00 UTC; what is to be sent waits on the disk: connection refused.") {

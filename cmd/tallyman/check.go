@@ -8,6 +8,7 @@ import (
 
 	"tallyman/alert/rule"
 	"tallyman/catalog"
+	"tallyman/forward/loki"
 )
 
 type checkCmd struct {
@@ -58,6 +59,15 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 	}
 	if err := rule.Check(overrides(cfg.Alarms.Rules)); err != nil {
 		return fmt.Errorf("alarms.rules: %w", err)
+	}
+	for i := range cfg.Forward.To {
+		o, err := lokiOptions(&cfg.Forward.To[i], cfg.Host)
+		if err == nil {
+			_, err = loki.New(o)
+		}
+		if err != nil {
+			return fmt.Errorf("forward.to[%d]: %w", i, err)
+		}
 	}
 	fmt.Fprintf(out, "the configuration is good: %s listens on %s and keeps in %s\n", cfg.Host, cfg.Listen, cfg.Data)
 	for _, name := range cfg.Foreign() {

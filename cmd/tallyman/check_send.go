@@ -18,6 +18,7 @@ import (
 	"tallyman/alert/route"
 	"tallyman/forward/amqp"
 	"tallyman/forward/dockermonitor"
+	"tallyman/forward/loki"
 	"tallyman/forward/webhook"
 )
 
@@ -104,7 +105,22 @@ func (c *checkForwardCmd) Run(ctx context.Context, out io.Writer) error {
 			return "it answers " + status, err
 		}})
 	}
-	return sendAll(ctx, out, tries, "nothing is forwarded; set forward.amqp or forward.webhook")
+	for i := range cfg.Forward.To {
+		o, err := lokiOptions(&cfg.Forward.To[i], cfg.Host)
+		if err != nil {
+			return err
+		}
+		s, err := loki.New(o)
+		if err != nil {
+			return fmt.Errorf("forward.to[%d]: %w", i, err)
+		}
+		tries = append(tries, try{"forward " + o.Name + " at " + o.Client.Host(), func(ctx context.Context) (string, error) {
+			defer o.Client.Close()
+			status, err := s.Send(ctx, id, "This is a test of tallyman on "+cfg.Host)
+			return "it answers " + status, err
+		}})
+	}
+	return sendAll(ctx, out, tries, "nothing is forwarded; set forward, forward.amqp or forward.webhook")
 }
 
 // try is one message that is sent, and to whom.

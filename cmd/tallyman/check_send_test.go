@@ -85,7 +85,19 @@ func TestCheckForward(t *testing.T) {
 	}
 	t.Setenv("TALLYMAN_FORWARD_WEBHOOK_URL", "")
 	t.Setenv("TALLYMAN_FORWARD_AMQP_URL", "")
-	if err := (&checkForwardCmd{}).Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "set forward.amqp") {
+	out.Reset()
+	t.Setenv("TALLYMAN_FORWARD", "loki="+url+"/good/hunter2secret,loki="+url+"/bad/hunter2secret")
+	if err := (&checkForwardCmd{}).Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "a name of its own") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	t.Setenv("TALLYMAN_FORWARD", "[{loki: '"+url+"/good/hunter2secret', name: a}, {loki: '"+url+"/bad/hunter2secret', name: b}]")
+	err = (&checkForwardCmd{}).Run(t.Context(), &out)
+	if err == nil || !strings.Contains(err.Error(), "1 of 2") || !strings.Contains(out.String(), "forward a at 127.0.0.1") || !strings.Contains(out.String(), "it answers 200 OK") ||
+		!strings.Contains(out.String(), "403 Forbidden") || strings.Contains(out.String(), "hunter2secret") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	t.Setenv("TALLYMAN_FORWARD", "")
+	if err := (&checkForwardCmd{}).Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "set forward, forward.amqp") {
 		t.Errorf("%v", err)
 	}
 }

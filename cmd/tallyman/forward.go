@@ -4,8 +4,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"tallyman"
@@ -14,9 +18,12 @@ import (
 	"tallyman/doctor"
 	"tallyman/forward/amqp"
 	"tallyman/forward/dockermonitor"
+	"tallyman/forward/loki"
 	"tallyman/forward/queue"
+	"tallyman/forward/send"
 	"tallyman/forward/webhook"
 	"tallyman/internal/fsx"
+	"tallyman/query/logql"
 )
 
 // openAMQP makes what sends the states of containers to a broker, if it is wanted.
@@ -98,6 +105,59 @@ func (a *app) openStates(s states) error {
 		return f
 	})
 	return nil
+}
+
+// openDestinations makes what sends records on, each from its mark in their store.
+func (a *app) openDestinations() error {
+	for i := range a.cfg.Forward.To {
+		d := &a.cfg.Forward.To[i]
+		o, err := lokiOptions(d, a.cfg.Host)
+		if err != nil {
+			return err
+		}
+		o.Log, o.Logger = a.records, a.log.With("forward", o.Name)
+		o.Gap = func(g tallyman.Gap) {
+			now := time.Now()
+			a.bus.ObserveEvent(tallyman.Event{ID: fmt.Sprintf("tallyman-forward-lost-%s-%d", o.Name, g.To), Time: now, Host: a.cfg.Host, Type: "tallyman", Action: "forward_lost",
+				Attributes: map[string]string{"to": o.Name, "records": fmt.Sprint(g.Records), "after": fmt.Sprint(g.After), "up_to": fmt.Sprint(g.To)}})
+		}
+		s, err := loki.New(o)
+		if err != nil {
+			return fmt.Errorf("forward.to[%d]: %w", i, err)
+		}
+		a.add(part{name: "forward " + o.Name, run: s.Run, metrics: s.SelfMetrics()})
+		a.forwards = append(a.forwards, func() doctor.Forward {
+			now := s.Stats()
+			return doctor.Forward{ID: o.Name, Name: "Logs and events to Loki " + o.Name, To: now.Host, Up: now.Up, Since: now.Since, Reason: now.Reason,
+				Waiting: int(now.Waiting), Oldest: time.Now().Add(-now.Lag), Sent: now.Sent, Refused: now.Refused, Lost: now.Dropped, Refusal: now.Refusal, Mend: now.Mend}
+		})
+	}
+	return nil
+}
+
+// lokiOptions are those of a destination.
+func lokiOptions(d *config.Destination, host string) (loki.Options, error) {
+	o := loki.Options{Name: d.ID(), Labels: d.Labels, Host: host}
+	for _, text := range d.Only {
+		m, err := logql.ParseSelector(text)
+		if err != nil {
+			return o, fmt.Errorf("forward %s: only: %w", o.Name, err)
+		}
+		o.Only = append(o.Only, m)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.ExternalLabels)) {
+		o.External = append(o.External, tallyman.Label{Name: name, Value: d.ExternalLabels[name]})
+	}
+	var err error
+	o.Client, err = send.New(send.Options{
+		URL: d.Loki, Plain: d.Plain, User: d.User, Password: d.Password, PasswordFile: d.PasswordFile, BearerFile: d.BearerFile,
+		Headers: d.Headers, HeaderFiles: d.HeadersFile, CA: d.CA, Pin: d.Pin, Cert: d.Cert, Key: d.Key, Timeout: time.Duration(d.Timeout),
+		Proxy: http.ProxyFromEnvironment, Dial: notify.Dial,
+	})
+	if err != nil {
+		return o, fmt.Errorf("forward %s: %w", o.Name, err)
+	}
+	return o, nil
 }
 
 // forwarding tells the doctor how those get on to whom is sent.

@@ -183,7 +183,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		if err := a.openAlarms(interval, space); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(a.openAMQP(space), a.openWebhook(space)); err != nil {
+		if err := errors.Join(a.openAMQP(space), a.openWebhook(space), a.openDestinations()); err != nil {
 			return nil, err
 		}
 		if err := a.openServices(all); err != nil {

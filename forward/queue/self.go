@@ -40,14 +40,38 @@ func (q *Queue) SelfMetrics(to, what string) []tallyman.SelfMetric {
 	return out
 }
 
-// The metrics of all queues.
+// LagMetric is the age of the oldest of what waits for a destination.
+func LagMetric(to, what string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: lag, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
+}
+
+// SentMetric counts what a destination has confirmed.
+func SentMetric(to, what string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: sent, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
+}
+
+// RefusedMetric counts what a destination will never take, for a reason.
+func RefusedMetric(to, what, reason string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: refused, Labels: reasoned(to, what, reason), Read: read}
+}
+
+// DroppedMetric counts what was lost before it was sent, for a reason.
+func DroppedMetric(to, what, reason string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: dropped, Labels: reasoned(to, what, reason), Read: read}
+}
+
+func reasoned(to, what, reason string) []tallyman.Label {
+	return []tallyman.Label{{Name: "reason", Value: reason}, {Name: "to", Value: to}, {Name: "what", Value: what}}
+}
+
+// The metrics of all queues, and of forwarders without one.
 var (
 	queued      = &tallyman.Desc{Name: "tallyman_forward_queue_messages", Type: tallyman.Gauge, Help: "Messages that wait on the disk for a destination to confirm them"}
 	queuedBytes = &tallyman.Desc{Name: "tallyman_forward_queue_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the messages that wait, which the setting buffer bounds"}
-	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message that waits, 0 without one"}
-	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages that a destination has confirmed"}
+	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message or record that waits, 0 without one"}
+	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages or records that a destination has confirmed"}
 	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages that were sent once more, with the same id, as they had not been confirmed"}
 	failures    = &tallyman.Desc{Name: "tallyman_forward_write_failures_total", Type: tallyman.Counter, Help: "How often a message could not be written to the disk; it is tried again"}
-	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages that a destination will never take, and that were left out"}
-	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages that did not get to their destination, by reason"}
+	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages or records that a destination will never take, and that were left out"}
+	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages or records that did not get to their destination, by reason"}
 )

@@ -203,6 +203,8 @@ func other(e *tallyman.Event) Words {
 		return Words{"drift", "info", "Configuration changed: " + drift(e.Attributes)}
 	case e.Type == "tallyman" && e.Action == "gap":
 		return Words{"gap", "warning", "Events may be missing here: " + cmp.Or(e.Attributes["reason"], "the engine was not watched")}
+	case e.Type == "tallyman" && e.Action == "forward_lost":
+		return Words{"gap", "warning", e.Attributes["records"] + " records were gone before they could be sent on to " + e.Attributes["to"]}
 	case e.Type == "check" && e.Action == "down":
 		return Words{"health", "critical", "The check " + e.Attributes["check"] + " fails" + why(e.Attributes)}
 	case e.Type == "check":
