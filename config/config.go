@@ -279,16 +279,21 @@ func (c *Config) readFile(name string, named bool) error {
 // address finds what may hold a password.
 var address = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"']+`)
 
-// yamlError is what is wrong with YAML and where, without the addresses around it.
-func yamlError(err error) error {
-	return errors.New(address.ReplaceAllString(strings.TrimSpace(yaml.FormatError(err, false, true)), "${1}"+secret.Hidden))
+// secrets finds settings whose values are secrets, wherever they stand.
+var secrets = regexp.MustCompile(`\b(password|headers)["']?\s*:`)
+
+// yamlError is what is wrong with a text of YAML and where, with what stands around it, but
+// without addresses, and without anything when there may be passwords.
+func yamlError(text []byte, err error) error {
+	around := !secrets.Match(text)
+	return errors.New(address.ReplaceAllString(strings.TrimSpace(yaml.FormatError(err, false, around)), "${1}"+secret.Hidden))
 }
 
 // parse takes settings from YAML.
 func (c *Config) parse(text []byte) error {
 	var tree map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return yamlError(err)
+		return yamlError(text, err)
 	}
 	if len(tree) == 0 {
 		return nil // an empty file changes nothing; the decoder would clear the defaults
@@ -297,7 +302,7 @@ func (c *Config) parse(text []byte) error {
 		return err
 	}
 	if err := yaml.UnmarshalWithOptions(text, c, yaml.Strict()); err != nil {
-		return yamlError(err)
+		return yamlError(text, err)
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 			return nil, err
 		}
 		if err := yaml.UnmarshalWithOptions([]byte(text), &out, yaml.Strict()); err != nil {
-			return nil, yamlError(err)
+			return nil, yamlError([]byte(text), err)
 		}
 		return out, nil
 	}

@@ -113,6 +113,16 @@ func TestDestinations(t *testing.T) {
 			t.Errorf("%s: got %v", bad, err)
 		}
 	}
+	for _, file := range []string{
+		"forward:\n  - loki: https://h/x\n    headers:\n      X-Key: canary\n    plain: maybe\n",
+		"forward:\n  - loki: https://h/x\n    password: canary\n    timeout: [1s]\n",
+		"forward: [{loki: 'https://h/x', password: canary, plain: maybe}]\n",
+		"forward:\n  - loki: https://h/x\n    password: canary\n   plain: true\n",
+	} {
+		if _, err := load(t, file, nil, nil); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
 	if _, err := load(t, "forward: [{loki: '"+url+"'}, {loki: '"+url+"'}]", nil, nil); err == nil || !strings.Contains(err.Error(), "forward.to[1]") {
 		t.Errorf("got %v", err)
 	}

@@ -247,7 +247,7 @@ func (s *Sender) deliver(ctx context.Context, items []item) error {
 		}
 		switch {
 		case a.Verdict == send.Split && len(items) > 1:
-			s.most = max(leastText, min(s.most, len(s.buf))/2)
+			s.shrink()
 			half := len(items) / 2
 			if err := s.deliver(ctx, items[:half]); err != nil {
 				return err
@@ -304,27 +304,43 @@ func (s *Sender) refuse(n int, reason string, err error) {
 }
 
 // byStream sends the items of each stream for itself, as 429 lasts. Those of streams that
-// Loki has no room for are refused.
+// Loki has no room for are refused; when it is the rate, in halves at last, as one request
+// may be more than Loki takes at once.
 func (s *Sender) byStream(ctx context.Context, items []item) error {
-	return each(items, func(of []item) error {
-		for {
-			a, err := s.line.Send(ctx, s.request(of), time.Nanosecond)
-			switch {
-			case err != nil:
-				return err
-			case a.Verdict == send.Split && len(of) > 1:
-				return s.deliver(ctx, of)
-			case a.Verdict != send.Retry:
-				s.settle(a, of)
-				return nil
-			case a.Status == http.StatusTooManyRequests && reasonOf(a.Body) == streamLimit:
-				s.full[of[0].labels] = time.Now()
-				s.refuse(len(of), streamLimit, a.Err)
-				return nil
-			}
-		}
-	})
+	return each(items, func(of []item) error { return s.squeeze(ctx, of, 3) })
 }
+
+// squeeze sends the items of one stream, and halves of them when that was tried so often.
+func (s *Sender) squeeze(ctx context.Context, of []item, often int) error {
+	for n := 1; ; n++ {
+		a, err := s.line.Send(ctx, s.request(of), time.Nanosecond)
+		switch {
+		case err != nil:
+			return err
+		case a.Verdict == send.Split && len(of) > 1:
+			return s.deliver(ctx, of)
+		case a.Verdict != send.Retry:
+			s.settle(a, of)
+			return nil
+		case a.Status != http.StatusTooManyRequests:
+			return s.deliver(ctx, of)
+		case reasonOf(a.Body) == streamLimit:
+			s.full[of[0].labels] = time.Now()
+			s.refuse(len(of), streamLimit, a.Err)
+			return nil
+		case n >= often && len(of) > 1:
+			s.shrink()
+			half := len(of) / 2
+			if err := s.squeeze(ctx, of[:half], 1); err != nil {
+				return err
+			}
+			return s.squeeze(ctx, of[half:], 1)
+		}
+	}
+}
+
+// shrink makes requests smaller than the last one.
+func (s *Sender) shrink() { s.most = max(leastText, min(s.most, len(s.buf))/2) }
 
 // withoutFull takes the items out whose streams Loki has no room for: now and then one try
 // is made of each.

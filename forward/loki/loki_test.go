@@ -295,6 +295,70 @@ func TestStreamLimit(t *testing.T) {
 	}
 }
 
+// When a request is more than Loki ever takes at once, smaller ones go.
+func TestRateLimit(t *testing.T) {
+	log := forwardtest.NewLog()
+	if err := log.CommitMark(forwardtest.Name, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		log.Append(streamWith("name", "web", "source", "container"), tallyman.Record{Time: int64(i), Line: fmt.Appendf(nil, "%d", i)})
+	}
+	many := func(lines []string) bool { return len(lines) > 1 }
+	server := forwardtest.NewServer(t, decodeLines, forwardtest.Unless(many, func(w http.ResponseWriter, _ []string) bool {
+		http.Error(w, "ingestion rate limit exceeded for user fake (limit: 1 bytes/sec)", http.StatusTooManyRequests)
+		return false
+	}))
+	s := mustNew(t, Options{Log: log}, server.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	for end := time.Now().Add(time.Minute); counts(s).Sent < 4 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := server.Lines(); !slices.Equal(got, []string{"0", "1", "2", "3"}) || counts(s).Refused != 0 {
+		t.Errorf("got %v, %+v", got, counts(s))
+	}
+}
+
+// FuzzRefusals gives any words: nothing panics, and no more is refused than was sent.
+func FuzzRefusals(f *testing.F) {
+	f.Add([]byte("total ignored: 3 out of 10 for stream: {}"), 10)
+	f.Add([]byte("has timestamp too old: x, oldest acceptable timestamp is: 2026-11-28T10:00:00Z"), 3)
+	f.Add([]byte("Maximum active stream limit exceeded"), 1)
+	f.Fuzz(func(t *testing.T, body []byte, n int) {
+		items := make([]item, max(1, min(n, 100)))
+		if got := refusedOf(body, items); got < 1 || got > len(items) {
+			t.Fatalf("%d of %d are refused", got, len(items))
+		}
+		if !slices.Contains(reasons(), reasonOf(body)) {
+			t.Fatalf("the reason %s is none", reasonOf(body))
+		}
+	})
+}
+
+// FuzzPush encodes any record; another parser reads the same.
+func FuzzPush(f *testing.F) {
+	f.Add("name", "web", []byte("line"), int64(1), "id", "7")
+	f.Add("0 ä", "\xff\"", []byte{}, int64(-1), "", "")
+	f.Fuzz(func(t *testing.T, name, value string, line []byte, at int64, meta, of string) {
+		if name == "" || at > time.Now().UnixNano() {
+			return
+		}
+		s := &Sender{to: map[*tallyman.Stream]*stream{}, opt: Options{Host: "h"}}
+		items, _ := s.items([]tallyman.StreamRecords{{Stream: streamWith(name, value), Records: []tallyman.Record{
+			{Time: at, Line: line, Meta: []tallyman.Label{{Name: meta, Value: of}}}, {Time: at, Line: line}}}})
+		got, err := decode(s.request(items).Body)
+		if err != nil || len(got) != 2 || got[0].time != at || len(line) <= mostLine && got[0].line != string(line) || got[1].stream != got[0].stream || len(got[1].meta) != 0 {
+			t.Fatalf("got %+v %v", got, err)
+		}
+	})
+}
+
 // BenchmarkPush encodes 1 MiB of text.
 func BenchmarkPush(b *testing.B) {
 	c, err := send.New(send.Options{URL: "https://h"})
