@@ -238,6 +238,50 @@ func BenchmarkReadLog(b *testing.B) {
 	b.ReportMetric(rss(), "RSS-MiB")
 }
 
+// BenchmarkIngestRead is BenchmarkIngest with somebody who reads the log behind it, once a
+// second; the CPU time of both is counted.
+func BenchmarkIngestRead(b *testing.B) {
+	s, err := Open(Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	g := newGenerator(100, max(b.N, 1000))
+	r := s.ReadRecords(0, storetest.Any)
+	defer r.Close()
+	var cpu time.Duration
+	text, n := 0, 0
+	for g.n < b.N {
+		batch := g.next(min(1000, b.N-g.n))
+		for _, of := range batch.Streams {
+			for _, r := range of.Records {
+				text += len(r.Line)
+			}
+		}
+		start := cpuTime()
+		if err := s.AppendRecords(batch); err != nil {
+			b.Fatal(err)
+		}
+		for mark := tallyman.Mark(0); g.n%20_000 == 0 && mark < s.LastMark(); {
+			p, err := r.Next(b.Context(), 1<<20)
+			if err != nil {
+				b.Fatal(err)
+			}
+			mark = p.Mark
+			for _, g := range p.Streams {
+				n += len(g.Records)
+			}
+		}
+		cpu += cpuTime() - start
+	}
+	if n < b.N-20_000 {
+		b.Fatalf("read %d of %d", n, b.N)
+	}
+	b.ReportMetric(float64(b.N)/cpu.Seconds(), "lines/cpu-s")
+	b.ReportMetric(float64(text)/1e6/cpu.Seconds(), "MB/cpu-s")
+	b.ReportMetric(rss(), "RSS-MiB")
+}
+
 // FuzzRuns makes runs of any order and reads them again; other bytes make no panic, and no
 // number that cannot be.
 func FuzzRuns(f *testing.F) {

@@ -164,6 +164,13 @@ func TestForwardToLoki(t *testing.T) {
 			t.Errorf("%s is %v", name, n)
 		}
 	}
+	testkit.Eventually(t, time.Minute, "what was read is sent", func() error {
+		read, sent, waits := sum(t, p, "tallyman_forward_read_total", `to="ledger"`), sum(t, p, "tallyman_forward_sent_total", `to="ledger"`), sum(t, p, "tallyman_forward_in_flight", `to="ledger"`)
+		if read != sent || waits != 0 {
+			return fmt.Errorf("%v were read, %v are sent, %v under way", read, sent, waits)
+		}
+		return nil
+	})
 	status, text := p.Get("/api/tallyman/v1/doctor")
 	if status != http.StatusOK || !strings.Contains(text, "forward/ledger") || !strings.Contains(text, "127.0.0.1:1: dial tcp") {
 		t.Errorf("the doctor knows nothing of it: %d %s", status, text)
