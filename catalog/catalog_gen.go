@@ -7,6 +7,7 @@ package catalog
 import (
 	"tallyman"
 	"tallyman/service/apache"
+	"tallyman/service/beanstalkd"
 	"tallyman/service/endpointchecker"
 	"tallyman/service/execcheck"
 	"tallyman/service/filecheck"
@@ -74,6 +75,7 @@ func records() []tallyman.RecordKind {
 func services() []tallyman.ServiceKind {
 	return []tallyman.ServiceKind{
 		apache.Kind(),
+		beanstalkd.Kind(),
 		endpointchecker.Kind(),
 		execcheck.Kind(),
 		filecheck.Kind(),

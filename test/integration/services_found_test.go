@@ -20,6 +20,7 @@ func TestServersAreFound(t *testing.T) {
 	}
 	start("redis", d.Debian("redis", "redis-server", "redis-tools"), `exec redis-server --save '' --requirepass "$REDIS_PASSWORD"`, nil, "-e", "REDIS_PASSWORD=words")
 	start("memcached", d.Debian("memcached", "memcached"), `exec memcached -u root -s /run/m.sock`, nil)
+	start("beanstalkd", d.Debian("beanstalkd", "beanstalkd"), `exec beanstalkd -l 127.0.0.1 -p 11301`, nil)
 	start("nginx", d.Debian("nginx", "nginx-light"), `mkdir -p /var/log/nginx /var/lib/nginx
 echo 'user root; pid /tmp/nginx.pid; events {} http { access_log off; server { listen 81; location = /numbers { stub_status; } } }' >/etc/nginx/nginx.conf; exec nginx -g "daemon off;"`, nil)
 	start("postgresql", d.Debian("postgresql", "postgresql-15"), `mkdir -p /data /var/run/postgresql; chown postgres /data /var/run/postgresql; B=/usr/lib/postgresql/15/bin
@@ -38,7 +39,7 @@ exec apache2 -d /etc/apache2 -f /etc/apache2/apache2.conf -D FOREGROUND`, nil)
 
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	for _, one := range []struct{ name, where, typ, up string }{
-		{"redis", "6379", "REDIS", "redis_up"}, {"memcached", "/run/m.sock", "MEMCACHED", "memcached_up"}, {"nginx", "stub_status", "NGINX", "nginx_up"},
+		{"redis", "6379", "REDIS", "redis_up"}, {"memcached", "/run/m.sock", "MEMCACHED", "memcached_up"}, {"beanstalkd", "11301", "BEANSTALKD", "beanstalkd_up"}, {"nginx", "stub_status", "NGINX", "nginx_up"},
 		{"postgresql", "5432", "POSTGRESQL", "pg_up"}, {"mysql", "/run/mysqld/mysqld.sock", "MYSQL", "mysql_up"}, {"haproxy", "stats", "HAPROXY", "haproxy_up"},
 		{"phpfpm", "pools", "PHPFPM", "phpfpm_up"}, {"nats", "http://localhost:8222", "NATS", "gnatsd_up"}, {"apache", "server-status", "APACHE", "apache_up"},
 	} {
