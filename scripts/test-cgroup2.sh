@@ -5,7 +5,11 @@
 # bare init, once with the systemd driver under systemd. Needs root, Debian's
 # qemu-system-x86, mmdebstrap and e2fsprogs; downloads Debian packages once.
 #
-#   scripts/test-cgroup2.sh [cgroupfs|systemd]   (both without an argument)
+#   scripts/test-cgroup2.sh [cgroupfs|systemd|reboot]   (the first two without an argument)
+#
+# reboot has the machine boot three times: after a shutdown by systemd, and after its
+# plug was pulled. The alarms that were told by then are counted; there is to be one,
+# of the container that ends by itself before.
 set -eu
 cd "$(dirname "$0")/.."
 work=${WORK:-/tmp/tallyman-cgroup2}
@@ -79,25 +83,69 @@ export CI=true TEST_SLOW=6 TEST_TALLYMAN_BINARY=/job/tallyman
 cd /tmp && /job/integration.test -test.v -test.timeout 25m -test.run '$tests'
 EOF
 
-failed=0
-for driver in ${1:-cgroupfs systemd}; do
-  case $driver in
-  cgroupfs) init="init=/sbin/vminit" ;;
-  systemd) init="systemd.show_status=false" ;;
-  *) echo "no such driver: $driver"; exit 2 ;;
-  esac
-  rm -f "$work/job.img"
-  mke2fs -q -t ext4 -d "$work/job" "$work/job.img" 160M
-  cp --sparse=always "$work/disk.img" "$work/run.img"
-  log="$work/$driver.log"
+cat >"$work/job/reboot.sh" <<'EOF'
+D=/var/lib/reboot
+told() { grep -ao '"alertname":"[A-Za-z]*"' $D/told | sort | uniq -c | tr '\n' ' '; }
+watch() { # tallyman, and who is told, for so many seconds
+  mkdir -p $D/www/cgi-bin
+  printf '#!/bin/sh\ncat >>%s/told\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n' $D >$D/www/cgi-bin/hook
+  chmod +x $D/www/cgi-bin/hook
+  busybox httpd -p 127.0.0.1:9999 -h $D/www
+  /job/tallyman run --data $D/data --set alarms.notify=http://127.0.0.1:9999/cgi-bin/hook >>$D/tallyman.log 2>&1 &
+  sleep "$1"
+}
+boots=$(cat $D/boots 2>/dev/null || echo 0)
+mkdir -p $D; touch $D/told; echo $((boots + 1)) >$D/boots
+case $boots in
+0)
+  tar -C / -c bin/busybox | docker import - box >/dev/null
+  run() { name=$1; shift; docker run -d --name $name "$@" >/dev/null; }
+  run always --restart always box /bin/busybox sleep 36000
+  run unless --restart unless-stopped box /bin/busybox sh -c 'trap "exit 0" TERM; while :; do sleep 1; done'
+  run none box /bin/busybox sleep 36000
+  watch 60
+  run crashes box /bin/busybox sh -c 'sleep 5; exit 3'
+  sleep 60; docker rm crashes >/dev/null; sleep 30
+  echo "BOOT 1: told $(told)"
+  sync; systemctl reboot; sleep 600 ;;
+1)
+  watch 200
+  echo "BOOT 2, after a shutdown: told $(told)"; docker ps -a --format '{{.Names}}: {{.Status}}'
+  sync; echo b >/proc/sysrq-trigger; sleep 600 ;;
+*)
+  watch 200
+  echo "BOOT 3, after the plug was pulled: told $(told)"; docker ps -a --format '{{.Names}}: {{.Status}}'
+  echo "boots: $(cat $D/boots)"
+  [ "$(grep -ao '"alertname":"[A-Za-z]*"' $D/told | sort -u)" = '"alertname":"ContainerCrashed"' ] ;;
+esac
+EOF
+
+boot() { # a log and what Linux is told
   timeout 1800 nice qemu-system-x86_64 -machine q35,accel=tcg -cpu max -smp 1 -m 1536 -nographic -no-reboot -nic none \
     -kernel "$work/vmlinuz" -initrd "$work/initrd.img" \
-    -append "root=/dev/vda rw console=ttyS0 $init panic=-1 quiet net.ifnames=0 swapaccount=1" \
+    -append "root=/dev/vda rw console=ttyS0 $2 panic=-1 quiet net.ifnames=0 swapaccount=1" \
     -drive "file=$work/run.img,if=virtio,format=raw,cache=unsafe" \
-    -drive "file=$work/job.img,if=virtio,format=raw,readonly=on" >"$log" 2>&1 </dev/null || true
+    -drive "file=$work/job.img,if=virtio,format=raw,readonly=on" >>"$1" 2>&1 </dev/null || true
+}
+
+failed=0
+for mode in ${1:-cgroupfs systemd}; do
+  boots=1
+  case $mode in
+  cgroupfs) init="init=/sbin/vminit" ;;
+  systemd) init="systemd.show_status=false" ;;
+  reboot) init="systemd.show_status=false" boots=3 && cp "$work/job/reboot.sh" "$work/job/job.sh" ;;
+  *) echo "no such mode: $mode"; exit 2 ;;
+  esac
+  rm -f "$work/job.img"
+  mke2fs -q -t ext4 -d "$work/job" "$work/job.img" 256M
+  cp --sparse=always "$work/disk.img" "$work/run.img"
+  log="$work/$mode.log"
+  : >"$log"
+  for _ in $(seq $boots); do boot "$log" "$init"; done
   rm -f "$work/run.img"
-  echo "== $driver driver"
-  grep -aE 'Cgroup|^ *(---|===|ok|PASS|FAIL)|_test.go|JOB-RC' "$log" || true
+  echo "== $mode"
+  grep -aE 'Cgroup|^ *(---|===|ok|PASS|FAIL)|_test.go|BOOT|^[a-z]+: |JOB-RC' "$log" || true
   grep -aq 'JOB-RC 0' "$log" || { failed=1; tail -20 "$log"; }
 done
 exit $failed

@@ -5,6 +5,7 @@ package ask
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"tallyman/service/servicetest"
@@ -57,6 +58,54 @@ func TestTop(t *testing.T) {
 		t.Errorf("%v", top)
 	}
 	if few := Top(rows[:2], 3); len(few) != 2 {
+		t.Errorf("%v", few)
+	}
+}
+
+// Objects whose sizes go up and down do not take turns, and however many come and go, only
+// so many get a place of their own in an hour.
+func TestRanking(t *testing.T) {
+	const places, all = 20, 100
+	var k Ranking
+	seen := map[string]bool{}
+	take := func(rows []Row) (sum float64) {
+		top := k.Top(rows, places)
+		if len(top) > places+1 || top[len(top)-1].Labels[0] != Other {
+			t.Fatalf("%d rows, the last of %v", len(top), top[len(top)-1].Labels)
+		}
+		for _, r := range top {
+			seen[r.Labels[0]] = true
+			sum += r.Values[0]
+		}
+		return sum
+	}
+	rows := func(prefix string, size func(i int) float64) (list []Row) {
+		for i := range all {
+			list = append(list, Row{[]string{fmt.Sprint(prefix, i)}, []float64{1}, size(i)})
+		}
+		return list
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		if got := take(rows("a", func(int) float64 { return 100 + random.Float64()*90 })); got != all {
+			t.Fatalf("the rows add up to %v", got)
+		}
+	}
+	if len(seen) != places+1 {
+		t.Errorf("%d had a place while none was twice as large as another", len(seen)-1)
+	}
+	// One that is much larger gets its place at once.
+	take(rows("a", func(i int) float64 { return map[bool]float64{true: 10_000, false: 100}[i == 99] }))
+	if !seen["a99"] && !seen["a0"] || !k.held["a99"] {
+		t.Error("the largest has no place")
+	}
+	for i := range 200 { // new ones in each round
+		take(rows(fmt.Sprint("b", i, "-"), func(i int) float64 { return float64(1000 * i) }))
+	}
+	if n := len(seen); n > 3*places+2 {
+		t.Errorf("%d had a place of their own", n)
+	}
+	if few := k.Top(rows("c", func(int) float64 { return 0 })[:3], places); len(few) != 3 {
 		t.Errorf("%v", few)
 	}
 }

@@ -47,11 +47,11 @@ func Kind() tallyman.ServiceKind {
 			Detect:  "The image's last part is `beanstalkd` (`schickling/beanstalkd`), or a process is called `beanstalkd`. Port and address are those of `-p` and `-l`, else 11300 on the loopback; with `-l unix:/path` it is the socket.",
 			Free:    "Everything.",
 			Account: "None: beanstalkd has no logins. Nothing is changed, and no job is touched.",
-			Notes: "The names are those of messagebird/beanstalkd_exporter, which have no prefix: tell them from others by `job=\"beanstalkd\"`. What differs:\n\n" +
-				"- Numbers that only grow are counters, gauges there. `draining` is 1 where the server says true, always 0 there.\n" +
-				"- `version` is the label of `beanstalkd_version` here, which is tallyman's own, as is `beanstalkd_up`; the exporter's numbers about itself and its mapping of names to labels are left out.\n" +
-				"- The 100 tubes that have had the most jobs stand alone, the rest are summed in `tube=\"" + ask.Other + "\"`, without the times of pauses. Of more than 2,000 tubes the first 2,000 of the server's list are asked; `current_tubes` counts all.\n" +
-				"- What tallyman asks is counted by the server too, in `total_connections`, `cmd_stats`, `cmd_list_tubes` and `cmd_stats_tube`.",
+			Notes: "The names are those of messagebird/beanstalkd_exporter with `beanstalkd_` before them, as there `uptime` and `draining` could be anybody's. What else differs:\n\n" +
+				"- Numbers that only grow are counters, gauges there. `beanstalkd_draining` is 1 where the server says true, always 0 there.\n" +
+				"- The version is the label of `beanstalkd_version` here, which is tallyman's own, as is `beanstalkd_up`; the exporter's numbers about itself and its mapping of names to labels are left out.\n" +
+				"- The 100 tubes that have had the most jobs stand alone, the rest are summed in `tube=\"" + ask.Other + "\"`, without the times of pauses. Of more than 2,000 tubes the first 2,000 of the server's list are asked; `beanstalkd_current_tubes` counts all.\n" +
+				"- What tallyman asks is counted by the server too, in `beanstalkd_total_connections`, `beanstalkd_cmd_stats`, `beanstalkd_cmd_list_tubes` and `beanstalkd_cmd_stats_tube`.",
 			Example: `[{"PluginType":"BEANSTALKD","Configuration":{"PORT":["11300"]}}]`,
 		},
 	}
@@ -100,6 +100,7 @@ func where(args []string) tallyman.ServiceConfig {
 type instance struct {
 	in               tallyman.Inside
 	network, address string
+	tubes            ask.Ranking
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {

@@ -90,8 +90,8 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"beanstalkd_up": 1, `beanstalkd_version{version="1.12"}`: 1, "current_jobs_ready": 3, "cmd_put": 9, "rusage_utime": 0.25, "draining": 1, "binlog_max_size": 10485760,
-		`tube_current_jobs_ready{tube="default"}`: 1, `tube_total_jobs{tube="default"}`: 4, `tube_pause{tube="default"}`: 0, `tube_current_jobs_buried{tube="null"}`: 2,
+		"beanstalkd_up": 1, `beanstalkd_version{version="1.12"}`: 1, "beanstalkd_current_jobs_ready": 3, "beanstalkd_cmd_put": 9, "beanstalkd_rusage_utime": 0.25, "beanstalkd_draining": 1, "beanstalkd_binlog_max_size": 10485760,
+		`beanstalkd_tube_current_jobs_ready{tube="default"}`: 1, `beanstalkd_tube_total_jobs{tube="default"}`: 4, `beanstalkd_tube_pause{tube="default"}`: 0, `beanstalkd_tube_current_jobs_buried{tube="null"}`: 2,
 	}
 	if d := cmp.Diff(want, s.Values); d != "" {
 		t.Errorf("values (-want +got):\n%s", d)
@@ -116,7 +116,7 @@ func TestTubesAreBounded(t *testing.T) {
 	}
 	ready, alone := 0.0, 0
 	for series, v := range s.Values {
-		if strings.HasPrefix(series, "tube_current_jobs_ready{") {
+		if strings.HasPrefix(series, "beanstalkd_tube_current_jobs_ready{") {
 			ready += v
 			alone++
 		}
@@ -124,11 +124,11 @@ func TestTubesAreBounded(t *testing.T) {
 	if asked != maxAsked || ready != maxAsked || alone != maxRows+1 {
 		t.Errorf("%d tubes asked, %v jobs in %d series", asked, ready, alone)
 	}
-	if v, ok := s.Values[`tube_total_jobs{tube="tube-1998"}`]; !ok || v != 1998 {
+	if v, ok := s.Values[`beanstalkd_tube_total_jobs{tube="tube-1998"}`]; !ok || v != 1998 {
 		t.Errorf("the tube with the most jobs has %v", v)
 	}
-	if _, ok := s.Values[`tube_pause{tube="`+ask.Other+`"}`]; ok || s.Values[`tube_current_jobs_ready{tube="`+ask.Other+`"}`] != maxAsked-maxRows {
-		t.Errorf("the rest is %v", s.Values[`tube_current_jobs_ready{tube="`+ask.Other+`"}`])
+	if _, ok := s.Values[`beanstalkd_tube_pause{tube="`+ask.Other+`"}`]; ok || s.Values[`beanstalkd_tube_current_jobs_ready{tube="`+ask.Other+`"}`] != maxAsked-maxRows {
+		t.Errorf("the rest is %v", s.Values[`beanstalkd_tube_current_jobs_ready{tube="`+ask.Other+`"}`])
 	}
 }
 

@@ -24,11 +24,11 @@ const (
 )
 
 func gauge(name, unit, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: tallyman.Gauge, Unit: unit, Help: help}
+	return &tallyman.Desc{Name: "beanstalkd_" + name, Type: tallyman.Gauge, Unit: unit, Help: help}
 }
 
 func counter(name, unit, help string) *tallyman.Desc {
-	return &tallyman.Desc{Name: name, Type: tallyman.Counter, Unit: unit, Help: help}
+	return &tallyman.Desc{Name: "beanstalkd_" + name, Type: tallyman.Counter, Unit: unit, Help: help}
 }
 
 // ran is the count of a command.
@@ -38,8 +38,8 @@ func ran(command string) *tallyman.Desc {
 
 // Those that charts show.
 var (
-	up          = gauge("beanstalkd_up", "", "1 when the last scrape was good")
-	version     = gauge("beanstalkd_version", "", "1, with the version in a label")
+	up          = gauge("up", "", "1 when the last scrape was good")
+	version     = gauge("version", "", "1, with the version in a label")
 	urgent      = gauge("current_jobs_urgent", "", "Ready jobs with a priority below 1024")
 	ready       = gauge("current_jobs_ready", "", "Jobs that wait for a worker")
 	reserved    = gauge("current_jobs_reserved", "", "Jobs that workers have taken")
@@ -145,7 +145,7 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 			s.Add(f.desc, v)
 		}
 	}
-	for _, row := range ask.Top(rows, maxRows) {
+	for _, row := range i.tubes.Top(rows, maxRows) {
 		for at, f := range ofTube {
 			v := row.Values[at]
 			if math.IsNaN(v) || row.Labels[0] == ask.Other && (f.desc == tubePause || f.desc == tubeLeft) {

@@ -157,6 +157,8 @@ type instance struct {
 	client *ask.Client
 	url    string
 	plain  bool // it has no JetStream
+
+	streams ask.Ranking
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {
@@ -238,7 +240,7 @@ func (i *instance) Scrape(ctx context.Context, s tallyman.ServiceSink) error {
 			}
 		}
 	}
-	for _, r := range ask.Top(rows, ask.MaxRows) {
+	for _, r := range i.streams.Top(rows, ask.MaxRows) {
 		for at, d := range []*tallyman.Desc{streamMsgs, streamBytes, streamUsers} {
 			s.Add(d, r.Values[at], "account", r.Labels[0], "stream_name", r.Labels[1])
 		}

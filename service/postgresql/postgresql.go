@@ -149,6 +149,7 @@ type instance struct {
 	conn             *conn // the one that is kept, nil without
 	tables, sizes    ask.Kept
 	statements       ask.Kept
+	sessions         ask.Ranking
 }
 
 const maxDatabases = 8

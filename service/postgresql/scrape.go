@@ -128,9 +128,9 @@ FROM pg_catalog.pg_stat_activity GROUP BY 1, 2, 3`, func(rows []row) {
 				count, _ := r.number("count")
 				list = append(list, ask.Row{Labels: []string{r["datname"], r["state"], r["usename"]}, Values: columnsOf(r, columns), Size: count})
 			}
-			for at, r := range ask.Top(list, maxSessions) {
+			for _, r := range i.sessions.Top(list, maxSessions) {
 				s.Add(activity, r.Values[0], "datname", r.Labels[0], "state", r.Labels[1], "usename", r.Labels[2])
-				if at < maxSessions { // a sum of ages is none
+				if r.Labels[0] != ask.Other { // a sum of ages is none
 					s.Add(longest, r.Values[1], "datname", r.Labels[0], "state", r.Labels[1], "usename", r.Labels[2])
 				}
 			}

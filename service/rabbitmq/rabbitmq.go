@@ -79,7 +79,7 @@ func Kind() tallyman.ServiceKind {
 				"- Of its families those that matter are here; `rabbitmq_build_info`, `rabbitmq_identity_info` and `rabbitmq_alarms_*`, untyped there, are gauges.\n" +
 				"- `rabbitmq_global_*` have no labels when they come from the management interface, which counts all protocols in one, and `rabbitmq_exchanges` and `rabbitmq_node_processors` come from there alone.\n" +
 				"- The management interface sums queues of the whole cluster, the plugin for Prometheus those of its node.\n" +
-				"- The 200 longest queues stand alone, the rest are summed in `queue=\"" + ask.Other + "\"`.\n" +
+				"- The 200 longest queues stand alone, the rest are summed in `queue=\"" + ask.Other + "\"`. One gives way only to another that is more than twice as long, and 200 do in an hour at most: each makes new series.\n" +
 				"- The names of kbudde/rabbitmq_exporter are not given.",
 			Example: `[{"PluginType":"RABBITMQ","Configuration":{"PORT":["15672"],"USERNAME":["tallyman"],"PASSWORD":["$/run/secrets/tallyman"]}}]`,
 		},
@@ -110,6 +110,7 @@ type instance struct {
 	vhost      string
 	queue      string
 	noDetails  bool // before 3.10
+	queues     ask.Ranking
 }
 
 func open(in tallyman.Inside, c tallyman.ServiceConfig) (tallyman.Service, error) {

@@ -41,7 +41,7 @@ func (q queues) set(vhost, queue, column string, v float64) {
 }
 
 // give adds the longest queues and the sum of the rest.
-func (q queues) give(s tallyman.ServiceSink) {
+func (q queues) give(s tallyman.ServiceSink, k *ask.Ranking) {
 	var rows []ask.Row
 	for _, key := range slices.SortedFunc(maps.Keys(q), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		size := q[key][0]
@@ -50,7 +50,7 @@ func (q queues) give(s tallyman.ServiceSink) {
 		}
 		rows = append(rows, ask.Row{Labels: []string{key[0], key[1]}, Values: q[key], Size: size})
 	}
-	for _, r := range ask.Top(rows, ask.MaxRows) {
+	for _, r := range k.Top(rows, ask.MaxRows) {
 		for i, v := range r.Values {
 			if !math.IsNaN(v) {
 				s.Add(named("detailed_queue_"+columns[i]), v, "vhost", r.Labels[0], "queue", r.Labels[1])
@@ -113,7 +113,7 @@ func (i *instance) fromPrometheus(ctx context.Context, s tallyman.ServiceSink) e
 		}
 	}
 	s.Add(named("up"), 1)
-	sink.queues.give(s)
+	sink.queues.give(s, &i.queues)
 	return nil
 }
 
@@ -237,7 +237,7 @@ func (i *instance) managedQueues(ctx context.Context, s tallyman.ServiceSink) er
 			}
 		}
 	}
-	q.give(s)
+	q.give(s, &i.queues)
 	return nil
 }
 

@@ -53,22 +53,22 @@ func TestBeanstalkd(t *testing.T) {
 			before[field]++
 			after[field]++
 		}
-		near(t, s, strings.ReplaceAll(field, "-", "_"), before[field], after[field])
+		near(t, s, "beanstalkd_"+strings.ReplaceAll(field, "-", "_"), before[field], after[field])
 	}
 	for _, tube := range []struct {
 		name          string
 		before, after map[string]float64
 	}{{"mail", mail, mailAfter}, {"null", null, nullAfter}} {
 		for field := range tube.before {
-			near(t, s, fmt.Sprintf("tube_%s{tube=%q}", strings.ReplaceAll(field, "-", "_"), tube.name), tube.before[field], tube.after[field])
+			near(t, s, fmt.Sprintf("beanstalkd_tube_%s{tube=%q}", strings.ReplaceAll(field, "-", "_"), tube.name), tube.before[field], tube.after[field])
 		}
 		if len(tube.before) < 13 {
 			t.Errorf("of %s the server says %v", tube.name, tube.before)
 		}
 	}
 	want(t, s, map[string]float64{
-		"beanstalkd_up": 1, "current_jobs_buried": 1, "current_jobs_reserved": 1, "current_jobs_delayed": 1, "total_jobs": 6, "max_job_size": 4096, "draining": 0, "current_tubes": 3,
-		`tube_current_jobs_buried{tube="mail"}`: 1, `tube_current_jobs_reserved{tube="mail"}`: 1, `tube_current_jobs_delayed{tube="mail"}`: 1, `tube_cmd_delete{tube="mail"}`: 1, `tube_current_jobs_ready{tube="null"}`: 2, `tube_current_jobs_urgent{tube="null"}`: 1, `tube_pause{tube="null"}`: 3600,
+		"beanstalkd_up": 1, "beanstalkd_current_jobs_buried": 1, "beanstalkd_current_jobs_reserved": 1, "beanstalkd_current_jobs_delayed": 1, "beanstalkd_total_jobs": 6, "beanstalkd_max_job_size": 4096, "beanstalkd_draining": 0, "beanstalkd_current_tubes": 3,
+		`beanstalkd_tube_current_jobs_buried{tube="mail"}`: 1, `beanstalkd_tube_current_jobs_reserved{tube="mail"}`: 1, `beanstalkd_tube_current_jobs_delayed{tube="mail"}`: 1, `beanstalkd_tube_cmd_delete{tube="mail"}`: 1, `beanstalkd_tube_current_jobs_ready{tube="null"}`: 2, `beanstalkd_tube_current_jobs_urgent{tube="null"}`: 1, `beanstalkd_tube_pause{tube="null"}`: 3600,
 	})
 	t.Logf("%d series", len(s.Values))
 
@@ -98,7 +98,7 @@ func TestBeanstalkd(t *testing.T) {
 	t.Logf("%d series, in %s", len(s.Values), time.Since(begin))
 	sum, alone := 0.0, 0
 	for series, v := range s.Values {
-		if strings.HasPrefix(series, "tube_current_jobs_ready{") {
+		if strings.HasPrefix(series, "beanstalkd_tube_current_jobs_ready{") {
 			sum += v
 			alone++
 		}
@@ -118,14 +118,14 @@ func TestBeanstalkd(t *testing.T) {
 
 	d.Cmd("kill", "-s", "USR1", id)
 	testkit.Eventually(t, waitForServer, "the drain is told", func() error {
-		if s := c.Scrape(beanstalkd.Kind()); s.Values["draining"] != 1 {
-			return fmt.Errorf("draining is %v", s.Values["draining"])
+		if s := c.Scrape(beanstalkd.Kind()); s.Values["beanstalkd_draining"] != 1 {
+			return fmt.Errorf("beanstalkd_draining is %v", s.Values["beanstalkd_draining"])
 		}
 		return nil
 	})
 
 	c = servicetest.NewContainer(t, d, d.StartDebian(image, `exec beanstalkd -l unix:/tmp/b.sock`, nil))
-	if s := c.Scrape(beanstalkd.Kind()); s.Values["current_tubes"] != 1 {
+	if s := c.Scrape(beanstalkd.Kind()); s.Values["beanstalkd_current_tubes"] != 1 {
 		t.Errorf("over its socket it tells %v", s.Values)
 	}
 }
