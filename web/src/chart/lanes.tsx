@@ -159,7 +159,7 @@ function inWords(a: Span): string {
 }
 
 /** The events as marks; a click pins one. Arrow keys go from mark to mark. */
-export function EventLane({ model, more, select }: { model: Model; more: boolean; select(m: EventMark): void }) {
+export function EventLane({ model, leftOut, select }: { model: Model; leftOut: number; select(m: EventMark): void }) {
   const marks = model.marks.value;
   const pin = model.pin.value;
   const on = marks.findIndex((m) => pinned(m, pin));
@@ -177,7 +177,7 @@ export function EventLane({ model, more, select }: { model: Model; more: boolean
         <span>Events, changes</span>
         <b class="dim">
           {model.events.value.length}
-          {more && <span title="Only the newest are drawn; a shorter range shows the others.">+</span>}
+          {leftOut > 0 && <span title={`The newest of the range, and its deaths and changes, are drawn; ${leftOut} more are not. A shorter range shows them.`}> +{leftOut}</span>}
         </b>
       </div>
       <div class="plot">

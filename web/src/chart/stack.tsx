@@ -20,7 +20,8 @@ export interface Section {
 interface Props {
   model: Model;
   sections: Section[];
-  moreEvents: boolean;
+  /** How many events of the range are not drawn. */
+  leftOut: number;
   /** Whether there is a lane of instances; a workload has them, a host has none. */
   instances?: boolean;
   /** Height in pixels that the whole stack may fill, 0 when it may not grow. */
@@ -84,7 +85,7 @@ export function Stack(props: Props) {
       <AxisLane model={model} />
       {props.instances !== false && <InstanceLane model={model} />}
       <AlarmLane model={model} />
-      <EventLane model={model} more={props.moreEvents} select={props.select} />
+      <EventLane model={model} leftOut={props.leftOut} select={props.select} />
       {shown.map(({ section, inner }) => (
         <Sized key={section.spec.id} model={model} section={section} factor={factor}>
           {!inner && section.more && (

@@ -11,7 +11,7 @@ import { EventMark } from "./mark";
 import "./eventlist.css";
 
 /** The events of the range, newest first; a click pins the time of one. */
-export function EventList({ events, more, pin, select, field }: { events: ReadonlySignal<Event[]>; more: boolean; pin: number | undefined; select(e: Event): void; field: { current: HTMLInputElement | null } }) {
+export function EventList({ events, leftOut, pin, select, field }: { events: ReadonlySignal<Event[]>; leftOut: number; pin: number | undefined; select(e: Event): void; field: { current: HTMLInputElement | null } }) {
   const words = useSignal("");
   const list = useRef<HTMLOListElement>(null);
   const wanted = words.value.toLowerCase().split(/\s+/);
@@ -50,7 +50,7 @@ export function EventList({ events, more, pin, select, field }: { events: Readon
           );
         })}
       </ol>
-      {more && <p class="mid">Only the newest {counted(newest.length, "event")} of this range are here. A shorter range shows the others.</p>}
+      {leftOut > 0 && <p class="mid">{counted(leftOut, "event")} more of this range {leftOut === 1 ? "is" : "are"} not here; deaths and changes come first. A shorter range shows more.</p>}
     </div>
   );
 }

@@ -102,7 +102,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
             <Stack
               model={model}
               sections={tracks}
-              moreEvents={data.moreEvents.value}
+              leftOut={data.leftOut.value}
               room={room}
               select={(m) => actions.select(m.lead)}
               pin={actions.pin}
@@ -238,7 +238,7 @@ function Details({ data, d, pin, select, filter }: { data: ContainerData; d: Con
     <Side
       head={d && <WhyDied d={d} />}
       tabs={[
-        { id: "events", label: "Events", body: () => <EventList events={data.model.events} more={data.moreEvents.value} pin={pin.value} select={select} field={filter} /> },
+        { id: "events", label: "Events", body: () => <EventList events={data.model.events} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} /> },
         { id: "facts", label: "Facts", body: () => (d ? <Facts d={d} now={clock.value} /> : <p class="dim">Not known yet.</p>) },
       ]}
     />

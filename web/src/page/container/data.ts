@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { batch, type ReadonlySignal, signal } from "@preact/signals";
-import { container, events, history, inWords, servers } from "../../api/client";
+import { container, history, inWords, servers } from "../../api/client";
 import { Live } from "../../api/live";
 import type { Container, Event, Now, Tick } from "../../api/schema";
 import { alarmSpans } from "../../chart/alarms";
 import { append, forget, fromHistory, type Values, type WorkloadSeries } from "../../chart/columns";
+import { happenedTo, unique } from "../../chart/happened";
 import { Model } from "../../chart/model";
 import { all, type Range } from "../../format/range";
 import { isUp } from "../../format/state";
 import { day, hour, minute } from "../../format/time";
-import { concerns } from "./concerns";
 
-const eventsMost = 500;
 // Live seconds that are kept to be put after stored samples, which end up to an interval ago.
 const secondsKept = 120;
 // A live page reads the stored samples again at times: they hold what ticks do not.
@@ -27,7 +26,8 @@ export class ContainerData {
   /** Why the container cannot be shown, and why its history cannot. */
   readonly problem = signal("");
   readonly historyProblem = signal("");
-  readonly moreEvents = signal(false);
+  /** How many events of the range are not drawn. */
+  readonly leftOut = signal(0);
   readonly loaded = signal(false);
   readonly model: Model;
 
@@ -157,21 +157,19 @@ export class ContainerData {
       // One point before the left edge lets the curve start at it.
       const start = Math.floor(from - Math.max(this.model.columns.peek().step, (to - from) / points));
       const end = Math.ceil(to);
-      const [stored, own, around] = await Promise.all([
+      const [stored, found] = await Promise.all([
         history({ host, workload, start, end, points }, stop.signal),
-        events({ host: [host], workload: [workload], start, end, limit: eventsMost }, stop.signal),
-        events({ host: [host], start, end, type: ["engine", "tallyman"], limit: eventsMost }, stop.signal),
+        happenedTo({ host, workload }, start, end, stop.signal),
       ]);
       batch(() => {
         let columns = fromHistory(stored);
         const last = columns.t.at(-1) ?? 0;
         for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
         this.model.columns.value = columns;
-        const unique = new Map([...own.events, ...around.events.filter((e) => concerns(e, this.workload))].map((e) => [e.id, e]));
         // What happened since the request left came over the stream and stays.
-        for (const e of this.model.events.peek()) if (this.range.live || e.time <= to) unique.set(e.id, e);
-        this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
-        this.moreEvents.value = own.more || around.more;
+        const came = this.model.events.peek().filter((e) => this.range.live || e.time <= to);
+        this.model.events.value = unique([...found.events, ...came]).filter((e) => e.time >= from);
+        this.leftOut.value = found.left;
         this.historyProblem.value = "";
         this.loaded.value = true;
       });

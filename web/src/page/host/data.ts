@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
-import { doctor, events, get, inWords } from "../../api/client";
+import { doctor, get, inWords } from "../../api/client";
 import { Live } from "../../api/live";
 import { type Curve, curves, type Point, valuesAt } from "../../api/prom";
 import type { Container, Engine, Event, Feature, Host, HostFigures, Kill, Servers, Tick } from "../../api/schema";
 import { alarmSpans } from "../../chart/alarms";
 import type { Columns } from "../../chart/columns";
+import { happened, unique } from "../../chart/happened";
 import { Model } from "../../chart/model";
 import { all, type Range } from "../../format/range";
 import { quote } from "../../format/selector";
@@ -16,7 +17,6 @@ import { judge, otherwise, type Piece, pressureOf, type Taken, type Want, wants 
 import { availQuery, diskFigures, engineCurves, engineFigures, hostCurves, sufferQuery } from "./queries";
 import { columnsOf, ranked, rankQuery, resources, type Resource, seat, type Seats, shareQuery, union, useQuery } from "./shares";
 
-const eventsMost = 500;
 const alarmsEvery = 10_000;
 // Averages are over at least three rounds of samples, so that there are always two in them.
 const rounds = 3;
@@ -51,7 +51,8 @@ export class HostData {
   readonly now = signal<HostFigures | undefined>(undefined);
   readonly containers = signal<ReadonlyMap<string, Container>>(new Map());
   readonly problem = signal("");
-  readonly moreEvents = signal(false);
+  /** How many events of the range are not drawn. */
+  readonly leftOut = signal(0);
   readonly loaded = signal(false);
   readonly model: Model;
 
@@ -190,22 +191,28 @@ export class HostData {
       const rank = ranked(await valuesAt(rankQuery(host, end - start, window), end, signal));
       const seats = seat({ cpu: rank.cpu.top, memory: rank.memory.top, network: rank.network.top, disk: rank.disk.top }, this.kept);
       const ask = (query: string) => curves(query, start, end, step, signal);
-      const [own, engine, shares, around, grave] = await Promise.all([
+      const [own, engine, shares, found] = await Promise.all([
         ask(union(hostCurves(host, window))),
         ask(union(engineCurves(host, window))),
         Promise.all(resources.map((r) => ask(shareQuery(r, host, rank[r].top, window)))),
-        events({ host: [host], start: Math.floor(from), end: Math.ceil(to), type: ["engine", "daemon", "tallyman"], limit: eventsMost }, signal),
-        events({ host: [host], start: Math.floor(from), end: Math.ceil(to), type: ["container"], severity: ["critical", "warning"], limit: eventsMost }, signal),
+        happened(
+          [
+            { all: { hosts: [host], types: ["engine", "daemon", "tallyman"] }, keep: { actions: ["drift"] } },
+            { all: { hosts: [host], types: ["container"], severities: ["critical", "warning"] }, keep: { severities: ["critical"], actions: ["die", "oom"] } },
+          ],
+          from,
+          to,
+          signal,
+        ),
       ]);
       const t = Array.from({ length: Math.floor((end - start) / step + 1e-6) + 1 }, (_, i) => start + i * step);
       batch(() => {
         this.seats.value = seats;
         this.counts.value = { cpu: rank.cpu.of, memory: rank.memory.of, network: rank.network.of, disk: rank.disk.of };
         this.model.columns.value = columnsFrom(t, Math.max(step, this.interval), own, engine, shares, seats);
-        const unique = new Map([...around.events, ...grave.events].map((e) => [e.id, named(e)]));
-        for (const e of this.model.events.peek()) if (this.range.live || e.time <= to) unique.set(e.id, e);
-        this.model.events.value = [...unique.values()].filter((e) => e.time >= from).sort((a, b) => a.time - b.time);
-        this.moreEvents.value = around.more || grave.more;
+        const came = this.model.events.peek().filter((e) => this.range.live || e.time <= to);
+        this.model.events.value = unique([...found.events.map(named), ...came]).filter((e) => e.time >= from);
+        this.leftOut.value = found.left;
         this.problem.value = "";
         this.loaded.value = true;
       });

@@ -139,7 +139,7 @@ export function HostPage({ host }: { host: string }) {
             <Stack
               model={model}
               sections={tracks}
-              moreEvents={data.moreEvents.value}
+              leftOut={data.leftOut.value}
               instances={false}
               room={room}
               select={(m) => actions.select(m.lead)}
@@ -184,7 +184,7 @@ function Happened({ data, pin, select, filter, kills }: { data: HostData; pin: R
   return (
     <>
       {kills}
-      <EventList events={data.model.events} more={data.moreEvents.value} pin={pin.value} select={select} field={filter} />
+      <EventList events={data.model.events} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} />
     </>
   );
 }
