@@ -26,12 +26,50 @@ const row = (page, name) => page.locator("tr[data-state]").filter({ hasText: nam
     const list = page.locator('section[aria-labelledby="label-mistakes"] li').filter({ hasText: mistake });
     assert.match(await list.textContent(), /single quotes/);
   });
+  const track = page.locator(".vcharts .track").filter({ hasText: "Samples of a scrape" });
   await check("a row opens on what it gives", async () => {
     await row(page, good).getByRole("button").click();
-    await page.locator(".vchart").first().waitFor();
-    await within(30_000, async () => assert.match(await page.locator(".vchart").filter({ hasText: "Samples of a scrape" }).locator("li b").textContent(), /^2$/));
+    await page.locator('.vcharts[aria-busy="false"] canvas').first().waitFor();
+    await within(30_000, async () => assert.match(await track.locator(".leg b").first().textContent(), /^2$/));
     assert.match(page.url(), /service=PROMETHEUS/);
     await accessible(page, "services-1440");
+  });
+  const marks = () => page.locator(".vcharts .lane .mk").evaluateAll((all) => all.map((m) => m.title).join("\n"));
+  await check("its charts have the events of its container, as marks, lines and rows", async () => {
+    await ask("kill");
+    await within(20_000, async () => {
+      assert.match(await marks(), /Died, exit 3/);
+      assert.match((await page.locator(".vevents .evr").allTextContents()).join("\n"), /Died, exit 3/);
+      assert.ok((await page.locator(".vcharts .ov .v.crit").count()) > 0, "no line through the charts");
+    });
+  });
+  await check("a mark pins its moment, and the values there are read", async () => {
+    await page.locator(".vcharts .lane .mk.crit").first().click();
+    await within(3000, async () => assert.ok(new URL(page.url()).searchParams.get("at")));
+    await page.locator('.vevents .evr[aria-current="true"]').waitFor();
+    assert.equal(await page.locator(".vcharts .ctime").count(), 1);
+  });
+  await check("its range is that of the address, zooms by keys, and goes on to the page of the container", async () => {
+    const opener = page.locator(".bar .seg [aria-haspopup=dialog]");
+    await page.locator("main").focus();
+    await page.keyboard.press("+");
+    await within(3000, async () => assert.match(await opener.textContent(), /15 min/));
+    assert.equal(new URL(page.url()).searchParams.get("range"), "15m");
+    const box = await track.locator("canvas").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.8, box.y + 20, { steps: 5 });
+    await page.mouse.up();
+    await page.locator(".vcharts .pop").getByRole("button", { name: "Zoom" }).click();
+    await within(3000, async () => assert.ok(new URL(page.url()).searchParams.get("from")));
+    const from = new URL(page.url()).searchParams.get("from");
+    await page.getByRole("link", { name: "The container at this time" }).click();
+    await page.waitForURL(/\/container\?/);
+    assert.equal(new URL(page.url()).searchParams.get("from"), from);
+    await page.goBack();
+    await row(page, good).waitFor();
+    await page.keyboard.press("L");
+    return from;
   });
   await check("the filter finds by state and name", async () => {
     await page.getByLabel("Filter services").fill("state:down " + bad);

@@ -1,27 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { inWords } from "../../api/client";
+import { computed, signal, useComputed, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Service, ServiceChart } from "../../api/schema";
+import { useTimeActions, useTimeKeys } from "../../chart/actions";
+import { Stack, type Section } from "../../chart/stack";
 import { bytes, plain, type Quantity, rate } from "../../format/number";
 import { show } from "../../format/text";
-import { hms } from "../../format/time";
-import { type Drawn, lines } from "./data";
+import { parseWhen, second } from "../../format/time";
+import { clock } from "../../part/clock";
+import { EventList } from "../../part/eventlist";
+import { copy } from "../../part/notice";
+import { containerHref, lastRange, linkTo, param, range, rangeParams } from "../../part/place";
+import { columnOf, most, Timeline } from "./timeline";
 
-const minutes = 60;
-const points = 120;
-const width = 360;
-const height = 90;
-const again = 15_000;
+const pinText = param("at");
+const noRoom = signal(0);
 
-/** What matters first of a service, over the last hour. */
-export function Charts({ s, charts }: { s: Service; charts: readonly ServiceChart[] }) {
+/** What matters first of a service, on the time axis of its container and with its events. */
+export function Charts({ s, charts, every, freeze }: { s: Service; charts: readonly ServiceChart[]; every: number; freeze: { current: () => void } }) {
+  const pin = useMemo(() => computed(() => (pinText.value ? parseWhen(pinText.value, Date.now()) : undefined)), []);
+  const data = useMemo(() => new Timeline(s, charts, every * second, pin), [s.type, s.instance, s.container]);
+  const { model } = data;
+  const filter = useRef<HTMLInputElement>(null);
+  useEffect(() => () => data.stop(), [data]);
+  const ready = useComputed(() => model.width.value > 0);
+  useSignalEffect(() => {
+    const r = range.value;
+    if (ready.value) data.show(r);
+  });
+  useSignalEffect(() => {
+    clock.value;
+    if (ready.peek()) data.tick();
+  });
+  const actions = useTimeActions(model, () => Date.now(), true);
+  freeze.current = actions.freeze;
+  useTimeKeys("Service", actions, []);
+  const names = data.names.value;
+  const crowded = data.crowded.value;
+  const sections = useMemo(() => charts.map((c, i) => sectionOf(c, i, names[i] ?? [], crowded[i] ?? 0)), [charts, names, crowded]);
   if (charts.length === 0) return <p class="mid">The plugin has no charts. Its values are series with job="{s.type.toLowerCase()}" and instance="{show(s.instance)}".</p>;
   return (
-    <div class="vcharts">
-      {charts.map((c) => <Chart key={c.title} s={s} c={c} />)}
-    </div>
+    <section class="vcharts" aria-label={`Charts of ${s.type} ${show(s.instance)}`} aria-busy={!data.loaded.value}>
+      {data.problem.value && (
+        <p class="banner warn" role="alert">
+          <span class="dot warn" />
+          <span class="grow">History cannot be read: {show(data.problem.value)}</span>
+          <button type="button" class="btn q" onClick={() => void data.load()}>Try again</button>
+        </p>
+      )}
+      <Stack
+        model={model}
+        sections={sections}
+        leftOut={data.leftOut.value}
+        room={noRoom}
+        select={(m) => actions.select(m.lead)}
+        pin={actions.pin}
+        zoom={actions.zoomTo}
+        zoomAround={actions.zoomAround}
+        back={lastRange}
+        copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
+      />
+      <div class="vevents">
+        <EventList events={model.events} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
+        <a class="link" href={containerHref({ host: s.host, workload: s.workload, id: s.container }, { ...rangeParams(), at: pinText.value || undefined })}>The container at this time</a>
+      </div>
+    </section>
   );
 }
 
@@ -42,79 +86,25 @@ function quantity(unit: string, v: number): Quantity {
   }
 }
 
-function Chart({ s, c }: { s: Service; c: ServiceChart }) {
-  const drawn = useSignal<{ at: number; lines: Drawn[] } | undefined>(undefined);
-  const problem = useSignal("");
-  useEffect(() => {
-    const stop = new AbortController();
-    let timer = 0;
-    const ask = async () => {
-      const step = (minutes * 60) / points;
-      const to = Math.floor(Date.now() / 1000);
-      try {
-        const all = await Promise.all(c.lines.map((l) => lines(l, s, to - minutes * 60, to, step, stop.signal)));
-        drawn.value = { at: to, lines: all.flat() };
-        problem.value = "";
-      } catch (err) {
-        if (stop.signal.aborted) return;
-        problem.value = inWords(err);
-      }
-      timer = window.setTimeout(ask, again);
-    };
-    void ask();
-    return () => {
-      stop.abort();
-      clearTimeout(timer);
-    };
-  }, [s.type, s.instance]);
-  const d = drawn.value;
-  const most = d ? Math.max(0, ...d.lines.flatMap((l) => l.points.map((v) => v ?? 0))) : 0;
-  const unit = c.lines.some((l) => l.rate) && (c.unit === "" || c.unit === "bytes" || c.unit === "seconds") ? { "": "per second", bytes: "bytes per second", seconds: "ratio" }[c.unit]! : c.unit;
-  const shown = (v: number) => {
-    const q = quantity(unit, v);
-    return `${q.n}${q.unit && (q.unit === "/s" || q.unit === "%" ? q.unit : ` ${q.unit}`)}`;
+const perSecond: Record<string, string> = { "": "per second", bytes: "bytes per second", seconds: "ratio" };
+
+function sectionOf(c: ServiceChart, i: number, names: readonly (string | undefined)[], crowded: number): Section {
+  const unit = c.lines.some((l) => l.rate) ? (perSecond[c.unit] ?? c.unit) : c.unit;
+  return {
+    spec: {
+      id: `chart${i}`,
+      title: c.title,
+      note: crowded > 0 ? `${crowded} lines more` : "",
+      height: 96,
+      base: unit.startsWith("bytes") ? "binary" : "decimal",
+      least: unit.startsWith("bytes") ? 1024 : unit === "ratio" ? 0.02 : unit === "seconds" ? 0.001 : 1,
+      tick: (v) => {
+        const q = quantity(unit, v);
+        return q.unit === "/s" || q.unit === "" ? q.n + q.unit : `${q.n} ${q.unit}`;
+      },
+      value: (v) => quantity(unit, v),
+      lines: Array.from({ length: most }, (_, k) => ({ series: columnOf(i, k), name: show(names[k] ?? ""), color: `c${k + 1}`, kind: "line" as const })),
+    },
+    missing: "The service did not give it in this range.",
   };
-  return (
-    <figure class="vchart">
-      <figcaption><b>{c.title}</b> <span class="dim">{d && d.lines.length > 0 ? `up to ${shown(most)}` : ""}</span></figcaption>
-      {problem.value && !d ? (
-        <p class="mid">{show(problem.value)}</p>
-      ) : d && d.lines.every((l) => l.points.every((v) => v === null)) ? (
-        <p class="mid">Nothing in the last hour: the service does not give it.</p>
-      ) : (
-        <>
-          <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={d ? `${c.title}: ${d.lines.map((l) => `${l.name} ${lastOf(l, shown)}`).join(", ")}` : c.title}>
-            {d?.lines.map((l, i) => <path key={l.name} class={`l${i % 8}`} d={pathOf(l.points, most)} />)}
-          </svg>
-          <p class="vaxis dim"><span>{d ? hms((d.at - minutes * 60) * 1000).slice(0, 5) : ""}</span><span>{d ? hms(d.at * 1000).slice(0, 5) : ""}</span></p>
-          <ul>
-            {d?.lines.map((l, i) => <li key={l.name}><i class={`c${(i % 8) + 1}`} /><span class="ell">{show(l.name)}</span> <b>{lastOf(l, shown)}</b></li>)}
-          </ul>
-        </>
-      )}
-    </figure>
-  );
-}
-
-/** The newest value of a line, when it is not old. */
-function lastOf(l: Drawn, shown: (v: number) => string): string {
-  for (const v of l.points.slice(-3).reverse()) if (v !== null) return shown(v);
-  return "–";
-}
-
-/** A line from 0 to the greatest value; nothing is drawn over a hole. */
-export function pathOf(values: readonly (number | null)[], most: number): string {
-  let path = "";
-  let open = false;
-  values.forEach((v, i) => {
-    if (v === null) {
-      open = false;
-      return;
-    }
-    const x = ((i / Math.max(1, values.length - 1)) * width).toFixed(1);
-    const y = (height - 1 - (most > 0 ? Math.max(0, v) / most : 0) * (height - 4)).toFixed(1);
-    path += `${open ? "L" : "M"}${x} ${y}${open ? "" : `h.1`}`;
-    open = true;
-  });
-  return path;
 }

@@ -46,7 +46,7 @@ test("the repository of an image", () => {
 test("the query of a line", () => {
   const s = service({});
   expect(exprOf({ name: "commands", metric: "redis_commands_total", rate: true, by: "cmd" }, s)).toBe(
-    'topk(8, sum by (cmd) (rate(redis_commands_total{job="redis",instance="cache:6379",host="h",workload="shop/cache/1"}[2m])))',
+    'topk(8, sum by (cmd) ((rate(redis_commands_total{job="redis",instance="cache:6379",host="h",workload="shop/cache/1"}[120s]) and redis_commands_total{job="redis",instance="cache:6379",host="h",workload="shop/cache/1"})))',
   );
   expect(exprOf({ name: "clients", metric: "redis_connected_clients", where: { a: 'b"' } }, s)).toBe('sum(redis_connected_clients{job="redis",instance="cache:6379",host="h",workload="shop/cache/1",a="b\\""})');
 });

@@ -109,17 +109,20 @@ export interface Drawn {
   points: (number | null)[];
 }
 
-/** The PromQL of a line, for one instance. */
-export function exprOf(l: ServiceLine, s: Service): string {
+// A rate needs two samples at least, of a service that is asked once a minute.
+const windowLeast = 120;
+
+/** The PromQL of a line, for one instance, with one point for each step, in seconds. A rate ends where its samples do. */
+export function exprOf(l: ServiceLine, s: Service, step = 0): string {
   const q = (v: string) => JSON.stringify(v);
   const matchers = [`job=${q(s.type.toLowerCase())}`, `instance=${q(s.instance)}`, `host=${q(s.host)}`, `workload=${q(s.workload)}`, ...Object.entries(l.where ?? {}).map(([k, v]) => `${k}=${q(v)}`)].join(",");
   const series = `${l.metric}{${matchers}}`;
-  const value = l.rate ? `rate(${series}[2m])` : series;
+  const value = l.rate ? `(rate(${series}[${Math.max(windowLeast, step)}s]) and ${series})` : series;
   return l.by ? `topk(8, sum by (${l.by}) (${value}))` : `sum(${value})`;
 }
 
 /** Asks for a line between two times, with one point for each step, in seconds. */
 export async function lines(l: ServiceLine, s: Service, from: number, to: number, step: number, signal?: AbortSignal): Promise<Drawn[]> {
-  const found = await curves(exprOf(l, s), from * 1000, to * 1000, step * 1000, signal);
+  const found = await curves(exprOf(l, s, step), from * 1000, to * 1000, step * 1000, signal);
   return found.map((c) => ({ name: l.by ? `${l.name} ${c.labels[l.by] ?? ""}`.trim() : l.name, points: c.points }));
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { type ComponentChildren, Fragment } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { inWords } from "../../api/client";
+import { fetchPart } from "../../api/reach";
 import type { CheckAnswer, Service, ServiceKey, ServiceType } from "../../api/schema";
 import { counted } from "../../format/number";
 import { serviceState } from "../../format/service";
@@ -12,21 +13,34 @@ import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { FindField } from "../../part/findfield";
 import { Frame } from "../../part/frame";
 import { say } from "../../part/notice";
-import { containerHref, param, setParams } from "../../part/place";
+import { containerHref, param, range, setParams } from "../../part/place";
+import { RangeControl } from "../../part/rangecontrol";
 import { Ago } from "../../part/value";
-import { Charts } from "./charts";
+import type { Charts } from "./charts";
 import { check, fits, forms, services, type Services, startedBy, verdict, type Wanted } from "./data";
 import "./services.css";
 
+type Freeze = { current: () => void };
+
+const opened = param("service");
+
+// The charts come when the first service is opened: the list does without them.
+const part = signal<{ Charts?: typeof Charts; missing?: boolean }>({});
+function load() {
+  part.value = {};
+  fetchPart(() => import("./charts")).then((m) => { part.value = { Charts: m.Charts }; }, () => { part.value = { missing: true }; });
+}
+
 /** Which service does not answer, and how is it mended? */
 export function ServicesPage() {
+  const freeze: Freeze = useRef(() => undefined);
   const { poll, off } = usePoll(services);
   const s = poll.value.value;
   return (
-    <Frame title="Services" crumb={<b>Services</b>} range={null} mainClass="vpage">
+    <Frame title="Services" crumb={<b>Services</b>} range={opened.value ? <RangeControl range={range.value} freeze={() => freeze.current()} canLive /> : null} mainClass="vpage">
       {s ? (
         <>
-          <List s={s} old={<Old poll={poll} />} />
+          <List s={s} old={<Old poll={poll} />} freeze={freeze} />
           <Maker s={s} />
         </>
       ) : (
@@ -46,12 +60,12 @@ export function ServicesPage() {
   );
 }
 
-function List({ s, old }: { s: Services; old: ComponentChildren }) {
+function List({ s, old, freeze }: { s: Services; old: ComponentChildren; freeze: Freeze }) {
   const input = useRef<HTMLInputElement>(null);
   const filter = param("filter").value ?? "";
   const list = s.services.filter((x) => fits(x, filter));
   const { mark, text } = verdict(s);
-  const open = param("service").value ?? "";
+  const open = opened.value;
   return (
     <section class="vlist" aria-label="Services">
       {old}
@@ -68,12 +82,12 @@ function List({ s, old }: { s: Services; old: ComponentChildren }) {
           <p>No service fits the filter. <button type="button" class="link asbtn" onClick={() => setParams({ filter: undefined })}>Show all {s.services.length}</button></p>
         </div>
       ) : (
-        <table>
+        <table class="vtab">
           <thead>
             <tr><th>Service</th><th class="mid2">Container</th><th>State</th><th class="wide">Started by</th><th class="wide">What it gives</th></tr>
           </thead>
           <tbody>
-            {list.map((x) => <Row key={`${x.container} ${x.type} ${x.where}`} x={x} type={s.types.find((t) => t.type === x.type)} open={open === idOf(x)} />)}
+            {list.map((x) => <Row key={`${x.container} ${x.type} ${x.where}`} x={x} type={s.types.find((t) => t.type === x.type)} open={open === idOf(x)} freeze={freeze} />)}
           </tbody>
         </table>
       )}
@@ -99,10 +113,10 @@ function List({ s, old }: { s: Services; old: ComponentChildren }) {
 
 const idOf = (x: Service) => `${x.type} ${x.instance}`;
 
-function Row({ x, type, open }: { x: Service; type: ServiceType | undefined; open: boolean }) {
+function Row({ x, type, open, freeze }: { x: Service; type: ServiceType | undefined; open: boolean; freeze: Freeze }) {
   const { mark, word } = serviceState(x.state);
   const bad = x.state === "down" || x.state === "auth";
-  const toggle = () => setParams({ service: open ? undefined : idOf(x) });
+  const toggle = () => setParams({ service: open ? undefined : idOf(x), at: undefined });
   return (
     <Fragment>
       <tr class={open ? "on" : ""} data-state={x.state} data-type={x.type}>
@@ -133,12 +147,23 @@ function Row({ x, type, open }: { x: Service; type: ServiceType | undefined; ope
       {x.note && x.state === "up" && <tr class="vhelp plain"><td colSpan={5}>{show(x.note)}</td></tr>}
       {open && (
         <tr class="vopen">
-          <td colSpan={5}>{x.state === "up" || x.scraped ? <Charts s={x} charts={type?.charts ?? []} /> : <p class="mid">It has given nothing yet.</p>}</td>
+          <td colSpan={5}>{x.state === "up" || x.scraped ? <Later s={x} type={type} freeze={freeze} /> : <p class="mid">It has given nothing yet.</p>}</td>
         </tr>
       )}
     </Fragment>
   );
 }
+
+function Later({ s, type, freeze }: { s: Service; type: ServiceType | undefined; freeze: Freeze }) {
+  useEffect(() => {
+    if (!part.peek().Charts) load();
+  }, []);
+  const { Charts, missing } = part.value;
+  if (Charts) return <Charts key={s.container} s={s} charts={type?.charts ?? noCharts} every={s.every} freeze={freeze} />;
+  return missing ? <p class="mid">The charts could not be loaded. <button type="button" class="link asbtn" onClick={load}>Try again</button></p> : null;
+}
+
+const noCharts: ServiceType["charts"] = [];
 
 /** Makes a label from a form. */
 function Maker({ s }: { s: Services }) {
