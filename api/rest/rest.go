@@ -53,6 +53,8 @@ type Service struct {
 	o    Options
 	mu   sync.Mutex
 	last map[string]lastEvents // by container id
+	// deaths are those of late of each workload, as crashes counts them.
+	deaths map[workloadKey][]death
 
 	sparkMu sync.Mutex
 	sparks  map[string]query.Spark
@@ -66,7 +68,7 @@ var _ tallyman.EventObserver = (*Service)(nil)
 
 // New makes the service and reads the newest events of the store.
 func New(ctx context.Context, o Options) (*Service, error) {
-	s := &Service{o: o, last: map[string]lastEvents{}}
+	s := &Service{o: o, last: map[string]lastEvents{}, deaths: map[workloadKey][]death{}}
 	events, _, err := o.Events.Events(ctx, tallyman.EventQuery{Types: []string{"container"}, Limit: 10_000})
 	if err != nil {
 		return nil, err
@@ -91,6 +93,7 @@ func (s *Service) ObserveEvent(e tallyman.Event) {
 		l.critical = &v
 	}
 	s.last[e.Actor] = l
+	s.noteDeath(&e)
 	if len(s.last) > maxLast {
 		s.trim()
 	}
@@ -108,6 +111,11 @@ func (s *Service) trim() {
 	for id := range s.last {
 		if !known[id] {
 			delete(s.last, id)
+		}
+	}
+	for key, deaths := range s.deaths {
+		if time.Since(deaths[len(deaths)-1].at) > crashWindow {
+			delete(s.deaths, key)
 		}
 	}
 }
@@ -216,6 +224,7 @@ func (s *Service) Servers(ctx context.Context) *view.Servers {
 func (s *Service) row(c *tallyman.Container, p *query.Present) view.Container {
 	v := view.ContainerOf(c)
 	v.LastEvent = s.lastEvent(c.ID)
+	v.Crashes = s.crashes(c)
 	if c.Alive() {
 		v.Now = view.NowOf(p.Containers[c.ID])
 		v.Absent = s.o.Absences(c.Key())

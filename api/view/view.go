@@ -97,6 +97,7 @@ type Container struct {
 	Finished   int64              `json:"finished,omitempty"`
 	GoneAt     int64              `json:"goneAt,omitempty"`
 	Restarts   int                `json:"restartCount"`
+	Crashes    *Crashes           `json:"crashes,omitempty" doc:"Deaths of late that nobody asked for; absent when there were none"`
 	Policy     string             `json:"restartPolicy,omitempty"`
 	CPULimit   float64            `json:"cpuLimit,omitempty" doc:"Cores; absent without a limit"`
 	MemLimit   int64              `json:"memoryLimit,omitempty" doc:"Bytes; absent without a limit"`
@@ -109,6 +110,15 @@ type Container struct {
 	Spark      *Spark             `json:"spark,omitempty" doc:"In /servers and in the snapshots of its page"`
 	Absent     []tallyman.Absence `json:"absent,omitempty" doc:"What cannot be known of it here, why, and what would change that"`
 	*Detail
+}
+
+// Crashes are deaths that nobody asked for, of one workload within ten minutes.
+// From three on they are a crash loop, whatever the container does at the moment.
+type Crashes struct {
+	Count    int    `json:"count"`
+	First    int64  `json:"first"`
+	Last     int64  `json:"last"`
+	ExitCode string `json:"exitCode,omitempty" doc:"Of the last one"`
 }
 
 // Detail is what only a container's own page needs.

@@ -119,9 +119,9 @@ func TestServices(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()
 	d := testkit.NewDocker(t)
-	const served = `mkdir -p /w; printf '# TYPE jobs gauge\njobs{queue="a"} 5\njobs{queue="b"} 6\n' >/w/metrics; exec httpd -f -p 127.0.0.1:8080 -h /w`
+	const served = `mkdir -p /w; printf '# TYPE jobs gauge\njobs{queue="a"} 5\njobs{queue="b"} 6\n' >/w/metrics; httpd -p 127.0.0.1:8080 -h /w; while [ ! -e /w/die ]; do sleep 0.1; done; rm /w/die; exit 3`
 	start := func(name string, label string, argv ...string) string {
-		d.Start([]string{"--name", d.Name(name), "--label", label}, argv...)
+		d.Start([]string{"--name", d.Name(name), "--label", label, "--restart", "on-failure"}, argv...)
 		return d.Name(name)
 	}
 	const asks = `tallyman.plugins=[{"PluginType":"PROMETHEUS","Configuration":{"STATS URL":["http://localhost:8080/metrics"]}}]`
@@ -132,6 +132,8 @@ func TestServices(t *testing.T) {
 	waitFor(t, p, good)
 	walk(t, "services.mjs", given(p, map[string]any{"good": good, "bad": bad, "mistake": mistake}), map[string]action{
 		"start": func(args []string) (string, error) { return start("made", args[0], "sh", "-c", served), nil },
+		// Nobody asks Docker for this death, after which it serves again.
+		"kill": func([]string) (string, error) { return d.May("exec", good, "sh", "-c", "touch /w/die") },
 	})
 }
 
@@ -146,13 +148,16 @@ func TestContainer(t *testing.T) {
 	d.Start(options, argv...)
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	waitFor(t, p, project+"-api-1")
-	loop, hog := d.Name("loop"), d.Name("hog")
-	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1", "loop": loop, "hog": hog}), map[string]action{
+	loop, hog, flaps := d.Name("loop"), d.Name("hog"), d.Name("flaps")
+	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1", "loop": loop, "hog": hog, "flaps": flaps}), map[string]action{
 		"docker": func(args []string) (string, error) { return d.May(args...) },
 		"start": func(args []string) (string, error) {
 			switch args[0] {
 			case "loop":
 				return waitFor(t, p, d.Start([]string{"--name", loop, "--restart", "on-failure:2"}, "sh", "-c", "sleep 0.3; exit 7")).ID, nil
+			case "flaps":
+				// It dies three times and then runs.
+				return waitFor(t, p, d.Start([]string{"--name", flaps, "--restart", "always"}, "sh", "-c", "n=$(cat /n || echo 0); echo $((n+1)) >/n; [ $n -ge 3 ] && exec sleep 600; exit 2")).ID, nil
 			case "hog":
 				return waitFor(t, p, d.Start([]string{"--name", hog, "-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; exec tail /dev/zero")).ID, nil
 			default:

@@ -135,6 +135,22 @@ await check("a restart loop and an end for want of memory are red marks with the
   return (await page.locator(".kpis").innerText()).replaceAll("\n", " ");
 });
 
+await check("a crash loop is red also while the container happens to run, here and on Servers", async () => {
+  await ask("start", "flaps");
+  await container(page, host, given.flaps, "&range=5m");
+  await within(20_000, async () => {
+    assert.match(await page.locator(".chead .chip.crit").first().textContent(), /crashes: 3 times in \d+ s, exit 2; now running/);
+    assert.equal(await page.locator(".chead .dot.crit").count(), 1);
+    assert.match(await kpi("Restarts").textContent(), /3 died 3 in \d+ s/);
+  });
+  await page.goto(`${given.url}/?show=attention&q=${given.flaps}`);
+  const row = page.locator("tr.c").filter({ has: page.locator(`a[title="${given.flaps}"]`) });
+  await row.waitFor();
+  assert.equal(await row.locator(".dot.crit").count(), 1);
+  await within(5000, async () => assert.match(await row.textContent(), /33 \/ \d+ sCrashes: 3 times in \d+ s, exit 2/));
+  return row.locator(".dot.crit").getAttribute("title");
+});
+
 await check("docker stop is a mark, a row beside and a line through the charts within 5 s", async () => {
   await container(page, host, workload, "&range=5m");
   const before = await page.locator(".ov .v").count();

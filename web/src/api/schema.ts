@@ -804,6 +804,8 @@ export interface components {
             command?: string[];
             /** @description Cores; absent without a limit */
             cpuLimit?: number;
+            /** @description Deaths of late that nobody asked for; absent when there were none */
+            crashes?: components["schemas"]["Crashes"];
             created?: number;
             /** @description It is listed, but not measured */
             disabled?: boolean;
@@ -874,6 +876,13 @@ export interface components {
             resident?: number;
             roundSeconds?: number;
             rounds?: number;
+        };
+        Crashes: {
+            count: number;
+            /** @description Of the last one */
+            exitCode?: string;
+            first: number;
+            last: number;
         };
         Credentials: {
             code?: string;
@@ -1622,6 +1631,7 @@ export type ContainerSnapshot = components['schemas']['ContainerSnapshot'];
 export type ContainersAnswer = components['schemas']['ContainersAnswer'];
 export type Cost = components['schemas']['Cost'];
 export type Costs = components['schemas']['Costs'];
+export type Crashes = components['schemas']['Crashes'];
 export type Credentials = components['schemas']['Credentials'];
 export type Daemon = components['schemas']['Daemon'];
 export type DetailAnswer = components['schemas']['DetailAnswer'];

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Container, Event } from "../api/schema";
-import { assess } from "./state";
+import { assess, crashLoop, crashRate } from "./state";
 
 const last = (kind: Event["kind"], text: string): Event => ({ id: "e", time: 1, host: "h", type: "container", action: "", kind, severity: "", text });
 
@@ -29,4 +29,18 @@ test.each<[Partial<Container>, string, string]>([
   [{ state: "dead" }, "crit", "dead: the engine could not remove it"],
 ])("%j is %s: %s", (c, mark, words) => {
   expect(assess(c as Container)).toEqual({ mark, words });
+});
+
+test("three deaths within ten minutes are a state of their own, also while it runs", () => {
+  const now = 1_000_000_000;
+  const c = (count: number, ago: number, more: Partial<Container> = {}) => ({ state: "running", crashes: { count, first: now - ago - 61_000, last: now - ago, exitCode: "2" }, ...more }) as Container;
+  expect(assess(c(6, 5000), now)).toEqual({ mark: "crit", words: "crashes: 6 times in 1 min, exit 2; now running" });
+  expect(assess(c(3, 5000, { state: "restarting" }), now).mark).toBe("crit");
+  expect(assess(c(2, 5000), now)).toEqual({ mark: "ok", words: "running" });
+  expect(crashRate(c(2, 5000), now)).toBe("2 in 10 min");
+  expect(crashRate(c(6, 5000), now)).toBe("6 in 1 min");
+  expect(crashLoop(c(6, 600_000), now)).toBe(false);
+  expect(assess(c(6, 600_000), now).mark).toBe("ok");
+  expect(crashRate(c(6, 600_000), now)).toBe("");
+  expect(crashLoop(c(6, 5000, { state: "gone" }), now)).toBe(false);
 });

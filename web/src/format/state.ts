@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { Container, Event } from "../api/schema";
+import { minute, span } from "./time";
 
 /** The shapes of a state mark, worst last. */
 export type Mark = "ok" | "unknown" | "off" | "pause" | "warn" | "crit";
@@ -19,8 +20,33 @@ function asked(e: Event | undefined): boolean {
   return e !== undefined && (e.kind === "stop" || (e.kind === "death" && /^(Ended|Killed) as asked/.test(e.text)));
 }
 
+const loopDeaths = 3;
+const loopWindow = 10 * minute;
+
+type Crashing = Pick<Container, "state" | "crashes">;
+
+/** Reports whether it dies again and again, whatever it does at the moment. */
+export function crashLoop(c: Crashing, now: number): boolean {
+  return c.state !== "gone" && c.crashes !== undefined && c.crashes.count >= loopDeaths && now - c.crashes.last < loopWindow;
+}
+
+/** "6 in 1 min": how often it died of late; "" when it did not. */
+export function crashRate(c: Crashing, now: number): string {
+  const x = c.crashes;
+  if (!x || now - x.last >= loopWindow) return "";
+  return `${x.count} in ${x.count < loopDeaths ? span(loopWindow) : took(x)}`;
+}
+
+const took = (x: NonNullable<Container["crashes"]>) => span(Math.max(1000, x.last - x.first));
+
 /** The worst of a container's state and health, and the words for it. */
-export function assess(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" | "error" | "lastEvent">): Assessment {
+export function assess(c: Parameters<typeof alone>[0] & Crashing, now = Date.now()): Assessment {
+  if (!crashLoop(c, now)) return alone(c);
+  const x = c.crashes!;
+  return { mark: "crit", words: `crashes: ${x.count} times in ${took(x)}${exit(x.exitCode === undefined ? undefined : Number(x.exitCode))}; now ${c.state === "exited" ? "stopped" : c.state}` };
+}
+
+function alone(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" | "error" | "lastEvent">): Assessment {
   switch (c.state) {
     case "running":
       if (c.health === "unhealthy") return { mark: "crit", words: "running, unhealthy" };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { signal } from "@preact/signals";
+import { clock, nowMinute } from "./now";
 
-/** The present second. It stands still while the tab is hidden. */
-export const clock = signal(Date.now());
+export { clock, nowMinute };
 
 /** Whether the window is a phone's, where tables become cards and charts lose the gutter. */
 const phone = matchMedia("(max-width: 760px)");

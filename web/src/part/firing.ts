@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { ApiError, get } from "../api/client";
 import type { Alarm, Container } from "../api/schema";
 import { assess, type Assessment } from "../format/state";
+import { nowMinute } from "./now";
 
 const every = 10_000;
 
@@ -37,7 +38,7 @@ export function alarmOn(c: Pick<Container, "host" | "workload" | "state">): Alar
 
 /** The worst of a container's state, its health and its alarms, and the words for it. */
 export function judge(c: Container): Assessment {
-  const state = assess(c);
+  const state = assess(c, nowMinute.value);
   const alarm = alarmOn(c);
   if (!alarm || state.mark === "crit") return state;
   const mark = toneOf(alarm.severity) === "crit" ? "crit" : "warn";

@@ -9,11 +9,11 @@ import { Stack } from "../../chart/stack";
 import { only } from "../../format/filter";
 import { ofWorkload } from "../../format/selector";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
-import { assess, exitWords, isUp } from "../../format/state";
+import { assess, crashLoop, crashRate, exitWords, isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
 import { iso, parseWhen, span, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
-import { clock } from "../../part/clock";
+import { clock, nowMinute } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
 import { judge } from "../../part/firing";
 import { Frame } from "../../part/frame";
@@ -137,7 +137,8 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Container | undef
         {d?.project && <span class="chip wide"><span class="ell">{show(d.project)}</span></span>}
         {d && <span class="mid mono ell wide" title={show(d.image)}>{show(d.image)}</span>}
         {d?.state === "gone" && <span class="chip warn">gone{d.goneAt ? ` since ${stamp(d.goneAt, now)}` : ""}, history kept</span>}
-        {died && d?.state !== "gone" && (
+        {d && crashLoop(d, nowMinute.value) && <span class="chip crit" title={iso(d.crashes!.last)}><span class="ell">{assess(d).words}</span></span>}
+        {died && d && d.state !== "gone" && !crashLoop(d, nowMinute.value) && (
           <span class="chip crit" title={`${iso(died.time)}  ${show(died.text)}`}>
             <span class="ell">{show(died.text)}</span> · {stamp(died.time, now)}
           </span>
@@ -183,7 +184,7 @@ function Living({ data, d }: { data: ContainerData; d: Container }) {
       <Kpi name="Block IO" two>
         {there.has("blkRead") || there.has("blkWrite") ? <><OneWay now={now} of="blkWrite" mark="up" word="written" /> <OneWay now={now} of="blkRead" mark="dn" word="read" /></> : not("block IO")}
       </Kpi>
-      <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span></Kpi>
+      <Restarts d={d} />
       <Kpi name="Health">{d.health ? <span class={d.health === "unhealthy" ? "crit" : ""}>{d.health}</span> : <small>no check</small>}</Kpi>
       <Kpi name="Processes">{there.has("pids") ? pids : not("pids")}</Kpi>
       <Kpi name={d.state === "running" ? "Runs for" : "State"}>
@@ -200,6 +201,11 @@ function OneWay({ now, of, mark, word }: { now: ReadonlySignal<Now | undefined>;
   return <Flow n={n} unit={unit} mark={mark} word={word} />;
 }
 
+function Restarts({ d }: { d: Container }) {
+  const rate = crashRate(d, nowMinute.value);
+  return <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span>{rate && <small title="Deaths that nobody asked for"> died {rate}</small>}</Kpi>;
+}
+
 function Ended({ d }: { d: Container }) {
   return (
     <>
@@ -208,7 +214,7 @@ function Ended({ d }: { d: Container }) {
       {d.started !== undefined && <Kpi name="Started">{stamp(d.started, clock.value)}</Kpi>}
       {d.finished !== undefined && <Kpi name="Finished">{stamp(d.finished, clock.value)} <small class="wide"><Ago t={d.finished} /></small></Kpi>}
       {d.started !== undefined && d.finished !== undefined && d.finished > d.started && <Kpi name="Ran for">{span(d.finished - d.started)}</Kpi>}
-      <Kpi name="Restarts"><span class={d.restartCount ? "crit" : ""}>{d.restartCount ?? 0}</span></Kpi>
+      <Restarts d={d} />
       {d.state === "gone" && d.goneAt !== undefined && <Kpi name="Gone since">{stamp(d.goneAt, clock.value)}</Kpi>}
     </>
   );

@@ -53,3 +53,12 @@ test("a sort goes through the URL and turns with a second click", () => {
   expect(clickSort(readSort(""), "cpu")).toEqual({ by: "cpu", down: false });
   expect(clickSort(readSort(""), "name")).toEqual({ by: "name", down: false });
 });
+
+test("a crash loop comes first in the usual order, and the gravest where one looks for what is wrong", () => {
+  const crashes = { count: 6, first: Date.now() - 60_000, last: Date.now(), exitCode: "2" };
+  const more = [...rows, row("loop", { cpu: 0.001 }, { project: "edge", crashes }), row("ill", { cpu: 3 }, { health: "unhealthy" })];
+  expect(names(arrange(more, "all", [], readSort("")))[0]).toEqual(["edge", "loop"]);
+  expect(names(arrange(more, "attention", [], readSort("-memory")))[0]).toEqual(["edge", "loop"]);
+  expect(names(arrange(more, "all", [], readSort("name"))).at(0)).toEqual(["edge", "loop"]);
+  expect(names(arrange(more, "all", [], readSort("-memory"))).at(-1)).toEqual(["edge", "loop"]);
+});

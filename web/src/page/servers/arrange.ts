@@ -2,7 +2,8 @@
 
 import type { Container, Now } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
-import { needsAttention } from "../../part/firing";
+import { crashLoop } from "../../format/state";
+import { judge, needsAttention } from "../../part/firing";
 
 /** What a row is sorted by; a leading minus in the URL means greatest first. */
 export const columns = ["name", "cpu", "memory", "network", "disk", "restarts", "event"] as const;
@@ -94,6 +95,13 @@ function weight(rows: readonly Arrangeable[], by: Column): number {
   }, 0);
 }
 
+// Where one looks for what is wrong the gravest come first; a crash loop is the gravest, and comes first in the usual order, too.
+function gravity(r: Arrangeable, segment: Segment, sort: Sort): number {
+  if (segment !== "attention" && writeSort(sort) !== "") return 0;
+  if (crashLoop(r.info, Date.now())) return 2;
+  return segment === "attention" && judge(r.info).mark === "crit" ? 1 : 0;
+}
+
 /** Filters, groups by project and sorts. Groups are sorted by the same measure as rows. */
 export function arrange<R extends Arrangeable>(rows: readonly R[], segment: Segment, terms: readonly Term[], sort: Sort): Group<R>[] {
   const groups = new Map<string | undefined, Group<R>>();
@@ -104,8 +112,11 @@ export function arrange<R extends Arrangeable>(rows: readonly R[], segment: Segm
     if (!group) groups.set(info.project, (group = { project: info.project, origin: info.origin, rows: [] }));
     group.rows.push(row);
   }
-  for (const g of groups.values()) g.rows.sort((a, b) => compare(a, b, sort));
+  const grave = new Map(rows.map((r) => [r, gravity(r, segment, sort)]));
+  for (const g of groups.values()) g.rows.sort((a, b) => grave.get(b)! - grave.get(a)! || compare(a, b, sort));
+  const worst = (g: Group<R>) => grave.get(g.rows[0]!)!;
   return [...groups.values()].sort((a, b) => {
+    if (worst(a) !== worst(b)) return worst(b) - worst(a);
     const byName = (a.project ?? "\uffff").localeCompare(b.project ?? "\uffff", "en", { numeric: true });
     if (sort.by === "name") return byName * (sort.down ? -1 : 1);
     return (weight(a.rows, sort.by) - weight(b.rows, sort.by)) * (sort.down ? -1 : 1) || byName;

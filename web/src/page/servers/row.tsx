@@ -5,10 +5,10 @@ import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Container } from "../../api/schema";
 import { plain, size } from "../../format/number";
-import { isUp } from "../../format/state";
+import { assess, crashLoop, crashRate, isUp } from "../../format/state";
 import { localName, shortImage, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
-import { clock, roomy } from "../../part/clock";
+import { clock, nowMinute, roomy } from "../../part/clock";
 import { judge } from "../../part/firing";
 import { Icon } from "../../part/icon";
 import { containerHref, go, workloadLogsHref } from "../../part/place";
@@ -89,7 +89,7 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
           {roomy.value && <td />}
         </>
       )}
-      <td class={`num ${c.restartCount ? "crit b" : "dim"}`}>{loading ? "" : (c.restartCount ?? 0)}</td>
+      {loading ? <td /> : <Restarts c={c} />}
       <td class="last">{!loading && <LastEvent c={c} />}</td>
     </tr>
   );
@@ -158,6 +158,19 @@ function Values({ row, c }: { row: Row; c: Container }) {
   );
 }
 
+/** How often its engine started it again, and how often it died of late. */
+function Restarts({ c }: { c: Container }) {
+  const rate = crashRate(c, nowMinute.value);
+  const tone = c.restartCount ? "crit b" : "dim";
+  if (!rate) return <td class={`num ${tone}`}>{c.restartCount ?? 0}</td>;
+  return (
+    <td class={`two ${tone}`} title={`Died ${rate}, not asked to`}>
+      <div><span />{c.restartCount ?? 0}</div>
+      <div><span />{rate.replace(" in ", " / ")}</div>
+    </td>
+  );
+}
+
 /** One direction of a flow, with an arrow for its word. */
 function Flow({ mark, word, n, unit }: { mark: "up" | "dn"; word: string; n: ReadonlySignal<string>; unit: ReadonlySignal<string> }) {
   return (
@@ -171,6 +184,15 @@ function Flow({ mark, word, n, unit }: { mark: "up" | "dn"; word: string; n: Rea
 const tones: Record<string, string> = { critical: "crit", warning: "warn" };
 
 function LastEvent({ c }: { c: Container }) {
+  if (crashLoop(c, nowMinute.value)) {
+    const { words } = assess(c);
+    return (
+      <div class="ev crit" title={words}>
+        <span class="ell">{words[0]!.toUpperCase() + words.slice(1)}</span>
+        <Ago t={c.crashes!.last} />
+      </div>
+    );
+  }
   const e = c.lastEvent;
   const finished = isUp(c) ? undefined : c.finished;
   const t = e?.time ?? c.goneAt ?? finished ?? c.started ?? c.created;
