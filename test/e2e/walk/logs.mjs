@@ -283,6 +283,36 @@ await check("nothing says why", async () => {
   await page.getByRole("link", { name: "Doctor" }).last().waitFor();
 });
 
+await check("a search shows its hits: what happened to others is one row, n and p go from hit to hit", async () => {
+  const said = `needle ${Date.now()}`;
+  await ask("say", said);
+  for (let i = 0; i < 20; i++) await ask("docker", "restart", "-t", "0", `${project}-quiet-1`);
+  await page.goto(`${given.url}/logs?range=15m`);
+  await page.locator(".ll").first().waitFor();
+  await page.locator("main").focus();
+  await page.keyboard.press("/");
+  await page.keyboard.type(said);
+  const hit = page.locator(".ll").filter({ hasText: said }).last();
+  const fold = page.locator(".log .lmark").getByRole("button", { name: /^\d+ events$/ }).last();
+  await within(15_000, async () => {
+    assert.ok(Number(/^\d+/.exec(await fold.textContent())[0]) >= 40, "the events of another container");
+    assert.equal(await page.locator(".log .lmark").filter({ hasText: `${project}-quiet-1` }).count(), 0);
+    const [row, list] = [await hit.boundingBox(), await page.locator(".log").boundingBox()];
+    assert.ok(row.y >= list.y - 1 && row.y + row.height <= list.y + list.height + 1, "the newest hit is off the screen");
+  });
+  await page.locator("main").focus();
+  const focused = () => page.evaluate(() => document.activeElement?.closest(".ll")?.textContent ?? "");
+  for (const key of ["p", "p", "n"].slice(0, (await page.locator(".ll").count()) > 1 ? 3 : 1)) {
+    await page.keyboard.press(key);
+    await within(2000, async () => assert.ok((await focused()).includes(said)));
+  }
+  await fold.click();
+  await page.locator(".log .lmark").filter({ hasText: `${project}-quiet-1` }).first().waitFor();
+  await fold.click();
+  await within(2000, async () => assert.equal(await page.locator(".log .lmark").filter({ hasText: `${project}-quiet-1` }).count(), 0));
+  return await fold.textContent();
+});
+
 await check("the container's page has its lines, and a mark shows those around it", async () => {
   await container(page, host, `${project}/api/1`, "&range=5m");
   await page.locator(".dock .ll").first().waitFor();

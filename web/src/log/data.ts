@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { signal as state } from "@preact/signals";
-import { ApiError, events as eventsOf, inWords } from "../api/client";
+import { ApiError, inWords } from "../api/client";
 import { counts, type Entry, lines, nanos } from "../api/loki";
 import type { Event } from "../api/schema";
+import { happened } from "../chart/happened";
 import { tone } from "../chart/marks";
 import { columnsOf, columnStep, levelKind, type Volume, withLines } from "../format/logline";
 import { counting } from "../format/logql";
 import { day, hour } from "../format/time";
 import { LogLines, type Wanted } from "./lines";
 
-const eventsMost = 500;
+// What is never told beside a line does not crowd out what is.
+const untold = ["exec_create", "exec_start", "exec_die", "kill", "attach", "top", "resize"];
 const gapsMost = 200;
 // What the tail adds to the columns is counted anew so often.
 const recountEvery = 30_000;
@@ -76,11 +78,11 @@ export class LogData {
     if (!document.hidden) {
       const from = w.from <= 0 ? (this.first.peek() ?? Date.now() - day) : w.from;
       const [found, gaps] = await Promise.all([
-        this.mine && eventsOf({ start: Math.floor(from), end: Math.ceil(w.to ?? Date.now() + 1000), limit: eventsMost }, signal).catch(() => undefined),
+        this.mine && happened([{ all: { types: ["container"], without: untold }, keep: { actions: ["die", "oom"] } }], from, w.to ?? Date.now() + 1000, signal).catch(() => undefined),
         w.gaps ? lines({ query: w.gaps, start: nanos(from), end: nanos(w.to ?? Date.now() + hour), limit: gapsMost }, signal).catch(() => undefined) : [],
       ]);
       if (signal.aborted) return;
-      if (found) this.events.value = found.events.filter((e) => telling(e) && this.mine!(e)).sort((a, b) => a.time - b.time);
+      if (found) this.events.value = found.events.filter((e) => telling(e) && this.mine!(e));
       if (gaps && (gaps.length > 0 || this.gaps.peek().length > 0)) this.gaps.value = gaps;
     }
     if (w.to === undefined) this.eventTimer = window.setTimeout(() => void this.happened(w), eventsEvery);

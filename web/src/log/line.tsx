@@ -55,7 +55,7 @@ interface RowProps {
 
 /** Whether two rows are drawn the same. */
 function same(a: LogRow, b: LogRow): boolean {
-  return a === b || (a.as === "line" && b.as === "line" && a.entry === b.entry && a.kind === b.kind && a.joins === b.joins && a.heads === b.heads);
+  return a === b || (a.as === "events" && b.as === "events" && a.events.length === b.events.length) || (a.as === "line" && b.as === "line" && a.entry === b.entry && a.kind === b.kind && a.joins === b.joins && a.heads === b.heads);
 }
 
 /** One row of the list. Scrolling draws those that are new, not those that stay. */
@@ -93,6 +93,17 @@ function Drawn({ row, view, open, current, near }: RowProps) {
             {row.event.name && <b>{show(row.event.name)}</b>} {show(row.event.text)}
           </span>
         </div>
+      );
+    case "events":
+      return (
+        <>
+          <div class="lmark">
+            <time>{hms(row.t)}</time>
+            <span aria-hidden="true">•</span>
+            <button type="button" aria-expanded={open} onClick={() => view.toggle(row)}>{counted(row.events.length, "event")}</button>
+          </div>
+          {open && row.events.map((event) => <Drawn key={event.id} row={{ as: "event", key: event.id, t: event.time, event }} view={view} open={false} current={false} near={false} />)}
+        </>
       );
     case "hole":
       return (

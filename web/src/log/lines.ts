@@ -3,7 +3,6 @@
 import { batch, signal } from "@preact/signals";
 import { ApiError, inWords } from "../api/client";
 import { type Entry, lines, nanos, Tail } from "../api/loki";
-import { wholeOrigin } from "../format/origin";
 import type { Hole } from "./rows";
 
 const page = 500;
@@ -305,27 +304,7 @@ export function gapText(e: Entry): string {
   return e.line.replace(/^tallyman: /, "");
 }
 
-/** Lines as text for a file: time, container, file or unit, of a container its stream, line. */
-export function asText(all: readonly Entry[]): string {
-  return all.map(({ ns, labels, line }) => [exactTime(ns), wholeOrigin(labels), labels["stream"], line].filter((s) => s !== undefined).join(" ") + "\n").join("");
-}
-
 /** The time of a line to the nanosecond, in UTC. */
 export function exactTime(ns: string): string {
   return `${new Date(Number(BigInt(ns) / 1_000_000n)).toISOString().slice(0, 19)}.${ns.slice(-9)}Z`;
-}
-
-/** All lines of what is shown, page by page, at most so many; more says whether there are others. */
-export async function readAll(w: Wanted, most: number, signal: AbortSignal): Promise<{ all: Entry[]; more: boolean }> {
-  const size = 2000;
-  let all: Entry[] = [];
-  let end = nanos(w.to ?? Date.now() + 3_600_000);
-  for (;;) {
-    const found = await lines({ query: w.query, start: nanos(w.from), end, limit: size }, signal);
-    const n = all.length;
-    all = before(all, found);
-    if (found.length < size || all.length === n) return { all, more: false };
-    if (all.length >= most) return { all: all.slice(-most), more: true };
-    end = moved(all[0]!.ns, 1n);
-  }
 }

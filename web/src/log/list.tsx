@@ -25,6 +25,8 @@ interface Props {
   events: ReadonlySignal<Event[]>;
   /** Notes of missing lines that the query leaves out. */
   gaps?: ReadonlySignal<Entry[]>;
+  /** Whether the lines were searched for: each is a hit. */
+  hits?: boolean;
   wrap: boolean;
   label: string;
   view: Omit<LineView, "toggle" | "group" | "reload">;
@@ -77,7 +79,9 @@ export function LogList(props: Props) {
     };
   }, []);
 
-  const rows = useComputed(() => rowsOf(withGaps(lines.entries.value, gaps?.value ?? [], lines.older.value, lines.newer.value), events.value, !lines.older.value, lines.holes.value));
+  const hitting = useSignal(false);
+  hitting.value = props.hits ?? false;
+  const rows = useComputed(() => rowsOf(withGaps(lines.entries.value, gaps?.value ?? [], lines.older.value, lines.newer.value), events.value, !lines.older.value, lines.holes.value, hitting.value));
   const layout = useComputed(() => {
     measured.value;
     const list = rows.value;
@@ -244,6 +248,7 @@ export function LogList(props: Props) {
     more();
   };
   useKeys("Log lines", [
+    ...(props.hits ? [{ keys: ["n", "p"], label: "Next, previous hit", run: (e: KeyboardEvent) => step(e.key === "n" ? 1 : -1) }] : []),
     { keys: ["j", "k"], label: "Next, previous line", run: (e) => step(e.key === "j" ? 1 : -1) },
     {
       keys: ["Escape"],

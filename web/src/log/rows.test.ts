@@ -4,8 +4,9 @@ import { expect, test } from "vitest";
 import type { Entry } from "../api/loki";
 import type { Event } from "../api/schema";
 import { shapeOf } from "../format/logline";
-import { asText, merge, withGaps } from "./lines";
+import { merge, withGaps } from "./lines";
 import { rowsOf } from "./rows";
+import { asText } from "./whole";
 
 let id = 0;
 function entry(ms: number, line: string, more: Partial<Entry> = {}): Entry {
@@ -54,4 +55,24 @@ test("notes of missing lines stand between the lines, once, and not where lines 
   expect(withGaps([], [gap(3)], false, false)).toHaveLength(0);
   expect(withGaps(list, [], false, false)).toBe(list);
   expect(rowsOf(withGaps(list, [gap(3)], true, true), []).map((r) => r.key)).toEqual(rowsOf(withGaps(list, [gap(3)], true, true), []).map((r) => r.key));
+});
+
+test("among hits stand the events of their containers near them; the rest is one row", () => {
+  const event = (t: number, name: string, host = "h") => ({ id: `${name}${t}`, time: t, name, host }) as Event;
+  const labels = { name: "a", host: "h", level: "info" };
+  const list = [entry(base, "hit one", { labels }), entry(base + 60_000, "hit two", { labels })];
+  const events = [
+    event(base + 4000, "a"),
+    event(base + 4001, "b"),
+    event(base + 4002, "a", "other host"),
+    ...Array.from({ length: 26 }, (_, i) => event(base + 20_000 + i, "a")),
+    event(base + 55_000, "a"),
+    event(base + 64_999, "a"),
+    event(base + 66_000, "a"),
+  ];
+  const read = (hits: boolean) => rowsOf(list, events, false, [], hits).map((r) => (r.as === "line" ? r.entry.line : r.as === "events" ? `${r.events.length} events` : r.as === "event" ? r.event.id.slice(0, 1) + (r.t - base) : r.as));
+  expect(read(true)).toEqual(["hit one", "28 events", "a4000", "a55000", "hit two", "1 events", "a64999"]);
+  expect(read(false)).toHaveLength(2 + events.length);
+  const loop = Array.from({ length: 300 }, (_, i) => event(base + 60_001 + i, "a"));
+  expect(rowsOf(list, loop, false, [], true).length).toBeLessThan(10);
 });

@@ -10,6 +10,7 @@ export type LogRow =
   | { as: "line"; key: string; t: number; entry: Entry; kind: Kind; /** Part of the group of the line before. */ joins: boolean; /** The last line of a group of several. */ heads: number }
   | { as: "gap"; key: string; t: number; entry: Entry }
   | { as: "event"; key: string; t: number; event: Event }
+  | { as: "events"; key: string; t: number; events: readonly Event[] }
   | { as: "day"; key: string; t: number }
   | { as: "edge"; key: string; t: number }
   | { as: "hole"; key: string; t: number; n: number };
@@ -20,8 +21,51 @@ export interface Hole {
   n: number;
 }
 
-/** The rows of some lines with the events between them, both sorted by time; whole says that no lines come before. */
-export function rowsOf(entries: readonly Entry[], events: readonly Event[], whole = false, holes: readonly Hole[] = []): LogRow[] {
+// An event so near to a line of its container belongs to it, and so many of them stand one below the other.
+const besides = 5000;
+const besidesMost = 5;
+
+/** Tells which events belong to one of some lines. */
+function belonging(entries: readonly Entry[]): (e: Event) => boolean {
+  const times = new Map<string, number[]>();
+  const key = (host: string | undefined, name: string | undefined, slot: number) => `${host}\n${name}\n${slot}`;
+  for (const { t, labels } of entries) {
+    const k = key(labels["host"], labels["name"], Math.floor(t / besides));
+    const slot = times.get(k);
+    if (slot) slot.push(t);
+    else times.set(k, [t]);
+  }
+  return (e) => [-1, 0, 1].some((by) => times.get(key(e.host, e.name, Math.floor(e.time / besides) + by))?.some((t) => Math.abs(t - e.time) <= besides));
+}
+
+/** Among lines that were searched for only events that belong to one stand; others at the same place are one row. */
+function folded(rows: readonly LogRow[], entries: readonly Entry[]): LogRow[] {
+  const belongs = belonging(entries);
+  const out: LogRow[] = [];
+  for (let i = 0; i < rows.length; ) {
+    const row = rows[i]!;
+    if (row.as !== "event") {
+      out.push(row);
+      i++;
+      continue;
+    }
+    const run: Extract<LogRow, { as: "event" }>[] = [];
+    for (let r = rows[i]; r?.as === "event"; r = rows[++i]) run.push(r);
+    const kept = new Set(run.filter((r) => belongs(r.event)).slice(0, besidesMost));
+    const rest = run.filter((r) => !kept.has(r)).map((r) => r.event);
+    if (rest.length > 0) out.push({ as: "events", key: `f${run[0]!.key}`, t: rest[0]!.time, events: rest });
+    out.push(...kept);
+  }
+  return out;
+}
+
+/** The rows of some lines with the events between them, both sorted by time; whole says that no lines come before, hits that the lines were searched for. */
+export function rowsOf(entries: readonly Entry[], events: readonly Event[], whole = false, holes: readonly Hole[] = [], hits = false): LogRow[] {
+  const rows = mixed(entries, events, whole, holes);
+  return hits ? folded(rows, entries) : rows;
+}
+
+function mixed(entries: readonly Entry[], events: readonly Event[], whole: boolean, holes: readonly Hole[]): LogRow[] {
   const out: LogRow[] = [];
   if (whole && entries.length) out.push({ as: "edge", key: "edge", t: entries[0]!.t });
   const starts = groups(entries);

@@ -2,19 +2,19 @@
 
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { ApiError, doctor, inWords, servers } from "../../api/client";
-import { type Entry, lines, nanos, volumes } from "../../api/loki";
-import type { Container, Event } from "../../api/schema";
+import { ApiError, inWords } from "../../api/client";
+import { fetchPart } from "../../api/reach";
+import { type Entry, volumes } from "../../api/loki";
+import type { Event } from "../../api/schema";
 import { totals } from "../../format/logline";
 import { among, around, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, problemOf, readControls, type Source } from "../../format/logql";
 import { ofWorkload } from "../../format/selector";
 import { count, counted } from "../../format/number";
-import { originOf, outputName, unitName, wholeOrigin } from "../../format/origin";
+import { originOf, outputName, unitName } from "../../format/origin";
 import { all, rangeLabel } from "../../format/range";
 import { show } from "../../format/text";
-import { ago, hms, hour, iso, minute, parseWhen, second } from "../../format/time";
+import { hour, iso, minute, parseWhen, second } from "../../format/time";
 import { LogData } from "../../log/data";
-import { asText, gapText, readAll, withGaps } from "../../log/lines";
 import { LogList } from "../../log/list";
 import { Traces } from "../../log/trace";
 import { clock, narrow as narrowWindow } from "../../part/clock";
@@ -24,17 +24,17 @@ import { Histogram } from "../../part/histogram";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy, notice } from "../../part/notice";
-import { containerHref, linkTo, logsHref, moveRange, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
+import { containerHref, linkTo, logsHref, moveRange, param, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { chosen } from "./chosen";
 import { type Facets, facetLabels, FacetList, facetsOf } from "./facets";
+import type { Empty, Nothing } from "./nothing";
 
 const queryText = param("q");
 const atText = param("at");
 const wrapText = param("wrap");
 const everyLine = build(everything);
 const query = () => queryText.value || everyLine;
-
-const downloadMost = 50_000;
 
 /** Where is that line? The logs of all containers, files and units. */
 export function LogsPage() {
@@ -44,7 +44,7 @@ export function LogsPage() {
   const facets = useSignal<Facets>(facetsOf([]));
   const draft = useSignal<string | undefined>(undefined);
   const unfolded = useSignal(false);
-  const nothing = useSignal<Nothing | undefined>(undefined);
+  const nothing = useSignal<{ n: Nothing; Empty: typeof Empty } | undefined>(undefined);
   const again = useSignal(0);
   const search = useRef<HTMLInputElement>(null);
   const logql = useRef<HTMLInputElement>(null);
@@ -95,9 +95,10 @@ export function LogsPage() {
     }
     data.lines.turn.value;
     let gone = false;
-    void whyNothing(query(), controls.peek(), data.lines.wanted.from).then((n) => {
-      if (!gone) nothing.value = n;
-    });
+    fetchPart(() => import("./nothing")).then(async ({ whyNothing, Empty }) => {
+      const n = await whyNothing(query(), controls.peek(), data.lines.wanted.from);
+      if (!gone) nothing.value = { n, Empty };
+    }, () => undefined);
     return () => {
       gone = true;
     };
@@ -150,6 +151,7 @@ export function LogsPage() {
   const empty = data.lines.loaded.value && data.lines.entries.value.length === 0;
   const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   const filtered = c ? c.text !== "" || c.levels.length > 0 : /\|[=~>]|level/.test(query());
+  const searched = c ? filtered : /\}\s*[|!]/.test(query());
   const traces = useMemo(() => (filtered ? new Traces() : undefined), [filtered, queryText.value]);
   // One object as long as it says the same: lines that stay are not drawn anew. Its functions read signals.
   const lineView = useMemo(() => ({
@@ -272,8 +274,8 @@ export function LogsPage() {
             </p>
           </section>
         )}
-        {empty && !problem && nothing.value && <Empty n={nothing.value} c={c} gaps={data.gaps.value} clear={() => apply(everyLine)} />}
-        <LogList lines={data.lines} events={happened} gaps={data.gaps} wrap={wrap} label="Lines" view={lineView} live={range.value.live} at={pinned} toNow={toNow} />
+        {empty && !problem && nothing.value && <nothing.value.Empty n={nothing.value.n} c={c} gaps={data.gaps.value} clear={() => apply(everyLine)} />}
+        <LogList lines={data.lines} events={happened} gaps={data.gaps} hits={searched} wrap={wrap} label="Lines" view={lineView} live={range.value.live} at={pinned} toNow={toNow} />
       </section>
     </Frame>
   );
@@ -281,10 +283,6 @@ export function LogsPage() {
 
 function asParam(q: string): string | undefined {
   return q === everyLine || q === "" ? undefined : q;
-}
-
-function chosen(c: Controls): number {
-  return [c.sources, c.hosts, c.workloads, c.names, c.files, c.units, c.levels, c.streams].reduce((n, list) => n + list.length, 0);
 }
 
 /** Whether an event is of a container that the controls select; a query by hand may be about any. */
@@ -324,104 +322,9 @@ function Wrong({ text, query, reset }: { text: string; query: string; reset(): v
   );
 }
 
-interface Nothing {
-  /** The newest line of the query before the range. */
-  last?: Entry;
-  /** Whether any container's line is stored at all. */
-  any: boolean;
-  /** What was asked for and is nowhere: how it comes here. */
-  unread: { name: string; reason: string; unlock?: string }[];
-  /** Containers whose log cannot be read, with the reason. */
-  absent: { name: string; reason: string; unlock?: string }[];
-}
-
-// How lines of a source come here, where the doctor has no reason why they do not.
-const howTo: Partial<Record<Source, { name: string; feature: string; reason: string }>> = {
-  file: {
-    name: "Files",
-    feature: "host/log files",
-    reason: "No file has given a line. The setting logs.files names files of the host; the label tallyman.logs, or the setting logs.rules, those inside of a container.",
-  },
-  journal: {
-    name: "Units",
-    feature: "host/journal",
-    reason: "The journal has given no line. It is read where the folders of systemd's journal can be reached; the setting logs.journal.units names the units.",
-  },
-};
-
-async function whyNothing(query: string, c: Controls | undefined, from: number): Promise<Nothing> {
-  const [last, stored, known] = await Promise.all([
-    from > 0 ? lines({ query, start: "0", end: nanos(from), limit: 1 }).catch((): Entry[] => []) : Promise.resolve<Entry[]>([]),
-    volumes(everyLine, ["source"], 0, Date.now() + hour).catch(() => undefined),
-    servers().catch(() => undefined),
-  ]);
-  const containers: Container[] = (known?.hosts ?? []).flatMap((h) => h.containers);
-  const chosen = c?.sources ?? [];
-  const missing = chosen.flatMap((s) => (stored?.some((v) => v.labels["source"] === s) === false && howTo[s] ? [howTo[s]] : []));
-  const features = missing.length ? ((await doctor().catch(() => undefined))?.features ?? []) : [];
-  const unread = missing.map(({ name, feature, reason }) => {
-    const found = features.find((f) => f.id === feature && f.reason);
-    return { name, reason: found?.reason ?? reason, unlock: found?.unlock };
-  });
-  const of = new Set(chosen.length === 0 ? ["log", "log files"] : chosen.map((s) => ({ container: "log", file: "log files", journal: "" })[s]));
-  const absent = containers.filter((x) => x.state !== "gone").flatMap((x) => (x.absent ?? []).filter((a) => of.has(a.what)).map((a) => ({ name: x.name, reason: a.reason, unlock: a.unlock })));
-  return { last: last[0], any: stored === undefined || stored.some((s) => s.bytes > 0), unread, absent };
-}
-
-function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefined; gaps: readonly Entry[]; clear(): void }) {
-  const narrowed = !c || chosen(c) > 0 || c.text !== "";
-  return (
-    <section class="empty">
-      {!n.any ? (
-        <>
-          <h2>No lines here yet</h2>
-          <p>A line of a container shows up here as soon as the container writes one to its standard output or error.</p>
-        </>
-      ) : (
-        <>
-          <h2>{narrowed ? "No line matches in this range" : "No line in this range"}</h2>
-          {n.last ? (
-            <p>
-              The newest one before it is {ago(n.last.t, clock.value)} old. <a class="link" href={rangeHref(n.last.t)}>Show it</a>
-            </p>
-          ) : (
-            <p>{narrowed ? "Nothing before it does, either." : "Nothing was written before it, either."}</p>
-          )}
-          {narrowed && <p><button type="button" class="btn" onClick={clear}>Show all lines</button></p>}
-        </>
-      )}
-      {gaps.slice(-3).map((g) => <p key={g.ns}>{hms(g.t)} <b>{show(wholeOrigin(g.labels))}</b>: {show(gapText(g))}</p>)}
-      {gaps.length > 3 && <p>Lines are missing at {counted(gaps.length - 3, "other place")} of this range, too.</p>}
-      {n.unread.map((u) => <p key={u.name}><b>{u.name}</b>: {show(u.reason)} {u.unlock && <span class="mid">{show(u.unlock)}</span>}</p>)}
-      {n.absent.slice(0, 3).map((a) => <p key={a.name}><b>{show(a.name)}</b>: {show(a.reason)} {a.unlock && <span class="mid">{show(a.unlock)}</span>}</p>)}
-      {n.absent.length > 3 && <p>{counted(n.absent.length - 3, "other container")} cannot be read, either.</p>}
-      <p><a class="link" href="/doctor">Doctor</a> tells what tallyman can read here.</p>
-    </section>
-  );
-}
-
-/** The same page around another time. */
-function rangeHref(t: number): string {
-  const params = new URLSearchParams(place.peek().params);
-  params.delete("range");
-  for (const [k, v] of Object.entries({ from: iso(t - 5 * minute), to: iso(t + 5 * minute), at: iso(t) })) params.set(k, v);
-  return `/logs?${params}`;
-}
-
 async function download(data: LogData): Promise<void> {
   notice.value = "Reading the lines of this range…";
-  try {
-    const { all: found, more } = await readAll(data.lines.wanted, downloadMost, AbortSignal.timeout(60_000));
-    const url = URL.createObjectURL(new Blob([asText(withGaps(found, data.gaps.peek(), more, false))], { type: "text/plain" }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = `logs-${iso(found.at(-1)?.t ?? Date.now()).slice(0, 19).replaceAll(":", "")}.txt`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    notice.value = more ? `Only the newest ${count(downloadMost)} lines; a shorter range has the others` : `${counted(found.length, "line")} downloaded`;
-  } catch (err) {
-    notice.value = `The lines cannot be read: ${inWords(err)}`;
-  }
+  notice.value = await fetchPart(() => import("./download")).then((m) => m.download(data), (err) => `The lines cannot be read: ${inWords(err)}`);
   setTimeout(() => {
     notice.value = "";
   }, 5000);
