@@ -57,8 +57,8 @@ func docs() map[string]httpx.Doc {
 		},
 		prefix + "events/summary": {
 			Summary: "How many events there are over time, and of which kinds",
-			Text: "counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are of all " +
-				"events of the range. Of more than " + strconv.Itoa(maxWalked) + " events the newest are counted; since tells from when on.",
+			Text: "counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are, of each kind of choice, what the other filters " +
+				"leave of the range. Of more than " + strconv.Itoa(maxWalked) + " events the newest are counted; since tells from when on.",
 			Params: append(eventParams(start, end), httpx.Param{Name: "points", Type: "integer", Default: 120, Text: "How many columns at most, 1 to " + strconv.Itoa(maxColumns)}),
 			Answer: eventsSummary{}, Errors: []int{http.StatusBadRequest},
 		},

@@ -30,11 +30,11 @@ type eventsSummary struct {
 	Step       int64           `json:"step"`
 	Counts     map[grade][]int `json:"counts" doc:"Column i counts the events from start + i * step on"`
 	Total      int             `json:"total"`
-	Severities map[grade]int   `json:"severities" doc:"What there is in the range, whatever the filters say"`
-	Types      map[string]int  `json:"types" doc:"What there is in the range, whatever the filters say"`
-	Actions    map[string]int  `json:"actions" doc:"What there is in the range, whatever the filters say"`
-	Hosts      map[string]int  `json:"hosts" doc:"What there is in the range, whatever the filters say"`
-	Workloads  []workloadCount `json:"workloads" doc:"What there is in the range, whatever the filters say"`
+	Severities map[grade]int   `json:"severities" doc:"What the other filters leave in the range"`
+	Types      map[string]int  `json:"types" doc:"What the other filters leave in the range"`
+	Actions    map[string]int  `json:"actions" doc:"What the other filters leave in the range"`
+	Hosts      map[string]int  `json:"hosts" doc:"What the other filters leave in the range"`
+	Workloads  []workloadCount `json:"workloads" doc:"What the other filters leave in the range"`
 	Since      int64           `json:"since,omitempty" doc:"From when on events are counted, where there are too many to count all"`
 }
 
@@ -116,9 +116,46 @@ func (f *eventFilter) any() bool {
 
 // fits is the part of the filter that the store does not answer.
 func (f *eventFilter) fits(e *tallyman.Event, words describe.Words) bool {
-	of := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	return of(f.hosts, e.Host) && of(f.workloads, e.Workload) && of(f.severities, string(gradeOf(words))) &&
+	return among(f.hosts, e.Host) && among(f.workloads, e.Workload) && among(f.severities, string(gradeOf(words))) &&
 		!slices.Contains(f.without, e.Action) && f.holds(e, words)
+}
+
+// among reports whether a value is one of those that are wanted; without any, all are.
+func among(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+
+// facet is one kind of thing to choose from.
+type facet int
+
+const (
+	bySeverity facet = iota
+	byType
+	byAction
+	byHost
+	byWorkload
+	allFacets
+)
+
+// leaves reports for each facet whether the choices of all others leave an event:
+// what is chosen in a facet must not hide what else it has.
+func (f *eventFilter) leaves(e *tallyman.Event, words describe.Words) (out [allFacets]bool) {
+	q := &f.q
+	if q.Container != "" && q.Container != e.Actor || q.Image != "" && q.Image != e.Image || !f.holds(e, words) {
+		return out
+	}
+	is := [allFacets]bool{
+		bySeverity: among(f.severities, string(gradeOf(words))),
+		byType:     among(q.Types, e.Type),
+		byAction:   among(q.Actions, e.Action) && !slices.Contains(f.without, e.Action),
+		byHost:     among(f.hosts, e.Host) && (q.Host == "" || q.Host == e.Host),
+		byWorkload: among(f.workloads, e.Workload) && (q.Workload == "" || q.Workload == e.Workload),
+	}
+	for i := range out {
+		out[i] = true
+		for k := range is {
+			out[i] = out[i] && (k == i || is[k])
+		}
+	}
+	return out
 }
 
 // holds reports whether the text stands in what people see of an event.
@@ -242,15 +279,23 @@ func (s *Service) eventsSummary(w http.ResponseWriter, r *http.Request) error {
 	}
 	workloads := map[[2]string]*workloadCount{}
 	list := func(e *tallyman.Event) bool {
-		out.Severities[gradeOf(describe.Event(e))]++
-		out.Types[e.Type]++
-		out.Actions[e.Action]++
-		out.Hosts[e.Host]++
+		words := describe.Event(e)
+		left := f.leaves(e, words)
+		one := func(of facet) int {
+			if left[of] {
+				return 1
+			}
+			return 0 // it is named all the same: somebody may have chosen it
+		}
+		out.Severities[gradeOf(words)] += one(bySeverity)
+		out.Types[e.Type] += one(byType)
+		out.Actions[e.Action] += one(byAction)
+		out.Hosts[e.Host] += one(byHost)
 		if key := [2]string{e.Host, e.Workload}; e.Workload != "" {
 			if workloads[key] == nil {
 				workloads[key] = &workloadCount{Host: e.Host, Workload: e.Workload, Name: e.Name}
 			}
-			workloads[key].Count++
+			workloads[key].Count += one(byWorkload)
 		}
 		return true
 	}

@@ -351,7 +351,7 @@ export interface paths {
         };
         /**
          * How many events there are over time, and of which kinds
-         * @description counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are of all events of the range. Of more than 50000 events the newest are counted; since tells from when on.
+         * @description counts are those that fit the filters, by severity, in columns: column i is from start + i * step on. The other numbers are, of each kind of choice, what the other filters leave of the range. Of more than 50000 events the newest are counted; since tells from when on.
          */
         get: operations["get_events_summary"];
         put?: never;
@@ -998,7 +998,7 @@ export interface components {
             time: number;
         };
         EventsSummary: {
-            /** @description What there is in the range, whatever the filters say */
+            /** @description What the other filters leave in the range */
             actions: {
                 [key: string]: number;
             };
@@ -1010,11 +1010,11 @@ export interface components {
                 plain?: number[];
                 warning?: number[];
             };
-            /** @description What there is in the range, whatever the filters say */
+            /** @description What the other filters leave in the range */
             hosts: {
                 [key: string]: number;
             };
-            /** @description What there is in the range, whatever the filters say */
+            /** @description What the other filters leave in the range */
             severities: {
                 critical?: number;
                 good?: number;
@@ -1027,11 +1027,11 @@ export interface components {
             start: number;
             step: number;
             total: number;
-            /** @description What there is in the range, whatever the filters say */
+            /** @description What the other filters leave in the range */
             types: {
                 [key: string]: number;
             };
-            /** @description What there is in the range, whatever the filters say */
+            /** @description What the other filters leave in the range */
             workloads: components["schemas"]["WorkloadCount"][];
         };
         Exit: {
