@@ -151,6 +151,44 @@ await check("a crash loop is red also while the container happens to run, here a
   return row.locator(".dot.crit").getAttribute("title");
 });
 
+await check("before the answer nothing is said to be none, and what failed is tried again by itself", async () => {
+  const p = await reader({ allow: [/ERR_FAILED/, /willReadFrequently/] });
+  const url = `${given.url}/container?${new URLSearchParams({ host, workload, range: "15m" })}`;
+  let release;
+  const held = new Promise((done) => { release = done; });
+  await p.route(/v1\/events\?/, async (r) => {
+    await held;
+    await r.continue();
+  });
+  await p.goto(url);
+  await p.locator(".side .events").waitFor();
+  await p.locator(".chead h1", { hasText: /./ }).waitFor();
+  assert.equal(await p.getByText("Nothing happened").count(), 0);
+  assert.equal(await p.locator('.lane[aria-label="Events"] .lab b').textContent(), "");
+  release();
+  await p.locator(".evr").first().waitFor();
+  assert.match(await p.locator('.lane[aria-label="Events"] .lab b').textContent(), /^\d+$/);
+  await p.unroute(/v1\/events\?/);
+  let away = true;
+  await p.route(/v1\/history\?/, (r) => (away ? r.abort() : r.continue()));
+  await p.goto(url);
+  const said = p.getByText("History cannot be read: tallyman does not answer.");
+  await said.waitFor();
+  away = false;
+  await within(6000, async () => assert.equal(await said.count(), 0));
+  await p.locator('.charts[aria-busy="false"] canvas').first().waitFor();
+  // The same of lines: neither "0 B" nor "No container wrote anything" before it is known, and again when it failed.
+  await p.route(/loki\/api\/v1\/index\/volume\?/, (r) => r.abort());
+  away = true;
+  await p.route(/loki\/api\/v1\/query_range\?/, (r) => (away ? r.abort() : r.continue()));
+  await p.goto(`${given.url}/logs?range=15m`);
+  await p.getByText("The logs cannot be read").waitFor();
+  assert.doesNotMatch(await p.locator(".fac").textContent(), /0 B|No container/);
+  away = false;
+  await within(8000, async () => assert.equal(await p.getByText("The logs cannot be read").count(), 0));
+  await p.context().close();
+});
+
 await check("docker stop is a mark, a row beside and a line through the charts within 5 s", async () => {
   await container(page, host, workload, "&range=5m");
   const before = await page.locator(".ov .v").count();

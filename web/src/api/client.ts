@@ -110,9 +110,12 @@ export async function logout(): Promise<void> {
   location.assign("/login");
 }
 
+/** Said when nothing answers. */
+export const silent = "tallyman does not answer.";
+
 /** What went wrong, as sentences for the page. */
 export function inWords(err: unknown): string {
   if (err instanceof ApiError) return err.next ? `${err.message} ${err.next}` : err.message;
-  if (brokeOff(err)) return "tallyman does not answer.";
+  if (brokeOff(err)) return silent;
   return err instanceof Error ? err.message : String(err);
 }

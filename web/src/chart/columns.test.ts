@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Event, HistoryAnswer } from "../api/schema";
-import { append, type Columns, extremes, fromHistory, gapReason, gaps, nearest, sampleOf, stack } from "./columns";
+import { append, type Columns, cut, extremes, fromHistory, gapReason, gaps, nearest, sampleOf, stack } from "./columns";
 
 function stored(cpu: (number | null)[], more: Partial<HistoryAnswer> = {}): Columns {
   return fromHistory({ start: 0, end: cpu.length * 10_000, step: 10_000, t: cpu.map((_, i) => i * 10_000), series: { cpuUser: cpu, cpuLimit: cpu.map(() => 2) }, ...more });
@@ -57,4 +57,13 @@ test("stacks, extremes, samples", () => {
   expect(stack([[1, null, null], [2, 3, null]], 3)).toEqual([[1, 0, null], [3, 3, null]]);
   expect(extremes([0, 1, 2, 3], [9, 1, 5, null], 1, 3)).toEqual({ low: 1, high: 5, at: 2 });
   expect(sampleOf([0, 1, 2, 3, 4, 5, 6], 1, 5, 3)).toEqual([1, 3, 5]);
+});
+
+test("no line is drawn over a re-creation, however short it was", () => {
+  const c = cut(stored([1, 1, 2, 2]), [-5, 14_000, 20_000, 99_000]);
+  expect(c.t).toEqual([0, 10_000, 14_000, 20_000, 30_000]);
+  expect(c.series.cpuUser).toEqual([1, 1, null, null, 2]);
+  const one = cut(stored([1, 1, 2, 2]), [14_000]);
+  expect(one.series.cpuUser).toEqual([1, 1, null, 2, 2]);
+  expect(gaps(one, 0, 30_000, true)).toEqual([]);
 });

@@ -73,6 +73,21 @@ export function append(c: Columns, time: number, values: Values, apart: number):
   return { ...c };
 }
 
+/** Columns whose lines are broken at some times, as where a container took the place of another. */
+export function cut(c: Columns, times: readonly number[]): Columns {
+  const inside = times.filter((at) => c.t.length > 1 && at > c.t[0]! && at < c.t.at(-1)!);
+  if (inside.length === 0) return c;
+  const t = [...c.t];
+  const series = Object.fromEntries(Object.entries(c.series).map(([name, column]) => [name, [...column!]]));
+  for (const at of inside) {
+    const i = t.findIndex((x) => x >= at);
+    const exact = t[i] === at;
+    if (!exact) t.splice(i, 0, at);
+    for (const column of Object.values(series)) column.splice(i, exact ? 1 : 0, null);
+  }
+  return { ...c, t, series };
+}
+
 /** Drops points before a time, so that a page that stays open does not grow. */
 export function forget(c: Columns, before: number): Columns {
   const n = c.t.findIndex((t) => t >= before);

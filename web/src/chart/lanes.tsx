@@ -176,7 +176,7 @@ export function EventLane({ model, leftOut, select }: { model: Model; leftOut: n
       <div class="lab">
         <span>Events, changes</span>
         <b class="dim">
-          {model.events.value.length}
+          {(model.heard.value || model.events.value.length > 0) && model.events.value.length}
           {leftOut > 0 && <span title={`The newest of the range, and its deaths and changes, are drawn; ${leftOut} more are not. A shorter range shows them.`}> +{leftOut}</span>}
         </b>
       </div>

@@ -28,6 +28,8 @@ export class Model {
   readonly width = signal(0);
   /** Oldest first. */
   readonly events = signal<Event[]>([]);
+  /** Whether the events of the range are known. */
+  readonly heard = signal(false);
   readonly instances = signal<Instance[]>([]);
   /** Undefined where alarms are not known. */
   readonly alarms = signal<readonly Span[] | undefined>(undefined);

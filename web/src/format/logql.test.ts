@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { around, beside, build, type Controls, counting, everything, gapsOf, narrow, onlyPlace, problemOf, readControls, type Source, withPlace, withSource } from "./logql";
+import { beside, build, type Controls, counting, everything, gapsOf, narrow, onlyPlace, readControls, type Source, withPlace, withSource } from "./logql";
+import { around, problemOf } from "./mistake";
 import { ofHost, ofWorkload, oneOf } from "./selector";
 
 const f = (c: Partial<Controls>, want: string) => {

@@ -16,6 +16,7 @@ import { LogData, telling as usual } from "./data";
 import { LogList } from "./list";
 import { Histogram } from "../part/histogram";
 import { logsHref, param, setParams } from "../part/place";
+import { useRetry } from "../part/retry";
 
 const wrapText = param("wrap");
 
@@ -70,6 +71,7 @@ export function LogDock({ query, label, telling = usual, origin, model, range, p
     aroundHref: (e: Entry) => logsHref(query, { from: iso(e.t - 120_000), to: iso(e.t + 120_000), at: iso(e.t) }),
     containerHref: (e: Entry) => origin?.href(e),
   }), [query, mixed, origin]);
+  useRetry(() => (data.lines.problem.value ? inWords(data.lines.problem.value) : data.volumeProblem.value), () => { again.value++; });
   const view = model.view.value;
   const { volume } = data;
   const sum = volume.value ? totals(volume.value, view.from, view.to + second) : undefined;

@@ -6,7 +6,7 @@ import "../style/frame.css";
 import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
-import { session } from "../api/client";
+import { session, silent } from "../api/client";
 import { noteBroken, fetchPart } from "../api/reach";
 import { startClock } from "../part/clock";
 import { Frame } from "../part/frame";
@@ -14,6 +14,7 @@ import { watchFiring } from "../part/firing";
 import { listen } from "../part/keys";
 import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
+import { useRetry } from "../part/retry";
 import { applyTheme } from "../part/theme";
 import { NotFound } from "./notfound/notfound";
 import { ServersPage } from "./servers/servers";
@@ -34,6 +35,7 @@ function later<P extends object>(title: string, load: () => Promise<ComponentTyp
   };
   function Waiting() {
     useEffect(start, []);
+    useRetry(() => (page.value.missing ? silent : ""), start);
     return (
       <Frame title={title} crumb={<b>{title}</b>} range={null} mainClass="pad">
         {page.value.missing && (

@@ -11,11 +11,11 @@ import { EventMark } from "./mark";
 import "./eventlist.css";
 
 /** The events of the range, newest first; a click pins the time of one. */
-export function EventList({ events, leftOut, pin, select, field }: { events: ReadonlySignal<Event[]>; leftOut: number; pin: number | undefined; select(e: Event): void; field: { current: HTMLInputElement | null } }) {
+export function EventList({ model, leftOut, pin, select, field }: { model: { events: ReadonlySignal<Event[]>; heard: ReadonlySignal<boolean> }; leftOut: number; pin: number | undefined; select(e: Event): void; field: { current: HTMLInputElement | null } }) {
   const words = useSignal("");
   const list = useRef<HTMLOListElement>(null);
   const wanted = words.value.toLowerCase().split(/\s+/);
-  const newest = [...events.value].reverse();
+  const newest = [...model.events.value].reverse();
   const shown = newest.filter((e) => {
     const text = [e.text, e.kind, e.type, e.action, ...Object.values(e.attributes ?? {})].join(" ").toLowerCase();
     return wanted.every((w) => text.includes(w));
@@ -31,7 +31,7 @@ export function EventList({ events, leftOut, pin, select, field }: { events: Rea
       <label class="field">
         <input ref={field} type="search" value={words.value} placeholder="Filter events" aria-label="Filter events" spellcheck={false} autocomplete="off" onInput={(e) => { words.value = e.currentTarget.value; }} />
       </label>
-      {shown.length === 0 && <p class="mid">{newest.length ? `0 of ${newest.length} match.` : "Nothing happened in this range."}</p>}
+      {shown.length === 0 && model.heard.value && <p class="mid">{newest.length ? `0 of ${newest.length} match.` : "Nothing happened in this range."}</p>}
       <ol ref={list}>
         {shown.map((e, i) => {
           const newDay = i === 0 || midnight(shown[i - 1]!.time) !== midnight(e.time);

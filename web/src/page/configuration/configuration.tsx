@@ -15,6 +15,7 @@ import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, eventsHref, param, setParams } from "../../part/place";
+import { useRetry } from "../../part/retry";
 import { byChange, byProject, ConfigData, found, pick, refOf, type Version } from "./data";
 import "./configuration.css";
 
@@ -83,6 +84,12 @@ export function ConfigurationPage() {
     if (of) void data.loadWorkload(of.host, of.workload, false);
   });
   useKeys("Configuration", [{ keys: ["/"], label: "Filter the workloads", run: () => filter.current?.focus() }]);
+
+  useRetry(() => data.listProblem.value, () => void data.loadList());
+  useRetry(() => data.problem.value, () => {
+    const of = shown.peek();
+    if (of) void data.loadWorkload(of.host, of.workload, true);
+  });
 
   const list = data.list.value;
   const of = shown.value;

@@ -21,6 +21,7 @@ import { Icon } from "../../part/icon";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { useRetry } from "../../part/retry";
 import { firstTab, Flow, Kpi, Side, useRoom } from "../../part/timepage";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
@@ -50,6 +51,9 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
     const r = range.value;
     if (ready.value) data.show(r);
   });
+
+  useRetry(() => data.problem.value, () => data.again());
+  useRetry(() => data.historyProblem.value, () => void data.load());
 
   const d = data.detail.value;
   const gone = id !== undefined || d?.state === "gone";
@@ -244,7 +248,7 @@ function Details({ data, d, pin, select, filter }: { data: ContainerData; d: Con
     <Side
       head={d && <WhyDied d={d} />}
       tabs={[
-        { id: "events", label: "Events", body: () => <EventList events={data.model.events} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} /> },
+        { id: "events", label: "Events", body: () => <EventList model={data.model} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} /> },
         { id: "facts", label: "Facts", body: () => (d ? <Facts d={d} now={clock.value} /> : <p class="dim">Not known yet.</p>) },
       ]}
     />

@@ -5,7 +5,7 @@ import { container, history, inWords, servers } from "../../api/client";
 import { Live } from "../../api/live";
 import type { Container, Event, Now, Tick } from "../../api/schema";
 import { alarmSpans } from "../../chart/alarms";
-import { append, forget, fromHistory, type Values, type WorkloadSeries } from "../../chart/columns";
+import { append, cut, forget, fromHistory, type Values, type WorkloadSeries } from "../../chart/columns";
 import { happenedTo, unique } from "../../chart/happened";
 import { Model } from "../../chart/model";
 import { all, type Range } from "../../format/range";
@@ -162,7 +162,7 @@ export class ContainerData {
         happenedTo({ host, workload }, start, end, stop.signal),
       ]);
       batch(() => {
-        let columns = fromHistory(stored);
+        let columns = cut(fromHistory(stored), this.seams());
         const last = columns.t.at(-1) ?? 0;
         for (const s of this.seconds) if (s.time > last && s.time <= to) columns = append(columns, s.time, s.values, this.apart());
         this.model.columns.value = columns;
@@ -170,6 +170,7 @@ export class ContainerData {
         const came = this.model.events.peek().filter((e) => this.range.live || e.time <= to);
         this.model.events.value = unique([...found.events, ...came]).filter((e) => e.time >= from);
         this.leftOut.value = found.left;
+        this.model.heard.value = true;
         this.historyProblem.value = "";
         this.loaded.value = true;
       });
@@ -184,6 +185,11 @@ export class ContainerData {
     if (stop.aborted) return;
     this.model.alarms.value = found === "off" ? undefined : found;
     if (found === "off") this.alarmsAt = Number.POSITIVE_INFINITY;
+  }
+
+  // When a container took the place of the one before.
+  private seams(): number[] {
+    return this.model.instances.peek().slice(1).flatMap((i) => i.started ?? []);
   }
 
   // Two points of a curve per pixel are enough.

@@ -24,6 +24,7 @@ import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
 import { linkTo, moveRange, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { useRetry } from "../../part/retry";
 import { EventData } from "./data";
 import { chosen, execActions } from "./rows";
 import { EventTable } from "./table";
@@ -108,6 +109,8 @@ export function EventsPage() {
     { keys: ["/"], label: "Find text", run: () => search.current?.focus() },
     { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
   ]);
+
+  useRetry(() => data.problem.value || data.countProblem.value, load);
 
   const summary = data.summary.value;
   const volume = data.volume.value;

@@ -213,6 +213,7 @@ export class HostData {
         const came = this.model.events.peek().filter((e) => this.range.live || e.time <= to);
         this.model.events.value = unique([...found.events.map(named), ...came]).filter((e) => e.time >= from);
         this.leftOut.value = found.left;
+        this.model.heard.value = true;
         this.problem.value = "";
         this.loaded.value = true;
       });

@@ -23,6 +23,7 @@ import { Icon } from "../../part/icon";
 import { copy } from "../../part/notice";
 import { containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { useRetry } from "../../part/retry";
 import { firstTab, Kpi, Side, useRoom } from "../../part/timepage";
 import { NotKnown } from "../../part/value";
 import { HostData } from "./data";
@@ -63,6 +64,9 @@ export function HostPage({ host }: { host: string }) {
     setTimeout(() => filter.current?.focus());
   };
   useTimeKeys("Host", actions, [{ keys: ["/"], label: "Filter the events", run: filterEvents }]);
+
+  useRetry(() => data.problem.value, () => void data.load());
+  useRetry(() => data.figuresProblem.value, () => void data.load());
 
   const name = data.host.value;
   const containers = data.containers.value;
@@ -184,7 +188,7 @@ function Happened({ data, pin, select, filter, kills }: { data: HostData; pin: R
   return (
     <>
       {kills}
-      <EventList events={data.model.events} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} />
+      <EventList model={data.model} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} />
     </>
   );
 }
@@ -262,14 +266,15 @@ function Figures({ data }: { data: HostData }) {
   const worn = useComputed(() => strain(now.value?.diskUsed ?? 0, diskRoom(now.value ?? {}))).value;
   const containers = [...data.containers.value.values()];
   const running = containers.filter(isUp).length;
-  const not = <NotKnown why={unread} />;
+  // Before the first answer it is not known that it cannot be known.
+  const not = data.hosts.value ? <NotKnown why={unread} /> : <>–</>;
   return (
     <>
       <Kpi name="CPU">{there.has("cpu") ? <>{cpu} <small>{info?.cores ? `of ${plain(info.cores)} cores` : "cores"}</small></> : not}</Kpi>
       <Kpi name="Memory">{there.has("memoryUsed") ? <>{memory} <small>{memoryUnit}</small></> : not}</Kpi>
       <Kpi name="Load, 1 min">{there.has("load1") ? load : not}</Kpi>
       <Kpi name="Fullest disk">{there.has("diskUsed") ? <><span class={worn}>{disk}</span> <small class="ell" title={show(mount)}>{show(mount)}</small></> : not}</Kpi>
-      <Kpi name="Containers">{running} <small>running</small></Kpi>
+      <Kpi name="Containers">{data.hosts.value ? <>{running} <small>running</small></> : "–"}</Kpi>
       {data.engines.value.map((e) => (
         <Kpi key={e.name} name={data.engines.value.length > 1 ? `Engine ${show(e.name)}` : "Engine"}>
           {e.version ? show(e.version) : "–"} <small>{e.up ? (e.since ? `answers since ${stamp(e.since, clock.value)}` : "answers") : e.failure === "slow" ? "stalled" : "away"}</small>

@@ -3,14 +3,16 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChild } from "preact";
 import type { Kind } from "../../format/logline";
-import { among, type Controls, places, type Source, toggled, withPlace, withSource } from "../../format/logql";
+import { among, type Controls, everything, places, type Source, toggled, withPlace, withSource } from "../../format/logql";
 import { count, size } from "../../format/number";
 import { shortNames, shortPaths, unitName } from "../../format/origin";
 import { Choice, Group, withChosen } from "../../part/facets";
 
-/** How much there is of each value, of all lines of the range. */
+/** How much there is of each value, of the lines of the range that the other choices leave. */
 export interface Facets {
   sources: Map<string, number>;
+  /** Nothing of it is known yet. */
+  unknown?: boolean;
   hosts: Map<string, number>;
   names: Map<string, number>;
   files: Map<string, number>;
@@ -24,21 +26,38 @@ export interface Facets {
 
 export const facetLabels = ["source", "host", "name", "workload", "filename", "unit", "stream"];
 
-/** The sums of what there is by labels. */
-export function facetsOf(found: readonly { labels: Record<string, string>; bytes: number }[]): Facets {
-  const out: Facets = { sources: new Map(), hosts: new Map(), names: new Map(), files: new Map(), units: new Map(), streams: new Map(), owners: new Map(), short: new Map() };
+type Kinds = "sources" | "hosts" | "places" | "streams";
+
+/** What the choices of the controls leave of some lines, told apart by the kind of choice. */
+function leaves(c: Controls, l: Record<string, string>): Record<Kinds, boolean> {
+  const of = (list: readonly string[], v: string | undefined) => list.length === 0 || (v !== undefined && list.includes(v));
+  const source = l["source"] ?? "";
+  const place = source === "container" ? of(c.names, l["name"]) : source === "journal" ? of(c.units, l["unit"]) : of(c.files, l["filename"]) && (!l["name"] || of(c.names, l["name"]));
+  return {
+    sources: of(c.sources, source),
+    hosts: of(c.hosts, l["host"]) && of(c.workloads, l["workload"]),
+    places: place,
+    streams: source !== "container" || of(c.streams, l["stream"]),
+  };
+}
+
+/** The sums of what there is by labels; of each kind of choice what the others leave. What nothing is left of is there with 0. */
+export function facetsOf(found: readonly { labels: Record<string, string>; bytes: number }[] | undefined, c: Controls = everything): Facets {
+  const out: Facets = { unknown: !found, sources: new Map(), hosts: new Map(), names: new Map(), files: new Map(), units: new Map(), streams: new Map(), owners: new Map(), short: new Map() };
   const add = (m: Map<string, number>, k: string | undefined, n: number) => k && m.set(k, (m.get(k) ?? 0) + n);
-  for (const { labels, bytes } of found) {
-    add(out.sources, labels["source"], bytes);
-    add(out.hosts, labels["host"], bytes);
-    add(out.streams, labels["stream"], bytes);
-    if (labels["source"] === "container") add(out.names, labels["name"], bytes);
-    add(out.files, labels["filename"], bytes);
-    add(out.units, labels["unit"], bytes);
+  for (const { labels, bytes } of found ?? []) {
+    const left = leaves(c, labels);
+    const n = (of: Kinds) => ((Object.keys(left) as Kinds[]).every((k) => k === of || left[k] || (of === "places" && k === "sources")) ? bytes : 0);
+    add(out.sources, labels["source"], n("sources"));
+    add(out.hosts, labels["host"], n("hosts"));
+    add(out.streams, labels["stream"], n("streams"));
+    if (labels["source"] === "container") add(out.names, labels["name"], n("places"));
+    add(out.files, labels["filename"], n("places"));
+    add(out.units, labels["unit"], n("places"));
     const file = labels["filename"];
     if (file) out.owners.set(file, (out.owners.get(file) ?? new Set()).add(labels["name"] ?? ""));
   }
-  const named = found.filter((f) => f.labels["name"]).map((f) => ({ name: f.labels["name"]!, workload: f.labels["workload"] ?? "" }));
+  const named = (found ?? []).filter((f) => f.labels["name"]).map((f) => ({ name: f.labels["name"]!, workload: f.labels["workload"] ?? "" }));
   out.short = new Map([...shortNames(named), ...shortPaths([...out.files.keys()])]);
   return out;
 }
@@ -101,7 +120,7 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
     <>
       <Group name="Source" clear={c.sources.length > 0 && (() => change({ ...c, sources: [], names: [], files: [], units: [] }))}>
         {kinds.map(({ source, label }) => (
-          <Choice key={source} on={c.sources.includes(source)} toggle={() => change(withSource(c, source))} label={label} note={size(facets.sources.get(source) ?? 0)} />
+          <Choice key={source} on={c.sources.includes(source)} toggle={() => change(withSource(c, source))} label={label} note={facets.unknown ? "" : size(facets.sources.get(source) ?? 0)} />
         ))}
       </Group>
       <Group name="Level" clear={c.levels.length > 0 && (() => change({ ...c, levels: [] }))}>
@@ -114,7 +133,7 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
           {hosts.map(([h, n]) => <Choice key={h} on={c.hosts.includes(h)} toggle={() => change({ ...c, hosts: toggled(c.hosts, h) })} label={h} note={n ? size(n) : ""} />)}
         </Group>
       )}
-      <Places name="Container" known={facets.names} {...choose("container")} label={(name) => facets.short.get(name) ?? name} none="No container wrote anything." />
+      <Places name="Container" known={facets.names} {...choose("container")} label={(name) => facets.short.get(name) ?? name} none={facets.unknown ? "" : "No container wrote anything."} />
       {facets.files.size + c.files.length > 0 && (
         <Places
           name="File"
@@ -130,7 +149,7 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
       {among(c).includes("container") && (
         <Group name="Stream" clear={c.streams.length > 0 && (() => change({ ...c, streams: [] }))}>
           {["stdout", "stderr"].map((s) => (
-            <Choice key={s} on={c.streams.includes(s)} toggle={() => change({ ...c, streams: toggled(c.streams, s).length === 2 ? [] : toggled(c.streams, s) })} label={s} note={size(facets.streams.get(s) ?? 0)} />
+            <Choice key={s} on={c.streams.includes(s)} toggle={() => change({ ...c, streams: toggled(c.streams, s).length === 2 ? [] : toggled(c.streams, s) })} label={s} note={facets.unknown ? "" : size(facets.streams.get(s) ?? 0)} />
           ))}
         </Group>
       )}

@@ -7,7 +7,7 @@ import { fetchPart } from "../../api/reach";
 import { type Entry, volumes } from "../../api/loki";
 import type { Event } from "../../api/schema";
 import { totals } from "../../format/logline";
-import { among, around, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, problemOf, readControls, type Source } from "../../format/logql";
+import { among, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, readControls, type Source } from "../../format/logql";
 import { ofWorkload } from "../../format/selector";
 import { count, counted } from "../../format/number";
 import { originOf, outputName, unitName } from "../../format/origin";
@@ -26,6 +26,7 @@ import { useKeys } from "../../part/keys";
 import { copy, notice } from "../../part/notice";
 import { containerHref, linkTo, logsHref, moveRange, param, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { useRetry } from "../../part/retry";
 import { chosen } from "./chosen";
 import { type Facets, facetLabels, FacetList, facetsOf } from "./facets";
 import type { Empty, Nothing } from "./nothing";
@@ -41,7 +42,8 @@ export function LogsPage() {
   const width = useSignal(900);
   const controls = useComputed(() => readControls(query()));
   const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120), (e) => selected(controls.peek(), e)), []);
-  const facets = useSignal<Facets>(facetsOf([]));
+  const found = useSignal<Parameters<typeof facetsOf>[0] | undefined>(undefined);
+  const facets = useComputed<Facets>(() => facetsOf(found.value, controls.value));
   const draft = useSignal<string | undefined>(undefined);
   const unfolded = useSignal(false);
   const nothing = useSignal<{ n: Nothing; Empty: typeof Empty } | undefined>(undefined);
@@ -73,14 +75,17 @@ export function LogsPage() {
   useSignalEffect(() => {
     const r = range.value;
     const stop = new AbortController();
+    let known = false;
     const load = () => {
+      if (known && !r.live) return;
       const now = Date.now();
-      volumes(everyLine, facetLabels, r.live ? (r.span === all ? 0 : now - r.span) : r.from, r.live ? now + hour : r.to, stop.signal).then((found) => {
-        facets.value = facetsOf(found);
+      volumes(everyLine, facetLabels, r.live ? (r.span === all ? 0 : now - r.span) : r.from, r.live ? now + hour : r.to, stop.signal).then((all) => {
+        known = true;
+        found.value = all;
       }, () => undefined);
     };
     load();
-    const timer = r.live ? setInterval(() => document.hidden || load(), 15_000) : 0;
+    const timer = setInterval(() => document.hidden || load(), 15_000);
     return () => {
       clearInterval(timer);
       stop.abort();
@@ -144,10 +149,15 @@ export function LogsPage() {
     { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
   ]);
 
-  const { volume } = data;
-  const sum = volume.value ? totals(volume.value, view.value.from, view.value.to + second) : undefined;
+  useRetry(() => (data.lines.problem.value ? inWords(data.lines.problem.value) : data.volumeProblem.value), () => { again.value++; });
   const problem = data.lines.problem.value;
   const wrong = problem instanceof ApiError && problem.code === "logs" && problem.status === 400;
+  const part = useSignal<typeof import("./wrong") | undefined>(undefined);
+  useEffect(() => {
+    if (wrong && !part.peek()) fetchPart(() => import("./wrong")).then((m) => { part.value = m; }, () => undefined);
+  });
+  const { volume } = data;
+  const sum = volume.value ? totals(volume.value, view.value.from, view.value.to + second) : undefined;
   const empty = data.lines.loaded.value && data.lines.entries.value.length === 0;
   const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   const filtered = c ? c.text !== "" || c.levels.length > 0 : /\|[=~>]|level/.test(query());
@@ -242,7 +252,7 @@ export function LogsPage() {
           />
           {draft.value !== undefined && draft.value !== query() && <button type="submit" class="btn p">Run</button>}
         </form>
-        {wrong && <Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
+        {wrong && part.value && <part.value.Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
       </section>
       <Histogram volume={volume.value} problem={wrong ? "" : data.volumeProblem.value} view={view.value} events={happened.value} at={pinned} zoom={zoomTo} width={width} axis />
       <aside class={unfolded.value ? "fac unfolded" : "fac"} aria-label="Filters">
@@ -297,28 +307,6 @@ function Token({ of, drop }: { of: string; drop(): void }) {
       {show(of)}
       <button type="button" aria-label={`Without ${show(of)}`} onClick={(e) => { e.preventDefault(); drop(); }}>×</button>
     </span>
-  );
-}
-
-/** What is wrong with the query, at its place. */
-function Wrong({ text, query, reset }: { text: string; query: string; reset(): void }) {
-  const p = problemOf(text);
-  const where = around(query, p);
-  return (
-    <div id="logql-problem" class="wrong" role="alert">
-      {where && (
-        <pre>
-          {show(where[0])}
-          <mark>{show(where[1])}</mark>
-          {show(where[2])}
-        </pre>
-      )}
-      <p>
-        {p.column !== undefined && <b>{p.line! > 1 ? `Line ${p.line}, column` : "Column"} {p.column}: </b>}
-        {show(p.message)}{" "}
-        <button type="button" onClick={reset}>Back to all lines</button>
-      </p>
-    </div>
   );
 }
 

@@ -12,6 +12,7 @@ import { clock } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
 import { copy } from "../../part/notice";
 import { containerHref, lastRange, linkTo, param, range, rangeParams } from "../../part/place";
+import { useRetry } from "../../part/retry";
 import { columnOf, most, Timeline } from "./timeline";
 
 const pinText = param("at");
@@ -33,6 +34,7 @@ export function Charts({ s, charts, every, freeze }: { s: Service; charts: reado
     clock.value;
     if (ready.peek()) data.tick();
   });
+  useRetry(() => data.problem.value, () => void data.load());
   const actions = useTimeActions(model, () => Date.now(), true);
   freeze.current = actions.freeze;
   useTimeKeys("Service", actions, []);
@@ -62,7 +64,7 @@ export function Charts({ s, charts, every, freeze }: { s: Service; charts: reado
         copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
       />
       <div class="vevents">
-        <EventList events={model.events} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
+        <EventList model={model} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
         <a class="link" href={containerHref({ host: s.host, workload: s.workload, id: s.container }, { ...rangeParams(), at: pinText.value || undefined })}>The container at this time</a>
       </div>
     </section>

@@ -97,6 +97,7 @@ export class Timeline {
         this.model.columns.value = columnsOf(t, Math.max(step, this.every), found, names);
         this.model.events.value = events.events;
         this.leftOut.value = events.left;
+        this.model.heard.value = true;
         this.model.alarms.value = alarms === "off" ? undefined : alarms;
         if (instances) this.model.instances.value = instances;
         this.problem.value = "";
