@@ -74,6 +74,54 @@ await check("the range is in the URL, and back leads to the last", async () => {
   await page.keyboard.press("Backspace");
   await within(2000, async () => assert.match(await opener.textContent(), /1 h/));
 });
+await check("the range and the pinned moment go along by rail, keys, palette and links", async () => {
+  const at = new Date(Date.now() - 60_000).toISOString();
+  await container(page, host, workload, `&range=15m&at=${encodeURIComponent(at)}`);
+  const here = () => [new URL(page.url()).pathname, new URL(page.url()).searchParams.get("range"), new URL(page.url()).searchParams.get("at")];
+  const goes = (path) => within(5000, async () => assert.deepEqual(here(), [path, "15m", at]));
+  await page.locator(".rail").getByRole("link", { name: "Logs" }).click();
+  await goes("/logs");
+  await page.locator(".lpage").waitFor();
+  await page.locator("main").focus();
+  for (const k of ["g", "c"]) await page.keyboard.press(k); // a page without an axis keeps it, too
+  await goes("/configuration");
+  await page.locator("main").focus();
+  for (const k of ["g", "e"]) await page.keyboard.press(k);
+  await goes("/events");
+  await page.getByRole("checkbox", { name: "critical" }).check();
+  await within(3000, () => new URL(page.url()).searchParams.has("severity"));
+  await page.getByRole("button", { name: "Clear filters" }).click();
+  await goes("/events");
+  await page.keyboard.press("Control+k");
+  await page.locator("dialog input:focus").waitFor();
+  await page.keyboard.type(name);
+  await page.locator('dialog li[aria-selected="true"]', { hasText: name.split("-").at(-2) }).waitFor();
+  await page.keyboard.press("Enter");
+  await goes("/container");
+});
+await check("milliseconds are kept, and + goes down to a second on each page with an axis", async () => {
+  await container(page, host, workload, "&range=5m");
+  await page.locator(".lane .mk").last().click();
+  const at = new URL(page.url()).searchParams.get("at");
+  assert.match(at, /:\d\d\.\d{3}[+-]/);
+  for (const open of [() => container(page, host, workload, `&range=5m&at=${encodeURIComponent(at)}`), () => page.goto(`${given.url}/logs?range=5m`), () => page.goto(`${given.url}/events?range=5m`)]) {
+    await open();
+    await page.locator(".bar .seg [aria-haspopup=dialog]").waitFor();
+    await page.locator("main").focus();
+    const length = () => {
+      const p = new URL(page.url()).searchParams;
+      return Date.parse(p.get("to")) - Date.parse(p.get("from"));
+    };
+    for (let i = 0; i < 10; i++) {
+      const before = page.url();
+      await page.keyboard.press("+");
+      if (length() !== 1000) await within(3000, () => page.url() !== before);
+    }
+    assert.equal(length(), 1000, page.url());
+    assert.match(await page.locator(".bar .seg [aria-haspopup=dialog]").textContent(), /\d\d:\d\d:\d\d – \d\d:\d\d:\d\d/);
+  }
+  return at;
+});
 await check("dragging selects, Zoom leaves Live and puts the stretch into the URL", async () => {
   await container(page, host, workload, "&range=5m");
   const box = await charts.first().boundingBox();

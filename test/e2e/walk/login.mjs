@@ -55,6 +55,13 @@ await check("a shared link leads through the login to its page", async () => {
   await second.keyboard.press("Enter");
   await second.locator(".chead h1", { hasText: given.name }).waitFor();
 });
+await check("a link from outside, with which a browser sends no session, opens for who is logged in", async () => {
+  const page = second.url();
+  const path = page.slice(given.url.length);
+  await second.goto(`${given.url}/login#${new URLSearchParams({ to: path })}`);
+  await second.locator(".chead h1", { hasText: given.name }).waitFor();
+  assert.equal(second.url(), page);
+});
 await check("logging out ends the session", async () => {
   await second.getByRole("button", { name: "Log out" }).click();
   await second.waitForURL(`${given.url}/login`);

@@ -2,7 +2,7 @@
 
 import { useRef } from "preact/hooks";
 import type { Event } from "../api/schema";
-import { nextSpan, type Range, zoom } from "../format/range";
+import { zoom, zoomed } from "../format/range";
 import { iso } from "../format/time";
 import { type Key, useKeys } from "../part/keys";
 import { range, setParams, setRange } from "../part/place";
@@ -13,10 +13,6 @@ export function useTimeActions(model: Model, now: () => number, canLive: boolean
   const wheel = useRef(0);
   const fixed = (from: number, to: number, mode: "push" | "replace" = "push") => setRange({ live: false, from, to }, mode);
   const pin = (t: number) => setParams({ at: iso(t) });
-  const center = () => {
-    const { from, to } = model.view.peek();
-    return (from + to) / 2;
-  };
   return {
     pin,
     select: (e: Event) => pin(e.time),
@@ -35,14 +31,9 @@ export function useTimeActions(model: Model, now: () => number, canLive: boolean
       wheel.current = turned;
     },
     zoomKey: (by: -1 | 1) => {
-      const r: Range = range.peek();
-      if (r.live && canLive) {
-        setRange({ live: true, span: nextSpan(r.span, by) });
-        return;
-      }
-      const { from, to } = model.view.peek();
-      const z = zoom(from, to, model.cursor.peek() ?? center(), by < 0 ? 0.5 : 2, now());
-      fixed(z.from, z.to);
+      const r = range.peek();
+      const view = model.view.peek();
+      setRange(zoomed(r.live && canLive ? r : { live: false, ...view }, view, by, model.cursor.peek(), now()));
     },
     move: (share: number) => {
       const { from, to } = model.view.peek();
@@ -58,7 +49,7 @@ export function useTimeActions(model: Model, now: () => number, canLive: boolean
       const at = model.pin.peek();
       const { from, to } = model.view.peek();
       const inside = marks.filter((m) => m.lead.time >= from && m.lead.time <= to);
-      const next = by > 0 ? inside.find((m) => at === undefined || m.lead.time > at + 999) : inside.findLast((m) => at === undefined || m.lead.time < at);
+      const next = by > 0 ? inside.find((m) => at === undefined || m.lead.time > at) : inside.findLast((m) => at === undefined || m.lead.time < at);
       if (next) pin(next.lead.time);
     },
     escape: () => {

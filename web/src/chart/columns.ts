@@ -30,11 +30,18 @@ export type Values = Partial<Record<string, number>>;
 
 const telling: WorkloadSeries[] = ["cpuUser", "cpuSystem", "anon", "workingSet", "rx", "tx", "pids"];
 
-function known(c: Columns, i: number): boolean {
+/** Whether a point has a sample. */
+export function known(c: Columns, i: number): boolean {
   return c.telling.some((name) => {
     const v = c.series[name]?.[i];
     return v !== null && v !== undefined;
   });
+}
+
+/** The last point with a sample at or before a time, -1 when there is none. */
+export function lastKnown(c: Columns, time: number): number {
+  for (let i = c.t.length - 1; i >= 0; i--) if (c.t[i]! <= time && known(c, i)) return i;
+  return -1;
 }
 
 /** Stored samples, without the empty points at the end that live ticks will fill. */

@@ -5,9 +5,9 @@ import type { TargetedKeyboardEvent } from "preact";
 import type { Instance } from "../api/schema";
 import { exitWords } from "../format/state";
 import { shortId, shortImage, show } from "../format/text";
-import { hms, iso, weekday, zone } from "../format/time";
+import { iso, moment, span, weekday, zone } from "../format/time";
 import { clock } from "../part/clock";
-import { type EventMark, glyph, gravest, lineClass, tone } from "./marks";
+import { type EventMark, glyph, gravest, lineClass, pinnedOf, tone } from "./marks";
 import type { Model, Span } from "./model";
 import { timeTicks } from "./scale";
 
@@ -45,7 +45,10 @@ function Flag({ model }: { model: Model }) {
   const { from, to } = model.view.value;
   if (t < from || t > to) return null;
   const gap = model.gapAt(t);
-  const text = gap ? `${hms(t)} · gap: ${gap.reason}` : hms(t);
+  const i = model.index.value;
+  // In a gap a pinned moment has the values of the last sample before it.
+  const age = model.stale.value ? ` · last sample ${span(Math.max(0, t - model.columns.value.t[i]!))} before` : "";
+  const text = moment(t, clock.value) + (gap ? ` · gap: ${gap.reason}` : "") + age;
   // Half of the flag's width, near enough to keep it within the plot.
   const half = text.length * 3.6 + 8;
   const x = Math.max(half, Math.min(model.width.value - half, model.position(t)));
@@ -99,15 +102,10 @@ function describe(i: Instance): string {
   return parts.join(", ");
 }
 
-/** Reports whether a mark holds an event of the pinned second. */
-function pinned(m: EventMark, pin: number | undefined): boolean {
-  return pin !== undefined && m.events.some((e) => Math.floor(e.time / 1000) === Math.floor(pin / 1000));
-}
-
 const titleMost = 8;
 
 function title(m: EventMark): string {
-  const lines = gravest(m.events, titleMost).map((e) => `${hms(e.time)}  ${show(e.text)}${e.inferred ? " (inferred)" : ""}`);
+  const lines = gravest(m.events, titleMost).map((e) => `${moment(e.time, clock.peek())}  ${show(e.text)}${e.inferred ? " (inferred)" : ""}`);
   if (m.events.length > titleMost) lines.push(`${m.events.length - titleMost} more`);
   return lines.join("\n");
 }
@@ -162,7 +160,8 @@ function inWords(a: Span): string {
 export function EventLane({ model, leftOut, select }: { model: Model; leftOut: number; select(m: EventMark): void }) {
   const marks = model.marks.value;
   const pin = model.pin.value;
-  const on = marks.findIndex((m) => pinned(m, pin));
+  const meant = pinnedOf(model.events.value, pin);
+  const on = meant ? marks.findIndex((m) => m.events.includes(meant)) : -1;
   const arrows = (e: TargetedKeyboardEvent<HTMLElement>) => {
     const by = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
     if (by === 0) return;

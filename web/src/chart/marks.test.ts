@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Event } from "../api/schema";
-import { gravest, lineClass, merge } from "./marks";
+import { gravest, lineClass, merge, pinnedOf } from "./marks";
 
 const event = (time: number, kind: Event["kind"], severity: Event["severity"] = "") => ({ id: String(time), time, type: "container", action: "", kind, severity, text: "" }) as Event;
 
@@ -19,4 +19,12 @@ test("a mark of many names the gravest, in the order of time", () => {
 
 test("deaths and changes have lines of their own", () => {
   expect([event(0, "death", "critical"), event(0, "death"), event(0, "create"), event(0, "exec"), event(0, "health", "critical")].map(lineClass)).toEqual(["crit", "plain", "conf", "plain", "plain"]);
+});
+
+test("a pinned moment means the event of its very time, and of a second the first in it", () => {
+  const events = [{ time: 5100 }, { time: 5200 }, { time: 6000 }];
+  expect(pinnedOf(events, 5200)).toBe(events[1]);
+  expect(pinnedOf(events, 5000)).toBe(events[0]);
+  expect(pinnedOf(events, 5150)).toBeUndefined();
+  expect(pinnedOf(events, undefined)).toBeUndefined();
 });

@@ -24,6 +24,12 @@ export function tone(e: Event): Tone {
 
 const gravity: Record<Tone, number> = { crit: 3, warn: 2, conf: 1, "": 0 };
 
+/** The event that a pinned moment means: that of its very time, else, of a moment without milliseconds, one of its second. */
+export function pinnedOf<E extends { time: number }>(events: readonly E[], pin: number | undefined): E | undefined {
+  if (pin === undefined) return undefined;
+  return events.find((e) => e.time === pin) ?? (pin % 1000 === 0 ? events.find((e) => Math.floor(e.time / 1000) * 1000 === pin) : undefined);
+}
+
 /** Events that stand too near to be told apart share a mark, which is drawn as the gravest. */
 export interface EventMark {
   lead: Event;

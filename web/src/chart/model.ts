@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Event, Instance } from "../api/schema";
-import { type Columns, type Gap, gapReason, gaps, nearest, noColumns } from "./columns";
+import { type Columns, type Gap, gapReason, gaps, known, lastKnown, nearest, noColumns } from "./columns";
 import { type EventMark, merge } from "./marks";
 
 // Marks nearer than this would overlap.
@@ -89,14 +89,20 @@ export class Model {
     return from + (Math.max(0, Math.min(width, x)) / width) * (to - from);
   }
 
-  /** The point that the cursor, or else the newest moment, reads; -1 within a gap. */
-  readonly index = computed(() => {
-    const { t, step } = this.columns.value;
+  private readonly reading = computed((): { index: number; stale: boolean } => {
+    const c = this.columns.value;
     const at = this.cursor.value;
-    if (at === undefined) return t.length - 1;
-    if (this.gapAt(at)) return -1;
-    return nearest(t, at, Math.max(3 * step, 15_000));
+    if (at === undefined) return { index: c.t.length - 1, stale: false };
+    const index = this.gapAt(at) ? -1 : nearest(c.t, at, Math.max(3 * c.step, 15_000));
+    // A pinned moment without a sample has the last one before it; the pointer says that there is a gap.
+    if ((index >= 0 && known(c, index)) || this.hover.value !== undefined) return { index, stale: false };
+    const last = lastKnown(c, at);
+    return { index: last, stale: last >= 0 };
   });
+  /** The point that the cursor, or else the newest moment, reads; -1 where there is none. */
+  readonly index = computed(() => this.reading.value.index);
+  /** Whether that point is one before the moment, which has none of its own. */
+  readonly stale = computed(() => this.reading.value.stale);
 
   gapAt(t: number): (Gap & { reason: string }) | undefined {
     return this.gaps.value.find((g) => t > g.from && t < g.to);

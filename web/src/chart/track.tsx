@@ -4,7 +4,7 @@ import { type ReadonlySignal, useComputed, useSignalEffect } from "@preact/signa
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Quantity } from "../format/number";
-import { hms, iso, stamp } from "../format/time";
+import { iso, moment, stamp } from "../format/time";
 import { theme } from "../part/theme";
 import { NotKnown } from "../part/value";
 import { extremes, noColumns, sampleOf, stack } from "./columns";
@@ -136,7 +136,7 @@ function Reading({ model, spec }: { model: Model; spec: TrackSpec }) {
     const sentences: string[] = [];
     const say = (name: string, column: readonly (number | null)[]) => {
       const e = extremes(c.t, column, from, to);
-      if (e) sentences.push(`${name} ${text(e.low)} to ${text(e.high)}, highest at ${hms(e.at)}`);
+      if (e) sentences.push(`${name} ${text(e.low)} to ${text(e.high)}, highest at ${moment(e.at, Date.now())}`);
     };
     if (stacked.length > 0) say(spec.title, stack(stacked.map((l) => c.series[l.series]!), c.t.length).at(-1)!);
     for (const l of lines) if (l.kind === "line" || l.kind === "area" || l.kind === "down") say(`${spec.title}, ${l.name},`, c.series[l.series]!);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { date, day, hm, hour, iso, midnight, minute, parseWhen } from "./time";
+import { date, dated, day, hm, hms, hour, iso, midnight, minute, parseWhen, second } from "./time";
 
 /** A live range ends now and moves; a fixed one stays. */
 export type Range = { live: true; span: number } | { live: false; from: number; to: number };
@@ -45,11 +45,12 @@ export function writeRange(params: URLSearchParams, r: Range): void {
   if (key !== undefined && r.span !== usual) params.set("range", key);
 }
 
-/** The words on the range control. */
-export function rangeLabel(r: Range): string {
+/** The words on the range control: with seconds where it is short, with the day where that is not today's. */
+export function rangeLabel(r: Range, now = Date.now()): string {
   if (r.live) return spans.find((s) => s.span === r.span)?.label ?? "";
-  if (midnight(r.from) === midnight(r.to)) return `${hm(r.from)} – ${hm(r.to)}`;
-  return `${date(r.from)} ${hm(r.from)} – ${date(r.to)} ${hm(r.to)}`;
+  const time = r.to - r.from < 10 * minute ? hms : hm;
+  if (midnight(r.from) === midnight(r.to)) return `${dated(r.from, now)}${time(r.from)} – ${time(r.to)}`;
+  return `${date(r.from)} ${time(r.from)} – ${date(r.to)} ${time(r.to)}`;
 }
 
 /** The next shorter (by -1) or longer (by 1) span on offer; "all" is the longest. */
@@ -58,12 +59,22 @@ export function nextSpan(span: number, by: -1 | 1): number {
   return spans[Math.max(0, Math.min(spans.length - 1, at + by))]!.span;
 }
 
-/** Zooms a fixed stretch around one of its times; factor < 1 shows less. Never under a second per 20 px or so. */
+/** Zooms a fixed stretch around one of its times; factor < 1 shows less. Never under a second. */
 export function zoom(from: number, to: number, around: number, factor: number, now: number): { from: number; to: number } {
-  const shortest = 20_000;
+  const shortest = second;
   const length = Math.max(shortest, (to - from) * factor);
   const share = (around - from) / (to - from);
   const start = Math.round(around - share * length);
   const end = Math.min(now, start + Math.round(length));
   return { from: Math.min(start, end - shortest), to: end };
+}
+
+/** What the keys + and - make of a range: a live one steps through the spans on offer, and is shown in part where there is no shorter one. */
+export function zoomed(r: Range, view: { from: number; to: number }, by: -1 | 1, around: number | undefined, now: number): Range {
+  if (r.live) {
+    const next = nextSpan(r.span, by);
+    if (next !== r.span || by > 0) return { live: true, span: next };
+    return { live: false, ...zoom(view.from, view.to, around ?? view.to, 0.5, now) };
+  }
+  return { live: false, ...zoom(view.from, view.to, around ?? (view.from + view.to) / 2, by < 0 ? 0.5 : 2, now) };
 }

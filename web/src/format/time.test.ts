@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { ago, hms, iso, parseWhen, span, stamp, zone } from "./time";
+import { ago, hms, iso, isoNanos, moment, parseWhen, span, stamp, zone } from "./time";
 
 // Friday 20 November 2026, 14:40:12 in Berlin (UTC+1).
 const now = Date.UTC(2026, 10, 20, 13, 40, 12);
@@ -49,3 +49,16 @@ test.each(["", "soon", "25:00", "14:61", "2026-02-31", "-2y", "14"])("parseWhen(
 });
 
 test("what iso writes is read back", () => expect(parseWhen(iso(now), 0)).toBe(now));
+
+test("a moment keeps its milliseconds, and a line its nanoseconds", () => {
+  expect(iso(now + 7)).toBe("2026-11-20T14:40:12.007+01:00");
+  expect(parseWhen(iso(now + 123), 0)).toBe(now + 123);
+  expect(isoNanos(`${now + 7}000042`)).toBe("2026-11-20T14:40:12.007000042+01:00");
+  expect(parseWhen(`${isoNanos(`${now + 7}000042`)}~x1`, 0)).toBe(now + 7);
+});
+
+test("a day stands where it is not today's", () => {
+  expect(moment(now, now)).toBe("14:40:12");
+  expect(moment(now - 86_400_000, now)).toBe("19 Nov 14:40:12");
+  expect(moment(now - 366 * 86_400_000, now)).toBe("2025-11-19 14:40:12");
+});

@@ -65,10 +65,30 @@ function offset(t: number): [sign: string, hours: number, minutes: number] {
   return [east < 0 ? "-" : "+", Math.floor(Math.abs(east) / 60), Math.abs(east) % 60];
 }
 
-/** ISO 8601 with the zone, for tooltips, copies and the URL: 2026-11-20T14:02:11+01:00. */
+/** ISO 8601 with the zone, for tooltips, copies and the URL, with milliseconds where there are some: 2026-11-20T14:02:11+01:00. */
 export function iso(t: number): string {
+  return isoWith(t, t % second ? String(Math.floor(t) % second).padStart(3, "0") : "");
+}
+
+function isoWith(t: number, fraction: string): string {
   const [sign, h, m] = offset(t);
-  return `${isoDay(t)}T${hms(t)}${sign}${two(h)}:${two(m)}`;
+  return `${isoDay(t)}T${hms(t)}${fraction && "." + fraction}${sign}${two(h)}:${two(m)}`;
+}
+
+/** The same of nanoseconds. */
+export function isoNanos(ns: string): string {
+  return isoWith(Number(BigInt(ns) / 1_000_000n), ns.slice(-9));
+}
+
+/** The time to the second, with the day where that is not today's: 14:02:11, 20 Nov 14:02:11. */
+export function moment(t: number, now: number): string {
+  return dated(t, now) + hms(t);
+}
+
+/** The day of a time with a space behind it, "" today. */
+export function dated(t: number, now: number): string {
+  if (midnight(t) === midnight(now)) return "";
+  return `${new Date(t).getFullYear() === new Date(now).getFullYear() ? date(t) : isoDay(t)} `;
 }
 
 /** UTC+1, UTC-3:30, UTC */
@@ -101,10 +121,10 @@ const units: Record<string, number> = { s: second, m: minute, min: minute, h: ho
 /**
  * What a person types for a time: "now", "-2h", "14:02", "14:02:11", "today",
  * "yesterday", "yesterday 14:02", "2026-11-20", "2026-11-20 14:02" or ISO with
- * a zone. undefined when it is none of these.
+ * a zone. What stands behind a ~ tells apart what has the same time. undefined when it is none of these.
  */
 export function parseWhen(text: string, now: number): number | undefined {
-  const said = text.trim().toLowerCase();
+  const said = text.trim().toLowerCase().replace(/~.*$/, "").replace(/(\.\d{3})\d+/, "$1");
   if (said === "now") return now;
 
   const back = /^[-−]\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)$/.exec(said);

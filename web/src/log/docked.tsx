@@ -11,14 +11,16 @@ import { counted } from "../format/number";
 import { outputName } from "../format/origin";
 import { all, type Range, writeRange } from "../format/range";
 import { show } from "../format/text";
-import { hms, iso, second } from "../format/time";
+import { iso, moment, second } from "../format/time";
 import { LogData, telling as usual } from "./data";
 import { LogList } from "./list";
+import { markOf } from "./meant";
 import { Histogram } from "../part/histogram";
 import { logsHref, param, setParams } from "../part/place";
 import { useRetry } from "../part/retry";
 
 const wrapText = param("wrap");
+const atText = param("at");
 
 export interface DockProps {
   /** Whose lines these are, and what the list is called. */
@@ -68,7 +70,7 @@ export function LogDock({ query, label, telling = usual, origin, model, range, p
     named: (e: Entry) => origin?.named(e) ?? (mixed ? outputName(e.labels) : ""),
     traces: undefined,
     narrow: undefined,
-    aroundHref: (e: Entry) => logsHref(query, { from: iso(e.t - 120_000), to: iso(e.t + 120_000), at: iso(e.t) }),
+    aroundHref: (e: Entry) => logsHref(query, { from: iso(e.t - 120_000), to: iso(e.t + 120_000), at: markOf(e) }),
     containerHref: (e: Entry) => origin?.href(e),
   }), [query, mixed, origin]);
   useRetry(() => (data.lines.problem.value ? inWords(data.lines.problem.value) : data.volumeProblem.value), () => { again.value++; });
@@ -80,7 +82,7 @@ export function LogDock({ query, label, telling = usual, origin, model, range, p
   const live = range.value.live && !gone;
   const wrap = wrapText.value === "1";
   const at = pinned.value;
-  const near = { from: iso(view.from), to: iso(view.to), at: at === undefined ? undefined : iso(at) };
+  const near = { from: iso(view.from), to: iso(view.to), at: atText.value };
   return (
     <>
       <header class="row rh">
@@ -88,7 +90,7 @@ export function LogDock({ query, label, telling = usual, origin, model, range, p
         <span class="mid ell" role="status">
           {sum ? counted(sum.all, "line") : ""}
           {sum && sum.error > 0 && <span class="crit"> · {counted(sum.error, "error")}</span>}
-          {at !== undefined && <span class="wide"> · around {hms(at)}</span>}
+          {at !== undefined && <span class="wide"> · around {moment(at, Date.now())}</span>}
         </span>
         <span class="grow" />
         <button type="button" class="btn wide" aria-pressed={wrap} onClick={() => setParams({ wrap: wrap ? undefined : "1" })}>Wrap</button>

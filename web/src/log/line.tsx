@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Component, type ComponentChild } from "preact";
+import { Component } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import type { Entry } from "../api/loki";
 import { glyph, tone } from "../chart/marks";
-import { ansi, bare, visibleLines } from "../format/ansi";
-import { Exact, json, type Kind, logfmt, parts } from "../format/logline";
-import { isLabel } from "../format/logql";
+import { ansi } from "../format/ansi";
+import { type Kind, parts } from "../format/logline";
 import { count, counted, size } from "../format/number";
 import { originOf, wholeOrigin } from "../format/origin";
 import { show } from "../format/text";
 import { hms, iso, weekday } from "../format/time";
-import { Icon } from "../part/icon";
-import { copy } from "../part/notice";
 import { exactTime, gapText } from "./lines";
+import { opened } from "./opening";
 import type { LogRow } from "./rows";
 import { ofTrace, type Traces } from "./trace";
 
@@ -41,9 +39,8 @@ export interface LineView {
 }
 
 const words: Record<Kind, string> = { unknown: "no level", debug: "debug", info: "info", warn: "warning", error: "error" };
-// Longer lines are cut in the list and whole when opened, up to a bound.
+// Longer lines are cut in the list and whole when opened.
 const cutAt = 2000;
-const openMost = 65_536;
 
 interface RowProps {
   row: LogRow;
@@ -156,7 +153,7 @@ function Line({ row, view, open, current, near }: { row: LogRow & { as: "line" }
           <Message line={several > 1 ? entry.line.slice(0, entry.line.indexOf("\n")) : entry.line} view={view} cut={cut} />
         </span>
       </div>
-      {open && <Opened row={row} view={view} />}
+      {open && opened.value && <opened.value row={row} view={view} />}
     </>
   );
 }
@@ -183,122 +180,4 @@ function Message({ line, view, cut }: { line: string; view: LineView; cut: numbe
       {cut > 0 && <em> ▨ {size(cut)} cut off</em>}
     </>
   );
-}
-
-/** What is known of a line, under it. */
-function Opened({ row, view }: { row: LogRow & { as: "line" }; view: LineView }) {
-  const { entry } = row;
-  const value = useMemo(() => (entry.line.length <= openMost ? json(entry.line) : undefined), [entry]);
-  const fields = useMemo(() => (value || entry.line.includes("\n") ? undefined : logfmt(entry.line)), [entry]);
-  const trace = view.traces?.of(entry).value ?? [];
-  const group = trace.length ? trace : row.heads > 1 ? view.group(row) : [];
-  const around = view.aroundHref(entry);
-  const container = view.containerHref(entry);
-  const name = entry.labels["name"] ?? "";
-  const labels = Object.entries(entry.labels);
-  const meta = Object.entries(entry.meta);
-  const only = (name: string, text: string, parser: "" | "json" | "logfmt") =>
-    view.narrow && isLabel(name) && text.length < 500 ? (
-      <>
-        <button type="button" class="only" aria-label={`Only ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, true, parser)}>only</button>
-        <button type="button" class="only" aria-label={`Not ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, false, parser)}>not</button>
-      </>
-    ) : null;
-  return (
-    <div class="exp" role="group" aria-label="This line">
-      <header>
-        {around && <a class="btn q" href={around}>Lines around it</a>}
-        {container && <a class="btn q" href={container} title={show(name)}><span class="ell">Open {show(name) || "the container"} at this time</span></a>}
-        <button type="button" class="btn q" onClick={() => void copy(entry.line, "Line copied", "select the text instead")}>
-          <Icon name="copy" />
-          Copy
-        </button>
-        {group.length > 1 && (
-          <button type="button" class="btn q" onClick={() => void copy(group.map((e) => e.line).join("\n"), `${group.length} lines copied`, "select the text instead")}>
-            Copy all {group.length} lines
-          </button>
-        )}
-        <span class="grow" />
-        <span class="dim">{value ? "JSON, " : fields ? "logfmt, " : ""}{size(entry.line.length)}</span>
-      </header>
-      {value ? (
-        <div class="tree">
-          <Tree value={value} depth={0} only={(name, text) => only(name, text, "json")} />
-        </div>
-      ) : fields ? (
-        <dl>
-          {fields.map(([k, v], i) => (
-            <div key={i}>
-              <dt>{show(k)}</dt>
-              <dd>
-                <span>{show(v)}</span> {only(k, v, "logfmt")}
-              </dd>
-            </div>
-          ))}
-        </dl>
-      ) : trace.length ? null : (
-        <pre tabIndex={0}>{visibleLines(entry.line.slice(0, openMost))}{entry.line.length > openMost && `\n… ${count(entry.line.length - openMost)} more characters; Copy has them`}</pre>
-      )}
-      {trace.length > 0 && <pre tabIndex={0}>{visibleLines(trace.map((e) => e.line).join("\n").slice(0, openMost))}</pre>}
-      <dl class="of">
-        <div>
-          <dt>time</dt>
-          <dd><span>{exactTime(entry.ns)}</span></dd>
-        </div>
-        {[...labels, ...meta].map(([k, v]) => (
-          <div key={k}>
-            <dt>{show(k)}</dt>
-            <dd>
-              <span>{show(v)}</span> {only(k, v, "")}
-            </dd>
-          </div>
-        ))}
-      </dl>
-    </div>
-  );
-}
-
-const childrenMost = 200;
-const depthMost = 30;
-
-function Tree({ value, depth, only }: { value: object; depth: number; only(name: string, text: string): ComponentChild }) {
-  const all = Object.entries(value);
-  const shown = all.slice(0, childrenMost);
-  return (
-    <dl>
-      {shown.map(([k, v]) => (
-        <div key={k}>
-          <dt>{show(k)}</dt>
-          <dd>
-            {typeof v === "object" && v !== null && !(v instanceof Exact) ? (
-              depth >= depthMost ? (
-                <span class="dim">deeper than {depthMost} levels; Copy has it</span>
-              ) : (
-                <details open={depth < 1}>
-                  <summary class="dim">{Array.isArray(v) ? `[ ${v.length} ]` : `{ ${Object.keys(v).length} }`}</summary>
-                  <Tree value={v as object} depth={depth + 1} only={() => null} />
-                </details>
-              )
-            ) : (
-              <>
-                <Scalar value={v} /> {depth === 0 && v !== null && only(k, typeof v === "string" ? bare(v) : v instanceof Exact ? v.text : String(v))}
-              </>
-            )}
-          </dd>
-        </div>
-      ))}
-      {all.length > childrenMost && (
-        <div>
-          <dt />
-          <dd class="dim">{count(all.length - childrenMost)} more; Copy has them</dd>
-        </div>
-      )}
-    </dl>
-  );
-}
-
-function Scalar({ value }: { value: unknown }) {
-  if (value instanceof Exact) return <span class="n">{value.text}</span>;
-  if (typeof value === "string") return <span class="s">{`"${show(value)}"`}</span>;
-  return <span class={typeof value === "number" ? "n" : "dim"}>{String(value)}</span>;
 }

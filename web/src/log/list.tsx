@@ -7,8 +7,12 @@ import type { Event } from "../api/schema";
 import { count } from "../format/number";
 import { offsets, rowAt } from "../format/offset";
 import { narrow as narrowWindow } from "../part/clock";
+import { param } from "../part/place";
 import { useKeys } from "../part/keys";
+import { say } from "../part/notice";
 import { type LineView, Row } from "./line";
+import { markOf } from "./meant";
+import { opened, opening } from "./opening";
 import { type LogLines, withGaps } from "./lines";
 import { type LogRow, rowsOf } from "./rows";
 import "../style/search.css";
@@ -207,7 +211,13 @@ export function LogList(props: Props) {
   };
   useEffect(more, [all.length]);
 
+  // The first line that is opened would wait for how it is shown.
+  useEffect(() => void opening().catch(() => undefined), []);
   const toggle = (r: LogRow) => {
+    if (!opened.peek()) {
+      opening().then(() => toggle(r), () => say("tallyman does not answer; the line cannot be opened."));
+      return;
+    }
     const next = new Set(open.peek());
     if (!next.delete(r.key)) next.add(r.key);
     // What was opened stays where it is, also when it was the last line.
@@ -313,13 +323,17 @@ export function LogList(props: Props) {
   );
 }
 
-/** The line whose time is nearest to a moment. */
+const atText = param("at");
+
+/** The line that the address means, else the one whose time is nearest to a moment. */
 function nearestRow(rows: readonly LogRow[], t: number): LogRow | undefined {
   let best: LogRow | undefined;
+  const meant = atText.value;
   for (const r of rows) {
     if (r.as !== "line") continue;
+    if (r.t === t && markOf(r.entry) === meant) return r;
     if (!best || Math.abs(r.t - t) < Math.abs(best.t - t)) best = r;
-    else if (r.t > t) break;
+    else if (r.t > t + 1) break;
   }
   return best;
 }

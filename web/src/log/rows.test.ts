@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Entry } from "../api/loki";
 import type { Event } from "../api/schema";
 import { shapeOf } from "../format/logline";
@@ -13,6 +13,10 @@ function entry(ms: number, line: string, more: Partial<Entry> = {}): Entry {
   return { id: ++id, ns: `${ms}000000`, t: ms, line, labels: { name: "a", stream: "stdout", level: "info" }, meta: {}, source: "a", shape: shapeOf(line), ...more };
 }
 const base = Date.UTC(2026, 10, 20, 12);
+
+// The day of the lines is today, where nothing else is said.
+beforeEach(() => void vi.useFakeTimers({ now: base }));
+afterEach(() => void vi.useRealTimers());
 
 test("lines that come twice are kept once, in the order of their times", () => {
   const one = entry(base, "one");
@@ -36,6 +40,8 @@ test("lines that were left out have a row at their place", () => {
 
 test("a new day has a row", () => {
   expect(rowsOf([entry(base, "a"), entry(base + 86_400_000, "b")], []).map((r) => r.as)).toEqual(["line", "day", "line"]);
+  vi.setSystemTime(base + 86_400_000);
+  expect(rowsOf([entry(base, "a")], []).map((r) => r.as)).toEqual(["day", "line"]);
 });
 
 test("a file has the exact time, the container and the line as it is", () => {

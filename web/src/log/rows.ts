@@ -93,7 +93,7 @@ function mixed(entries: readonly Entry[], events: readonly Event[], whole: boole
     if (entry.t >= dayEnd) {
       day = midnight(entry.t);
       dayEnd = midnight(day + 26 * 3_600_000);
-      if (i > 0) {
+      if (i > 0 || day !== midnight(Date.now())) {
         out.push({ as: "day", key: `d${day}`, t: day });
         apart = true;
       }

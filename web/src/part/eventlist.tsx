@@ -3,7 +3,7 @@
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Event } from "../api/schema";
-import { tone } from "../chart/marks";
+import { pinnedOf, tone } from "../chart/marks";
 import { counted } from "../format/number";
 import { show } from "../format/text";
 import { hms, iso, midnight, weekday } from "../format/time";
@@ -20,7 +20,7 @@ export function EventList({ model, leftOut, pin, select, field }: { model: { eve
     const text = [e.text, e.kind, e.type, e.action, ...Object.values(e.attributes ?? {})].join(" ").toLowerCase();
     return wanted.every((w) => text.includes(w));
   });
-  const pinned = pin === undefined ? undefined : shown.find((e) => Math.floor(e.time / 1000) === Math.floor(pin / 1000))?.id;
+  const pinned = pinnedOf(shown, pin)?.id;
 
   useEffect(() => {
     if (pinned) list.current?.querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest" });

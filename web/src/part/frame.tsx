@@ -16,7 +16,7 @@ import { useKeys } from "./keys";
 import { notice } from "./notice";
 import { auth, type Page, pages } from "./pages";
 import { openPalette, Palette } from "./palette";
-import { go, place } from "./place";
+import { go, kept, place } from "./place";
 import { switchTheme, theme } from "./theme";
 
 let first = true;
@@ -83,7 +83,7 @@ export function Frame(props: { title: string; crumb: ComponentChildren; range: C
 function Rail() {
   const path = place.value.path;
   const entry = (p: Page) => (
-    <a key={p.href} class="nav" href={p.href} aria-current={p.holds(path) ? "page" : undefined}>
+    <a key={p.href} class="nav" href={`${p.href}${kept(p.href).search}`} aria-current={p.holds(path) ? "page" : undefined}>
       <Icon name={p.icon} />
       {p.label}
       {p.href === "/alarms" && <Firing />}

@@ -9,8 +9,7 @@ import { timeTicks } from "../chart/scale";
 import { kinds, totals, type Volume } from "../format/logline";
 import { counted } from "../format/number";
 import { show } from "../format/text";
-import { span as length } from "../format/time";
-import { date, hm, hms, iso, minute, day } from "../format/time";
+import { dated, hm, hms, iso, minute, span as length } from "../format/time";
 import "../style/search.css";
 
 const dragLeast = 5;
@@ -65,7 +64,7 @@ export function Histogram({ volume, problem, view, events, at, zoom, width, axis
     const [a, b] = bounds(i);
     const t = volume!.step < minute ? hms : hm;
     const graves = (["error", "warn"] as const).filter((k) => volume!.counts[k][i]).map((k) => counted(volume!.counts[k][i]!, of[k]));
-    return `${to - from > day ? date(a) + " " : ""}${t(a)} – ${t(b)}: ${[counted(sums[i]!, of.one), ...graves].join(", ")}`;
+    return `${dated(a, Date.now())}${t(a)} – ${t(b)}: ${[counted(sums[i]!, of.one), ...graves].join(", ")}`;
   };
 
   const xOf = (e: TargetedPointerEvent<HTMLElement>) => {

@@ -2,11 +2,18 @@
 import { expect, test, vi } from "vitest";
 
 vi.stubGlobal("history", { state: null });
-vi.stubGlobal("location", { pathname: "/", search: "" });
-const { configHref, eventsHref } = await import("./place");
+vi.stubGlobal("location", { pathname: "/logs", search: "?range=15m&at=14:02&q=x", href: "http://x/logs?range=15m" });
+const { configHref, eventsHref, kept } = await import("./place");
 
 test("an address of a workload holds nothing else of what has the workload", () => {
   const of = { host: "h", workload: "shop/api/1", changes: [{ path: "x" }], engine: { name: "local" } };
   expect(eventsHref(of, { range: "7d" })).toBe("/events?host=h&workload=shop%2Fapi%2F1&range=7d");
   expect(configHref(of, { a: "1" })).toBe("/configuration?host=h&workload=shop%2Fapi%2F1&a=1");
+});
+
+test("the range and the pinned moment go along, where an address has none of its own", () => {
+  const to = (href: string) => kept(href).pathname + kept(href).search;
+  expect(to("/events")).toBe("/events?range=15m&at=14%3A02");
+  expect(to("/container?host=h&at=9")).toBe("/container?host=h&at=9&range=15m");
+  expect(to("/container?host=h&from=1&to=2")).toBe("/container?host=h&from=1&to=2");
 });

@@ -43,9 +43,23 @@ function write(path: string, params: URLSearchParams, ranges: number, mode: Mode
   place.value = { path, params, ranges };
 }
 
+const axis = ["range", "from", "to"];
+
+/** An address with the present range and the pinned moment, unless it has a range of its own: they belong to the person, not to the page. */
+export function kept(href: string): URL {
+  const url = new URL(href, location.href);
+  const { params } = place.value;
+  if (axis.some((k) => url.searchParams.has(k))) return url;
+  for (const k of [...axis, "at"]) {
+    const now = params.get(k);
+    if (now && !url.searchParams.has(k)) url.searchParams.set(k, now);
+  }
+  return url;
+}
+
 /** Goes to an address of the page itself. */
 export function go(href: string): void {
-  const url = new URL(href, location.href);
+  const url = kept(href);
   write(url.pathname, url.searchParams, 0, "push");
 }
 

@@ -2,7 +2,7 @@
 
 import type { Why } from "../api/schema";
 import { show } from "../format/text";
-import { hms, iso } from "../format/time";
+import { hms, iso, moment } from "../format/time";
 import { copy } from "./notice";
 import { exitLine, figureWords, killedWords, siblingWords, whyReport } from "./why";
 import "./whycard.css";
@@ -13,13 +13,13 @@ export function WhyCard({ y, title }: { y: Why; title?: string }) {
     <section class="why" aria-label={title ?? "Why did it die?"}>
       {title && <h2>{title}</h2>}
       <p class="crit guess">{show(y.guess)}</p>
-      <p class="sub">{show(exitLine(y))}, at <time dateTime={iso(y.at)} title={iso(y.at)}>{hms(y.at)}</time></p>
+      <p class="sub">{show(exitLine(y))}, at <time dateTime={iso(y.at)} title={iso(y.at)}>{moment(y.at, Date.now())}</time></p>
       {((y.killed ?? []).length > 0 || y.before.length > 0 || y.change || y.siblings.length > 0 || y.notKnown.length > 0) && (
         <dl>
-          {y.killed?.map((k) => <div key={`${k.time} ${k.pid}`}><dt>the kernel killed at {hms(k.time)}</dt><dd>{show(killedWords(k))}</dd></div>)}
+          {y.killed?.map((k) => <div key={`${k.time} ${k.pid}`}><dt>the kernel killed at {moment(k.time, Date.now())}</dt><dd>{show(killedWords(k))}</dd></div>)}
           {y.before.map((f) => <div key={f.name}><dt>{show(f.name)}, 5 min before</dt><dd>{figureWords(f)}</dd></div>)}
-          {y.change && <div><dt>changed at {hms(y.change.time)}</dt><dd>{show(y.change.text)}</dd></div>}
-          {y.siblings.map((s) => <div key={`${s.time} ${s.workload} ${s.text}`}><dt>{hms(s.time)} {show(s.workload)}</dt><dd>{show(siblingWords(s))}</dd></div>)}
+          {y.change && <div><dt>changed at {moment(y.change.time, Date.now())}</dt><dd>{show(y.change.text)}</dd></div>}
+          {y.siblings.map((s) => <div key={`${s.time} ${s.workload} ${s.text}`}><dt>{moment(s.time, Date.now())} {show(s.workload)}</dt><dd>{show(siblingWords(s))}</dd></div>)}
           {y.notKnown.map((n) => <div key={n}><dt>not known</dt><dd>{show(n)}</dd></div>)}
         </dl>
       )}

@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { inWords } from "../../api/client";
 import type { Alarm, Rule, Trial } from "../../api/schema";
 import { show } from "../../format/text";
-import { ago, hms, hour, iso, second, span, stamp } from "../../format/time";
+import { ago, hms, hour, iso, moment, second, span, stamp } from "../../format/time";
 import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { clock } from "../../part/clock";
 import { toneOf } from "../../part/firing";
@@ -146,7 +146,7 @@ function Told({ a, again }: { a: Alarms; again(): void }) {
             <div class="what">
               <p class="sum">{show(r.kind)}{r.host && ` to ${show(r.host)}`}</p>
               <p class="sub">{r.sent} sent, {r.failed} failed{r.waiting > 0 && `, ${r.waiting} wait`}{r.lastSuccess ? <>, the last <Ago t={r.lastSuccess} /></> : ""}</p>
-              {r.failingSince && <p class="crit">Fails since {hms(r.failingSince)}: {show(r.lastError ?? "")}</p>}
+              {r.failingSince && <p class="crit">Fails since {moment(r.failingSince, Date.now())}: {show(r.lastError ?? "")}</p>}
             </div>
             <span />
             <p class="acts"><button type="button" class="btn" onClick={() => void act(() => testReceiver(r), "The test message was taken", again)}>Test</button></p>

@@ -5,7 +5,7 @@ import { inWords } from "../../api/client";
 import type { Alarm, Chart, DetailAnswer } from "../../api/schema";
 import { plain } from "../../format/number";
 import { show } from "../../format/text";
-import { hms, iso, stamp } from "../../format/time";
+import { iso, moment, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
 import { toneOf } from "../../part/firing";
 import { detailOf, drawn, place } from "./data";
@@ -31,7 +31,7 @@ export function Looked({ x }: { x: Alarm }) {
       {of?.chart && <Drawn c={of.chart} x={x} />}
       {of && of.lines.length > 0 && (
         <ol class="lines" tabIndex={0} aria-label="Lines that it counted">
-          {of.lines.map((l, i) => <li key={i}><time dateTime={iso(l.time)}>{hms(l.time)}</time> {show(l.text)}</li>)}
+          {of.lines.map((l, i) => <li key={i}><time dateTime={iso(l.time)}>{moment(l.time, Date.now())}</time> {show(l.text)}</li>)}
         </ol>
       )}
       {of && !of.chart && !problem && <p class="sub">Nothing that can be drawn.</p>}

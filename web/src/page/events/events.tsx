@@ -22,8 +22,9 @@ import { Histogram } from "../../part/histogram";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
-import { linkTo, moveRange, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
+import { linkTo, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
 import { EventData } from "./data";
 import { chosen, execActions } from "./rows";
@@ -98,16 +99,17 @@ export function EventsPage() {
 
   const f = filter.value;
   const change = (next: Partial<EventFilter>) => {
-    const params: Record<string, string | string[] | undefined> = { at: undefined };
+    const params: Record<string, string | string[] | undefined> = {};
     for (const [key, name] of Object.entries(lists) as [keyof typeof lists, string][]) if (next[key]) params[name] = next[key];
     if (next.text !== undefined) params["q"] = next.text;
     setParams(params, "push");
   };
   const clear = () => change({ ...anything });
-  const find = (q: string) => q !== text.peek() && setParams({ q, at: undefined });
+  const find = (q: string) => q !== text.peek() && setParams({ q });
+  const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   useKeys("Events", [
     { keys: ["/"], label: "Find text", run: () => search.current?.focus() },
-    { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
+    ...rangeKeys(() => view.peek(), pinned),
   ]);
 
   useRetry(() => data.problem.value || data.countProblem.value, load);
@@ -117,7 +119,6 @@ export function EventsPage() {
   const sum = volume ? totals(volume, view.value.from, view.value.to + second) : undefined;
   const short = useComputed(() => shortNames((data.summary.value?.workloads ?? []).map((w) => ({ name: w.name, workload: w.workload }))));
   const hosts = summary ? Object.keys(summary.hosts).length : 0;
-  const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   const execs = execActions.reduce((n, a) => n + (summary?.actions[a] ?? 0), 0);
   const noExecs = execActions.every((a) => f.without.includes(a));
   const empty = data.loaded.value && data.events.value.length === 0 && !data.more.value && !data.problem.value;

@@ -5,7 +5,7 @@ import type { Point } from "../../api/prom";
 import type { Engine } from "../../api/schema";
 import { count, counted, percent, plain, size } from "../../format/number";
 import { show } from "../../format/text";
-import { hms, iso, stamp } from "../../format/time";
+import { iso, moment, stamp } from "../../format/time";
 import { clock } from "../../part/clock";
 import { NotKnown } from "../../part/value";
 import type { HostData } from "./data";
@@ -43,9 +43,9 @@ function One({ e, found, several, why }: { e: Engine; found: Point[]; several: b
           {e.up ? (
             <>yes{e.since ? <>, since <time dateTime={iso(e.since)} title={iso(e.since)}>{stamp(e.since, now)}</time></> : ""}</>
           ) : e.failure === "slow" ? (
-            <span class="crit">no: stalled{e.lastGood ? ` since ${hms(e.lastGood)}` : ""}. It takes connections and does not answer; its containers go on.</span>
+            <span class="crit">no: stalled{e.lastGood ? ` since ${moment(e.lastGood, Date.now())}` : ""}. It takes connections and does not answer; its containers go on.</span>
           ) : (
-            <span class="crit">no{e.lastGood ? `, since ${hms(e.lastGood)}` : ""}: {show(e.error ?? "not known why")}</span>
+            <span class="crit">no{e.lastGood ? `, since ${moment(e.lastGood, Date.now())}` : ""}: {show(e.error ?? "not known why")}</span>
           )}
           {share !== undefined && share < 0.9995 && <span class="mid">; {percent(share)} of this range</span>}
         </Row>

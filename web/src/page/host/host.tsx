@@ -14,8 +14,9 @@ import { originOf } from "../../format/origin";
 import { ofHost } from "../../format/selector";
 import { isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
-import { iso, parseWhen, second, stamp } from "../../format/time";
+import { parseWhen, second, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
+import { markOf } from "../../log/meant";
 import { clock } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
 import { Frame } from "../../part/frame";
@@ -102,7 +103,7 @@ export function HostPage({ host }: { host: string }) {
       },
       href: (e: Entry) => {
         const c = known(of(e));
-        return c && containerHref(c, { ...rangeParams(), at: iso(e.t) });
+        return c && containerHref(c, { ...rangeParams(), at: markOf(e) });
       },
     };
   }, [kills]);

@@ -3,7 +3,7 @@
 import type { Kill } from "../../api/schema";
 import { counted, size } from "../../format/number";
 import { shortId, show } from "../../format/text";
-import { hms, iso } from "../../format/time";
+import { iso, moment } from "../../format/time";
 
 const most = 8;
 
@@ -17,7 +17,7 @@ export function Kills({ kills, nameOf, hrefOf, pin }: { kills: Kill[] | undefine
       <ul>
         {newest.slice(0, most).map((k) => (
           <li key={`${k.time} ${k.pid}`}>
-            <button type="button" class="killed" title={`${iso(k.time)}\n${show(k.lines.at(-1) ?? "")}`} onClick={() => pin(k.time)}>{hms(k.time)}</button>
+            <button type="button" class="killed" title={`${iso(k.time)}\n${show(k.lines.at(-1) ?? "")}`} onClick={() => pin(k.time)}>{moment(k.time, Date.now())}</button>
             <span>
               <Where k={k} nameOf={nameOf} hrefOf={hrefOf} />
               <span class="mid">

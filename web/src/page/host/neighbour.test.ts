@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { hms } from "../../format/time";
+import { hms, moment } from "../../format/time";
 import { type Evidence, judge, otherwise, type Piece, pressureOf, type Stress, type Taken } from "./neighbour";
 
 const t = Array.from({ length: 60 }, (_, i) => i * 10_000);
@@ -50,7 +50,7 @@ test.each<[string, Parameters<typeof pressureOf>[1], string]>([
 const stress: Stress = { want: "cpu", from: 300_000, to: 400_000, level: 0.5, since: 200_000, until: 300_000, before: 0.02 };
 const taken = (workload: string, before: number, during: number): Taken => ({ workload, before, during });
 const words = (pieces: Piece[]) => pieces.map((p) => (typeof p === "string" ? p : `<${p.workload}>`)).join("");
-const start = `From ${hms(300_000)} to ${hms(400_000)} tasks waited for a CPU 50 % of the time, 2.0 % before`;
+const start = `From ${moment(300_000, Date.now())} to ${hms(400_000)} tasks waited for a CPU 50 % of the time, 2.0 % before`;
 const evidence = (more: Partial<Evidence>): Evidence => ({ stress, use: [], host: undefined, capacity: 4, waited: [], throttled: [], ...more });
 
 test.each<[string, Partial<Evidence>, string]>([

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { cores, percent, rate, size } from "../../format/number";
-import { hms, minute, second } from "../../format/time";
+import { hms, minute, moment, second } from "../../format/time";
 
 // Whether a container of the host took from the others, as far as that can be seen:
 // first when the host was under pressure, then who took more meanwhile than before.
@@ -128,7 +128,7 @@ const mostWaiting = 2;
 /** One sentence about who grew while the others waited. */
 export function judge(e: Evidence): Piece[] {
   const { stress: s } = e;
-  const out: Piece[] = [`From ${hms(s.from)} to ${hms(s.to)} tasks waited for ${nouns[s.want]} ${percent(s.level)} of the time, ${percent(s.before)} before`];
+  const out: Piece[] = [`From ${moment(s.from, Date.now())} to ${hms(s.to)} tasks waited for ${nouns[s.want]} ${percent(s.level)} of the time, ${percent(s.before)} before`];
   if (!e.use || e.use.length === 0) return [...out, `; which container took more ${verbs[s.want]} is not known here.`];
   const grew = e.use.map((u) => ({ ...u, by: u.during - u.before })).sort((a, b) => b.by - a.by);
   const first = grew[0]!;

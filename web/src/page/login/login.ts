@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { ApiError, inWords, login, returnKey } from "../../api/client";
+import { address, ApiError, call, inWords, login, returnKey } from "../../api/client";
 import { applyTheme } from "../../part/theme";
 import "../../style/base.css";
 import "../../style/tokens.css";
@@ -38,6 +38,11 @@ async function start(): Promise<void> {
   const to = fragment.get("to");
   if (to) sessionStorage.setItem(returnKey, to);
   if (!code) {
+    // A browser does not send the session along with a link from outside; whoever has one goes on.
+    if (await call(address("session")).then(() => true, () => false)) {
+      enter();
+      return;
+    }
     ask("Log in with the link that tallyman printed when it started, or with the token.");
     return;
   }

@@ -16,6 +16,7 @@ import { show } from "../../format/text";
 import { hour, iso, minute, parseWhen, second } from "../../format/time";
 import { LogData } from "../../log/data";
 import { LogList } from "../../log/list";
+import { markOf } from "../../log/meant";
 import { Traces } from "../../log/trace";
 import { clock, narrow as narrowWindow } from "../../part/clock";
 import { FindField } from "../../part/findfield";
@@ -24,8 +25,9 @@ import { Histogram } from "../../part/histogram";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy, notice } from "../../part/notice";
-import { containerHref, linkTo, logsHref, moveRange, param, range, setParams, setRange, zoomTo } from "../../part/place";
+import { containerHref, linkTo, logsHref, param, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
+import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
 import { chosen } from "./chosen";
 import { type Facets, facetLabels, FacetList, facetsOf } from "./facets";
@@ -125,15 +127,15 @@ export function LogsPage() {
   const colour = (origin: string) => (colours.value.size > 1 ? colours.value.get(origin) : undefined);
   const mixed = useComputed(() => data.lines.entries.value.some((e) => e.labels["filename"]));
   const c = controls.value;
-  const change = (next: Controls) => setParams({ q: asParam(build(next)), at: undefined }, "push");
+  const change = (next: Controls) => setParams({ q: asParam(build(next)) }, "push");
   const apply = (q: string) => {
     draft.value = undefined;
-    setParams({ q: asParam(q.trim()), at: undefined }, "push");
+    setParams({ q: asParam(q.trim()) }, "push");
     again.value++;
   };
   const find = (text: string) => {
     const now = controls.peek();
-    if (now && text !== now.text) setParams({ q: asParam(build({ ...now, text })), at: undefined });
+    if (now && text !== now.text) setParams({ q: asParam(build({ ...now, text })) });
   };
   const freeze = () => setRange({ live: false, ...view.peek() });
   const toNow = () => {
@@ -143,10 +145,11 @@ export function LogsPage() {
   const wrap = wrapText.value === "1";
   const toggleWrap = () => setParams({ wrap: wrap ? undefined : "1" });
 
+  const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   useKeys("Logs", [
     { keys: ["/"], label: "Find text", run: () => (c ? search : logql).current?.focus() },
     { keys: ["w"], label: "Wrap long lines", run: toggleWrap },
-    { keys: ["[", "]"], label: "Earlier, later", run: (e) => moveRange(view.peek(), e.key === "[" ? -0.5 : 0.5) },
+    ...rangeKeys(() => view.peek(), pinned),
   ]);
 
   useRetry(() => (data.lines.problem.value ? inWords(data.lines.problem.value) : data.volumeProblem.value), () => { again.value++; });
@@ -159,7 +162,6 @@ export function LogsPage() {
   const { volume } = data;
   const sum = volume.value ? totals(volume.value, view.value.from, view.value.to + second) : undefined;
   const empty = data.lines.loaded.value && data.lines.entries.value.length === 0;
-  const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   const filtered = c ? c.text !== "" || c.levels.length > 0 : /\|[=~>]|level/.test(query());
   const searched = c ? filtered : /\}\s*[|!]/.test(query());
   const traces = useMemo(() => (filtered ? new Traces() : undefined), [filtered, queryText.value]);
@@ -193,12 +195,12 @@ export function LogsPage() {
     },
     aroundHref: (e: Entry) => {
       const { host, workload } = e.labels;
-      const near = { from: iso(e.t - 2 * minute), to: iso(e.t + 2 * minute), at: iso(e.t) };
+      const near = { from: iso(e.t - 2 * minute), to: iso(e.t + 2 * minute), at: markOf(e) };
       return logsHref(host && workload ? ofWorkload(host, workload) : beside({ ...e.labels, stream: "" }), near);
     },
     containerHref: (e: Entry) => {
       const { host, workload } = e.labels;
-      return host && workload ? `${containerHref({ host, workload, id: "" })}&${new URLSearchParams({ from: iso(e.t - 5 * minute), to: iso(e.t + 5 * minute), at: iso(e.t) })}` : undefined;
+      return host && workload ? `${containerHref({ host, workload, id: "" })}&${new URLSearchParams({ from: iso(e.t - 5 * minute), to: iso(e.t + 5 * minute), at: markOf(e) })}` : undefined;
     },
   }), [c?.text, c?.exact, traces]);
 

@@ -7,7 +7,7 @@ import { build, type Controls, everything, type Source } from "../../format/logq
 import { counted } from "../../format/number";
 import { wholeOrigin } from "../../format/origin";
 import { show } from "../../format/text";
-import { ago, hms, hour, iso, minute } from "../../format/time";
+import { ago, hour, iso, minute, moment } from "../../format/time";
 import { gapText } from "../../log/lines";
 import { clock } from "../../part/clock";
 import { place } from "../../part/place";
@@ -76,7 +76,7 @@ export function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefin
           <h2>{narrowed ? "No line matches in this range" : "No line in this range"}</h2>
           {n.last ? (
             <p>
-              The newest one before it is {ago(n.last.t, clock.value)} old. <a class="link" href={rangeHref(n.last.t)}>Show it</a>
+              The newest one before it was written {ago(n.last.t, clock.value)}. <a class="link" href={rangeHref(n.last.t)}>Show it</a>
             </p>
           ) : (
             <p>{narrowed ? "Nothing before it does, either." : "Nothing was written before it, either."}</p>
@@ -84,7 +84,7 @@ export function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefin
           {narrowed && <p><button type="button" class="btn" onClick={clear}>Show all lines</button></p>}
         </>
       )}
-      {gaps.slice(-3).map((g) => <p key={g.ns}>{hms(g.t)} <b>{show(wholeOrigin(g.labels))}</b>: {show(gapText(g))}</p>)}
+      {gaps.slice(-3).map((g) => <p key={g.ns}>{moment(g.t, Date.now())} <b>{show(wholeOrigin(g.labels))}</b>: {show(gapText(g))}</p>)}
       {gaps.length > 3 && <p>Lines are missing at {counted(gaps.length - 3, "other place")} of this range, too.</p>}
       {n.unread.map((u) => <p key={u.name}><b>{u.name}</b>: {show(u.reason)} {u.unlock && <span class="mid">{show(u.unlock)}</span>}</p>)}
       {n.absent.slice(0, 3).map((a) => <p key={a.name}><b>{show(a.name)}</b>: {show(a.reason)} {a.unlock && <span class="mid">{show(a.unlock)}</span>}</p>)}

@@ -116,7 +116,7 @@ const idOf = (x: Service) => `${x.type} ${x.instance}`;
 function Row({ x, type, open, freeze }: { x: Service; type: ServiceType | undefined; open: boolean; freeze: Freeze }) {
   const { mark, word } = serviceState(x.state);
   const bad = x.state === "down" || x.state === "auth";
-  const toggle = () => setParams({ service: open ? undefined : idOf(x), at: undefined });
+  const toggle = () => setParams({ service: open ? undefined : idOf(x) });
   return (
     <Fragment>
       <tr class={open ? "on" : ""} data-state={x.state} data-type={x.type}>
