@@ -228,6 +228,11 @@ func (t *Tailer) container(id string, k *tallyman.Container) {
 			return
 		}
 		c = t.follow(id)
+	} else if c.container == nil && k.ImageID == "" && k.State != tallyman.Gone && t.tail.Now.Sub(c.since) < unknownFor {
+		// Events alone tell of it, and not whether it has a terminal. Its inspection
+		// does, and comes late where the engine is slow.
+		c.heard = k
+		return
 	}
 	if t.o.Rules != nil && k.State != tallyman.Gone && (c.container == nil || !logstream.Same(c.container, k) || !maps.Equal(c.container.Labels, k.Labels)) {
 		if t.takeRule(c, k) != nil {

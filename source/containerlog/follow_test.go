@@ -540,6 +540,48 @@ func TestLogOfAnUnknownContainer(t *testing.T) {
 	}
 }
 
+// Lines wait for the inspection of their container, which says whether it has a terminal;
+// not for ever, and not when it has gone.
+func TestLogOfAContainerThatOnlyEventsTellOf(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		age  time.Duration
+		then *tallyman.Container
+		want []string
+	}{
+		{"not inspected yet", 0, nil, nil},
+		{"inspected", 0, &tallyman.Container{State: tallyman.Running, ImageID: "i", LogDriver: "json-file", Tty: true}, []string{"1"}},
+		{"gone", 0, &tallyman.Container{State: tallyman.Gone}, []string{"1\r"}},
+		{"never inspected", time.Minute, nil, []string{"1\r"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			d := newDocker(t, "json", 2, false)
+			d.write("1\r", false)
+			store := recordtest.New()
+			tailer := New(Options{Records: recordtest.Intake(store), Path: func(string) string { return filepath.Dir(d.dir) }, Log: slog.New(slog.DiscardHandler)})
+			tailer.ObserveEngine(tallyman.EngineStatus{Name: "e", Root: "/r"})
+			tailer.learn()
+			tailer.saw(logtail.Seen{Name: testID})
+			tell := func(c *tallyman.Container) {
+				c.ID, c.Name, c.Host, c.Engine = testID, "c", "h", "e"
+				tailer.ObserveContainer(c)
+				tailer.tail.Round(t.Context())
+			}
+			tell(&tallyman.Container{State: tallyman.Exited})
+			if c := tailer.tail.Logs[testID]; x.age > 0 {
+				c.since, c.Due = time.Now().Add(-x.age), time.Time{}
+				tailer.tail.Round(t.Context())
+			}
+			if x.then != nil {
+				tell(x.then)
+			}
+			look(tailer)
+			equal(t, "stdout", stored(store, "stdout"), x.want)
+			end(tailer)
+		})
+	}
+}
+
 // A file is known by what was read of it, also when it was empty at the look before
 // and holds other lines at the next one.
 func TestEmptiedBeforeTheNextLook(t *testing.T) {

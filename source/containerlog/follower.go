@@ -23,9 +23,9 @@ type follower struct {
 	dir  string
 	base string // of the newest file's name
 	form format
-	// container is nil until discovery knows it.
-	container *tallyman.Container
-	since     time.Time // when the follower was made
+	// container is nil until discovery knows it; heard is what only events have told.
+	container, heard *tallyman.Container
+	since            time.Time // when the follower was made
 
 	files  []*file // oldest first, the last one is written to
 	done   []place // where files end that were read to their end
@@ -522,6 +522,10 @@ func (c *follower) Serve(ctx context.Context) bool {
 			_ = c.find()
 		}
 		held := now.Sub(c.since)
+		if c.heard != nil && held > unknownFor {
+			t.container(c.id, c.heard)
+			return t.tail.Logs[c.id] == c
+		}
 		if held > removedFor || held > unknownFor && (t.untold > unknownMost || c.there()) {
 			t.giveUp(c)
 			return false
