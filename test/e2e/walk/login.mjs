@@ -70,6 +70,17 @@ await check("logging out ends the session", async () => {
   await second.locator("#form").waitFor();
   assert.equal(await second.evaluate(() => localStorage.getItem("tallyman.names")), null, "names of containers stay in the browser");
 });
+await check("on a phone logging out asks", async () => {
+  const phone = await reader({ width: 360, height: 780, touch: true, allow: refused });
+  await phone.goto(given.url);
+  await phone.getByRole("button", { name: "Log out" }).click();
+  const sure = phone.getByRole("button", { name: "Sure?" });
+  await sure.waitFor();
+  await phone.locator("main").focus();
+  await phone.getByRole("button", { name: "Log out" }).click();
+  await sure.click();
+  await phone.waitForURL(`${given.url}/login`);
+});
 await check("another reader stays logged in", async () => {
   await first.reload();
   await row(first, given.name).waitFor();

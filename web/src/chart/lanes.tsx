@@ -50,7 +50,7 @@ function Flag({ model }: { model: Model }) {
   const age = model.stale.value ? ` · last sample ${span(Math.max(0, t - model.columns.value.t[i]!))} before` : "";
   const text = moment(t, clock.value) + (gap ? ` · gap: ${gap.reason}` : "") + age;
   // Half of the flag's width, near enough to keep it within the plot.
-  const half = text.length * 3.6 + 8;
+  const half = Math.min(model.width.value / 2, text.length * 3.6 + 8);
   const x = Math.max(half, Math.min(model.width.value - half, model.position(t)));
   return (
     <span class="ctime" style={{ transform: `translateX(calc(${x.toFixed(1)}px - 50%))` }}>
@@ -63,7 +63,8 @@ function Flag({ model }: { model: Model }) {
 export function InstanceLane({ model }: { model: Model }) {
   const { from, to } = model.view.value;
   const width = model.width.value;
-  const shown = model.instances.value.filter((i) => (i.started ?? from) < to && (i.ended ?? to) > from);
+  // One that never started has no stretch of time.
+  const shown = model.instances.value.filter((i) => i.started !== undefined && i.started < to && (i.ended ?? to) > from);
   return (
     <section class="track lane" aria-label="Instances">
       <div class="lab">
@@ -73,7 +74,7 @@ export function InstanceLane({ model }: { model: Model }) {
       <div class="plot">
         <ul>
           {shown.map((i) => {
-            const a = Math.max(0, model.position(i.started ?? from));
+            const a = Math.max(0, model.position(i.started!));
             const b = Math.min(width, model.position(i.ended ?? to));
             return (
               <li key={i.id} class={i.current ? "ver now" : "ver"} title={describe(i)} style={{ transform: `translateX(${a.toFixed(1)}px)`, width: `${Math.max(2, b - a - 2).toFixed(1)}px` }}>

@@ -52,3 +52,7 @@ test("strain starts above 80 and 90 %, and never without a limit", () => {
   expect([0.8, 0.81, 0.9, 0.91].map((v) => strain(v, 1))).toEqual(["", "warn", "warn", "crit"]);
   expect(strain(100, undefined)).toBe("");
 });
+
+test("small CPU has three digits", () => {
+  expect([0, 0.0004, 0.004, 0.0099, 0.01, 0.61].map(cores)).toEqual(["0.00", "<0.001", "0.004", "0.010", "0.01", "0.61"]);
+});

@@ -56,9 +56,10 @@ export function bytesLike(v: number, of: number): string {
   return digits(n === 0 ? 0 : (v / of) * n);
 }
 
-/** Cores used: 0.61. */
+/** Cores used: 0.61; of little three digits: 0.004. */
 export function cores(v: number): string {
-  return digits(v);
+  if (v > 0 && v < 0.0005) return "<0.001";
+  return v > 0 && v < 0.00995 ? v.toFixed(3) : digits(v);
 }
 
 /** A share 0..1 in per cent: 93 %. */

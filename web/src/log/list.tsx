@@ -60,6 +60,8 @@ export function LogList(props: Props) {
   // The row that stays where it is while rows before it change, and where the list was put last.
   const anchor = useRef<{ key: string; delta: number } | undefined>(undefined);
   const put = useRef(-1);
+  // The row that was opened just now: what opens below the screen is scrolled in.
+  const reveal = useRef("");
 
   // Between pressing and releasing nothing moves: a click is meant for the line it began on.
   const held = useRef(false);
@@ -185,6 +187,13 @@ export function LogList(props: Props) {
         if (Math.abs(want - el.scrollTop) > 1) place(want);
       } else remember();
     }
+    const i = reveal.current && !changed ? at.rows.findIndex((r) => r.key === reveal.current) : -1;
+    if (i < 0) return;
+    reveal.current = "";
+    if (at.tops[i + 1]! > el.scrollTop + el.clientHeight) {
+      place(Math.min(at.tops[i]!, at.tops[i + 1]! - el.clientHeight));
+      remember();
+    }
   });
 
   const scrolled = () => {
@@ -223,6 +232,7 @@ export function LogList(props: Props) {
     // What was opened stays where it is, also when it was the last line.
     if (following.peek() && next.size > 0) setFollowing(false);
     remember();
+    reveal.current = next.has(r.key) ? r.key : "";
     current.value = r.key;
     open.value = next;
   };

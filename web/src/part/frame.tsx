@@ -114,12 +114,24 @@ function Rail() {
         Keys
       </button>
       {auth.value && (
-        <button type="button" class="nav" onClick={() => void logout()}>
-          <Icon name="leave" />
-          Log out
-        </button>
+        <LogOut />
       )}
     </nav>
+  );
+}
+
+/** On a phone, where it is near to other things, it asks. */
+function LogOut() {
+  const asked = useSignal(false);
+  const press = () => {
+    if (!narrow.value || asked.value) void logout();
+    else asked.value = true;
+  };
+  return (
+    <button type="button" class="nav" onClick={press} onBlur={() => { asked.value = false; }}>
+      <Icon name="leave" />
+      {asked.value ? "Sure?" : "Log out"}
+    </button>
   );
 }
 

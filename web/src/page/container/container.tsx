@@ -18,6 +18,7 @@ import { EventList } from "../../part/eventlist";
 import { judge } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
+import { Meant } from "../../part/meant";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
@@ -87,6 +88,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
         <section class="empty">
           <h1>{show(name)} cannot be shown</h1>
           <p>{show(data.problem.value)}</p>
+          <Meant name={workload} host={host} />
           <p class="row">
             <button type="button" class="btn" onClick={() => data.again()}>Try again</button>
             <a class="btn q" href="/">Open Servers</a>
@@ -213,7 +215,7 @@ function Restarts({ d }: { d: Container }) {
 function Ended({ d }: { d: Container }) {
   return (
     <>
-      <Kpi name="State">{show(assess(d).words.split(",")[0]!)}</Kpi>
+      <Kpi name="State"><span title={show(assess(d).words)}>{show(d.error ? assess(d).words : assess(d).words.split(",")[0]!)}</span></Kpi>
       {d.exitCode !== undefined && <Kpi name="Exit"><span class={assess(d).mark === "crit" ? "crit" : ""}>{d.exitCode}</span> <small>{exitWords(d.exitCode).replace(/^exit \d+ ?/, "")}{d.oomKilled && <span class="wide"> out of memory</span>}</small></Kpi>}
       {d.started !== undefined && <Kpi name="Started">{stamp(d.started, clock.value)}</Kpi>}
       {d.finished !== undefined && <Kpi name="Finished">{stamp(d.finished, clock.value)} <small class="wide"><Ago t={d.finished} /></small></Kpi>}

@@ -47,6 +47,8 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
   // The row that stays where it is while rows above it change.
   const anchor = useRef<{ key: string; delta: number } | undefined>(undefined);
   const used = useRef(0);
+  // The row that was opened just now: what opens below the screen is scrolled in.
+  const reveal = useRef("");
   // New events wait while somebody reads: what is under the pointer or the focus stays where it is.
   const taken = useSignal<Event[]>([]);
 
@@ -140,6 +142,13 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
         if (Math.abs(want - el.scrollTop) > 1) place(want);
       }
     }
+    const i = reveal.current && !changed ? rows.findIndex((r) => r.key === reveal.current) : -1;
+    if (i < 0) return;
+    reveal.current = "";
+    if (tops[i + 1]! > el.scrollTop + el.clientHeight) {
+      place(Math.min(tops[i]!, tops[i + 1]! - el.clientHeight));
+      remember();
+    }
   });
 
   const scrolled = () => {
@@ -159,6 +168,7 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
     if (!next.delete(r.key)) next.add(r.key);
     remember();
     heights.delete(r.key);
+    reveal.current = next.has(r.key) ? r.key : "";
     current.value = r.key;
     open.value = next;
   };

@@ -6,6 +6,7 @@ import { ApiError, inWords } from "../../api/client";
 import { fetchPart } from "../../api/reach";
 import { type Entry, volumes } from "../../api/loki";
 import type { Event } from "../../api/schema";
+import { placesOf } from "../../format/colour";
 import { totals } from "../../format/logline";
 import { among, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, readControls, type Source } from "../../format/logql";
 import { ofWorkload } from "../../format/selector";
@@ -122,7 +123,7 @@ export function LogsPage() {
     const c = controls.value;
     const f = facets.value;
     const chosen = c ? [...c.names, ...c.files, ...c.units] : [];
-    return new Map((chosen.length > 1 ? chosen : [...f.names.keys(), ...[...f.files.keys()].filter((p) => f.owners.get(p)!.has("")), ...f.units.keys()]).sort().map((n, i) => [n, (i % 7) + 1]));
+    return new Map([...placesOf((chosen.length > 1 ? chosen : [...f.names.keys(), ...[...f.files.keys()].filter((p) => f.owners.get(p)!.has("")), ...f.units.keys()]).sort(), 7)].map(([name, place]) => [name, place + 1]));
   });
   const colour = (origin: string) => (colours.value.size > 1 ? colours.value.get(origin) : undefined);
   const mixed = useComputed(() => data.lines.entries.value.some((e) => e.labels["filename"]));

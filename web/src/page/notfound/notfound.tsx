@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Frame } from "../../part/frame";
+import { Meant } from "../../part/meant";
+import { place } from "../../part/place";
 
 /** The answer to an address that is no page. */
 export function NotFound() {
@@ -9,6 +11,7 @@ export function NotFound() {
       <section class="empty">
         <h1>No such page</h1>
         <p>The address may be cut off. All containers, also those that are gone, are found from the start.</p>
+        <Meant name={place.value.path.split("/").filter(Boolean).at(-1) ?? ""} />
         <p>
           <a class="btn p" href="/">Open Servers</a>
         </p>

@@ -4,6 +4,7 @@ import { computed, type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Engine } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
+import { placesOf } from "../../format/colour";
 import { bytes, bytesLike, cores, digits, percent, plain, size, strain } from "../../format/number";
 import { localName, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
@@ -343,7 +344,8 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   const chosen = useMemo(() => {
     const top = (by: "cpu" | "memory") => [...rows].filter((r) => (r.now?.[by] ?? 0) > 0).sort((a, b) => (b.now?.[by] ?? 0) - (a.now?.[by] ?? 0)).slice(0, topMost);
     const byCpu = top("cpu");
-    const color = new Map(byCpu.map((r, i) => [r, colors[i]!]));
+    const placed = placesOf(byCpu.map((r) => r.info.name).sort(), topMost);
+    const color = new Map(byCpu.map((r) => [r, colors[placed.get(r.info.name)!]!]));
     if (what === "cpu") return byCpu.map((row) => ({ row, color: color.get(row)! }));
     // A container has the same colour in both bars.
     const byMemory = top("memory");
