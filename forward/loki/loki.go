@@ -508,14 +508,14 @@ func (s *Sender) SelfMetrics() []tallyman.SelfMetric {
 		queue.LagMetric(name, what, func() float64 { return s.lag().Seconds() }),
 		queue.SentMetric(name, what, read(&s.sent)),
 		queue.DroppedMetric(name, what, "retention", read(&s.dropped)),
-		tallyman.SelfMetric{Desc: taken, Labels: labels, Read: read(&s.read)},
-		tallyman.SelfMetric{Desc: underWay, Labels: labels, Read: func() float64 {
+		queue.ReadMetric(name, what, read(&s.read)),
+		queue.InFlightMetric(name, what, func() float64 {
 			final := s.sent.Load() // before read, so that it is not below zero
 			for _, n := range s.refused {
 				final += n.Load()
 			}
 			return float64(s.read.Load() - final)
-		}},
+		}),
 		tallyman.SelfMetric{Desc: shortened, Labels: labels, Read: read(&s.cuts)})
 	for _, reason := range reasons() {
 		out = append(out, queue.RefusedMetric(name, what, reason, read(s.refused[reason])))
@@ -523,9 +523,4 @@ func (s *Sender) SelfMetrics() []tallyman.SelfMetric {
 	return out
 }
 
-// The metrics of records that are sent on.
-var (
-	taken     = &tallyman.Desc{Name: "tallyman_forward_read_total", Type: tallyman.Counter, Help: "Records that were read to be sent on: those that were sent, that were refused, and that are under way"}
-	underWay  = &tallyman.Desc{Name: "tallyman_forward_in_flight", Type: tallyman.Gauge, Help: "Records that were read to be sent on, and neither confirmed nor refused yet"}
-	shortened = &tallyman.Desc{Name: "tallyman_forward_cut_total", Type: tallyman.Counter, Help: "Lines of which only the beginning was sent on, as they are longer than the destination takes"}
-)
+var shortened = &tallyman.Desc{Name: "tallyman_forward_cut_total", Type: tallyman.Counter, Help: "Lines of which only the beginning was sent on, as they are longer than the destination takes"}

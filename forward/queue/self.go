@@ -50,6 +50,16 @@ func SentMetric(to, what string, read func() float64) tallyman.SelfMetric {
 	return tallyman.SelfMetric{Desc: sent, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
 }
 
+// ReadMetric counts what was read to be sent on, by a forwarder that reads a store.
+func ReadMetric(to, what string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: taken, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
+}
+
+// InFlightMetric is how much of that is neither confirmed nor refused.
+func InFlightMetric(to, what string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: underWay, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
+}
+
 // RefusedMetric counts what a destination will never take, for a reason.
 func RefusedMetric(to, what, reason string, read func() float64) tallyman.SelfMetric {
 	return tallyman.SelfMetric{Desc: refused, Labels: reasoned(to, what, reason), Read: read}
@@ -68,10 +78,12 @@ func reasoned(to, what, reason string) []tallyman.Label {
 var (
 	queued      = &tallyman.Desc{Name: "tallyman_forward_queue_messages", Type: tallyman.Gauge, Help: "Messages that wait on the disk for a destination to confirm them"}
 	queuedBytes = &tallyman.Desc{Name: "tallyman_forward_queue_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the messages that wait, which the setting buffer bounds"}
-	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message or record that waits, 0 without one"}
-	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages or records that a destination has confirmed"}
+	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message, record or sample that waits, 0 without one"}
+	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages, records or samples that a destination has confirmed"}
 	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages that were sent once more, with the same id, as they had not been confirmed"}
 	failures    = &tallyman.Desc{Name: "tallyman_forward_write_failures_total", Type: tallyman.Counter, Help: "How often a message could not be written to the disk; it is tried again"}
-	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages or records that a destination will never take, and that were left out"}
-	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages or records that did not get to their destination, by reason"}
+	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages, records or samples that a destination will never take, and that were left out"}
+	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages, records or samples that did not get to their destination, by reason"}
+	taken       = &tallyman.Desc{Name: "tallyman_forward_read_total", Type: tallyman.Counter, Help: "Records or samples that were read to be sent on: those that were sent, that were refused, and that are under way"}
+	underWay    = &tallyman.Desc{Name: "tallyman_forward_in_flight", Type: tallyman.Gauge, Help: "Records or samples that were read to be sent on, and neither confirmed nor refused yet"}
 )

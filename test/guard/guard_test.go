@@ -52,6 +52,8 @@ var rules = []rule{
 	{"tallyman/alert/", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
 	{"tallyman/alert", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
 	{"tallyman/forward/send", []string{"tallyman", "tallyman/forward/queue", "tallyman/internal/"}, "how something is posted knows nobody who posts"},
+	{"tallyman/forward/spool", []string{"tallyman", "tallyman/internal/"}, "the spool is a store: it knows nobody who sends"},
+	{"tallyman/forward/promwrite", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
 	{"tallyman/forward/forwardtest", []string{"tallyman", "tallyman/internal/"}, "the suite knows contracts, not forwarders"},
 	{"tallyman/forward/", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/internal/"}, "a forwarder knows neither its siblings nor another station; what several keep is in the queue, and how they post in send"},
 	{"tallyman/pipeline", []string{"tallyman", "tallyman/internal/"}, "the pipeline sees stores only through contracts"},
