@@ -41,6 +41,8 @@ var bounds = []bound{
 	{key: "forward.amqp.max_age", least: hour, zero: "no limit"},
 	{key: "forward.webhook.buffer", least: 64 << 10},
 	{key: "forward.webhook.max_age", least: hour, zero: "no limit"},
+	{key: "spool.size", least: mib},
+	{key: "spool.time", least: 60 * second, zero: "no limit"},
 }
 
 // checkBounds finds durations and sizes that cannot work.

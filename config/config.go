@@ -74,10 +74,20 @@ type Config struct {
 	Plugins Plugins `yaml:"plugins"`
 	Alarms  Alarms  `yaml:"alarms"`
 	Forward Forward `yaml:"forward"`
+	Spool   Spool   `yaml:"spool"`
 
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
 	rootSocket string            // for tests, where a root engine listens
+}
+
+// Spool bounds what waits on the disk for those to whom metrics are sent on; the oldest
+// goes first.
+type Spool struct {
+	// Size of the samples that wait for a destination of metrics, at least 1MiB. Default 512MiB.
+	Size Bytes `yaml:"size"`
+	// Age up to which they wait; 0 for no limit. Default 1d.
+	Time Duration `yaml:"time"`
 }
 
 // Docker is how the one engine is reached when engines names none.
@@ -202,6 +212,7 @@ func Default() Config {
 			AMQP:    AMQP{Exchange: "alarms.exchange", RoutingKey: "alarms", States: states},
 			Webhook: Webhook{States: states},
 		},
+		Spool: Spool{Size: 512 << 20, Time: Duration(day)},
 		Retention: Retention{
 			Metrics: Limits{Time: Duration(7 * day), Size: 1 << 30},
 			Logs:    Limits{Time: Duration(7 * day), Size: 768 << 20},

@@ -8,27 +8,40 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 )
 
-// Destination is one to which records are sent on.
+// Destination is one to which records or samples are sent on.
 type Destination struct {
 	// Address of a Loki's push API, as https://user:password@host/loki/api/v1/push; a
-	// secret. Logs, events, snapshots and alarms go there. Needed.
+	// secret. Logs, events, snapshots and alarms go there. This or remote_write is needed.
 	Loki Secret `yaml:"loki"`
+	// Address that takes Prometheus' remote write, as https://user:password@host/api/v1/write;
+	// a secret. Metrics go there.
+	RemoteWrite Secret `yaml:"remote_write"`
 	// Name of the destination; how far it has come is kept under it, so that another
-	// address may be written. Default loki- and the host of the address.
+	// address may be written. Default loki- or remote_write- and the host of the address.
 	Name string `yaml:"name"`
-	// Labels that streams have there, at most 12 with external_labels; other labels
+	// Labels that streams have in Loki, at most 12 with external_labels; other labels
 	// become structured metadata. Default host, source, name, workload, stream.
 	Labels []string `yaml:"labels"`
-	// Labels that are set beside them, as {dc: fra}. Default none.
+	// Labels that are set beside them, as {dc: fra}; a metric's own stay. Default none.
 	ExternalLabels map[string]string `yaml:"external_labels"`
-	// What is sent: selectors as {source=~"container|event"}; what one of them selects.
-	// Default all.
+	// What is sent to Loki: selectors as {source=~"container|event"}; what one of them
+	// selects. Default all.
 	Only []string `yaml:"only"`
+	// Metrics that are sent over remote_write, as [container_*, node_*]; * stands for any
+	// text. Default all.
+	Keep []string `yaml:"keep"`
+	// Metrics that are not, in the same form; it wins over keep. Default none.
+	Drop []string `yaml:"drop"`
+	// Time between samples over remote_write, as 30s; those between are left out. Default
+	// interval, and less while somebody watches a page.
+	Every Duration `yaml:"every"`
 	// User for basic authentication. Default that of the address.
 	User string `yaml:"user"`
 	// Password of the user; a secret.
@@ -55,16 +68,31 @@ type Destination struct {
 	Timeout Duration `yaml:"timeout"`
 }
 
+// kind is the key of the address, and the address.
+func (d *Destination) kind() (key string, address Secret) {
+	if d.RemoteWrite != "" {
+		return "remote_write", d.RemoteWrite
+	}
+	return "loki", d.Loki
+}
+
+// Address is where to it is sent.
+func (d *Destination) Address() Secret {
+	_, address := d.kind()
+	return address
+}
+
 // ID is the destination's name, or the one that it has by default.
 func (d *Destination) ID() string {
 	if d.Name != "" {
 		return d.Name
 	}
-	u, err := url.Parse(string(d.Loki))
+	kind, address := d.kind()
+	u, err := url.Parse(string(address))
 	if err != nil {
-		return "loki"
+		return kind
 	}
-	name := "loki-" + strings.Map(func(r rune) rune {
+	name := kind + "-" + strings.Map(func(r rune) rune {
 		if strings.ContainsRune("[]:", r) {
 			return '-'
 		}
@@ -73,7 +101,11 @@ func (d *Destination) ID() string {
 	return name[:min(len(name), 63)]
 }
 
-var labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+var (
+	labelForm   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	patternForm = regexp.MustCompile(`^[a-zA-Z0-9_:*?]+$`)
+	paths       = map[string]string{"loki": "/loki/api/v1/push", "remote_write": "/api/v1/write"} // usual ones
+)
 
 // checkDestinations finds what cannot work. It tells nothing of an address but its host.
 func checkDestinations(list []Destination) error {
@@ -83,16 +115,26 @@ func checkDestinations(list []Destination) error {
 		wrong := func(format string, args ...any) error {
 			return fmt.Errorf("forward.to[%d]: %s", i, fmt.Sprintf(format, args...))
 		}
-		u, err := url.Parse(string(d.Loki))
+		kind, address := d.kind()
+		path := paths[kind]
+		u, err := url.Parse(string(address))
 		switch {
-		case d.Loki == "":
-			return wrong("it says not where to; write for example loki: https://host/loki/api/v1/push")
+		case address == "":
+			return wrong("it says not where to; write for example loki: https://host/loki/api/v1/push or remote_write: https://host/api/v1/write")
+		case d.Loki != "" && d.RemoteWrite != "":
+			return wrong("it says loki and remote_write; write an entry for each")
+		case kind == "loki" && (len(d.Keep) > 0 || len(d.Drop) > 0 || d.Every != 0):
+			return wrong("keep, drop and every are for remote_write; write only: ['{source=\"event\"}'] for what goes to Loki")
+		case kind != "loki" && (len(d.Labels) > 0 || len(d.Only) > 0):
+			return wrong("labels and only are for loki; write keep: [container_*] for what goes to remote_write")
+		case d.Every < 0 || d.Every > Duration(time.Hour):
+			return wrong("every: it is not between 0 and 1h")
 		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-			return wrong("loki: an address is needed, as https://host/loki/api/v1/push; :, @, / and %% in a password are written as %%3A, %%40, %%2F and %%25")
+			return wrong("%s: an address is needed, as https://host%s; :, @, / and %% in a password are written as %%3A, %%40, %%2F and %%25", kind, path)
 		case u.Scheme == "http" && !d.Plain && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
-			return wrong("loki: http to %s is not encrypted: whoever is on the way reads along; use https, or set plain: true", u.Host)
+			return wrong("%s: http to %s is not encrypted: whoever is on the way reads along; use https, or set plain: true", kind, u.Host)
 		case strings.Trim(u.Path, "/") == "":
-			return wrong("loki: the address has no path; write %s://%s/loki/api/v1/push", u.Scheme, u.Host)
+			return wrong("%s: the address has no path; write %s://%s%s", kind, u.Scheme, u.Host, path)
 		case !nameForm.MatchString(d.ID()):
 			return wrong("name: %q is not possible; write letters, digits, dots, dashes and underscores, at most 63", d.ID())
 		case known[d.ID()]:
@@ -105,6 +147,11 @@ func checkDestinations(list []Destination) error {
 		for name := range d.ExternalLabels {
 			if !labelForm.MatchString(name) {
 				return wrong("external_labels: %q is no name of a label; write letters, digits and underscores", name)
+			}
+		}
+		for _, pattern := range slices.Concat(d.Keep, d.Drop) {
+			if !patternForm.MatchString(pattern) {
+				return wrong("keep and drop: %q is no name of a metric; write letters, digits, underscores, and * for any text", pattern)
 			}
 		}
 		known[d.ID()] = true
@@ -125,12 +172,12 @@ func (f *Forward) UnmarshalYAML(read func(any) error) error {
 	return err
 }
 
-// parseDestinations reads loki=https://…,loki=https://…, or a list in one line of YAML.
+// parseDestinations reads loki=https://…,remote_write=https://…, or a list in one line of YAML.
 func parseDestinations(key, text string) (out []Destination, err error) {
 	if text = strings.TrimSpace(text); strings.HasPrefix(text, "[") || strings.HasPrefix(text, "-") {
 		var tree []any
 		if err := yaml.Unmarshal([]byte(text), &tree); err != nil {
-			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push")
+			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write")
 		}
 		if err := lists[key].checkKeys(key, tree); err != nil {
 			return nil, err
@@ -146,8 +193,10 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 		case kind == "" && address == "":
 		case kind == "loki":
 			out = append(out, Destination{Loki: Secret(address)})
+		case kind == "remote_write":
+			out = append(out, Destination{RemoteWrite: Secret(address)})
 		default:
-			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push")
+			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write")
 		}
 	}
 	return out, nil

@@ -19,7 +19,8 @@ type Secret = secret.Text
 
 // Forward says to whom what is collected is sent on.
 type Forward struct {
-	// Destinations of logs and events, as [{loki: https://host/loki/api/v1/push}]; in the file
+	// Destinations of logs, events and metrics, as [{loki: https://host/loki/api/v1/push},
+	// {remote_write: https://host/api/v1/write}]; in the file
 	// forward itself may be this list. Default none.
 	To      []Destination `yaml:"to"`
 	AMQP    AMQP          `yaml:"amqp"`

@@ -91,7 +91,26 @@ func TestDestinations(t *testing.T) {
 	if d := c.Forward.To[0]; d.ID() != "here" || len(d.Labels) != 2 || d.ExternalLabels["dc"] != "fra" || d.Only[0] != `{source="event"}` || string(d.Headers["X-Scope-OrgID"]) != "web" || d.HeadersFile["X-Key"] != "/k" {
 		t.Errorf("%+v", d)
 	}
+	c, err = load(t, "forward:\n  - remote_write: https://u:canary@mimir.example/api/v1/push\n    keep: ['container_*', up]\n    drop: ['*_bucket']\n    every: 30s\n    external_labels: {dc: fra}\n  - loki: "+url+"\nspool: {size: 64MiB, time: 6h}\n", nil, nil)
+	if err != nil || len(c.Forward.To) != 2 || c.Spool.Size != 64<<20 || c.Spool.Time != Duration(6*time.Hour) {
+		t.Fatalf("%+v %v", c.Forward.To, err)
+	}
+	if d := c.Forward.To[0]; d.ID() != "remote_write-mimir.example" || string(d.Address()) != "https://u:canary@mimir.example/api/v1/push" || len(d.Keep) != 2 || d.Drop[0] != "*_bucket" || d.Every != Duration(30*time.Second) {
+		t.Errorf("%+v", d)
+	}
+	c, err = load(t, "", []string{"TALLYMAN_FORWARD=loki=" + url + ",remote_write=https://u:canary@h/api/v1/write"}, nil)
+	if err != nil || len(c.Forward.To) != 2 || string(c.Forward.To[1].RemoteWrite) != "https://u:canary@h/api/v1/write" {
+		t.Errorf("%+v %v", c.Forward.To, err)
+	}
 	for _, bad := range []struct{ entry, want string }{
+		{"{remote_write: canary}", "remote_write: an address is needed, as https://host/api/v1/write"},
+		{"{remote_write: 'http://mimir/canary'}", "plain: true"},
+		{"{remote_write: 'https://mimir'}", "https://mimir/api/v1/write"},
+		{"{remote_write: 'https://h/canary', loki: 'https://h/canary'}", "an entry for each"},
+		{"{remote_write: 'https://h/canary', only: ['{}']}", "keep: [container_*]"},
+		{"{remote_write: 'https://h/canary', keep: ['a b']}", "no name of a metric"},
+		{"{remote_write: 'https://h/canary', every: 2h}", "every"},
+		{"{loki: 'https://h/canary', every: 30s}", "are for remote_write"},
 		{"{}", "write for example loki:"},
 		{"{loki: canary}", "an address is needed"},
 		{"{loki: 'https://u:canary%zz@h/x'}", "an address is needed"},

@@ -96,6 +96,13 @@ func TestCheckForward(t *testing.T) {
 		!strings.Contains(out.String(), "403 Forbidden") || strings.Contains(out.String(), "hunter2secret") {
 		t.Errorf("%v\n%s", err, &out)
 	}
+	out.Reset()
+	t.Setenv("TALLYMAN_FORWARD", "[{remote_write: '"+url+"/good/hunter2secret', name: c}, {remote_write: '"+url+"/bad/hunter2secret', name: d}]")
+	err = (&checkForwardCmd{}).Run(t.Context(), &out)
+	if err == nil || !strings.Contains(err.Error(), "1 of 2") || !strings.Contains(out.String(), "forward c at 127.0.0.1") || !strings.Contains(out.String(), "it answers 200 OK to remote write 1.0") ||
+		!strings.Contains(out.String(), "403 Forbidden") || strings.Contains(out.String(), "hunter2secret") {
+		t.Errorf("%v\n%s", err, &out)
+	}
 	t.Setenv("TALLYMAN_FORWARD", "")
 	if err := (&checkForwardCmd{}).Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "set forward, forward.amqp") {
 		t.Errorf("%v", err)

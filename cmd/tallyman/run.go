@@ -30,6 +30,7 @@ import (
 	"tallyman/config"
 	"tallyman/discover"
 	"tallyman/doctor"
+	"tallyman/forward/spool"
 	"tallyman/internal/datadir"
 	"tallyman/internal/dockerapi"
 	"tallyman/internal/fsx"
@@ -97,6 +98,7 @@ type app struct {
 
 	gate       *auth.Gate
 	samples    *metric.Store // nil when they are not kept
+	spool      *spool.Spool  // nil when they are not sent on
 	records    *record.Store
 	intake     *pipeline.Records // the way into records
 	pushes     *pipeline.Intake  // of it, for what others send
@@ -158,6 +160,11 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		return nil, err
 	}
 	a.openQuery(interval, quiet)
+	if !look {
+		if err := a.openSpool(space); err != nil {
+			return nil, err
+		}
+	}
 	a.pipeline = pipeline.New(pipeline.Limits{Series: cfg.Limits.Series, PerTarget: cfg.Limits.SeriesPerTarget}, log, a.outlets()...)
 	a.add(part{name: "pipeline", run: a.pipeline.Run, metrics: a.pipeline.SelfMetrics()})
 	current := query.NewCurrent(a.pipeline)
@@ -276,11 +283,14 @@ func (a *app) openQuery(interval time.Duration, log *slog.Logger) {
 }
 
 // outlets are where the pipeline puts samples.
-func (a *app) outlets() []pipeline.Outlet {
-	if a.samples == nil {
-		return nil
+func (a *app) outlets() (out []pipeline.Outlet) {
+	if a.samples != nil {
+		out = append(out, pipeline.Outlet{Name: "metric", Store: a.samples})
 	}
-	return []pipeline.Outlet{{Name: "metric", Store: a.samples}}
+	if a.spool != nil {
+		out = append(out, pipeline.Outlet{Name: "spool", Store: a.spool})
+	}
+	return out
 }
 
 // samplesStatus tells the doctor of the store of samples.
