@@ -208,8 +208,13 @@ func (r *Reader) next(t *Tick) (ok bool, err error) {
 			continue
 		}
 		if err := r.open(at, moves, size); err != nil {
-			if errors.Is(err, fs.ErrNotExist) && r.moved(moves) {
-				continue
+			if errors.Is(err, fs.ErrNotExist) {
+				if !newest { // the spool has removed it, or somebody else: what is missing is counted with the next tick
+					r.move(moves, mark{segment: id + 1, number: at.number, time: at.time})
+				}
+				if !newest || r.moved(moves) {
+					continue
+				}
 			}
 			return false, fmt.Errorf("read the spool: %w", err)
 		}

@@ -298,6 +298,23 @@ func wholeEnd(b []byte) bool { return end(b) == uint64(35*5+35*6) }
 
 func parseOK(b []byte) bool { _, ok := parseHeader(b); return ok }
 
+// A segment that somebody has removed is counted, and what follows comes.
+func TestRemoved(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	s.segmentMax = 1000
+	r := reader(t, s, "a")
+	for tick := range 40 {
+		add(t, s, int64(1000*tick), makeSeries(10), value(tick))
+	}
+	if err := os.Remove(s.path(2)); err != nil {
+		t.Fatal(err)
+	}
+	got := all(t, r)
+	if lost := r.Stats().Dropped[Damaged]; lost == 0 || lost+uint64(len(got)) != 400 || got[len(got)-1] != line(39, 9) {
+		t.Errorf("%d lines and %d lost, want 400", len(got), lost)
+	}
+}
+
 // When the disk takes nothing AppendSamples refuses all, and goes on when it does.
 func TestNoRoom(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
