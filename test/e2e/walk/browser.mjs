@@ -143,8 +143,8 @@ function steady(page) {
       for (let more = 5; ; more--) {
         cut = false;
         const answer = await go(...args).catch((err) => {
-          // The page that says it may come while one asks again.
-          if (!err.message.includes(dropped) && !err.message.includes("chrome-error://")) throw err;
+          // The page that says it may come while one asks again, and Chromium may ask again by itself.
+          if (!err.message.includes(dropped) && !err.message.includes("is interrupted by another navigation")) throw err;
           cut = true;
         });
         if (!cut || more === 0) return answer;
