@@ -17,7 +17,10 @@ func TestStreamCut(t *testing.T) {
 	e := dockertest.Start(t)
 	d := dockertest.Running("web", "nginx:1")
 	e.Put(d)
-	w := watch(t, e, "")
+	w := watch(t, e, "", func(o *Options) {
+		// So long the replay may take before it is said to have a gap.
+		o.timing.settle, o.timing.reconcile = time.Second, 1500*time.Millisecond
+	})
 	w.settled()
 	n := 0
 	for range 20 {
