@@ -233,7 +233,8 @@ func (c *Client) Get(path string) (status int, body string) {
 // Do sends a request with the token; body is a form when it is not nil.
 func (c *Client) Do(method, path string, form url.Values) (status int, body string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// So late a program answers that is short of memory on a busy machine.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var in io.Reader
 	if form != nil {
