@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { type Range, readRange, writeRange } from "../format/range";
 import { ofWorkload } from "../format/selector";
-import { second } from "../format/time";
+import { iso, minute, second } from "../format/time";
 
 /** Where the page is. All state that matters is here, so that a copied link shows the same. */
 export interface Place {
@@ -127,11 +127,19 @@ export function workloadLogsHref(c: { host: string; workload: string }): string 
   return logsHref(ofWorkload(c.host, c.workload));
 }
 
-/** The range of the present address, as parameters for another page. */
+/** The range of the present address, as parameters for another page; who renders them renders again when it changes. */
 export function rangeParams(): Record<string, string> {
   const params = new URLSearchParams();
-  writeRange(params, range.peek());
+  writeRange(params, range.value);
   return Object.fromEntries(params);
+}
+
+/** The address of the present page ten minutes long around a time, which is pinned. */
+export function hrefAround(t: number): string {
+  const params = new URLSearchParams(place.value.params);
+  writeRange(params, { live: false, from: t - 5 * minute, to: t + 5 * minute });
+  params.set("at", iso(t));
+  return `${place.value.path}?${params}`;
 }
 
 function hrefOf(path: string, params: Record<string, string | undefined>): string {

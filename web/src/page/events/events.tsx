@@ -13,7 +13,7 @@ import { count, counted } from "../../format/number";
 import { shortNames } from "../../format/origin";
 import { all, rangeLabel } from "../../format/range";
 import { show } from "../../format/text";
-import { ago, hour, iso, minute, parseWhen, second, stamp } from "../../format/time";
+import { ago, hour, parseWhen, second, stamp } from "../../format/time";
 import { clock, narrow } from "../../part/clock";
 import { Choice, Group, withChosen } from "../../part/facets";
 import { FindField } from "../../part/findfield";
@@ -22,7 +22,7 @@ import { Histogram } from "../../part/histogram";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
-import { linkTo, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
+import { hrefAround, linkTo, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
@@ -304,12 +304,4 @@ function Empty({ filter, from, live, clear }: { filter: EventFilter; from: numbe
       ))}
     </section>
   );
-}
-
-/** The same page around another time. */
-function hrefAround(t: number): string {
-  const params = new URLSearchParams(place.peek().params);
-  params.delete("range");
-  for (const [k, v] of Object.entries({ from: iso(t - 5 * minute), to: iso(t + 5 * minute), at: iso(t) })) params.set(k, v);
-  return `/events?${params}`;
 }

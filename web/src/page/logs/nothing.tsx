@@ -7,10 +7,10 @@ import { build, type Controls, everything, type Source } from "../../format/logq
 import { counted } from "../../format/number";
 import { wholeOrigin } from "../../format/origin";
 import { show } from "../../format/text";
-import { ago, hour, iso, minute, moment } from "../../format/time";
+import { ago, hour, moment } from "../../format/time";
 import { gapText } from "../../log/lines";
 import { clock } from "../../part/clock";
-import { place } from "../../part/place";
+import { hrefAround } from "../../part/place";
 import { chosen } from "./chosen";
 
 const everyLine = build(everything);
@@ -76,7 +76,7 @@ export function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefin
           <h2>{narrowed ? "No line matches in this range" : "No line in this range"}</h2>
           {n.last ? (
             <p>
-              The newest one before it was written {ago(n.last.t, clock.value)}. <a class="link" href={rangeHref(n.last.t)}>Show it</a>
+              The newest one before it was written {ago(n.last.t, clock.value)}. <a class="link" href={hrefAround(n.last.t)}>Show it</a>
             </p>
           ) : (
             <p>{narrowed ? "Nothing before it does, either." : "Nothing was written before it, either."}</p>
@@ -92,12 +92,4 @@ export function Empty({ n, c, gaps, clear }: { n: Nothing; c: Controls | undefin
       <p><a class="link" href="/doctor">Doctor</a> tells what tallyman can read here.</p>
     </section>
   );
-}
-
-/** The same page around another time. */
-function rangeHref(t: number): string {
-  const params = new URLSearchParams(place.peek().params);
-  params.delete("range");
-  for (const [k, v] of Object.entries({ from: iso(t - 5 * minute), to: iso(t + 5 * minute), at: iso(t) })) params.set(k, v);
-  return `/logs?${params}`;
 }
