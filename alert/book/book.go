@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package book keeps the small state of alarms over kill -9: what is pending and
-// firing, what was notified, silences, open problems. It is a map of values by kind and
-// key in memory, and one file that every change is appended to before [Book.Put]
-// returns:
+// firing, what was notified, silences, open problems. It is one file, that every change is
+// appended to before [Book.Put] returns, and in memory by kind and key where in it each
+// value is:
 //
 //	state.log = "tallymanalarms1\n" entry*
 //	entry     = length uint32 | crc32c uint32 | kind uint8 | deleted uint8 | key length uint16 | key | value
@@ -59,12 +59,20 @@ type Book struct {
 
 	mu    sync.Mutex
 	file  *os.File
-	state map[Kind]map[string][]byte
+	state map[Kind]map[string]place
 	size  int64 // of the file
 	live  int64 // of what is in it
 	dirty bool
 
 	errors, cut atomic.Uint64
+}
+
+// place is where a value is: in the entry of the file that begins at a byte, or only in
+// memory, if it could not be written.
+type place struct {
+	at     int64
+	size   int // of the entry
+	unkept []byte
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -74,9 +82,9 @@ func Open(dir string) (*Book, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of alarms: %w", err)
 	}
-	b := &Book{name: filepath.Join(dir, "state.log"), state: map[Kind]map[string][]byte{}}
+	b := &Book{name: filepath.Join(dir, "state.log"), state: map[Kind]map[string]place{}}
 	for k := Alarms; k <= lastKind; k++ {
-		b.state[k] = map[string][]byte{}
+		b.state[k] = map[string]place{}
 	}
 	text, err := os.ReadFile(b.name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,23 +115,14 @@ func (b *Book) read(text []byte) (whole int64) {
 	}
 	at := len(magic)
 	for {
-		rest := text[at:]
-		if len(rest) < header+fixed {
-			break
-		}
-		n := int(binary.LittleEndian.Uint32(rest))
-		if n < fixed || n > maxEntry || len(rest) < header+n || crc32.Checksum(rest[header:header+n], castagnoli) != binary.LittleEndian.Uint32(rest[4:]) {
-			break
-		}
-		body := rest[header : header+n]
-		kind, deleted, size := Kind(body[0]), body[1] != 0, int(binary.LittleEndian.Uint16(body[2:]))
-		if fixed+size > n {
+		kind, deleted, key, _, n := parse(text[at:])
+		if n == 0 {
 			break
 		}
 		if m := b.state[kind]; m != nil { // one of a later version is left out
-			b.set(m, string(body[fixed:fixed+size]), bytes.Clone(body[fixed+size:]), deleted)
+			b.set(m, string(key), place{at: int64(at), size: n}, deleted)
 		}
-		at += header + n
+		at += n
 	}
 	if at < len(text) {
 		b.cut.Add(1)
@@ -131,19 +130,53 @@ func (b *Book) read(text []byte) (whole int64) {
 	return int64(at)
 }
 
+// parse takes an entry apart, whose parts are of text; its size is 0 if it is not whole.
+func parse(text []byte) (kind Kind, deleted bool, key, value []byte, size int) {
+	if len(text) < header+fixed {
+		return 0, false, nil, nil, 0
+	}
+	n := int(binary.LittleEndian.Uint32(text))
+	if n < fixed || n > maxEntry || len(text) < header+n || crc32.Checksum(text[header:header+n], castagnoli) != binary.LittleEndian.Uint32(text[4:]) {
+		return 0, false, nil, nil, 0
+	}
+	body := text[header : header+n]
+	to := fixed + int(binary.LittleEndian.Uint16(body[2:]))
+	if to > n {
+		return 0, false, nil, nil, 0
+	}
+	return Kind(body[0]), body[1] != 0, body[fixed:to], body[to:], header + n
+}
+
 // set changes the map, and keeps count of what is in it.
-func (b *Book) set(m map[string][]byte, key string, value []byte, deleted bool) {
+func (b *Book) set(m map[string]place, key string, p place, deleted bool) {
 	if old, ok := m[key]; ok {
-		b.live -= entrySize(key, old)
+		b.live -= int64(old.size)
 		delete(m, key)
 	}
 	if !deleted {
-		m[key] = value
-		b.live += entrySize(key, value)
+		m[key] = p
+		b.live += int64(p.size)
 	}
 }
 
-func entrySize(key string, value []byte) int64 { return int64(header + fixed + len(key) + len(value)) }
+// value reads one, with the lock held.
+func (b *Book) value(p place) ([]byte, error) {
+	if p.unkept != nil {
+		return p.unkept, nil
+	}
+	if b.file == nil {
+		return nil, os.ErrClosed
+	}
+	entry := make([]byte, p.size)
+	if _, err := b.file.ReadAt(entry, p.at); err != nil {
+		return nil, fmt.Errorf("read the state of alarms: %w", err)
+	}
+	_, _, _, value, n := parse(entry)
+	if n == 0 {
+		return nil, fmt.Errorf("read the state of alarms: it is damaged at byte %d", p.at)
+	}
+	return value, nil
+}
 
 func appendEntry(to []byte, kind Kind, key string, value []byte, deleted bool) []byte {
 	n := fixed + len(key) + len(value)
@@ -181,11 +214,12 @@ func (b *Book) write(kind Kind, key string, value []byte, deleted bool) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.set(b.state[kind], key, bytes.Clone(value), deleted)
+	entry := appendEntry(nil, kind, key, value, deleted)
+	p := place{at: b.size, size: len(entry), unkept: append([]byte{}, value...)}
+	b.set(b.state[kind], key, p, deleted)
 	if b.file == nil {
 		return os.ErrClosed
 	}
-	entry := appendEntry(nil, kind, key, value, deleted)
 	// At a fixed place: what a failed write has left is written over.
 	if _, err := b.file.WriteAt(entry, b.size); err != nil {
 		b.errors.Add(1)
@@ -193,6 +227,10 @@ func (b *Book) write(kind Kind, key string, value []byte, deleted bool) error {
 	}
 	b.size += int64(len(entry))
 	b.dirty = true
+	if !deleted {
+		p.unkept = nil
+		b.state[kind][key] = p
+	}
 	if b.size > rewriteLeast && b.size > rewriteFactor*b.live {
 		if err := b.rewrite(); err != nil {
 			b.errors.Add(1)
@@ -202,12 +240,20 @@ func (b *Book) write(kind Kind, key string, value []byte, deleted bool) error {
 	return nil
 }
 
-// rewrite writes what is kept into a new file, with the lock held.
+// rewrite writes what is kept and can be read into a new file, with the lock held.
 func (b *Book) rewrite() error {
-	text := []byte(magic)
+	text, places := []byte(magic), map[Kind]map[string]place{}
 	for _, kind := range slices.Sorted(maps.Keys(b.state)) {
+		places[kind] = make(map[string]place, len(b.state[kind]))
 		for _, key := range slices.Sorted(maps.Keys(b.state[kind])) {
-			text = appendEntry(text, kind, key, b.state[kind][key], false)
+			value, err := b.value(b.state[kind][key])
+			if err != nil {
+				b.errors.Add(1)
+				continue // which takes none of the others along
+			}
+			at := len(text)
+			text = appendEntry(text, kind, key, value, false)
+			places[kind][key] = place{at: int64(at), size: len(text) - at}
 		}
 	}
 	next, err := os.OpenFile(b.name+".new", os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
@@ -222,23 +268,40 @@ func (b *Book) rewrite() error {
 		return errors.Join(fmt.Errorf("write the state of alarms anew: %w", err), next.Close(), os.Remove(next.Name()))
 	}
 	_ = b.file.Close()
-	b.file, b.size, b.dirty = next, int64(len(text)), false
+	b.file, b.state, b.size, b.live, b.dirty = next, places, int64(len(text)), int64(len(text)-len(magic)), false
 	return nil
 }
 
-// Get is a value, nil without one.
+// Get is a value, nil without one, and when it cannot be read, which is counted.
 func (b *Book) Get(kind Kind, key string) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state[kind][key]
+	p, ok := b.state[kind][key]
+	if !ok {
+		return nil
+	}
+	value, err := b.value(p)
+	if err != nil {
+		b.errors.Add(1)
+	}
+	return value
 }
 
-// All are the values of a kind by key, in a map of the caller's own. The values must not
-// be changed.
+// All are the values of a kind by key, without those that cannot be read, which are
+// counted. The values that could not be written must not be changed.
 func (b *Book) All(kind Kind) map[string][]byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return maps.Clone(b.state[kind])
+	all := make(map[string][]byte, len(b.state[kind]))
+	for key, p := range b.state[kind] {
+		value, err := b.value(p)
+		if err != nil {
+			b.errors.Add(1)
+			continue
+		}
+		all[key] = value
+	}
+	return all
 }
 
 // Run brings what was written to the disk once a second, until ctx ends.
@@ -271,8 +334,8 @@ func (b *Book) sync() error {
 	return nil
 }
 
-// Failures are how many changes could not be written, and how often a damaged end was
-// cut off.
+// Failures are how many changes could not be written or values not read, and how often a
+// damaged end was cut off.
 func (b *Book) Failures() (writes, cuts uint64) { return b.errors.Load(), b.cut.Load() }
 
 // Close brings everything to the disk.

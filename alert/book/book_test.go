@@ -101,6 +101,52 @@ func TestATornEnd(t *testing.T) {
 	}
 }
 
+// A value that is damaged on the disk is counted, and takes no other along; what cannot be
+// written is there until the end.
+func TestDamage(t *testing.T) {
+	b := open(t, t.TempDir())
+	for _, key := range []string{"a", "b", "c"} {
+		if err := b.Put(Silences, key, []byte("value of "+key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(b.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.file.WriteAt([]byte("X"), int64(bytes.Index(text, []byte("value of b")))); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.Get(Silences, "b"); v != nil {
+		t.Errorf("%q of a damaged entry", v)
+	}
+	want := map[string]string{"3 a": "value of a", "3 c": "value of c"}
+	if d := cmp.Diff(want, contents(b)); d != "" {
+		t.Errorf("damaged (-want +got):\n%s", d)
+	}
+	if n, _ := b.Failures(); n != 2 {
+		t.Errorf("%d failures, want one for each time it was asked for", n)
+	}
+	if err := b.rewrite(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, contents(b)); d != "" {
+		t.Errorf("written anew (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(want, contents(open(t, filepath.Dir(b.name)))); d != "" {
+		t.Errorf("opened again (-want +got):\n%s", d)
+	}
+	readOnly, err := os.Open(b.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.file.Close()
+	b.file = readOnly
+	if err := b.Put(Silences, "d", []byte("in memory")); err == nil || string(b.Get(Silences, "d")) != "in memory" || string(b.Get(Silences, "a")) != "value of a" {
+		t.Errorf("a write that fails: %v, %q", err, b.All(Silences))
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(magic))
 	f.Add(appendEntry([]byte(magic), Alarms, "a", []byte("b"), false))
