@@ -41,9 +41,6 @@ type machine struct {
 
 func newMachine(s *Source, t *tallyman.Target) *machine {
 	m := &machine{target: t}
-	for i, d := range machineDescs {
-		m.series[i] = t.Series(d)
-	}
 	var labels []tallyman.Label
 	if release, ok := text(filepath.Join(s.o.Proc, "sys/kernel/osrelease")); ok {
 		labels = append(labels, tallyman.Label{Name: "kernelVersion", Value: release})
@@ -51,7 +48,13 @@ func newMachine(s *Source, t *tallyman.Target) *machine {
 	if r, err := s.release(); err == nil && r["PRETTY_NAME"] != "" {
 		labels = append(labels, tallyman.Label{Name: "osVersion", Value: r["PRETTY_NAME"]})
 	}
-	m.series[machineVersion] = t.Series(machineDescs[machineVersion], labels...)
+	for i, d := range machineDescs {
+		if i == machineVersion {
+			m.series[i] = t.Series(d, labels...)
+		} else {
+			m.series[i] = t.Series(d)
+		}
+	}
 	return m
 }
 
