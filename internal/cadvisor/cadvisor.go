@@ -66,6 +66,8 @@ var (
 		from("memory.kmem.usage_in_bytes", "memory.stat kernel", "memory_stats.stats kernel", ""))
 	MemoryFailcnt = counter("container_memory_failcnt", "", "How often the memory limit was hit",
 		from("memory.failcnt", "memory.events max", "memory_stats.failcnt", ""))
+	MemoryPeak = bytes("container_memory_max_usage_bytes", "Most memory that was ever charged to the cgroup; on cgroup v2 since Linux 5.19",
+		from("memory.max_usage_in_bytes", "memory.peak", "memory_stats.max_usage", ""))
 	OOMEvents = counter("container_oom_events_total", "", "Processes of the cgroup killed for want of memory",
 		from("memory.oom_control oom_kill", "memory.events oom_kill", "", ""))
 )

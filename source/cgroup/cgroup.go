@@ -315,7 +315,12 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 	for i := range s.readers {
 		if !c.files[i].IsOpen() && !s.readers[i].pressure {
 			f := s.readers[i].file
+			code := tallyman.Lacking
+			if f.name == peakV2 {
+				code = tallyman.None
+			}
 			a = append(a, tallyman.Absence{
+				Code:   code,
 				What:   f.name,
 				Reason: fmt.Sprintf("The kernel of this host has no file %s for the container.", f.name),
 				Unlock: unlock(f),
@@ -327,6 +332,8 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 
 func unlock(f file) string {
 	switch {
+	case f.name == peakV2:
+		return "run Linux 5.19 or later"
 	case f.name == "memory.swap.current":
 		return "boot the host with swapaccount=1"
 	case f.controller == "memory" || f.controller == "" && f.name[0] == 'm':

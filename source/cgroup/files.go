@@ -30,6 +30,9 @@ type plan struct {
 	alias [][2]value // to, from
 }
 
+// peakV2 came later than the other files of cgroup v2.
+const peakV2 = "memory.peak"
+
 const (
 	nano  = 1e-9
 	micro = 1e-6
@@ -78,6 +81,7 @@ func newPlan(h hierarchy) plan {
 				keys:  []string{"anon", "file", "kernel", "file_mapped", "inactive_file", "active_file", "pgfault", "pgmajfault"},
 				slots: []value{memRSS, memCache, memKernel, memMapped, memInactiveFile, memActiveFile, memFaults, memMajorFaults}},
 			one("", "memory.max", memLimit),
+			one("", peakV2, memPeak),
 			one("", "memory.swap.current", memSwap),
 			{name: "memory.events", keys: []string{"max", "oom_kill"}, slots: []value{memFailures, memOOMKills}},
 			one("", "pids.current", tasks),
@@ -109,6 +113,7 @@ func newPlan(h hierarchy) plan {
 				memSwap, memFaults, memMajorFaults, memInactiveFile, memActiveFile}},
 		one("memory", "memory.kmem.usage_in_bytes", memKernel),
 		one("memory", "memory.failcnt", memFailures),
+		one("memory", "memory.max_usage_in_bytes", memPeak),
 		{controller: "memory", name: "memory.oom_control", keys: []string{"oom_kill"}, slots: []value{memOOMKills}},
 		one("pids", "pids.current", tasks),
 		one("pids", "pids.max", tasksLimit),

@@ -34,6 +34,7 @@ const (
 	memMajorFaults
 	memKernel
 	memFailures
+	memPeak
 	memOOMKills
 	tasks
 	tasksLimit
@@ -76,6 +77,7 @@ var direct = []metric{
 	{cadvisor.MemoryFailures, memMajorFaults, cadvisor.Fault("pgmajfault", "hierarchy")},
 	{cadvisor.MemoryKernel, memKernel, nil},
 	{cadvisor.MemoryFailcnt, memFailures, nil},
+	{cadvisor.MemoryPeak, memPeak, nil},
 	{cadvisor.OOMEvents, memOOMKills, nil},
 	{cadvisor.Threads, tasks, nil},
 	{cadvisor.ThreadsMax, tasksLimit, nil},

@@ -36,8 +36,9 @@ type answer struct {
 		Usage *uint64 `json:"usage"` // bytes
 		Limit *uint64 `json:"limit"` // bytes, at most the host's memory
 		// Failcnt is on cgroup v2 the engine's name for another counter.
-		Failcnt *uint64           `json:"failcnt"`
-		Stats   map[string]uint64 `json:"stats"` // the keys of memory.stat, of cgroup v1 or v2
+		Failcnt  *uint64           `json:"failcnt"`
+		MaxUsage *uint64           `json:"max_usage"` // bytes, of cgroup v1
+		Stats    map[string]uint64 `json:"stats"`     // the keys of memory.stat, of cgroup v1 or v2
 	} `json:"memory_stats"`
 	Pids struct {
 		Current *uint64 `json:"current"`
@@ -127,7 +128,7 @@ var networkRows = []struct {
 func table() []*tallyman.Desc {
 	t := []*tallyman.Desc{
 		cadvisor.CPUUsage, cadvisor.CPUUser, cadvisor.CPUSystem, cadvisor.CPUPeriods, cadvisor.CPUThrottledPeriods, cadvisor.CPUThrottled,
-		cadvisor.MemoryUsage, cadvisor.MemoryLimit, cadvisor.MemoryFailcnt, cadvisor.WorkingSet, cadvisor.MemoryPercent, cadvisor.MemoryFree,
+		cadvisor.MemoryUsage, cadvisor.MemoryLimit, cadvisor.MemoryFailcnt, cadvisor.MemoryPeak, cadvisor.WorkingSet, cadvisor.MemoryPercent, cadvisor.MemoryFree,
 		cadvisor.MemoryFreePercent, cadvisor.Threads, cadvisor.ThreadsMax, cadvisor.ReadBytes, cadvisor.WriteBytes, cadvisor.Reads, cadvisor.Writes,
 	}
 	for _, r := range memoryKeys {
@@ -162,6 +163,7 @@ func (c *container) samples(out []tallyman.Sample, a *answer) []tallyman.Sample 
 	add(m.Usage, 1, cadvisor.MemoryUsage, "")
 	if !unified {
 		add(m.Failcnt, 1, cadvisor.MemoryFailcnt, "")
+		add(m.MaxUsage, 1, cadvisor.MemoryPeak, "")
 	}
 	for _, r := range memoryKeys {
 		k := r.v1

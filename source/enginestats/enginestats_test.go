@@ -98,7 +98,7 @@ func TestAnswerOf2010(t *testing.T) {
 		"memory_failures_total pgfault container": 1763, "memory_failures_total pgfault hierarchy": 1763,
 		"memory_failures_total pgmajfault container": 1, "memory_failures_total pgmajfault hierarchy": 1,
 		"memory_working_set_bytes": 757760, "spec_memory_limit_bytes": 67108864, "memory_usage_percent": 100 * 757760.0 / 67108864,
-		"memory_free_bytes": 67108864 - 757760, "memory_free_percent": 100 - 100*757760.0/67108864, "threads": 1,
+		"memory_free_bytes": 67108864 - 757760, "memory_free_percent": 100 - 100*757760.0/67108864, "memory_max_usage_bytes": 7163904, "threads": 1,
 		"network_receive_bytes_total eth0": 486, "network_receive_packets_total eth0": 5, "network_receive_errors_total eth0": 0,
 		"network_receive_packets_dropped_total eth0": 0, "network_transmit_bytes_total eth0": 0, "network_transmit_packets_total eth0": 0,
 		"network_transmit_errors_total eth0": 0, "network_transmit_packets_dropped_total eth0": 0,

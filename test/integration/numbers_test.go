@@ -78,6 +78,10 @@ func (f cgroupFiles) memory() map[string]float64 {
 		dir := filepath.Join("/sys/fs/cgroup", f.unified)
 		stat := testkit.ReadKeys(f.t, filepath.Join(dir, "memory.stat"))
 		m["container_memory_usage_bytes"] = testkit.ReadNumber(f.t, filepath.Join(dir, "memory.current"))
+		peak := filepath.Join(dir, "memory.peak")
+		if _, err := os.Stat(peak); err == nil { // since Linux 5.19
+			m["container_memory_max_usage_bytes"] = testkit.ReadNumber(f.t, peak)
+		}
 		m["container_memory_cache"], m["container_memory_rss"] = stat["file"], stat["anon"]
 		m["container_memory_working_set_bytes"] = m["container_memory_usage_bytes"] - stat["inactive_file"]
 		m["container_memory_mapped_file"] = stat["file_mapped"]
@@ -94,6 +98,7 @@ func (f cgroupFiles) memory() map[string]float64 {
 	m["container_memory_mapped_file"] = stat["total_mapped_file"]
 	m["container_spec_memory_limit_bytes"] = stat["hierarchical_memory_limit"]
 	m["container_memory_kernel_usage"] = testkit.ReadNumber(f.t, filepath.Join(dir, "memory.kmem.usage_in_bytes"))
+	m["container_memory_max_usage_bytes"] = testkit.ReadNumber(f.t, filepath.Join(dir, "memory.max_usage_in_bytes"))
 	m["container_memory_failcnt"] = testkit.ReadNumber(f.t, filepath.Join(dir, "memory.failcnt"))
 	m[`container_memory_failures_total{failure_type="pgfault",scope="hierarchy"}`] = stat["total_pgfault"]
 	m[`container_memory_failures_total{failure_type="pgmajfault",scope="hierarchy"}`] = stat["total_pgmajfault"]
