@@ -79,11 +79,14 @@ type Batch struct {
 	// Time is the moment of the round, to the millisecond.
 	Time    time.Time
 	Samples []Sample
+	// Part is set for samples of some targets between two rounds: what is not in the
+	// batch has not ended.
+	Part bool
 }
 
 // Reset empties the batch for a round at t and keeps its memory.
 func (b *Batch) Reset(t time.Time) {
-	b.Time = t
+	b.Time, b.Part = t, false
 	b.Samples = b.Samples[:0]
 }
 

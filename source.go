@@ -28,6 +28,13 @@ type Source interface {
 	Close() error
 }
 
+// PartCollector is a Source that can be asked for some of its targets between two
+// rounds: for those that may be gone before the next one.
+type PartCollector interface {
+	// CollectPart is Collect for these targets alone. One that is not attached is left out.
+	CollectPart(b *Batch, targets []*Target)
+}
+
 // Absence says why a value cannot be known for a target, and what would
 // unlock it.
 type Absence struct {

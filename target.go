@@ -281,6 +281,13 @@ type ContainerObserver interface {
 	ObserveContainer(c *Container)
 }
 
+// OOMObserver is told that the kernel has killed in a container for want of memory, as
+// soon as its engine says so. Its cgroup may be gone in a tenth of a second, so nothing
+// about the container is looked up before. It must not block.
+type OOMObserver interface {
+	ObserveOOM(id string)
+}
+
 // EngineObserver is told what discovery learns of engines.
 type EngineObserver interface {
 	ObserveEngine(e EngineStatus)

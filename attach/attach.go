@@ -18,6 +18,13 @@
 // right on a busy machine. A reader that wants numbers of this very moment
 // ([Supervisor.CollectNow]) gets a round that is not stored.
 //
+// # Containers that do not live long
+//
+// A container that has just started is asked at once and each second of its first
+// minute, by the sources that can be asked for one target alone, and so is one in which
+// the kernel has just killed: its cgroup, with the count of kills and its peak, is gone
+// some tenths of a second later. Such a part of a round is stored and changes nothing else.
+//
 // # Failures
 //
 // A target that a source cannot attach is tried again after two seconds and
@@ -114,12 +121,20 @@ type Supervisor struct {
 
 	// unread is set when a container was attached after the last round.
 	unread bool
+	// rounded is the time of the last round, last of that or of a part after it; next is
+	// when a round is due.
+	rounded, last, next time.Time
+	// young are the containers that have just started, first those of which there is no
+	// number yet.
+	young []*attachment
+	first []*tallyman.Target
 
 	wake   chan struct{}
 	demand chan chan struct{}
 
 	mu      sync.Mutex
 	pending map[string]*tallyman.Container
+	killed  []string // containers in which the kernel has killed
 	// pendingServices are by their target's id; nil for one that has gone.
 	pendingServices map[string]*Served
 	watchers        int
@@ -129,12 +144,16 @@ type Supervisor struct {
 	panics atomic.Uint64
 	counts struct {
 		rounds, late uint64
+		parts        uint64
 		seconds      float64
 		last         float64
 	}
 }
 
-var _ tallyman.ContainerObserver = (*Supervisor)(nil)
+var (
+	_ tallyman.ContainerObserver = (*Supervisor)(nil)
+	_ tallyman.OOMObserver       = (*Supervisor)(nil)
+)
 
 type source struct {
 	tallyman.Source
@@ -276,13 +295,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.attachFixed()
 	var b tallyman.Batch
 	// Two rounds at once give the first rates.
-	last := s.round(&b, time.Now().Truncate(time.Millisecond), true)
+	s.round(&b, time.Now().Truncate(time.Millisecond), true)
 	for _, a := range s.fixed { // the first round has found out what is there
 		s.note(a)
 	}
-	next := last.Add(min(time.Second, s.Interval()))
-	timer := time.NewTimer(time.Until(next))
+	s.next = s.last.Add(min(time.Second, s.Interval()))
+	timer := time.NewTimer(time.Until(s.next))
 	defer timer.Stop()
+	young := time.NewTimer(0)
+	defer young.Stop()
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	for {
@@ -290,30 +311,39 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.wake:
+			s.lookAtKilled(&b)
 			s.apply()
+			if len(s.first) > 0 {
+				s.lookAtFirst(&b)
+				young.Reset(untilYoung())
+			}
 			retry.Reset(s.untilRetry())
 			// A watcher may have come.
-			if at := s.after(time.Now(), last); at.Before(next) {
-				next = at
-				timer.Reset(time.Until(next))
+			if at := s.after(time.Now(), s.rounded); at.Before(s.next) {
+				s.next = at
+				timer.Reset(time.Until(s.next))
+			}
+		case now := <-young.C:
+			if s.lookAtYoung(&b, now); len(s.young) > 0 {
+				young.Reset(untilYoung())
 			}
 		case now := <-retry.C:
 			s.retry(now)
 			retry.Reset(s.untilRetry())
 		case done := <-s.demand:
-			if now := time.Now().Truncate(time.Millisecond); now.Sub(last) > fresh || s.unread && now.After(last) {
-				last = s.round(&b, now, false)
+			if now := time.Now().Truncate(time.Millisecond); now.Sub(s.rounded) > fresh || s.unread && now.After(s.last) {
+				s.round(&b, now, false)
 			}
 			close(done)
 		case <-timer.C:
-			t := next
+			t := s.next
 			if now := time.Now(); now.Sub(t) > s.Interval()/20 || now.Before(t.Add(-time.Second)) {
 				t = now.Truncate(time.Millisecond) // late, or the clock has jumped
 				s.counts.late++
 			}
-			last = s.round(&b, t, true)
-			next = s.after(time.Now(), last)
-			timer.Reset(time.Until(next))
+			s.round(&b, t, true)
+			s.next = s.after(time.Now(), s.rounded)
+			timer.Reset(time.Until(s.next))
 		}
 	}
 }
@@ -329,22 +359,22 @@ func (s *Supervisor) after(now, last time.Time) time.Time {
 	return next
 }
 
-func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) time.Time {
+func (s *Supervisor) round(b *tallyman.Batch, t time.Time, keep bool) {
 	start := time.Now()
 	b.Reset(t)
 	for _, src := range s.sources {
-		s.collect(src, b)
+		s.guarded(src, b, func() { src.Collect(b) })
 	}
 	s.unread = false
+	s.last, s.rounded = t, t
 	s.counts.last = time.Since(start).Seconds()
 	s.counts.seconds += s.counts.last
 	s.counts.rounds++
 	s.o.Sink.Publish(b, keep)
-	return t
 }
 
-// collect asks one source. A panic ends that source, and nothing of it is in the round.
-func (s *Supervisor) collect(src source, b *tallyman.Batch) {
+// guarded asks one source. A panic ends that source, and nothing of it is in the batch.
+func (s *Supervisor) guarded(src source, b *tallyman.Batch, ask func()) {
 	if *src.fault != "" {
 		return
 	}
@@ -355,7 +385,7 @@ func (s *Supervisor) collect(src source, b *tallyman.Batch) {
 			s.broken(src, r)
 		}
 	}()
-	src.Collect(b)
+	ask()
 }
 
 // broken notes that a panic has ended a source.
@@ -424,6 +454,7 @@ func (s *Supervisor) apply() {
 func (s *Supervisor) SelfMetrics() []tallyman.SelfMetric {
 	return []tallyman.SelfMetric{
 		{Desc: rounds, Read: func() float64 { return float64(s.counts.rounds) }},
+		{Desc: parts, Read: func() float64 { return float64(s.counts.parts) }},
 		{Desc: lateRounds, Read: func() float64 { return float64(s.counts.late) }},
 		{Desc: collectSeconds, Read: func() float64 { return s.counts.seconds }},
 		{Desc: lastRound, Read: func() float64 { return s.counts.last }},
@@ -434,6 +465,7 @@ func (s *Supervisor) SelfMetrics() []tallyman.SelfMetric {
 
 var (
 	rounds         = &tallyman.Desc{Name: "tallyman_collect_rounds_total", Type: tallyman.Counter, Help: "Rounds of collection"}
+	parts          = &tallyman.Desc{Name: "tallyman_collect_parts_total", Type: tallyman.Counter, Help: "Times that containers were asked between two rounds: in their first minute, and when the kernel killed in them"}
 	lateRounds     = &tallyman.Desc{Name: "tallyman_collect_late_rounds_total", Type: tallyman.Counter, Help: "Rounds that started more than a twentieth of the interval late"}
 	collectSeconds = &tallyman.Desc{Name: "tallyman_collect_seconds_total", Type: tallyman.Counter, Unit: "seconds", Help: "Wall time spent in rounds"}
 	lastRound      = &tallyman.Desc{Name: "tallyman_collect_last_round_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Wall time of the last round"}

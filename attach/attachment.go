@@ -22,6 +22,8 @@ type attachment struct {
 	retryAt time.Time
 	// stopped is set for a container that is listed and does not run.
 	stopped bool
+	// youngUntil is until when it is asked between rounds.
+	youngUntil time.Time
 }
 
 // sourcesOf are the sources that a target is for.
@@ -56,6 +58,9 @@ func (s *Supervisor) attach(c *tallyman.Container) {
 		s.unread = true
 	}
 	s.attachTo(a)
+	if !a.stopped {
+		s.raise(a)
+	}
 }
 
 // tell gives what is known now to the sources of what the inventory knows; what is

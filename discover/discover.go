@@ -163,10 +163,11 @@ type observers struct {
 	containers []tallyman.ContainerObserver
 	engines    []tallyman.EngineObserver
 	events     []tallyman.EventObserver
+	ooms       []tallyman.OOMObserver
 }
 
-// ObserveContainers adds an observer of containers. As ObserveEngines and
-// ObserveEvents it must be called before Run.
+// ObserveContainers adds an observer of containers. As all the
+// others it must be called before Run.
 func (d *Discovery) ObserveContainers(o tallyman.ContainerObserver) {
 	d.observe(func(all *observers) { all.containers = append(all.containers, o) })
 }
@@ -179,6 +180,11 @@ func (d *Discovery) ObserveEngines(o tallyman.EngineObserver) {
 // ObserveEvents adds an observer of events.
 func (d *Discovery) ObserveEvents(o tallyman.EventObserver) {
 	d.observe(func(all *observers) { all.events = append(all.events, o) })
+}
+
+// ObserveOOMs adds an observer that is told at once when the kernel kills in a container.
+func (d *Discovery) ObserveOOMs(o tallyman.OOMObserver) {
+	d.observe(func(all *observers) { all.ooms = append(all.ooms, o) })
 }
 
 func (d *Discovery) observe(add func(*observers)) {

@@ -134,6 +134,11 @@ func (e *engine) read(s *dockerapi.Stream) {
 			return
 		}
 		e.count.seen.Add(1)
+		if raw.Type == "container" && raw.Action == "oom" {
+			for _, o := range e.observers.ooms {
+				o.ObserveOOM(raw.Actor)
+			}
+		}
 		select {
 		case e.events <- &raw:
 		default:

@@ -3,6 +3,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"tallyman"
 )
 
@@ -130,6 +132,25 @@ func fits(s *tallyman.Series) bool {
 		}
 	}
 	return true
+}
+
+// takePart takes out of a part of a round what is refused: the next round decides over it.
+// Of a series that no round had yet is not known whether there is room, so each counts as
+// a new one.
+func (l *limiter) takePart(b *tallyman.Batch) {
+	var of *tallyman.Target
+	all, some := l.count[kept], 0
+	b.Samples = slices.DeleteFunc(b.Samples, func(s tallyman.Sample) bool {
+		if s.Series.Target != of {
+			of, some = s.Series.Target, 0
+		}
+		if !fits(s.Series) || !within(all, l.limits.Series) || !within(some, l.limits.PerTarget) {
+			return true
+		}
+		all++
+		some++
+		return false
+	})
 }
 
 // take takes what is refused out of b, whose series are those of the last look.

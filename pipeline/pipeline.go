@@ -89,9 +89,15 @@ const minSpacing = 500
 // Publish makes b the latest batch and, if keep is set, queues a copy of it
 // for every store. b may be reused after the call; the samples of refused
 // series are taken out of it.
+//
+// A part of a round is stored and is not the latest batch, which has everything.
 func (p *Pipeline) Publish(b *tallyman.Batch, keep bool) {
-	p.limit(b)
-	p.update(b)
+	if b.Part {
+		p.limiter.takePart(b)
+	} else {
+		p.limit(b)
+		p.update(b)
+	}
 	trusted, changed := p.clock.look(b.Time)
 	switch {
 	case changed && !trusted:
@@ -104,7 +110,9 @@ func (p *Pipeline) Publish(b *tallyman.Batch, keep bool) {
 		return
 	}
 	for _, o := range p.outlets {
-		o.leaveOut(&p.limiter.count)
+		if !b.Part {
+			o.leaveOut(&p.limiter.count)
+		}
 		if trusted {
 			o.put(b)
 		} else {
@@ -218,7 +226,8 @@ type outlet struct {
 	spare []*tallyman.Batch
 	ledger
 
-	previous []*tallyman.Series // of the last stored batch
+	previous []*tallyman.Series            // of the last stored round
+	parts    map[*tallyman.Series]struct{} // of the parts stored after it
 	failing  bool
 }
 
@@ -228,7 +237,7 @@ type ledger struct {
 }
 
 func newOutlet(name string, s tallyman.SampleStore, log *slog.Logger) *outlet {
-	return &outlet{name: name, store: s, log: log, wake: make(chan struct{}, 1)}
+	return &outlet{name: name, store: s, log: log, wake: make(chan struct{}, 1), parts: map[*tallyman.Series]struct{}{}}
 }
 
 func (o *outlet) put(b *tallyman.Batch) {
@@ -243,7 +252,7 @@ func (o *outlet) put(b *tallyman.Batch) {
 	if n := len(o.spare); n > 0 {
 		c, o.spare = o.spare[n-1], o.spare[:n-1]
 	}
-	c.Time = b.Time
+	c.Time, c.Part = b.Time, b.Part
 	c.Samples = append(c.Samples[:0], b.Samples...)
 	o.queue = append(o.queue, c)
 	o.mu.Unlock()
@@ -331,10 +340,16 @@ func (o *outlet) keep(b *tallyman.Batch) {
 	o.mu.Unlock()
 }
 
-// ended returns the series of the previous batch that are not in b, and
-// remembers those of b.
+// ended returns the series of the previous round and of the parts after it that are not
+// in b, and remembers those of b.
 func (o *outlet) ended(b *tallyman.Batch) []*tallyman.Series {
-	same := len(o.previous) == len(b.Samples)
+	if b.Part {
+		for _, s := range b.Samples {
+			o.parts[s.Series] = struct{}{}
+		}
+		return nil
+	}
+	same := len(o.parts) == 0 && len(o.previous) == len(b.Samples)
 	for i := 0; same && i < len(o.previous); i++ {
 		same = o.previous[i] == b.Samples[i].Series
 	}
@@ -349,8 +364,15 @@ func (o *outlet) ended(b *tallyman.Batch) []*tallyman.Series {
 	for _, s := range o.previous {
 		if _, ok := now[s]; !ok {
 			ended = append(ended, s)
+			delete(o.parts, s)
 		}
 	}
+	for s := range o.parts {
+		if _, ok := now[s]; !ok {
+			ended = append(ended, s)
+		}
+	}
+	clear(o.parts)
 	o.previous = o.previous[:0]
 	for _, s := range b.Samples {
 		o.previous = append(o.previous, s.Series)

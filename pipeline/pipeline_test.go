@@ -129,6 +129,62 @@ func TestSeriesThatGoAreEnded(t *testing.T) {
 	})
 }
 
+// A part of a round is stored, ends nothing and is not the latest batch; what came in it
+// alone ends with the next round.
+func TestParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		p, stop := run(t, s)
+		a, b, short := series("a"), series("b"), series("short")
+		now := time.Now()
+		part := func(at time.Duration, pairs ...any) {
+			x := batch(now.Add(at), pairs...)
+			x.Part = true
+			p.Publish(x, true)
+			synctest.Wait()
+		}
+		p.Publish(batch(now, a, 1, b, 2), true)
+		part(time.Second, a, 3, short, 4)
+		part(2*time.Second, a, 5)
+		if len(s.ended) > 0 {
+			t.Errorf("ended by a part: %q", s.ended)
+		}
+		if r, _ := p.Latest(nil); len(r) != 2 || r[0].Value != 1 {
+			t.Errorf("the latest batch is %v, want the round", r)
+		}
+		p.Publish(batch(now.Add(3*time.Second), a, 6, b, 7), true)
+		synctest.Wait()
+		p.Publish(batch(now.Add(4*time.Second), a, 6, b, 7), true)
+		synctest.Wait()
+		part(5*time.Second, a, 8)
+		p.Publish(batch(now.Add(6*time.Second), b, 9), true)
+		stop()
+		if d := cmp.Diff([][]float64{{1, 2}, {3, 4}, {5}, {6, 7}, {6, 7}, {8}, {9}}, s.batches); d != "" {
+			t.Errorf("stored (-want +got):\n%s", d)
+		}
+		if d := cmp.Diff([]string{"short", "a"}, s.ended); d != "" {
+			t.Errorf("ended (-want +got):\n%s", d)
+		}
+	})
+}
+
+// Where there is no room for more series a part of a round brings none.
+func TestPartsAreLimited(t *testing.T) {
+	p := New(Limits{Series: 3, PerTarget: 2}, slog.New(slog.DiscardHandler))
+	a, b := series("a"), series("b")
+	p.Publish(batch(time.Now(), a, 1, b, 2), true)
+	x := batch(time.Now(), series("c"), 3, series("d"), 4)
+	x.Part = true
+	if p.Publish(x, true); len(x.Samples) != 1 {
+		t.Errorf("%d samples of new series, want the one that there is room for", len(x.Samples))
+	}
+	x = batch(time.Now(), &tallyman.Series{Desc: &tallyman.Desc{Name: strings.Repeat("x", maxName+1)}, Target: &tallyman.Target{}}, 1)
+	x.Part = true
+	if p.Publish(x, true); len(x.Samples) != 0 {
+		t.Error("a name that is too long came through")
+	}
+}
+
 func TestLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{blocked: make(chan struct{})}

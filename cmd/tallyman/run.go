@@ -240,6 +240,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	for _, o := range []tallyman.ContainerObserver{a.supervisor, a.hub, readers} {
 		a.discovery.ObserveContainers(o)
 	}
+	a.discovery.ObserveOOMs(a.supervisor)
 	a.discovery.ObserveEngines(a.hub)
 	a.discovery.ObserveEngines(readers)
 

@@ -69,8 +69,9 @@ type Source struct {
 }
 
 var (
-	_ tallyman.Source   = (*Source)(nil)
-	_ tallyman.Absentee = (*Source)(nil)
+	_ tallyman.Source        = (*Source)(nil)
+	_ tallyman.PartCollector = (*Source)(nil)
+	_ tallyman.Absentee      = (*Source)(nil)
 )
 
 // container is what is kept of one attached container, or of the machine.
@@ -202,6 +203,16 @@ func (s *Source) Collect(b *tallyman.Batch) {
 	}
 	for _, c := range s.list {
 		s.collect(c, b)
+	}
+}
+
+// CollectPart implements tallyman.PartCollector.
+func (s *Source) CollectPart(b *tallyman.Batch, targets []*tallyman.Target) {
+	s.io.refresh(s.buf)
+	for _, t := range targets {
+		if at, ok := s.find(t); ok {
+			s.collect(s.list[at], b)
+		}
 	}
 }
 

@@ -86,8 +86,9 @@ type Source struct {
 }
 
 var (
-	_ tallyman.Source   = (*Source)(nil)
-	_ tallyman.Absentee = (*Source)(nil)
+	_ tallyman.Source        = (*Source)(nil)
+	_ tallyman.PartCollector = (*Source)(nil)
+	_ tallyman.Absentee      = (*Source)(nil)
 )
 
 type container struct {
@@ -179,30 +180,43 @@ func (s *Source) Absences(t *tallyman.Target) []tallyman.Absence {
 // Collect reads the counters of every container once.
 func (s *Source) Collect(b *tallyman.Batch) {
 	for _, c := range s.list {
-		text := s.read(c)
-		n := 0
-		for {
-			var name []byte
-			var ok bool
-			name, text, ok = kread.NextInterface(text, &s.row)
-			if !ok {
-				break
-			}
-			if string(name) == "lo" || c.target.Kind == tallyman.MachineTarget && inner(name) {
-				continue
-			}
-			if n >= len(c.ifaces) || !bytes.Equal(c.ifaces[n].name, name) {
-				c.settle(n, name)
-			}
-			for i := range columns {
-				b.Add(c.ifaces[n].series[i], float64(s.row[columns[i].column]))
-			}
-			n++
+		s.collect(c, b)
+	}
+}
+
+// CollectPart implements tallyman.PartCollector.
+func (s *Source) CollectPart(b *tallyman.Batch, targets []*tallyman.Target) {
+	for _, t := range targets {
+		if at, ok := s.find(t); ok {
+			s.collect(s.list[at], b)
 		}
-		if n > 0 { // the others have gone
-			clear(c.ifaces[n:])
-			c.ifaces = c.ifaces[:n]
+	}
+}
+
+func (s *Source) collect(c *container, b *tallyman.Batch) {
+	text := s.read(c)
+	n := 0
+	for {
+		var name []byte
+		var ok bool
+		name, text, ok = kread.NextInterface(text, &s.row)
+		if !ok {
+			break
 		}
+		if string(name) == "lo" || c.target.Kind == tallyman.MachineTarget && inner(name) {
+			continue
+		}
+		if n >= len(c.ifaces) || !bytes.Equal(c.ifaces[n].name, name) {
+			c.settle(n, name)
+		}
+		for i := range columns {
+			b.Add(c.ifaces[n].series[i], float64(s.row[columns[i].column]))
+		}
+		n++
+	}
+	if n > 0 { // the others have gone
+		clear(c.ifaces[n:])
+		c.ifaces = c.ifaces[:n]
 	}
 }
 

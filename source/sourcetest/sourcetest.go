@@ -53,6 +53,29 @@ func Run(t *testing.T, kind tallyman.SourceKind, open func(t *testing.T) (tallym
 			first = second
 		}
 	})
+	t.Run("some targets alone give what they give in a round", func(t *testing.T) {
+		s, targets := open(t)
+		defer s.Close()
+		p, ok := s.(tallyman.PartCollector)
+		if !ok {
+			return
+		}
+		all := seriesOf(round(t, s, targets).Samples)
+		var part tallyman.Batch
+		part.Reset(time.Now())
+		p.CollectPart(&part, []*tallyman.Target{{Kind: tallyman.ContainerTarget, ID: "who is that"}})
+		if len(part.Samples) > 0 {
+			t.Errorf("%d samples of a target that is not attached", len(part.Samples))
+		}
+		for _, one := range targets {
+			part.Reset(time.Now())
+			p.CollectPart(&part, []*tallyman.Target{one})
+			of := slices.DeleteFunc(slices.Clone(all), func(s *tallyman.Series) bool { return s.Target != one })
+			if got := seriesOf(part.Samples); one.Kind == tallyman.ContainerTarget && !slices.Equal(got, of) {
+				t.Errorf("%d samples of %s alone, %d in a round, or of other series", len(got), one.ID, len(of))
+			}
+		}
+	})
 	t.Run("the steady state allocates nothing", func(t *testing.T) {
 		if !kind.Watches(tallyman.ContainerTarget) {
 			return // once per host, not once per container

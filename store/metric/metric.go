@@ -178,13 +178,13 @@ func (s *Store) AppendSamples(b *tallyman.Batch) (dropped int, err error) {
 	if err := app.Commit(); err != nil {
 		return 0, fmt.Errorf("commit to the metric store: %w", err)
 	}
-	if dropped < len(b.Samples) {
+	if dropped < len(b.Samples) && !b.Part {
 		s.lastBatch.Store(t)
 	}
 	return dropped, s.mendFuture(b.Time, dropped > 0 && dropped == len(b.Samples))
 }
 
-// LastBatch is the time of the batch that AppendSamples stored last, zero before the
+// LastBatch is the time of the round that AppendSamples stored last, zero before the
 // first. Unlike Newest it knows nothing of what rules store.
 func (s *Store) LastBatch() time.Time {
 	if t := s.lastBatch.Load(); t != 0 {

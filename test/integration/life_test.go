@@ -312,6 +312,42 @@ func TestEveryTurnOfALifeAppearsRight(t *testing.T) {
 	})
 }
 
+// A container that lives for three seconds between two rounds leaves its numbers, and one in
+// which the kernel kills leaves its kill and its peak, which are gone with its cgroup. The
+// engine may be too late with its word on a busy machine: then another one is looked at.
+func TestEvidenceOfShortLives(t *testing.T) {
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "20s")
+	value := func(expr string) float64 {
+		for _, points := range p.Query(expr) {
+			return points[0].Value
+		}
+		return -1
+	}
+	for try := 1; ; try++ {
+		id := d.Start([]string{"-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 3; exec tail /dev/zero")
+		of := fmt.Sprintf(`{id=~".*%s"}[5m]`, id)
+		waitFor(t, p, id, "it is dead", func(c container) bool { return c.State == "exited" })
+		var ended map[string][]testkit.Point
+		testkit.Eventually(t, 90*time.Second, "its series end with the next round", func() error {
+			if ended = p.Query(fmt.Sprintf(`container_memory_usage_bytes{id=~".*%s"}`, id)); len(ended) > 0 {
+				return fmt.Errorf("%v", ended)
+			}
+			return nil
+		})
+		samples, peak, kills := value("count_over_time(container_memory_usage_bytes"+of+")"), value("max_over_time(container_memory_max_usage_bytes"+of+")"), value("max_over_time(container_oom_events_total"+of+")")
+		cpu := value("count_over_time(container_cpu_usage_seconds_total" + of + ")")
+		t.Logf("%d: %v samples of its memory, %v of its CPU, at most %v bytes, %v kills", try, samples, cpu, peak, kills)
+		if samples >= 3 && cpu >= 3 && peak == 16<<20 && kills == 1 {
+			return
+		}
+		if try == 5 {
+			t.Fatal("it has left too little each time")
+		}
+	}
+}
+
 // What a Compose file makes is grouped by its project, whoever else has such
 // names, and a re-created container goes on in the history of its workload.
 func TestWorkloadSurvivesReCreation(t *testing.T) {
