@@ -43,7 +43,8 @@ type Absence struct {
 	// What names the value in a person's words: "network", "block IO".
 	What string `json:"what"`
 	// Reason is one sentence; Unlock is the flag, mount or setting that would
-	// help, empty when nothing would.
+	// help, empty when nothing would. What is to be pasted stands in backticks where
+	// words are around it.
 	Reason string `json:"reason"`
 	Unlock string `json:"unlock,omitempty"`
 }

@@ -44,7 +44,7 @@ func (d *Doctor) rightsOf() (out []Feature) {
 			if d.o.Container {
 				f.Unlock = r.unlock
 			} else {
-				f.Unlock = "run as root, or with AmbientCapabilities=CAP_SYS_PTRACE CAP_SYS_ADMIN CAP_DAC_READ_SEARCH"
+				f.Unlock = "run as root, or with `AmbientCapabilities=CAP_SYS_PTRACE CAP_SYS_ADMIN CAP_DAC_READ_SEARCH`"
 			}
 		}
 		out = append(out, f)

@@ -296,7 +296,7 @@ func (b *blockIO) absence(c *container, now time.Time) (a tallyman.Absence, abse
 		a.Reason = fmt.Sprintf("The kernel of this host does not count the block IO of cgroups on %s.", strings.Join(b.missing[:min(len(b.missing), 8)], ", "))
 		if !b.unified && len(b.missing) > 0 {
 			a.Reason += " On cgroup v1 it begins when any container gets a throttle rule for that disk, and then counts for all of them."
-			a.Unlock = fmt.Sprintf("docker run --device-read-bps %s:10gb … for one container, once after each boot: a limit that never binds", b.missing[0])
+			a.Unlock = fmt.Sprintf("start one container with `--device-read-bps %s:10gb`, once after each boot: a limit that never binds", b.missing[0])
 		}
 	default:
 		return tallyman.Absence{}, false

@@ -108,7 +108,7 @@ func (s *Source) Open(t *tallyman.Target) (tallyman.Poll, error) {
 
 // Absences name what the API does not give, and what it fails to.
 func (c *container) Absences() []tallyman.Absence {
-	const unlock = "run tallyman on that machine, with --pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro in a container"
+	const unlock = "run tallyman on that machine, in a container with `--pid=host --cgroupns=host -v /sys/fs/cgroup:/host/sys/fs/cgroup:ro`"
 	a := []tallyman.Absence{
 		{What: "swap", Reason: "The numbers come from the engine's stats API, which does not tell it.", Unlock: unlock},
 		{What: "OOM kills", Reason: "The numbers come from the engine's stats API, which does not tell them; the events do.", Unlock: unlock},

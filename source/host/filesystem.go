@@ -333,7 +333,7 @@ func (f *filesystems) absences(now time.Time) (a []tallyman.Absence) {
 		case !one.answered && !one.asked.IsZero():
 			a = append(a, tallyman.Absence{What: "file system " + one.point,
 				Reason: fmt.Sprintf("%s (%s) has not told its size for %s.", one.device, one.fstype, now.Sub(one.asked).Round(time.Second)),
-				Unlock: "bring its server back, or umount -l " + one.point})
+				Unlock: "bring its server back, or umount -l " + strings.ReplaceAll(one.point, "`", "'")})
 		case one.err != nil:
 			a = append(a, tallyman.Absence{What: "file system " + one.point, Reason: fmt.Sprintf("It does not tell its size: %v.", one.err)})
 		}

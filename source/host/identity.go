@@ -18,7 +18,7 @@ import (
 )
 
 // unlockRoot is how the root directory of the host is reached from a container.
-const unlockRoot = "--pid=host --cap-add SYS_PTRACE, or -v /:/rootfs:ro,rslave"
+const unlockRoot = "`--pid=host --cap-add SYS_PTRACE`, or `-v /:/rootfs:ro,rslave`"
 
 var errNoRoot = &lack{tallyman.Lacking, "The root directory of the host cannot be reached from here.", unlockRoot}
 

@@ -144,6 +144,7 @@ const answers = {
     features: [
       ...a.features,
       { id: "engine/made-up", group: "Engines", name: "Engine harbor-2", state: "off", reason: "connection refused since 14:38", unlock: "start Docker there, or take it out of the settings" },
+      { id: "host/mixed", group: "Host", name: "Mixed", state: "off", reason: "Words are around what is to be pasted.", unlock: "`--pid=host --cap-add SYS_PTRACE`, or start one container with `-v /:/rootfs:ro,rslave`, once after each boot" },
       { id: "host/made-up", group: "Host", name: "Made up", state: "off", reason: "A reason that is long enough to be broken at a narrow width, since it goes on.", unlock: "-v /sys/fs/cgroup:/host/sys/fs/cgroup:ro" },
       { id: "container/made-up", group: "Containers", name: "Partly made up", state: "partly", detail: "98 of 102 containers", reason: "4 share the network of the host" },
       { id: "tallyman/made-up", group: "tallyman", name: "Nobody knows", state: "unknown", reason: "not asked yet" },
@@ -164,6 +165,7 @@ for (const [width, height] of [[1440, 900], [360, 780]]) {
         await page.getByText("Nothing was dropped.").waitFor();
       } else {
         assert.equal(await page.locator('.finding[data-feature="engine/made-up"] .unlock').count(), 0, "advice is no command");
+        assert.deepEqual(await page.locator('.finding[data-feature="host/mixed"] .unlock code').allTextContents(), ["--pid=host --cap-add SYS_PTRACE", "-v /:/rootfs:ro,rslave"]);
         await page.getByText("1,200 samples: the store could not write them.").waitFor();
       }
       await accessible(page, `doctor-${name}-${width}`, { fullPage: true, never: anyWeight });

@@ -15,7 +15,7 @@ import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
 import { NotKnown } from "../../part/value";
-import { callLines, costLines, daemonLines, diskLine, dropWords, grouped, kept, lacking, type Line, pasted, says, stateOf, states, storeSize, verdict } from "./findings";
+import { adviceOf, callLines, costLines, daemonLines, diskLine, dropWords, grouped, kept, lacking, type Line, says, stateOf, states, storeSize, verdict } from "./findings";
 import { report } from "./report";
 import "./doctor.css";
 
@@ -146,15 +146,20 @@ function Row({ f }: { f: Feature }) {
 }
 
 function Unlock({ text, of }: { text: string; of: string }) {
-  if (!pasted(text)) return <p class="advice"><Icon name="right" small />{show(text)}</p>;
   return (
-    <div class="unlock">
-      <code>{show(text)}</code>
-      <button type="button" class="btn" aria-label={`Copy what unlocks ${show(of)}`} onClick={() => void copy(text, "Copied", "select the text instead")}>
-        <Icon name="copy" />
-        Copy
-      </button>
-    </div>
+    <>
+      {adviceOf(text).map((a, i) => a.code ? (
+        <div key={i} class="unlock">
+          <code>{show(a.text)}</code>
+          <button type="button" class="btn" aria-label={`Copy what unlocks ${show(of)}`} onClick={() => void copy(a.text, "Copied", "select the text instead")}>
+            <Icon name="copy" />
+            Copy
+          </button>
+        </div>
+      ) : (
+        <p key={i} class="advice"><Icon name="right" small />{show(a.text.replace(/^, */, ""))}</p>
+      ))}
+    </>
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Costs, Feature, Store } from "../../api/schema";
-import { callLines, costLines, daemonLines, diskLine, dropWords, fine, grouped, kept, pasted, says, storeSize, verdict } from "./findings";
+import { adviceOf, callLines, costLines, daemonLines, diskLine, dropWords, fine, grouped, kept, pasted, says, storeSize, verdict } from "./findings";
 
 const GiB = 1 << 30;
 const f = (state: Feature["state"], more: Partial<Feature> = {}): Feature => ({ id: "x/y", group: "Host", name: "y", state, ...more });
@@ -36,6 +36,13 @@ test.each([
   ["sudo systemctl start docker", true],
   ["start Docker there, or take it out of the settings", false],
 ])("%j can be pasted: %s", (text, want) => expect(pasted(text)).toBe(want));
+
+test("what is to be pasted stands apart from the words", () => {
+  expect(adviceOf("`--pid=host`, or `-v /:/rootfs:ro`")).toEqual([{ code: true, text: "--pid=host" }, { code: false, text: ", or" }, { code: true, text: "-v /:/rootfs:ro" }]);
+  expect(adviceOf("start one container with `--x y`, once")).toEqual([{ code: false, text: "start one container with" }, { code: true, text: "--x y" }, { code: false, text: ", once" }]);
+  expect(adviceOf("--pid=host")).toEqual([{ code: true, text: "--pid=host" }]);
+  expect(adviceOf("bring its server back, or umount -l /a`b")).toEqual([{ code: false, text: "bring its server back, or umount -l /a`b" }]);
+});
 
 test("detail and reason are sentences", () => {
   expect(says(f("partly", { detail: "98 of 102 containers", reason: "4 share the network of the host." }))).toBe("98 of 102 containers. 4 share the network of the host.");

@@ -62,6 +62,19 @@ export function verdict(features: readonly Feature[]): { mark: Mark; text: strin
   return { mark: off ? "crit" : partly ? "warn" : "unknown", text: parts.join(", ") + "." };
 }
 
+/** A piece of advice: what is to be pasted, and the words around it. */
+export interface Advice {
+  code: boolean;
+  text: string;
+}
+
+/** The pieces of an unlock: in backticks stands what is to be pasted; without any all of it is, if it looks so. */
+export function adviceOf(unlock: string): Advice[] {
+  const pieces = unlock.split("`");
+  if (pieces.length < 3 || pieces.length % 2 === 0) return [{ code: pasted(unlock), text: unlock }];
+  return pieces.map((text, i) => ({ code: i % 2 === 1, text: text.trim() })).filter((p) => p.text !== "" && p.text !== ".");
+}
+
 const commands = new Set(["docker", "sudo", "mount", "systemctl", "sysctl", "usermod", "modprobe", "chmod", "chown", "setfacl", "tallyman"]);
 
 /** Whether an unlock is something to paste: a flag, a setting or a command, rather than advice. */

@@ -3,7 +3,7 @@
 import type { Feature, Report } from "../../api/schema";
 import { show } from "../../format/text";
 import { iso, span } from "../../format/time";
-import { callLines, costLines, daemonLines, diskLine, dropWords, grouped, kept, lacking, type Line, says, stateOf, states, storeSize, verdict } from "./findings";
+import { adviceOf, callLines, costLines, daemonLines, diskLine, dropWords, grouped, kept, lacking, type Line, says, stateOf, states, storeSize, verdict } from "./findings";
 
 // What a host says of itself must not become markup in the report.
 const plain = (text: string) => show(text).replace(/[\\`*_[\]<>|#]/g, "\\$&");
@@ -15,7 +15,7 @@ const code = (text: string) => {
 function line(f: Feature): string {
   const said = says(f);
   const state = stateOf(f.state);
-  return `- **${plain(f.name)}**${state === "works" ? "" : `, ${states[state].word}`}${said ? `: ${plain(said)}` : ""}${f.unlock ? `  \n  ${code(f.unlock)}` : ""}`;
+  return `- **${plain(f.name)}**${state === "works" ? "" : `, ${states[state].word}`}${said ? `: ${plain(said)}` : ""}${f.unlock ? `  \n  ${adviceOf(f.unlock).map((a) => (a.code ? code(a.text) : plain(a.text))).join(" ")}` : ""}`;
 }
 
 /** What the Doctor page says, as Markdown for a ticket. */
