@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { localName, shortId, shortImage, show } from "./text";
+import { localName, shortId, shortImage, show, showLines } from "./text";
 
 test.each([
   ["api-1", "api-1"],
@@ -14,6 +14,11 @@ test.each([
   ["lone\ud800", "lone\\ud800"],
   ["line\u2028end", "line\\u2028end"],
 ])("show(%j) is %j", (text, want) => expect(show(text)).toBe(want));
+
+test("a script keeps its lines and tabs, and what cannot be seen is written out", () => {
+  expect(showLines("set -e\n\tif x; then\u001b[31m\r\n")).toBe("set -e\u21b5\n\tif x; then\\u001b[31m\\u000d\u21b5\n");
+  expect(showLines("one")).toBe("one");
+});
 
 test("images and ids are shortened for columns", () => {
   expect(shortImage("registry.example.net:5000/shop/api:1.43.0")).toBe("api:1.43.0");

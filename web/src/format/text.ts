@@ -12,6 +12,11 @@ export function show(text: string): string {
   });
 }
 
+/** Text that may have lines of its own, a script say: they are broken with a sign, and tabs are tabs. */
+export function showLines(text: string): string {
+  return text.split("\n").map((line) => line.split("\t").map(show).join("\t")).join("\u21b5\n");
+}
+
 /** An image without its registry and path, for a narrow column: api:1.43.0. */
 export function shortImage(image: string): string {
   const at = image.indexOf("@");

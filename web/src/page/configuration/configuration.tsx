@@ -7,7 +7,7 @@ import type { Configuration, Json, SiblingsAnswer, Snapshot } from "../../api/sc
 import { Live } from "../../api/live";
 import { counted } from "../../format/number";
 import { compared, flat, grouped, inShort, odd, type Piece, rowOf, said, settingOf, type SettingRow, union } from "../../format/setting";
-import { localName, shortId, shortImage, show } from "../../format/text";
+import { localName, shortId, shortImage, show, showLines } from "../../format/text";
 import { iso, minute, span, stamp } from "../../format/time";
 import { clock, narrow } from "../../part/clock";
 import { Frame } from "../../part/frame";
@@ -487,7 +487,7 @@ function Cell({ v, pieces, class: cls, word, title }: { v: { kind: string }; pie
   return (
     <td class={`mono ${cls}${v.kind === "none" ? " dim" : ""}`} data-word={word} title={title}>
       {pieces.map((line, i) => (
-        <div key={i}>{line.map((p, j) => (p.hit ? <u key={j}>{show(p.text)}</u> : <span key={j}>{show(p.text)}</span>))}</div>
+        <div key={i}>{line.map((p, j) => (p.hit ? <u key={j}>{showLines(p.text)}</u> : <span key={j}>{showLines(p.text)}</span>))}</div>
       ))}
     </td>
   );
@@ -538,7 +538,7 @@ function Drift({ sib, of }: { sib: SiblingsAnswer; of: { host: string; workload:
                 {r.values.map((v, i) => (
                   <td key={i} class={`mono${r.odd[i] ? " off" : ""}${v === null ? " dim" : ""}`}>
                     {r.odd[i] && <Odd />}
-                    {show(said(r.path, v).text)}
+                    {showLines(said(r.path, v).text)}
                   </td>
                 ))}
               </tr>
