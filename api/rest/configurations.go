@@ -5,6 +5,7 @@ package rest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ type Configuration struct {
 	Changed     int64           `json:"changed,omitempty" doc:"When the last change was seen"`
 	Changes     []settingChange `json:"changes,omitempty" doc:"The first settings of the last change"`
 	ChangeCount int             `json:"changeCount,omitempty" doc:"How many settings the last change has"`
+	// Rights are nil where they are not known, which is not the same as none.
+	Rights *[]inspect.Right `json:"rights,omitempty" doc:"What the present container may do and most need not; absent where that is not known, as of one that is gone"`
 }
 
 // settingChange is a changed setting, told as "old → new".
@@ -67,13 +70,17 @@ const (
 type place struct{ host, workload string }
 
 func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
+	wanted, err := settings(r)
+	if err != nil {
+		return err
+	}
 	found, err := s.readSnapshots(r.Context(), all, func(n *snapshot) bool {
 		return n.label("container_id") != "" && n.label("workload") != ""
 	})
 	if err != nil {
 		return err
 	}
-	known := map[place]*Configuration{}
+	known, newest := map[place]*Configuration{}, map[place]*snapshot{}
 	var order []*Configuration
 	for i := range found { // the newest first
 		v := found[i].view()
@@ -81,7 +88,7 @@ func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
 		c := known[at]
 		if c == nil {
 			c = &Configuration{Host: v.Host, Workload: v.Workload, ID: v.ID, Name: v.Name, Image: v.Image, State: tallyman.Gone, Newest: v.Time}
-			known[at] = c
+			known[at], newest[at] = c, &found[i]
 			order = append(order, c)
 		}
 		c.Kept++
@@ -113,6 +120,20 @@ func (s *Service) configurations(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := configurationsAnswer{Workloads: []Configuration{}}
 	for _, c := range order {
+		has := len(wanted) == 0
+		if c.State != tallyman.Gone {
+			rights, all, err := s.judge(r.Context(), newest[place{c.Host, c.Workload}], wanted)
+			if e, ok := errors.AsType[*httpx.Error](err); ok && e.Status == http.StatusNotFound {
+				// its time was over just now
+			} else if err != nil {
+				return err
+			} else {
+				c.Rights, has = &rights, all
+			}
+		}
+		if !has {
+			continue
+		}
 		out.Workloads = append(out.Workloads, *c)
 	}
 	slices.SortStableFunc(out.Workloads, func(a, b Configuration) int {

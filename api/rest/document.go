@@ -72,8 +72,12 @@ func docs() map[string]httpx.Doc {
 		prefix + "configurations": {
 			Summary: "Every workload with kept configurations, that changed last first",
 			Text: "changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as " +
-				"a configuration of it is kept.",
-			Answer: configurationsAnswer{},
+				"a configuration of it is kept. rights are what the present container may do and most need not, as it was made: privileged, socket (the engine's), " +
+				"hostpid, hostnetwork, capabilities (added), root (as user), writable (root file system), nolimit (of memory), latest (or no tag), public (ports " +
+				"on every address).",
+			Params: []httpx.Param{{Name: "set", Repeated: true, Text: "Only those whose present container has this setting, as NAME=VALUE, " + strconv.Itoa(maxSet) + " at most, all of which hold: a right, or the path " +
+				"of a setting or its end (HostConfig.NetworkMode, networkmode); yes or no for set or not, else a part of the value"}},
+			Answer: configurationsAnswer{}, Errors: []int{http.StatusBadRequest},
 		},
 		prefix + "siblings": {
 			Summary: "Where the containers of one service differ",

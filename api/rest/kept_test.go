@@ -241,6 +241,41 @@ func TestConfigurations(t *testing.T) {
 		t.Errorf("the one that changed: %+v", c)
 	}
 
+	// What the present ones may do; of what is gone that is not said.
+	of := func(query string) (out string) {
+		var list configurationsAnswer
+		k.ask("configurations"+query, &list)
+		for _, c := range list.Workloads {
+			out += c.Host + " " + c.Workload + ":"
+			if c.Rights == nil {
+				out += " not known"
+			} else {
+				for _, r := range *c.Rights {
+					out += " " + string(r.ID)
+				}
+			}
+			out += "; "
+		}
+		return out
+	}
+	for query, want := range map[string]string{
+		"":                             "a shop/web/1: root writable latest; b shop/web/1: root writable latest; a shop/web/2: root writable latest; a shop/web/3: not known; a alone: root writable latest; a old: not known; ",
+		"?set=memory=128":              "a shop/web/1: root writable latest; ",
+		"?set=memory=128&set=root=yes": "a shop/web/1: root writable latest; ",
+		"?set=memory=128&set=root=no":  "",
+		"?set=Privileged=yes":          "",
+		"?set=image=busybox":           "a alone: root writable latest; ",
+	} {
+		if got := of(query); got != want {
+			t.Errorf("configurations%s:\ngot  %s\nwant %s", query, got, want)
+		}
+	}
+	for _, query := range []string{"?set=privileged", "?set==yes", "?" + strings.Repeat("set=a=b&", maxSet+1)} {
+		if code := k.ask("configurations"+query, nil); code != http.StatusBadRequest {
+			t.Errorf("configurations%s: %d, want 400", query, code)
+		}
+	}
+
 	var history snapshotsAnswer
 	k.ask("snapshots?host=a&workload=shop/web/1", &history)
 	if s := history.Snapshots; len(s) != 2 || s[0].ConfigHash != "h2" || s[1].ConfigHash != "h1" || strings.Join(s[0].Changes, " ") != "Config.Env.SECRET HostConfig.Memory" {

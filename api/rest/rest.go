@@ -56,6 +56,8 @@ type Service struct {
 	// deaths are those of late of each workload, as crashes counts them.
 	deaths map[workloadKey][]death
 
+	rights rights
+
 	sparkMu sync.Mutex
 	sparks  map[string]query.Spark
 	sparkAt time.Time

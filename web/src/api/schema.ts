@@ -237,7 +237,7 @@ export interface paths {
         };
         /**
          * Every workload with kept configurations, that changed last first
-         * @description changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as a configuration of it is kept.
+         * @description changes are the settings that differed at the last change; details are in /diff. A workload whose containers are gone is here as long as a configuration of it is kept. rights are what the present container may do and most need not, as it was made: privileged, socket (the engine's), hostpid, hostnetwork, capabilities (added), root (as user), writable (root file system), nolimit (of memory), latest (or no tag), public (ports on every address).
          */
         get: operations["get_configurations"];
         put?: never;
@@ -785,6 +785,8 @@ export interface components {
             /** @description When the newest of them was taken */
             newest: number;
             project?: string;
+            /** @description What the present container may do and most need not; absent where that is not known, as of one that is gone */
+            rights?: components["schemas"]["Right"][];
             service?: string;
             /** @enum {string} */
             state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
@@ -1289,6 +1291,12 @@ export interface components {
             /** @description How it runs: as a binary or in a container */
             where: string;
         };
+        Right: {
+            /** @description Which of it: the capabilities, the ports */
+            detail?: string;
+            /** @enum {string} */
+            id: "privileged" | "socket" | "hostpid" | "hostnetwork" | "capabilities" | "root" | "writable" | "nolimit" | "latest" | "public";
+        };
         Rule: {
             /** @description For how many sets of labels it is pending or fires */
             active: number;
@@ -1673,6 +1681,7 @@ export type ProblemsAnswer = components['schemas']['ProblemsAnswer'];
 export type Receiver = components['schemas']['Receiver'];
 export type ReceiversAnswer = components['schemas']['ReceiversAnswer'];
 export type Report = components['schemas']['Report'];
+export type Right = components['schemas']['Right'];
 export type Rule = components['schemas']['Rule'];
 export type RulesAnswer = components['schemas']['RulesAnswer'];
 export type Servers = components['schemas']['Servers'];
@@ -2272,7 +2281,10 @@ export interface operations {
     };
     get_configurations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only those whose present container has this setting, as NAME=VALUE, 8 at most, all of which hold: a right, or the path of a setting or its end (HostConfig.NetworkMode, networkmode); yes or no for set or not, else a part of the value */
+                set?: string[];
+            };
             header?: never;
             path?: never;
             cookie?: never;
