@@ -140,6 +140,29 @@ await check("all settings, and the image", async () => {
   await page.locator('.dt tr[data-path="RepoTags"]').waitFor();
   return `${all} settings`;
 });
+await check("the rights of all stand beside, and each is a filter", async () => {
+  await page.goto(`${given.url}/configuration`);
+  const right = (name) => page.locator(".third .rk button").filter({ hasText: name });
+  const names = () => page.locator(".wl a b").evaluateAll((all) => all.map((b) => b.title));
+  await within(8000, async () => assert.match(await right("Capabilities added").textContent(), /NET_ADMIN/));
+  await right("Capabilities added").click();
+  await within(3000, async () => assert.ok((await names()).includes(api) && !(await names()).includes(`${project}-api-2`), `${await names()}`));
+  assert.equal(params().get("q"), "set:capabilities=yes");
+  assert.equal(await right("Capabilities added").getAttribute("aria-pressed"), "true");
+  const field = page.getByLabel("Filter workloads");
+  await field.fill(`${project} set:capabilities=net_admin`);
+  await within(3000, async () => assert.deepEqual(await names(), [api]));
+  // Any other setting is asked of the server.
+  await field.fill(`${project} set:memory=100663296`);
+  await within(5000, async () => assert.deepEqual(await names(), [api]));
+  await field.fill(`${project} set:nolimit=yes`);
+  await within(3000, async () => assert.deepEqual(await names(), [`${project}-calm-1`]));
+  await field.fill("set:memory");
+  await page.getByText("set:NAME=VALUE").first().waitFor();
+  await field.fill("");
+  await within(3000, async () => assert.ok((await names()).length > 3));
+  return (await page.locator(".third").innerText()).replace(/\s+/g, " ").slice(0, 400);
+});
 await check("a container that is gone keeps its configuration", async () => {
   await page.goto(`${given.url}/configuration`);
   await page.locator(".wl input").fill(old);
@@ -208,7 +231,10 @@ await check("accessible in light and dark, with pictures", async () => {
       await p.goto(`${given.url}/configuration`);
       await p.locator(".wl a").first().waitFor();
       await rules("config-list");
-      const small = await p.evaluate(() => [...document.querySelectorAll(".gpage :is(.btn, .field, .wl a)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`));
+      await p.locator(".rkfold summary").click();
+      await p.locator(".rk button").first().waitFor();
+      await rules("config-rights");
+      const small = await p.evaluate(() => [...document.querySelectorAll(".gpage :is(.btn, .field, .wl a, summary, .rk button)")].filter((e) => e.checkVisibility()).map((e) => [e.className, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5).map(([c, r]) => `${c} ${Math.round(r.width)}×${Math.round(r.height)}`));
       assert.deepEqual(small, []);
     }
     await p.context().close();

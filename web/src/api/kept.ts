@@ -34,7 +34,8 @@ export const eventPage = (f: EventFilter, more: Pick<QueryOf<"events">, "start" 
 
 export const eventSummary = (f: EventFilter, more: Pick<QueryOf<"events/summary">, "start" | "end" | "points">, signal?: AbortSignal) => get<"events/summary">("events/summary", { ...filterQuery(f), ...more }, signal);
 
-export const configurations = (signal?: AbortSignal) => get<"configurations">("configurations", {}, signal);
+/** All, or those whose present container has the settings, each NAME=VALUE. */
+export const configurations = (set: readonly string[], signal?: AbortSignal) => get<"configurations">("configurations", { set: [...set] }, signal);
 
 export const snapshots = (of: { host: string; workload: string } | { host: string; image: string }, limit: number, signal?: AbortSignal) => get<"snapshots">("snapshots", { ...of, limit }, signal);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { batch, signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Configuration, Json, SiblingsAnswer, Snapshot } from "../../api/schema";
@@ -16,7 +16,9 @@ import { useKeys } from "../../part/keys";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, eventsHref, param, setParams } from "../../part/place";
 import { useRetry } from "../../part/retry";
+import { Board } from "./board";
 import { byChange, byProject, ConfigData, found, pick, refOf, type Version } from "./data";
+import { type SetFilter, understand } from "./rights";
 import "./configuration.css";
 
 const hostText = param("host");
@@ -25,10 +27,17 @@ const aText = param("a");
 const bText = param("b");
 const viewText = param("view");
 const order = param("order");
+const text = param("q");
+
+// Whether there is room for a third column.
+const wide = matchMedia("(min-width: 1280px)");
+const third = signal(wide.matches);
+wide.addEventListener("change", () => { third.value = wide.matches; });
 
 // So long after news the page asks again, since a re-creation is many events, and so often at most.
 const settle = 1500;
 const apart = 4000;
+const typingPause = 350;
 const newsActions = new Set(["drift", "create", "destroy", "start", "update", "rename", "die"]);
 
 /** A workload as people call it: shop / api / 1. */
@@ -44,6 +53,7 @@ export function ConfigurationPage() {
     return first && { host: first.host, workload: first.workload };
   });
   const key = useComputed(() => JSON.stringify(shown.value ?? null));
+  const others = useComputed(() => JSON.stringify(understand(text.value).others));
   useEffect(() => {
     void data.loadList();
     let timer = 0;
@@ -85,6 +95,26 @@ export function ConfigurationPage() {
   });
   useKeys("Configuration", [{ keys: ["/"], label: "Filter the workloads", run: () => filter.current?.focus() }]);
 
+  // Asked again with each list: a container that was made anew may have other settings.
+  useSignalEffect(() => {
+    const settings = JSON.parse(others.value) as SetFilter[];
+    data.list.value;
+    if (settings.length === 0) return;
+    const asking = new AbortController();
+    const timer = setTimeout(() => void data.loadHaving(settings, asking.signal), typingPause);
+    return () => {
+      clearTimeout(timer);
+      asking.abort();
+    };
+  });
+  useSignalEffect(() => {
+    others.value;
+    batch(() => {
+      data.having.value = undefined;
+      data.havingProblem.value = "";
+    });
+  });
+
   useRetry(() => data.listProblem.value, () => void data.loadList());
   useRetry(() => data.problem.value, () => {
     const of = shown.peek();
@@ -103,13 +133,14 @@ export function ConfigurationPage() {
       range={null}
     >
       <aside class="wl" aria-label="Workloads">
-        <Workloads list={list} problem={data.listProblem.value} again={() => void data.loadList()} at={of} field={filter} />
+        <Workloads data={data} again={() => void data.loadList()} at={of} field={filter} />
       </aside>
       {!onlyList && (
         <section class="gmid" aria-label="Configuration" aria-busy={of !== undefined && data.versions.value === undefined && !data.problem.value}>
           {of ? <Workload key={key.value} data={data} of={of} one={one} several={several(list)} /> : list && list.length === 0 ? <NoneYet /> : null}
         </section>
       )}
+      {third.value && list && list.length > 0 && <aside class="third" aria-label="Rights"><Board list={list} text={text.value} find={find} /></aside>}
       {onlyList && list?.length === 0 && <NoneYet />}
     </Frame>
   );
@@ -129,16 +160,20 @@ function NoneYet() {
   );
 }
 
-function Workloads({ list, problem, again, at, field }: { list: Configuration[] | undefined; problem: string; again(): void; at: { host: string; workload: string } | undefined; field: { current: HTMLInputElement | null } }) {
-  const words = useSignal("");
-  const shown = found(list ?? [], words.value);
-  const grouping = order.value === "project" ? byProject(shown) : byChange(shown, clock.value);
+const find = (q: string) => setParams({ q });
+
+function Workloads({ data, again, at, field }: { data: ConfigData; again(): void; at: { host: string; workload: string } | undefined; field: { current: HTMLInputElement | null } }) {
+  const list = data.list.value;
+  const said = understand(text.value);
+  const shown = found(list ?? [], said, data.having.value);
+  const grouping = !shown ? [] : order.value === "project" ? byProject(shown) : byChange(shown, clock.value);
   const hosts = several(list);
+  const problem = data.listProblem.value || data.havingProblem.value;
   return (
     <>
       <label class="field">
         <Icon name="filter" />
-        <input ref={field} type="search" value={words.value} placeholder="Filter workloads" aria-label="Filter workloads" spellcheck={false} autocomplete="off" onInput={(e) => { words.value = e.currentTarget.value; }} />
+        <input ref={field} type="search" value={text.value} placeholder="Words, or set:privileged=yes" aria-label="Filter workloads" spellcheck={false} autocomplete="off" onInput={(e) => find(e.currentTarget.value)} />
       </label>
       <div class="seg" role="group" aria-label="Order">
         <button type="button" aria-pressed={order.value !== "project"} onClick={() => setParams({ order: undefined })}>By change</button>
@@ -149,7 +184,15 @@ function Workloads({ list, problem, again, at, field }: { list: Configuration[] 
           {show(problem)} <button type="button" class="btn" onClick={again}>Try again</button>
         </p>
       )}
-      {list && list.length > 0 && shown.length === 0 && <p class="mid">0 of {list.length} match.</p>}
+      {said.wrong.length > 0 && <p class="mid">A setting is asked for as set:NAME=VALUE: set:privileged=yes, set:networkmode=host, set:cmd="a b".</p>}
+      {list && !shown && !problem && <p class="mid">Looking…</p>}
+      {list && list.length > 0 && shown?.length === 0 && <p class="mid">0 of {list.length} match.</p>}
+      {list && list.length > 0 && !third.value && (
+        <details class="rkfold">
+          <summary>Rights at a glance</summary>
+          <Board list={list} text={text.value} find={find} />
+        </details>
+      )}
       {grouping.map((g) => (
         <section key={g.name}>
           <h2>{show(g.name)}</h2>
@@ -178,7 +221,7 @@ function Workloads({ list, problem, again, at, field }: { list: Configuration[] 
 }
 
 function listHref(c: Configuration): string {
-  return configHref(c) + (order.value ? `&order=${order.value}` : "");
+  return configHref(c) + (order.value ? `&order=${order.value}` : "") + (text.value ? `&q=${encodeURIComponent(text.value)}` : "");
 }
 
 function withoutProject(c: Configuration): string {

@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import type { Configuration } from "../../api/schema";
 import { byChange, byProject, found, pick, refOf, type Version } from "./data";
+import { understand } from "./rights";
 
 const version = (n: number, hash: string): Version => ({ n, hash, time: n * 1000, kind: "container", host: "h", id: "c" });
 
@@ -33,6 +34,6 @@ test("the list by day, by project, by words", () => {
   expect(byChange(all, now).map((g) => `${g.name}: ${g.items.map((x) => x.workload)}`)).toEqual(["Today: shop/api/1", "Yesterday: shop/db/1", "This week: blog/app/1", "Earlier: old", "Unchanged: calm"]);
   expect(byChange([gone, ...all], now).at(-1)).toEqual({ name: "Gone, unchanged", items: [gone] });
   expect(byProject(all).map((g) => `${g.name}: ${g.items.map((x) => x.workload)}`)).toEqual(["blog: blog/app/1", "shop: shop/api/1,shop/db/1", "No project: calm,old"]);
-  expect(found(all, "shop DB").length).toBe(1);
-  expect(found(all, "memory").length).toBe(4);
+  expect(found(all, understand("shop DB"), undefined)?.length).toBe(1);
+  expect(found(all, understand("memory"), undefined)?.length).toBe(4);
 });

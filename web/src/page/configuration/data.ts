@@ -5,6 +5,7 @@ import { inWords } from "../../api/client";
 import { anything, configurations, diff, eventPage, siblings, snapshot, snapshots } from "../../api/kept";
 import type { Change, Configuration, Event, SiblingsAnswer, Snapshot } from "../../api/schema";
 import { flat } from "../../format/setting";
+import { hasRight, type Said, type SetFilter } from "./rights";
 import { dayBefore, hour, midnight, day } from "../../format/time";
 
 const versionsMost = 100;
@@ -56,12 +57,16 @@ function under(all: readonly Configuration[], name: (c: Configuration) => string
   return names.map((n) => ({ name: n, items: all.filter((c) => name(c) === n) })).filter((g) => g.items.length > 0);
 }
 
-/** The workloads that have all the words somewhere. */
-export function found(all: readonly Configuration[], words: string): Configuration[] {
-  const wanted = words.toLowerCase().split(/\s+/).filter((w) => w !== "");
+/** How a workload is named in what is found by a setting. */
+export const nameOf = (c: { host: string; workload: string }) => `${c.host} ${c.workload}`;
+
+/** The workloads that have all the words somewhere, and the settings; undefined while it is not known who has the latter. */
+export function found(all: readonly Configuration[], said: Said, having: ReadonlySet<string> | undefined): Configuration[] | undefined {
+  if (said.others.length > 0 && !having) return undefined;
   return all.filter((c) => {
+    if (!said.rights.every((r) => hasRight(c, r)) || (said.others.length > 0 && !having!.has(nameOf(c)))) return false;
     const text = [c.workload, c.name, c.image, c.host, c.state, ...(c.changes ?? []).map((x) => x.path)].join(" ").toLowerCase();
-    return wanted.every((w) => text.includes(w));
+    return said.words.every((w) => text.includes(w));
   });
 }
 
@@ -69,6 +74,9 @@ export function found(all: readonly Configuration[], words: string): Configurati
 export class ConfigData {
   readonly list = state<Configuration[] | undefined>(undefined);
   readonly listProblem = state("");
+  /** Who has the settings that the filter asks for, see nameOf. */
+  readonly having = state<ReadonlySet<string> | undefined>(undefined);
+  readonly havingProblem = state("");
   readonly versions = state<Version[] | undefined>(undefined);
   readonly more = state(false);
   readonly problem = state("");
@@ -91,10 +99,23 @@ export class ConfigData {
 
   async loadList(): Promise<void> {
     try {
-      this.list.value = (await configurations()).workloads;
+      this.list.value = (await configurations([])).workloads;
       this.listProblem.value = "";
     } catch (err) {
       this.listProblem.value = inWords(err);
+    }
+  }
+
+  /** Asks who has some settings now. */
+  async loadHaving(settings: readonly SetFilter[], signal: AbortSignal): Promise<void> {
+    try {
+      const { workloads } = await configurations(settings.map((s) => `${s.name}=${s.value}`), signal);
+      batch(() => {
+        this.having.value = new Set(workloads.map(nameOf));
+        this.havingProblem.value = "";
+      });
+    } catch (err) {
+      if (!signal.aborted) this.havingProblem.value = inWords(err);
     }
   }
 
