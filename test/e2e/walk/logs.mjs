@@ -313,6 +313,31 @@ await check("a search shows its hits: what happened to others is one row, n and 
   return await fold.textContent();
 });
 
+await check("a line leads to what everything logged around it, and to its request everywhere", async () => {
+  const id = `r-${Date.now()}`;
+  await ask("say", `paid request_id=${id}`);
+  await page.goto(`${given.url}/logs?range=15m&q=${encodeURIComponent(`{source="container"} |= "${id}"`)}`);
+  const hit = page.locator(".ll").filter({ hasText: id });
+  await hit.first().click();
+  await page.getByRole("link", { name: `${id} everywhere` }).click();
+  await within(5000, async () => {
+    const p = new URL(page.url()).searchParams;
+    assert.equal(Date.parse(p.get("to")) - Date.parse(p.get("from")), 600_000);
+    assert.ok(p.get("q").includes(id) && p.get("at"), page.url());
+  });
+  await hit.first().click();
+  await page.getByRole("link", { name: /^Everything ± 1 s/ }).waitFor();
+  await page.getByRole("link", { name: "± 10 s", exact: true }).click();
+  await within(5000, async () => {
+    const p = new URL(page.url()).searchParams;
+    assert.equal(Date.parse(p.get("to")) - Date.parse(p.get("from")), 20_000);
+    assert.equal(p.get("q"), null);
+  });
+  await hit.first().waitFor();
+  await within(5000, async () => assert.ok((await page.locator(".ll").count()) > (await hit.count()), "only its own line"));
+  return new URL(page.url()).search;
+});
+
 await check("the container's page has its lines, and a mark shows those around it", async () => {
   await container(page, host, `${project}/api/1`, "&range=5m");
   await page.locator(".dock .ll").first().waitFor();

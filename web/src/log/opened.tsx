@@ -4,13 +4,16 @@ import type { ComponentChild } from "preact";
 import { useMemo } from "preact/hooks";
 import { bare, visibleLines } from "../format/ansi";
 import { Exact, json, logfmt } from "../format/logline";
+import { idsOf } from "../format/ids";
 import { isLabel } from "../format/logql";
 import { count, size } from "../format/number";
 import { show } from "../format/text";
+import { Everywhere, sameHref } from "../part/everywhere";
 import { Icon } from "../part/icon";
 import { copy } from "../part/notice";
 import type { LineView } from "./line";
 import { exactTime } from "./lines";
+import { markOf } from "./meant";
 import type { LogRow } from "./rows";
 
 const openMost = 65_536;
@@ -25,6 +28,7 @@ export function Opened({ row, view }: { row: LogRow & { as: "line" }; view: Line
   const around = view.aroundHref(entry);
   const container = view.containerHref(entry);
   const name = entry.labels["name"] ?? "";
+  const ids = useMemo(() => idsOf(bare(entry.line.slice(0, openMost))), [entry]);
   const labels = Object.entries(entry.labels);
   const meta = Object.entries(entry.meta);
   const only = (name: string, text: string, parser: "" | "json" | "logfmt") =>
@@ -39,6 +43,7 @@ export function Opened({ row, view }: { row: LogRow & { as: "line" }; view: Line
       <header>
         {around && <a class="btn q" href={around}>Lines around it</a>}
         {container && <a class="btn q" href={container} title={show(name)}><span class="ell">Open {show(name) || "the container"} at this time</span></a>}
+        <Everywhere t={entry.t} at={markOf(entry)} />
         <button type="button" class="btn q" onClick={() => void copy(entry.line, "Line copied", "select the text instead")}>
           <Icon name="copy" />
           Copy
@@ -48,6 +53,9 @@ export function Opened({ row, view }: { row: LogRow & { as: "line" }; view: Line
             Copy all {group.length} lines
           </button>
         )}
+        {ids.map((id) => (
+          <a key={id} class="btn q" href={sameHref(id, entry.t, markOf(entry))} title={`Lines of everything with ${show(id)}, within 5 min`}><span class="ell">{show(id.length > 16 ? `${id.slice(0, 12)}…` : id)} everywhere</span></a>
+        ))}
         <span class="grow" />
         <span class="dim">{value ? "JSON, " : fields ? "logfmt, " : ""}{size(entry.line.length)}</span>
       </header>

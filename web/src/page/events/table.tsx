@@ -11,6 +11,7 @@ import { offsets, rowAt } from "../../format/offset";
 import { shortId, show } from "../../format/text";
 import { hms, iso, minute, weekday } from "../../format/time";
 import { clock, narrow } from "../../part/clock";
+import { Everywhere } from "../../part/everywhere";
 import { useKeys } from "../../part/keys";
 import { EventMark } from "../../part/mark";
 import { copy } from "../../part/notice";
@@ -267,6 +268,7 @@ function Opened({ r, only }: { r: EventRow & { as: "event" }; only(e: Event): vo
       <header class="row wrap">
         {host && workload && <a class="btn" href={`${containerHref({ host, workload, id: "" })}&${new URLSearchParams(around)}`}>Container at this time</a>}
         {host && workload && <a class="btn" href={logsHref(ofWorkload(host, workload), around)}>Logs around it</a>}
+        <Everywhere t={e.time} at={iso(e.time)} />
         {host && workload && pair && <a class="btn" href={configHref({ host, workload }, pair)}>What changed</a>}
         {workload && <button type="button" class="btn" onClick={() => only(e)}>Only this container</button>}
         <button type="button" class="btn q" onClick={() => void copy(JSON.stringify([e, ...r.parts], undefined, 2), "Event copied", "select the text instead")}>Copy as JSON</button>
