@@ -71,6 +71,20 @@ await check("new events come by themselves, also while one reads further down", 
   await within(3000, async () => assert.notEqual(await page.locator(".rh [role=status]").textContent(), before));
   return `${took} ms; ${before}, then ${await page.locator(".rh [role=status]").textContent()}`;
 });
+await check("a restart is one row, and what it is made of when nothing is folded", async () => {
+  await events(narrowed);
+  await ask("docker", "restart", "-t", "0", api);
+  await within(10_000, async () => assert.ok(await row(/Restarted, took \d+\.\d s/).first().isVisible()));
+  assert.equal(await row("SIGKILL").count(), 0);
+  const said = await row(/Restarted, took/).first().locator(".ex").textContent();
+  await page.getByRole("button", { name: "Folded" }).click();
+  await row("SIGKILL").first().waitFor();
+  assert.equal(params().get("fold"), "off");
+  assert.equal(await row(/Restarted, took/).count(), 0);
+  await page.getByRole("button", { name: "Fold", exact: true }).click();
+  await within(3000, () => !params().has("fold"));
+  return said;
+});
 await check("filters narrow the list and stand in the address", async () => {
   await events({ host });
   await choice("critical").check();

@@ -32,6 +32,7 @@ import { EventTable } from "./table";
 import "./events.css";
 
 const atText = param("at");
+const foldText = param("fold");
 const text = param("q");
 const counted1 = { one: "event", error: "critical", warn: "warning" };
 
@@ -120,6 +121,9 @@ export function EventsPage() {
   const short = useComputed(() => shortNames((data.summary.value?.workloads ?? []).map((w) => ({ name: w.name, workload: w.workload }))));
   const hosts = summary ? Object.keys(summary.hosts).length : 0;
   const execs = execActions.reduce((n, a) => n + (summary?.actions[a] ?? 0), 0);
+  // Who looks for something wants just that.
+  const mayFold = f.text === "" && f.types.length === 0 && f.actions.length === 0;
+  const folded = mayFold && foldText.value !== "off";
   const noExecs = execActions.every((a) => f.without.includes(a));
   const empty = data.loaded.value && data.events.value.length === 0 && !data.more.value && !data.problem.value;
   return (
@@ -189,6 +193,11 @@ export function EventsPage() {
               {noExecs ? `Execs left out${execs ? ` (${count(execs)})` : ""}` : narrow.value ? "Without execs" : `Leave out ${counted(execs, "exec event")}`}
             </button>
           )}
+          {mayFold && (
+            <button type="button" class="btn" aria-pressed={folded} title="A restart is one row, and so are the deaths of a loop and what happens to networks and volumes by the way" onClick={() => setParams({ fold: folded ? "off" : undefined })}>
+              {folded ? "Folded" : "Fold"}
+            </button>
+          )}
           {chosen(f) > 0 && <button type="button" class="btn wide" onClick={clear}>Clear filters</button>}
         </header>
         {data.problem.value && (
@@ -202,7 +211,7 @@ export function EventsPage() {
           </section>
         )}
         {empty && <Empty filter={f} from={view.peek().from} live={live.value} clear={clear} />}
-        <EventTable data={data} named={(e) => (e.name ? (short.value.get(e.name) ?? e.name) : "")} hosts={hosts > 1} at={pinned} only={(e) => change({ workloads: [e.workload!], hosts: e.host ? [e.host] : [] })} />
+        <EventTable data={data} named={(e) => (e.name ? (short.value.get(e.name) ?? e.name) : "")} hosts={hosts > 1} folded={folded} at={pinned} only={(e) => change({ workloads: [e.workload!], hosts: e.host ? [e.host] : [] })} />
       </section>
     </Frame>
   );

@@ -11,7 +11,7 @@ const exec = (s: number, action: string, id: string, text = "exec: ls, exit 0"):
 
 test("an exec is one row with its length", () => {
   const rows = rowsOf([exec(9, "exec_die", "x"), at(8), exec(7, "exec_start", "x"), exec(6, "exec_create", "x"), exec(5, "exec_start", "y"), exec(4, "exec_create", "y"), exec(3, "exec_die", "z")]);
-  expect(rows.map((r) => (r.as === "day" ? "day" : `${r.event.id} ${r.parts.map((p) => p.id).join(",")}`))).toEqual(["day", "e9 e7,e6", "e8 ", "e5 e4", "e3 "]);
+  expect(rows.map((r) => (r.as !== "event" ? r.as : `${r.event.id} ${r.parts.map((p) => p.id).join(",")}`))).toEqual(["day", "e9 e7,e6", "e8 ", "e5 e4", "e3 "]);
   const of = (i: number) => (rows[i]!.as === "event" ? ranFor(rows[i] as never) : NaN);
   expect([of(1), of(2), of(3), of(4)]).toEqual([2000, undefined, undefined, undefined]);
   expect([runLength(30), runLength(2000), runLength(12_400), runLength(200_000)]).toEqual(["0.0 s", "2.0 s", "12 s", "3 min"]);

@@ -33,18 +33,55 @@ export function chosen(f: EventFilter): number {
   return f.severities.length + f.types.length + f.actions.length + f.without.length + f.hosts.length + f.workloads.length;
 }
 
-/** What stands in the list, the newest first: an event, with those that belong to it, or a day above its events. */
-export type EventRow = { as: "event"; key: string; t: number; event: Event; parts: Event[] } | { as: "day"; key: string; t: number };
+/** An event, with those that belong to it; said is what all of them come to. */
+export interface SingleRow {
+  as: "event";
+  key: string;
+  t: number;
+  event: Event;
+  parts: Event[];
+  said?: string;
+}
+
+/** Rows of one kind that are one, and stand behind it when it is open. */
+export interface FoldRow {
+  as: "fold";
+  key: string;
+  t: number;
+  /** The newest of them. */
+  event: Event;
+  rows: SingleRow[];
+  said: string;
+  open: boolean;
+}
+
+/** What stands in the list, the newest first; a day stands above its events. */
+export type EventRow = SingleRow | FoldRow | { as: "day"; key: string; t: number };
 
 /**
  * The rows of some events, the newest first. The making and the start of an exec
- * stand with its end; one that has not ended stands with its start.
+ * stand with its end; one that has not ended stands with its start. fold puts together
+ * what belongs together.
  */
-export function rowsOf(events: readonly Event[]): EventRow[] {
+export function rowsOf(events: readonly Event[], fold?: (rows: readonly SingleRow[]) => (SingleRow | FoldRow)[]): EventRow[] {
+  const single = singles(events);
   const out: EventRow[] = [];
-  // The events of an exec that are later than the one at hand.
-  const execs = new Map<string, EventRow & { as: "event" }>();
   let day = NaN;
+  for (const row of fold ? fold(single) : single) {
+    const of = midnight(row.t);
+    if (of !== day) {
+      day = of;
+      out.push({ as: "day", key: `d${of}`, t: of });
+    }
+    out.push(row);
+  }
+  return out;
+}
+
+function singles(events: readonly Event[]): SingleRow[] {
+  const out: SingleRow[] = [];
+  // The events of an exec that are later than the one at hand.
+  const execs = new Map<string, SingleRow>();
   for (const event of events) {
     const exec = event.kind === "exec" ? event.attributes?.["execID"] : undefined;
     const end = exec === undefined ? undefined : execs.get(`${event.actor} ${exec}`);
@@ -52,12 +89,7 @@ export function rowsOf(events: readonly Event[]): EventRow[] {
       end.parts.push(event);
       continue;
     }
-    const of = midnight(event.time);
-    if (of !== day) {
-      day = of;
-      out.push({ as: "day", key: `d${of}`, t: of });
-    }
-    const row: EventRow & { as: "event" } = { as: "event", key: event.id, t: event.time, event, parts: [] };
+    const row: SingleRow = { as: "event", key: event.id, t: event.time, event, parts: [] };
     if (exec !== undefined) execs.set(`${event.actor} ${exec}`, row);
     out.push(row);
   }
@@ -65,7 +97,7 @@ export function rowsOf(events: readonly Event[]): EventRow[] {
 }
 
 /** How long an exec ran, in milliseconds, when its start is known. */
-export function ranFor(r: EventRow & { as: "event" }): number | undefined {
+export function ranFor(r: SingleRow): number | undefined {
   const start = r.parts.find((e) => e.action === "exec_start");
   return r.event.action === "exec_die" && start ? r.event.time - start.time : undefined;
 }

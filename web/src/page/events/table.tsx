@@ -17,7 +17,8 @@ import { EventMark } from "../../part/mark";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, logsHref } from "../../part/place";
 import type { EventData } from "./data";
-import { driftPair, type EventRow, ranFor, rowsOf, runLength, severityWord } from "./rows";
+import { calm, distance } from "./calm";
+import { driftPair, type EventRow, type FoldRow, ranFor, rowsOf, runLength, severityWord, type SingleRow } from "./rows";
 
 // Rows that are drawn beyond the edges, in pixels.
 const spare = 300;
@@ -31,13 +32,15 @@ interface Props {
   /** A container's name as it is told from the others. */
   named(e: Event): string;
   hosts: boolean;
+  /** Whether what belongs together is one row. */
+  folded: boolean;
   /** The moment that is marked. */
   at: number | undefined;
   only(e: Event): void;
 }
 
 /** The events, the newest on top; only those near the screen are drawn. */
-export function EventTable({ data, named, hosts, at, only }: Props) {
+export function EventTable({ data, named, hosts, folded, at, only }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const view = useSignal({ top: 0, height: 600 });
@@ -54,7 +57,9 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
   const taken = useSignal<Event[]>([]);
 
   const usual = (r: EventRow) => (r.as === "day" ? 27 : narrow.peek() ? 54 : 31);
-  const rows = useComputed(() => rowsOf(taken.value));
+  const folds = useSignal(folded);
+  useEffect(() => { folds.value = folded; }, [folded]);
+  const rows = useComputed(() => rowsOf(taken.value, folds.value ? (rows) => calm(rows, open.value, at) : undefined));
   const layout = useComputed(() => {
     measured.value;
     narrow.value;
@@ -201,7 +206,7 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
   ]);
 
   const waiting = data.events.value.length - taken.value.length;
-  const target = current.value && all.some((r) => r.key === current.value) ? current.value : shown.find((r) => r.as === "event")?.key;
+  const target = current.value && all.some((r) => r.key === current.value) ? current.value : shown.find((r) => r.as !== "day")?.key;
   return (
     <div class="ebox">
       <div ref={box} class="elist" tabIndex={0} role="region" aria-label="List of events" onScroll={scrolled} onPointerMove={() => { used.current = Date.now(); }} onPointerDown={() => { used.current = Date.now(); }}>
@@ -209,7 +214,7 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
         <div ref={body}>
           {shown.map((r) => (
             <div key={r.key}>
-              {r.as === "day" ? <h2 class="eday">{weekday(r.t)}</h2> : <Line r={r} name={named(r.event)} host={hosts} open={open.value.has(r.key)} current={r.key === target} near={r === marked} toggle={() => toggle(r)} only={only} />}
+              {r.as === "day" ? <h2 class="eday">{weekday(r.t)}</h2> : <Line r={r} name={named(r.event)} host={hosts} open={r.as === "fold" ? r.open : open.value.has(r.key)} current={r.key === target} near={r === marked} toggle={() => toggle(r)} only={only} />}
             </div>
           ))}
         </div>
@@ -225,10 +230,10 @@ export function EventTable({ data, named, hosts, at, only }: Props) {
   );
 }
 
-function Line({ r, name, host, open, current, near, toggle, only }: { r: EventRow & { as: "event" }; name: string; host: boolean; open: boolean; current: boolean; near: boolean; toggle(): void; only(e: Event): void }) {
+function Line({ r, name, host, open, current, near, toggle, only }: { r: SingleRow | FoldRow; name: string; host: boolean; open: boolean; current: boolean; near: boolean; toggle(): void; only(e: Event): void }) {
   const e = r.event;
   const word = severityWord(e);
-  const ran = ranFor(r);
+  const ran = r.as === "event" ? ranFor(r) : undefined;
   const click = (ev: MouseEvent) => {
     if ((ev.target as Element).closest("button, a") || getSelection()?.toString()) return;
     toggle();
@@ -247,17 +252,17 @@ function Line({ r, name, host, open, current, near, toggle, only }: { r: EventRo
         {host && <span class="eh ell" title={show(e.host ?? "")}>{show(e.host ?? "")}</span>}
         <span class="en ell" title={show(e.name ?? "")}>{show(name)}</span>
         <span class="ex ell">
-          {show(e.text)}
+          {show(r.said ?? e.text)}
           {ran !== undefined && <span class="dim"> in {runLength(ran)}</span>}
         </span>
         <span class="ea ell mono" title={show(`${e.type} ${e.action}`)}>{show(e.type === "container" ? e.action : `${e.type} ${e.action}`)}</span>
       </div>
-      {open && <Opened r={r} only={only} />}
+      {open && r.as === "event" && <Opened r={r} only={only} />}
     </>
   );
 }
 
-function Opened({ r, only }: { r: EventRow & { as: "event" }; only(e: Event): void }) {
+function Opened({ r, only }: { r: SingleRow; only(e: Event): void }) {
   const e = r.event;
   const { host, workload } = e;
   const around = { from: iso(e.time - 5 * minute), to: iso(e.time + 5 * minute), at: iso(e.time) };
@@ -303,9 +308,13 @@ function Field({ name, children }: { name: string; children: ComponentChildren }
   );
 }
 
-/** The event whose time is nearest to a moment. */
+/** The row of the event whose time is nearest to a moment. */
 function nearest(rows: readonly EventRow[], t: number): EventRow | undefined {
   let best: EventRow | undefined;
-  for (const r of rows) if (r.as === "event" && (!best || Math.abs(r.t - t) < Math.abs(best.t - t))) best = r;
+  let least = Infinity;
+  for (const r of rows) {
+    const d = distance(r, t);
+    if (d < least) [best, least] = [r, d];
+  }
   return best;
 }
