@@ -31,6 +31,13 @@ test("a death that nobody asked for stays a death, with its next start", () => {
   expect(said([crash(0), net(0.1, "disconnect"), net(0.5, "connect"), e(0.7, "start")])).toEqual(["0 Died, exit 2; started again 0.7 s later +3"]);
 });
 
+test("a death for want of memory is one row, whichever of the two the engine tells first", () => {
+  const oom = (s: number) => e(s, "oom", { severity: "critical", text: "Out of memory" });
+  expect(said([oom(0), crash(0.1)])).toEqual(["0.1 Died, exit 2 +1"]);
+  expect(said([crash(0), oom(0.1)])).toEqual(["0 Died, exit 2 +1"]);
+  expect(said([oom(0)])).toEqual(["0 Out of memory"]);
+});
+
 test("a loop is one row that opens", () => {
   const all = Array.from({ length: 18 }, (_, i) => [crash(i * 20), e(i * 20 + 1, "start")]).flat();
   expect(said(all)).toEqual(["340 Died 18\u00d7, exit 2, in 6 min"]);

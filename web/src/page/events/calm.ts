@@ -18,7 +18,7 @@ function subject(e: Event): string {
   return e.type === "container" ? (e.actor ?? "") : e.type === "network" ? (e.attributes?.["container"] ?? "") : "";
 }
 
-const around = new Set(["container kill", "container stop", "container restart", "network connect", "network disconnect"]);
+const around = new Set(["container kill", "container oom", "container stop", "container restart", "network connect", "network disconnect"]);
 
 /**
  * Puts together what belongs together: the turns of a container's life, the deaths of a
@@ -77,7 +77,7 @@ function turns(rows: readonly SingleRow[]): SingleRow[] {
 
 /** Whether an event before a death or a start belongs to it. */
 function joins(e: Event, to: Event, taken: boolean): boolean {
-  return !taken && to.time - e.time <= turn && around.has(`${e.type} ${e.action}`) && e.action !== "restart" && (to.action === "die" ? e.action === "kill" : e.action === "connect");
+  return !taken && to.time - e.time <= turn && around.has(`${e.type} ${e.action}`) && e.action !== "restart" && (to.action === "die" ? e.action === "kill" || e.action === "oom" : e.action === "connect");
 }
 
 /** One row for the deaths of a loop, where the newest of them is. */
