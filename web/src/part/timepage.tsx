@@ -1,32 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type ReadonlySignal, type Signal, useSignal } from "@preact/signals";
+import type { ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
-import { useLayoutEffect } from "preact/hooks";
 import { param, setParams } from "./place";
 import "./timepage.css";
 
 // What the pages with charts over a time axis have in common beside them: key figures
 // above, tabs at the side.
-
-const stacked = matchMedia("(max-width: 1100px)");
-
-/** The height that the charts may fill, 0 where the page scrolls as a whole. */
-export function useRoom(charts: { current: HTMLElement | null }, shown: boolean): Signal<number> {
-  const room = useSignal(0);
-  useLayoutEffect(() => {
-    const el = charts.current;
-    if (!el) return;
-    const measure = () => {
-      room.value = stacked.matches ? 0 : el.clientHeight;
-    };
-    const watch = new ResizeObserver(measure);
-    watch.observe(el);
-    measure();
-    return () => watch.disconnect();
-  }, [shown]);
-  return room;
-}
 
 /** A key figure. */
 export function Kpi({ name, two, children }: { name: string; two?: boolean; children: ComponentChildren }) {

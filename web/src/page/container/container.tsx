@@ -5,7 +5,6 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { why } from "../../api/client";
 import type { Container, Event, Now, Why } from "../../api/schema";
 import { useTimeActions, useTimeKeys } from "../../chart/actions";
-import { Stack } from "../../chart/stack";
 import { only } from "../../format/filter";
 import { ofWorkload } from "../../format/selector";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
@@ -20,10 +19,11 @@ import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { Meant } from "../../part/meant";
 import { copy } from "../../part/notice";
-import { configHref, containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
+import { configHref, containerHref, eventsHref, hostHref, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { useRetry } from "../../part/retry";
-import { firstTab, Flow, Kpi, Side, useRoom } from "../../part/timepage";
+import { TimeCharts } from "../../part/timecharts";
+import { firstTab, Flow, Kpi, Side } from "../../part/timepage";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
 import { WhyCard } from "../../part/whycard";
 import { ContainerData } from "./data";
@@ -38,9 +38,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
   const pin = useMemo(() => computed(() => (pinText.value ? parseWhen(pinText.value, Date.now()) : undefined)), []);
   const data = useMemo(() => new ContainerData(host, workload, id, pin), []);
   const { model } = data;
-  const charts = useRef<HTMLElement>(null);
   const filter = useRef<HTMLInputElement>(null);
-  const room = useRoom(charts, data.problem.value === "");
 
   useEffect(() => {
     data.start();
@@ -97,27 +95,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
       ) : (
         <>
           <Head data={data} d={d} name={name} id={id} />
-          <section ref={charts} class="charts" aria-label="Charts" aria-busy={!data.loaded.value}>
-            {data.historyProblem.value && (
-              <p class="banner warn" role="alert">
-                <span class="dot warn" />
-                <span class="grow">History cannot be read: {show(data.historyProblem.value)}</span>
-                <button type="button" class="btn q" onClick={() => void data.load()}>Try again</button>
-              </p>
-            )}
-            <Stack
-              model={model}
-              sections={tracks}
-              leftOut={data.leftOut.value}
-              room={room}
-              select={(m) => actions.select(m.lead)}
-              pin={actions.pin}
-              zoom={actions.zoomTo}
-              zoomAround={actions.zoomAround}
-              back={lastRange}
-              copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
-            />
-          </section>
+          <TimeCharts data={data} problem={data.historyProblem.value} sections={tracks} actions={actions} />
           <Dock query={ofWorkload(host, workload)} label="Lines of this workload" model={model} range={range} pin={pin} gone={gone} absent={reasonFor(d?.absent, "log", "")} zoom={actions.zoomTo} unpin={() => setParams({ at: undefined })} />
           <Details data={data} d={d} pin={pin} select={actions.select} filter={filter} />
         </>

@@ -7,7 +7,6 @@ import type { Entry } from "../../api/loki";
 import type { Kill } from "../../api/schema";
 import { useTimeActions, useTimeKeys } from "../../chart/actions";
 import { tone } from "../../chart/marks";
-import { Stack } from "../../chart/stack";
 import { only } from "../../format/filter";
 import { bytes, cores, digits, diskRoom, percent, plain, size, strain } from "../../format/number";
 import { originOf } from "../../format/origin";
@@ -22,10 +21,11 @@ import { EventList } from "../../part/eventlist";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { copy } from "../../part/notice";
-import { containerHref, eventsHref, hostHref, lastRange, linkTo, param, range, rangeParams, setParams } from "../../part/place";
+import { containerHref, eventsHref, hostHref, linkTo, param, range, rangeParams, setParams } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { useRetry } from "../../part/retry";
-import { firstTab, Kpi, Side, useRoom } from "../../part/timepage";
+import { TimeCharts } from "../../part/timecharts";
+import { firstTab, Kpi, Side } from "../../part/timepage";
 import { NotKnown } from "../../part/value";
 import { HostData } from "./data";
 import { DiskPanel } from "./disk";
@@ -43,10 +43,8 @@ export function HostPage({ host }: { host: string }) {
   const pin = useMemo(() => computed(() => (pinText.value ? parseWhen(pinText.value, Date.now()) : undefined)), []);
   const data = useMemo(() => new HostData(host, signal(host), pin), []);
   const { model } = data;
-  const charts = useRef<HTMLElement>(null);
   const filter = useRef<HTMLInputElement>(null);
   const missing = data.hosts.value !== undefined && data.engines.value.length === 0;
-  const room = useRoom(charts, !missing);
 
   useEffect(() => {
     data.start();
@@ -133,28 +131,7 @@ export function HostPage({ host }: { host: string }) {
       ) : (
         <>
           <Head data={data} name={name} />
-          <section ref={charts} class="charts" aria-label="Charts" aria-busy={!data.loaded.value}>
-            {data.problem.value && (
-              <p class="banner warn" role="alert">
-                <span class="dot warn" />
-                <span class="grow">History cannot be read: {show(data.problem.value)}</span>
-                <button type="button" class="btn q" onClick={() => void data.load()}>Try again</button>
-              </p>
-            )}
-            <Stack
-              model={model}
-              sections={tracks}
-              leftOut={data.leftOut.value}
-              instances={false}
-              room={room}
-              select={(m) => actions.select(m.lead)}
-              pin={actions.pin}
-              zoom={actions.zoomTo}
-              zoomAround={actions.zoomAround}
-              back={lastRange}
-              copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
-            />
-          </section>
+          <TimeCharts data={data} problem={data.problem.value} sections={tracks} actions={actions} instances={false} />
           {name && (
             <Dock
               key={name}

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { computed, signal, useComputed, useSignalEffect } from "@preact/signals";
+import { computed, useComputed, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Service, ServiceChart } from "../../api/schema";
 import { useTimeActions, useTimeKeys } from "../../chart/actions";
-import { Stack, type Section } from "../../chart/stack";
+import type { Section } from "../../chart/stack";
 import { bytes, plain, type Quantity, rate } from "../../format/number";
 import { show } from "../../format/text";
 import { parseWhen, second } from "../../format/time";
 import { clock } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
-import { copy } from "../../part/notice";
-import { containerHref, lastRange, linkTo, param, range, rangeParams } from "../../part/place";
+import { containerHref, param, range, rangeParams } from "../../part/place";
 import { useRetry } from "../../part/retry";
+import { TimeCharts } from "../../part/timecharts";
 import { columnOf, most, Timeline } from "./timeline";
 
 const pinText = param("at");
-const noRoom = signal(0);
 
 /** What matters first of a service, on the time axis of its container and with its events. */
 export function Charts({ s, charts, every, freeze }: { s: Service; charts: readonly ServiceChart[]; every: number; freeze: { current: () => void } }) {
@@ -43,31 +42,12 @@ export function Charts({ s, charts, every, freeze }: { s: Service; charts: reado
   const sections = useMemo(() => charts.map((c, i) => sectionOf(c, i, names[i] ?? [], crowded[i] ?? 0)), [charts, names, crowded]);
   if (charts.length === 0) return <p class="mid">The plugin has no charts. Its values are series with job="{s.type.toLowerCase()}" and instance="{show(s.instance)}".</p>;
   return (
-    <section class="vcharts" aria-label={`Charts of ${s.type} ${show(s.instance)}`} aria-busy={!data.loaded.value}>
-      {data.problem.value && (
-        <p class="banner warn" role="alert">
-          <span class="dot warn" />
-          <span class="grow">History cannot be read: {show(data.problem.value)}</span>
-          <button type="button" class="btn q" onClick={() => void data.load()}>Try again</button>
-        </p>
-      )}
-      <Stack
-        model={model}
-        sections={sections}
-        leftOut={data.leftOut.value}
-        room={noRoom}
-        select={(m) => actions.select(m.lead)}
-        pin={actions.pin}
-        zoom={actions.zoomTo}
-        zoomAround={actions.zoomAround}
-        back={lastRange}
-        copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
-      />
+    <TimeCharts data={data} problem={data.problem.value} sections={sections} actions={actions} within={{ class: "vcharts", label: `Charts of ${s.type} ${show(s.instance)}` }}>
       <div class="vevents">
         <EventList model={model} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
         <a class="link" href={containerHref({ host: s.host, workload: s.workload, id: s.container }, { ...rangeParams(), at: pinText.value || undefined })}>The container at this time</a>
       </div>
-    </section>
+    </TimeCharts>
   );
 }
 
