@@ -169,6 +169,13 @@ func (h *Hub) ObserveEvent(e tallyman.Event) {
 		}
 		return no
 	}, func(form) any { return view.EventOf(&e) })
+	// How often it died of late is known with its last death, which may come after the
+	// container's next state.
+	if e.Type == "container" && e.Action == "die" {
+		if c, ok := h.views.Workload(e.Host, e.Workload); ok {
+			h.ObserveContainer(c)
+		}
+	}
 }
 
 func (p *page) shows(host, workload string) bool {

@@ -208,7 +208,7 @@ func TestServers(t *testing.T) {
 		h.ObserveEngine(tallyman.EngineStatus{Name: "local", Host: "h"})
 		h.ObserveEvent(tallyman.Event{ID: "1", Type: "container", Action: "die", Host: "h", Workload: "db"})
 		list = b.take(t)
-		if names(list) != "container engine event" || list[0].data["id"] != "b" || list[1].data["host"] != "h" || list[2].data["action"] != "die" {
+		if names(list) != "container engine event container" || list[3].data["id"] != "b" || list[0].data["id"] != "b" || list[1].data["host"] != "h" || list[2].data["action"] != "die" {
 			t.Errorf("got %v", list)
 		}
 		time.Sleep(10 * time.Second)
@@ -240,7 +240,7 @@ func TestContainer(t *testing.T) {
 		h.ObserveEvent(tallyman.Event{ID: "3", Type: "engine", Action: "down", Host: "h"})
 		h.ObserveEvent(tallyman.Event{ID: "4", Type: "tallyman", Action: "drift", Host: "h", Workload: "db"})
 		list := b.take(t)
-		if names(list) != "container event event" || list[0].data["instances"] == nil || list[1].data["id"] != "2" || list[2].data["id"] != "3" {
+		if names(list) != "container event container event" || list[0].data["instances"] == nil || list[1].data["id"] != "2" || list[3].data["id"] != "3" {
 			t.Errorf("got %v", list)
 		}
 		before := container("before", "web")
