@@ -20,8 +20,8 @@ import (
 )
 
 // Why is everything that is known of a death, in at most 16 KiB: what the exit code
-// says, the last lines, the figures of the five minutes before, what was changed, what
-// else happened on that host, and one sentence that puts it together.
+// says, the steps that led to it, the last lines, the figures of the five minutes before,
+// what was changed, what else happened on that host, and one sentence that puts it together.
 type Why struct {
 	Container string    `json:"container"`
 	Name      string    `json:"name"`
@@ -32,6 +32,8 @@ type Why struct {
 	// Guess is one sentence: the first of a fixed list of causes that fits.
 	Guess string `json:"guess"`
 	Exit  Exit   `json:"exit"`
+	// Chain is how it came to this: at most six steps before it, the oldest first.
+	Chain []Step `json:"chain,omitempty"`
 	// Killed are the processes of it that the kernel killed for want of memory.
 	Killed []Killed `json:"killed,omitempty"`
 	// Lines are its last ones before the death.
@@ -46,10 +48,12 @@ type Why struct {
 // Exit is how a container ended.
 type Exit struct {
 	// Code is nil when nobody saw it.
-	Code   *int   `json:"code"`
-	Words  string `json:"words"`
-	Signal string `json:"signal,omitempty"`
-	OOM    bool   `json:"oom,omitempty"`
+	Code  *int   `json:"code"`
+	Words string `json:"words"`
+	// Meaning is what the code says, as far as it says something.
+	Meaning string `json:"meaning,omitempty"`
+	Signal  string `json:"signal,omitempty"`
+	OOM     bool   `json:"oom,omitempty"`
 	// Asked is set for a death that somebody asked for.
 	Asked bool `json:"asked,omitempty"`
 	// RanFor is in seconds, 0 when not known.
@@ -64,6 +68,8 @@ type Killed struct {
 	Pid  int       `json:"pid"`
 	// Anonymous is the memory that it had for itself, in bytes; 0 when not known.
 	Anonymous int64 `json:"anonymous,omitempty"`
+	// Machine is set when the whole machine had no memory left.
+	Machine bool `json:"machine,omitempty"`
 }
 
 // WhyLine is one line of the log.
@@ -78,11 +84,13 @@ type WhyLine struct {
 type Figure struct {
 	Name string `json:"name"`
 	// Unit is cores, bytes or percent.
-	Unit  string   `json:"unit"`
-	First float64  `json:"first"`
-	Max   float64  `json:"max"`
-	Last  float64  `json:"last"`
-	Limit *float64 `json:"limit,omitempty"`
+	Unit  string  `json:"unit"`
+	First float64 `json:"first"`
+	// Since is when First was; it is zero where that is not known.
+	Since time.Time `json:"since,omitzero"`
+	Max   float64   `json:"max"`
+	Last  float64   `json:"last"`
+	Limit *float64  `json:"limit,omitempty"`
 }
 
 // Happened is an event in words.
@@ -108,7 +116,7 @@ const (
 	whyText    = 6 << 10 // of all
 	whySteps   = 6       // what was changed and what happened to others, together
 	whyNear    = 2 * time.Minute
-	whyChange  = 30 * time.Minute
+	whyChange  = 24 * time.Hour
 	whyRecent  = 10 * time.Minute
 	whyTime    = 2 * time.Second
 	whyKilled  = 3                // processes
@@ -116,13 +124,16 @@ const (
 	jobRemoved = 5 * time.Second  // after its death, of one that removes itself
 )
 
-// Witness finds out why a container died. All fields but Figures are needed.
+// Witness finds out why a container died. All fields but Figures and Room are needed.
 type Witness struct {
 	Inventory tallyman.Inventory
 	Events    tallyman.EventStore
 	Records   tallyman.RecordReader
 	// Figures are those of a container over a time; nil without a store of samples.
 	Figures func(ctx context.Context, id string, from, to time.Time) ([]Figure, error)
+	// Room is how much memory of a host was available at a time, in bytes; both are 0 when
+	// it is not known. Nil without a store of samples.
+	Room func(ctx context.Context, host string, at time.Time) (available, total float64, err error)
 }
 
 // ErrNoDeath says that a container has not died, as far as is known.
@@ -147,27 +158,34 @@ func (w *Witness) Why(ctx context.Context, ref string, at time.Time) (*Why, erro
 	}
 	e := &events[0]
 	y := &Why{Container: id, Name: e.Name, Host: e.Host, Workload: cmp.Or(e.Workload, e.Name), Image: e.Image, At: e.Time}
-	w.exit(ctx, y, e, c)
-	w.killed(ctx, y)
+	started := w.exit(ctx, y, e, c)
+	kills := w.kills(ctx, y)
 	w.lines(ctx, y)
 	if w.Figures == nil {
 		y.NotKnown = append(y.NotKnown, "figures: samples are not kept (keep.metrics)")
 	} else if y.Before, err = w.Figures(ctx, id, y.At.Add(-5*time.Minute), y.At); err != nil {
 		y.NotKnown = append(y.NotKnown, "figures: "+err.Error())
+	} else if len(y.Before) == 0 {
+		y.NotKnown = append(y.NotKnown, "figures: no sample of the five minutes before is kept")
 	}
-	w.around(ctx, y, c)
-	y.Guess = guess(y, e)
+	change := w.around(ctx, y, c)
+	y.Chain = w.chain(ctx, y, &found{started, change, kills})
+	limit := int64(0)
+	if c != nil {
+		limit = c.MemoryLimit
+	}
+	y.Guess = guess(y, e, change, limit)
 	return y, nil
 }
 
-// exit tells how it ended.
-func (w *Witness) exit(ctx context.Context, y *Why, e *tallyman.Event, c *tallyman.Container) {
+// exit tells how it ended, and gives when it had started, zero when that is not known.
+func (w *Witness) exit(ctx context.Context, y *Why, e *tallyman.Event, c *tallyman.Container) (started time.Time) {
 	y.Exit.Words = describe.Event(e).Text
 	y.Exit.Asked = describe.Asked(e.Attributes)
 	y.Exit.Signal = describe.Signal(e.Attributes["signal"])
 	y.Exit.OOM = e.Attributes["oomKilled"] == "true"
 	if n, err := strconv.Atoi(e.Attributes["exitCode"]); err == nil {
-		y.Exit.Code = &n
+		y.Exit.Code, y.Exit.Meaning = &n, describe.Exit(n)
 	} else {
 		y.NotKnown = append(y.NotKnown, "exit code: tallyman was away, and the engine no longer has it")
 	}
@@ -176,10 +194,14 @@ func (w *Witness) exit(ctx context.Context, y *Why, e *tallyman.Event, c *tallym
 	}
 	starts, _, err := w.Events.Events(ctx, tallyman.EventQuery{Container: y.Container, Actions: []string{"start"}, End: e.Time, Limit: 1})
 	if err == nil && len(starts) > 0 {
-		y.Exit.RanFor = e.Time.Sub(starts[0].Time).Seconds()
-	} else if c != nil && c.Started.Before(e.Time) && !c.Started.IsZero() {
-		y.Exit.RanFor = e.Time.Sub(c.Started).Seconds()
+		started = starts[0].Time
+	} else if c != nil && c.Started.Before(e.Time) {
+		started = c.Started
 	}
+	if !started.IsZero() && e.Action == "die" {
+		y.Exit.RanFor = e.Time.Sub(started).Seconds()
+	}
+	return started
 }
 
 var (
@@ -188,30 +210,38 @@ var (
 )
 
 // plain makes a line fit to be shown: without colours and control characters, and short.
-func plain(line []byte) string {
-	text := strings.ToValidUTF8(string(line[:min(len(line), 4*whyLine)]), "\uFFFD")
+func plain(line []byte) string { return plainIn(string(line[:min(len(line), 4*whyLine)]), whyLine) }
+
+// plainIn does so for a text, in at most n bytes.
+func plainIn(text string, n int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = unseen.ReplaceAllString(colours.ReplaceAllString(text, ""), "")
-	return clip.Text(text, whyLine)
+	return clip.Text(text, n)
 }
 
-// killed are the processes that the kernel killed in it before it died. Where the kernel's
-// messages are not read nothing is said: the engine told of the want of memory itself.
-func (w *Witness) killed(ctx context.Context, y *Why) {
-	if y.Exit.Asked || !y.Exit.OOM && (y.Exit.Code == nil || *y.Exit.Code != 137) {
-		return
+// kills finds the processes that the kernel killed in it before it died, and gives those
+// that it killed elsewhere on that host. Where the kernel's messages are not read nothing is
+// said: the engine told of the want of memory itself.
+func (w *Witness) kills(ctx context.Context, y *Why) (elsewhere []oomkill.Kill) {
+	if y.Exit.Asked {
+		return nil
 	}
-	kills, err := oomkill.Find(ctx, w.Records, y.Host, y.At.Add(-whyKernel), y.At.Add(2*time.Second))
+	kills, err := oomkill.Find(ctx, w.Records, y.Host, y.At.Add(-whyNear), y.At.Add(2*time.Second))
 	if err != nil {
 		y.NotKnown = append(y.NotKnown, "what the kernel killed: "+err.Error())
-		return
+		return nil
 	}
+	killed := y.Exit.OOM || y.Exit.Code != nil && *y.Exit.Code == 137
 	for _, k := range slices.Backward(kills) {
-		if slices.Contains(k.Containers, y.Container) {
-			y.Killed = append(y.Killed, Killed{k.Time.UTC(), plain([]byte(k.Task)), k.Pid, k.Anonymous})
+		switch {
+		case !slices.Contains(k.Containers, y.Container):
+			elsewhere = append(elsewhere, k)
+		case killed && y.At.Sub(k.Time) < whyKernel && len(y.Killed) < whyKilled:
+			y.Killed = append(y.Killed, Killed{k.Time.UTC(), plain([]byte(k.Task)), k.Pid, k.Anonymous, k.Machine})
 		}
 	}
-	y.Killed = y.Killed[:min(len(y.Killed), whyKilled)]
 	slices.Reverse(y.Killed)
+	return elsewhere
 }
 
 // lines are the last ones before the death.
@@ -242,12 +272,20 @@ func (w *Witness) lines(ctx context.Context, y *Why) {
 	}
 }
 
-// around is what was changed before, and what else happened on that host.
-func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
-	events, _, err := w.Events.Events(ctx, tallyman.EventQuery{Host: y.Host, Start: y.At.Add(-whyChange), End: y.At.Add(whyNear), Limit: 2000})
+// around is what was changed before, whose event it gives, and what else happened on that host.
+func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) (change *tallyman.Event) {
+	changes, _, err := w.Events.Events(ctx, tallyman.EventQuery{Host: y.Host, Workload: y.Workload, Actions: []string{"drift", "update"}, Start: y.At.Add(-whyChange), End: y.At, Limit: 1})
+	if err != nil {
+		y.NotKnown = append(y.NotKnown, "what was changed: "+err.Error())
+	}
+	if len(changes) > 0 {
+		change = &changes[0]
+		y.Change = &Happened{change.Time, plainIn(describe.Event(change).Text, chainText)}
+	}
+	events, _, err := w.Events.Events(ctx, tallyman.EventQuery{Host: y.Host, Start: y.At.Add(-whyNear), End: y.At.Add(whyNear), Limit: 2000})
 	if err != nil {
 		y.NotKnown = append(y.NotKnown, "what happened around it: "+err.Error())
-		return
+		return change
 	}
 	project := ""
 	if c != nil {
@@ -257,12 +295,8 @@ func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
 	for i := range events {           // the newest first
 		e := &events[i]
 		words := describe.Event(e)
-		before := e.Time.Before(y.At)
 		switch {
 		case e.Workload == y.Workload:
-			if before && y.Change == nil && (e.Type == "tallyman" && e.Action == "drift" || e.Type == "container" && e.Action == "update") {
-				y.Change = &Happened{e.Time, words.Text}
-			}
 		case e.Type != "container" || e.Time.Sub(y.At).Abs() > whyNear:
 		case e.Action == "destroy":
 			removed[e.Actor] = e.Time
@@ -285,6 +319,7 @@ func (w *Witness) around(ctx context.Context, y *Why, c *tallyman.Container) {
 		}
 	}
 	y.shorten()
+	return change
 }
 
 // shorten leaves of what happened to others what is likely to matter: of the same project,
@@ -313,19 +348,31 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// guess is the first cause of a fixed list that fits.
-func guess(y *Why, e *tallyman.Event) string {
+// guess is the first cause of a fixed list that fits. limit is that of the container's
+// memory, 0 without one.
+func guess(y *Why, e, change *tallyman.Event, limit int64) string {
 	code := -1
 	if y.Exit.Code != nil {
 		code = *y.Exit.Code
 	}
 	memory := ""
+	if limit > 0 {
+		memory = ": its limit is " + describe.Bytes(float64(limit))
+	}
+	machine := slices.ContainsFunc(y.Killed, func(k Killed) bool { return k.Machine })
 	for _, f := range y.Before {
 		if f.Unit == "bytes" && f.Limit != nil && *f.Limit > 0 {
-			if memory = fmt.Sprintf(": it used %s of its limit of %s", size(f.Max), size(*f.Limit)); f.Max < 0.8**f.Limit {
-				memory = fmt.Sprintf(": its limit is %s; the last sample before had %s", size(*f.Limit), size(f.Last))
+			limit := describe.Bytes(*f.Limit)
+			if c, ok := memoryLimit(change); ok {
+				limit += fmt.Sprintf(" (%s until %s before)", plainIn(c.Before, chainValue), inWords(y.At.Sub(change.Time)))
+			}
+			if memory = fmt.Sprintf(": it used %s of its limit of %s", describe.Bytes(f.Max), limit); f.Max < 0.8**f.Limit {
+				memory = fmt.Sprintf(": its limit is %s; the last sample before had %s", limit, describe.Bytes(f.Last))
 			}
 		}
+	}
+	if machine {
+		memory = ": the whole machine had none left"
 	}
 	first := func() (s Sibling, ok bool) {
 		i := slices.IndexFunc(y.Siblings, func(s Sibling) bool { return s.Time.Before(y.At) && s.Project })
@@ -334,14 +381,7 @@ func guess(y *Why, e *tallyman.Event) string {
 		}
 		return y.Siblings[i], true
 	}
-	lastError := func() string {
-		for _, l := range slices.Backward(y.Lines) {
-			if l.Level == "error" || l.Level == "critical" || l.Level == "fatal" {
-				return l.Text
-			}
-		}
-		return ""
-	}
+	last, isError := lastWords(y.Lines)
 	sibling, died := first()
 	switch {
 	case y.Exit.Asked:
@@ -365,25 +405,12 @@ func guess(y *Why, e *tallyman.Event) string {
 		return "It was killed from outside of the engine (exit 137): nobody asked the engine, and the kernel told of no want of memory."
 	case code == 143:
 		return "It was ended from outside of the engine (exit 143): nobody asked the engine."
-	case lastError() != "":
-		return "Its last error: " + lastError()
+	case isError:
+		return "Its last error: " + last.Text
 	case code == 0:
 		return "It ended by itself without an error (exit 0)."
 	case code > 0:
 		return fmt.Sprintf("It ended by itself with exit %d; its last lines may say why.", code)
 	}
 	return "How it ended is not known."
-}
-
-// size is bytes as people say them.
-func size(v float64) string {
-	for _, u := range []struct {
-		name string
-		n    float64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if v >= u.n {
-			return strconv.FormatFloat(v/u.n, 'f', 1, 64) + " " + u.name
-		}
-	}
-	return strconv.FormatFloat(v, 'f', 0, 64) + " B"
 }

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman"
+	"tallyman/internal/describe"
 	"tallyman/internal/recordtest"
 )
 
@@ -24,7 +27,7 @@ func (h history) AppendEvents([]tallyman.Event) error { return nil }
 func (h history) Close() error                        { return nil }
 func (h history) Events(_ context.Context, q tallyman.EventQuery) (out []tallyman.Event, more bool, err error) {
 	for _, e := range slices.Backward(h) {
-		if q.Container != "" && e.Actor != q.Container || len(q.Actions) > 0 && !slices.Contains(q.Actions, e.Action) ||
+		if q.Container != "" && e.Actor != q.Container || q.Workload != "" && e.Workload != q.Workload || len(q.Actions) > 0 && !slices.Contains(q.Actions, e.Action) ||
 			!q.Start.IsZero() && e.Time.Before(q.Start) || !q.End.IsZero() && !e.Time.Before(q.End) {
 			continue
 		}
@@ -56,6 +59,8 @@ type past struct {
 	lines   []string
 	level   string
 	figures []Figure
+	// room is what the host had available, of 16 GiB.
+	room float64
 }
 
 func event(before time.Duration, actor, action string, attributes ...string) tallyman.Event {
@@ -82,6 +87,9 @@ func (p past) why(t *testing.T) (*Why, error) {
 		{ID: "db", Name: "db", Host: "harbor", Workload: tallyman.Workload{Key: "shop/db/1", Project: "shop"}},
 		{ID: "other", Name: "other", Host: "harbor", Workload: tallyman.Workload{Key: "shop/other/1"}},
 	}}, Figures: func(context.Context, string, time.Time, time.Time) ([]Figure, error) { return p.figures, nil }}
+	if p.room > 0 {
+		w.Room = func(context.Context, string, time.Time) (float64, float64, error) { return p.room, 16 << 30, nil }
+	}
 	return w.Why(t.Context(), "web", died.Add(time.Minute))
 }
 
@@ -175,7 +183,11 @@ func TestWhyIsBounded(t *testing.T) {
 		e.Time = e.Time.Add(time.Duration(i) * time.Millisecond)
 		events = append(events, e)
 	}
-	events = append(events, event(0, "web", "die"))
+	change := drift(time.Second)
+	for i := range 20 {
+		change.Attributes[fmt.Sprint("Config.Labels[\"", i, strings.Repeat("\x1b[31m\u202elong", 60), "\"]")] = strings.Repeat("<", 250) + " → " + strings.Repeat("\"", 250)
+	}
+	events = append(events, change, event(0, "web", "die"))
 	y, err := past{events: events, lines: lines, level: "error"}.why(t)
 	if err != nil {
 		t.Fatal(err)
@@ -184,10 +196,13 @@ func TestWhyIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(text) > 16<<10 || len(y.Lines) == 0 || len(y.Lines) > 20 || len(y.Siblings) != 6 {
-		t.Errorf("%d bytes, %d lines, %d siblings; want at most 16 KiB, 20 and 6", len(text), len(y.Lines), len(y.Siblings))
+	if len(text) > 16<<10 || len(y.Lines) == 0 || len(y.Lines) > 20 || len(y.Siblings) != 5 {
+		t.Errorf("%d bytes, %d lines, %d siblings; want at most 16 KiB, 20 and 5", len(text), len(y.Lines), len(y.Siblings))
 	}
-	if bytes.ContainsAny(text, "\x1b") || strings.Contains(y.Lines[0].Text, "\u202e") || strings.Contains(y.Lines[0].Text, "title") {
+	if i := slices.IndexFunc(y.Chain, func(s Step) bool { return s.Kind == StepChange }); i < 0 || len(y.Chain[i].Changes) != 8 || y.Chain[i].Left != 13 {
+		t.Errorf("the chain %+v, want 8 changes of 21", y.Chain)
+	}
+	if strings.Contains(string(text), "\u202e") || strings.Contains(string(text), `\u202e`) || bytes.ContainsAny(text, "\x1b") || strings.Contains(y.Lines[0].Text, "\u202e") || strings.Contains(y.Lines[0].Text, "title") {
 		t.Errorf("a line is not fit to be shown: %q", y.Lines[0].Text)
 	}
 	if y.Exit.Code != nil || len(y.NotKnown) == 0 || y.Exit.RanFor != 90 {
@@ -216,7 +231,7 @@ func TestKilledByTheKernel(t *testing.T) {
 	if err := store.AppendRecords(b); err != nil {
 		t.Fatal(err)
 	}
-	want := []Killed{{died.Add(-2 * time.Second), "python", 3, 8 << 10}}
+	want := []Killed{{died.Add(-2 * time.Second), "python", 3, 8 << 10, false}}
 	// The engine tells of the death before it tells of the want of memory, or never.
 	for _, engine := range []string{"true", "false"} {
 		w := &Witness{Records: store, Inventory: several{}, Events: history{event(0, web, "die", "exitCode", "137", "oomKilled", engine)}}
@@ -226,6 +241,69 @@ func TestKilledByTheKernel(t *testing.T) {
 		}
 		if !slices.Equal(y.Killed, want) || y.Guess != "The kernel killed it for want of memory." {
 			t.Errorf("got %+v, %q; want %+v", y.Killed, y.Guess, want)
+		}
+	}
+}
+
+// drift is a change of the limit of memory, so long before the death.
+func drift(before time.Duration) tallyman.Event {
+	e := event(before, "web", "drift", "container", "web", "from", "1", "to", "2", describe.MemoryLimit, "805306368 → 67108864")
+	e.Type = "tallyman"
+	return e
+}
+
+// How it came to a death is told in at most six steps, in order of time: what matters most of
+// what is known.
+func TestChain(t *testing.T) {
+	limit := 64.0 * (1 << 20)
+	grew := []Figure{{Name: "memory", Unit: "bytes", First: 12 << 20, Since: died.Add(-4 * time.Minute), Max: 63 << 20, Last: 63 << 20, Limit: &limit}}
+	for _, c := range []struct {
+		name  string
+		past  past
+		want  []string
+		guess string
+	}{
+		{"of a limit that was lowered", past{
+			events: history{event(30*time.Minute, "web", "start"), drift(28 * time.Minute), event(3*time.Minute, "web", "health_status", "health", "unhealthy"),
+				event(time.Minute, "db", "die", "exitCode", "1"), event(0, "web", "die", "exitCode", "137", "oomKilled", "true")},
+			lines: []string{"all is well", "cannot allocate"}, level: "error", figures: grew, room: 12 << 30,
+		}, []string{
+			"change: Its configuration was changed: memory limit 768.0 MiB → 64.0 MiB",
+			"health: Health: unhealthy: 3 min before",
+			"siblings: shop/db/1: Died, exit 1: 60 s before",
+			"line: Its last error: cannot allocate",
+			"growth: Memory grew from 12.0 MiB to 63.0 MiB: 12.8 MiB a minute over 4 min; the limit is 64.0 MiB",
+			"host: The host had memory left: 12.0 GiB of the host's memory of 16.0 GiB were available",
+		}, "The kernel killed it for want of memory: it used 63.0 MiB of its limit of 64.0 MiB (768.0 MiB until 28 min before)."},
+		{"of one that dies again and again", past{
+			events: history{event(80*time.Second, "web", "start"), event(60*time.Second, "web", "die", "exitCode", "7"), event(50*time.Second, "web", "start"), event(40*time.Second, "web", "die", "exitCode", "7"),
+				event(30*time.Second, "web", "start"), event(0, "web", "die", "exitCode", "7")}, room: 1 << 30,
+		}, []string{
+			"deaths: It had died 2 times, the first time: Died, exit 7: The same workload, within 60 s before",
+			"start: Started",
+			"host: The host was short of memory: 1.0 GiB of the host's memory of 16.0 GiB were available",
+		}, "It ended by itself with exit 7; its last lines may say why."},
+		{"that was asked for", past{events: history{event(3*time.Second, "web", "kill", "signal", "15"), event(0, "web", "die", "exitCode", "143", "asked", "signal", "signal", "15")}},
+			[]string{"signal: Was sent SIGTERM: Somebody asked the engine for it"}, "Somebody asked for it (SIGTERM)."},
+	} {
+		y, err := c.past.why(t)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		var got []string
+		for _, s := range y.Chain {
+			text := string(s.Kind) + ": " + s.Title
+			for _, x := range s.Changes {
+				text += ": " + x.Setting + " " + x.Before + " → " + x.After
+			}
+			if s.Text != "" {
+				text += ": " + s.Text
+			}
+			got = append(got, text)
+		}
+		if d := cmp.Diff(c.want, got); d != "" || y.Guess != c.guess {
+			t.Errorf("%s: %q, want %q; (-want +got)\n%s", c.name, y.Guess, c.guess, d)
 		}
 	}
 }

@@ -25,7 +25,7 @@ import (
 	"tallyman/internal/recordwalk"
 )
 
-// Options of the interface. All are needed.
+// Options of the interface. All are needed, but of Why the Witness only.
 type Options struct {
 	Service *alert.Service
 	Records tallyman.RecordReader
@@ -157,34 +157,45 @@ type problemsAnswer struct {
 	Problems []Problem `json:"problems"`
 }
 
+// get is a route that answers with a value.
+func get(path string, d httpx.Doc, f func(r *http.Request) (any, error)) httpx.Route {
+	if !slices.Contains(d.Errors, http.StatusBadRequest) {
+		d.Errors = append(d.Errors, http.StatusBadRequest)
+	}
+	return httpx.Route{Pattern: "GET /api/tallyman/v1/" + path, Doc: d, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := httpx.Known(r, d.Params)
+		var v any
+		if err == nil {
+			v, err = f(r)
+		}
+		if err != nil {
+			httpx.WriteError(w, err)
+			return
+		}
+		httpx.WriteJSON(w, v)
+	})}
+}
+
+func moment(name, text string) httpx.Param {
+	return httpx.Param{Name: name, Type: "integer", Text: text + ", in milliseconds since 1970"}
+}
+
+// Why is the route that tells why a container died. It needs no more than the Witness, so it
+// is there without alarms, too.
+func (a *API) Why() httpx.Route {
+	return get("why", httpx.Doc{Summary: "Why a container died", Text: "What is known of its last death at or before a time: the exit code in words, the steps that led to it, the last lines, figures of the five minutes before, what was changed, " +
+		"what else happened on that host, and one sentence that puts it together.",
+		Params: []httpx.Param{{Name: "container", Text: "Its full id, or its name", Needed: true}, moment("at", "The death at or before this time; without it the last one")}, Answer: whyAnswer{}}, a.why)
+}
+
 // maxHistory is how many transitions are looked at for one answer.
 const maxHistory = 20_000
 
 // Routes are those of the interface.
 func (a *API) Routes() []httpx.Route {
 	word := func(name, text string) httpx.Param { return httpx.Param{Name: name, Text: text} }
-	moment := func(name, text string) httpx.Param {
-		return httpx.Param{Name: name, Type: "integer", Text: text + ", in milliseconds since 1970"}
-	}
 	host, workload := word("host", "Only of this host"), word("workload", "Only of this workload")
-	get := func(path string, d httpx.Doc, f func(r *http.Request) (any, error)) httpx.Route {
-		if !slices.Contains(d.Errors, http.StatusBadRequest) {
-			d.Errors = append(d.Errors, http.StatusBadRequest)
-		}
-		return httpx.Route{Pattern: "GET /api/tallyman/v1/" + path, Doc: d, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			err := httpx.Known(r, d.Params)
-			var v any
-			if err == nil {
-				v, err = f(r)
-			}
-			if err != nil {
-				httpx.WriteError(w, err)
-				return
-			}
-			httpx.WriteJSON(w, v)
-		})}
-	}
-	return append(a.toldRoutes(get), []httpx.Route{
+	return append(a.toldRoutes(), []httpx.Route{
 		get("alarms", httpx.Doc{Summary: "The alarms that are pending or fire", Text: "The gravest and newest first.",
 			Params: []httpx.Param{host, workload, {Name: "state", Text: "Only these", Values: []string{alert.Pending, alert.Firing}}}, Answer: alarmsAnswer{}}, a.active),
 		get("alarms/history", httpx.Doc{Summary: "The alarms that have fired", Text: "The newest first, each as it stood last: firing, or cleared with the reason.",
@@ -199,9 +210,7 @@ func (a *API) Routes() []httpx.Route {
 			Answer: trialAnswer{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound}}, a.try),
 		get("alarms/choices", httpx.Doc{Summary: "What containers ask of alarms", Text: "By their labels tallyman.alarms…, or by the setting alarms.exclude: of which nothing is alarmed, which rules are off or have another " +
 			"severity or threshold, and which labels cannot be followed.", Params: []httpx.Param{host, workload}, Answer: choicesAnswer{}}, a.choices),
-		get("why", httpx.Doc{Summary: "Why a container died", Text: "What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, " +
-			"what else happened on that host, and one sentence that puts it together.",
-			Params: []httpx.Param{{Name: "container", Text: "Its full id, or its name", Needed: true}, moment("at", "The death at or before this time; without it the last one")}, Answer: whyAnswer{}}, a.why),
+		a.Why(),
 		get("problems", httpx.Doc{Summary: "The open problems", Text: "What is wrong with workloads and engines now, as the series container_problem and engine_problem have it.",
 			Params: []httpx.Param{host, workload}, Answer: problemsAnswer{}}, a.problems),
 	}...)

@@ -65,7 +65,7 @@ type testAnswer struct {
 }
 
 // toldRoutes are those of who is told, and who is not.
-func (a *API) toldRoutes(get func(path string, d httpx.Doc, f func(r *http.Request) (any, error)) httpx.Route) []httpx.Route {
+func (a *API) toldRoutes() []httpx.Route {
 	do := func(method, path string, d httpx.Doc, f func(r *http.Request) (any, error)) httpx.Route {
 		r := get(path, d, f)
 		r.Pattern = method + r.Pattern[len("GET"):]

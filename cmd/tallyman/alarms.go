@@ -78,7 +78,6 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 		}
 		return nil
 	}
-	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
 	if a.samples != nil {
 		o.Samples = a.samples.Queryable()
 		if cfg.Series > 0 {
@@ -86,7 +85,6 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 			o.Append = results
 			a.add(part{name: "results of rules", metrics: results.SelfMetrics()})
 		}
-		a.witness.Figures = a.figures
 	}
 	o.Witness = a.witness
 	if a.cfg.Keep.Logs {
@@ -110,6 +108,14 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 	return nil
 }
 
+// openWitness makes what finds out why a container died.
+func (a *app) openWitness() {
+	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
+	if a.samples != nil {
+		a.witness.Figures, a.witness.Room = a.figures, a.room
+	}
+}
+
 // imageLabels are the labels of an image, from its inspection.
 func imageLabels(text json.RawMessage, err error) (map[string]string, error) {
 	if err != nil {
@@ -124,12 +130,13 @@ func imageLabels(text json.RawMessage, err error) (map[string]string, error) {
 	return image.Config.Labels, nil
 }
 
-// alarmRoutes are the REST interface of alarms.
+// alarmRoutes are the REST interface of alarms, and of deaths.
 func (a *app) alarmRoutes() []httpx.Route {
+	api := alarm.New(alarm.Options{Service: a.alarms, Router: a.router, Records: a.records, Witness: a.witness})
 	if a.alarms == nil {
-		return nil
+		return []httpx.Route{api.Why()}
 	}
-	return alarm.New(alarm.Options{Service: a.alarms, Router: a.router, Records: a.records, Witness: a.witness}).Routes()
+	return api.Routes()
 }
 
 // overrides are the changes of default rules that the configuration asks for.
@@ -327,7 +334,7 @@ func (a *app) figures(ctx context.Context, id string, from, to time.Time) (out [
 	for _, f := range []struct{ name, unit, expr, limit string }{
 		{"CPU", "cores", cpu, "container_spec_cpu_quota" + of + " / container_spec_cpu_period" + of},
 		{"memory", "bytes", "max by (id) (container_memory_working_set_bytes" + of + ")", "max by (id) (container_spec_memory_limit_bytes" + of + ")"},
-		{"threads", "", "max by (id) (container_threads" + of + ")", ""},
+		{"threads", "", "max by (id) (container_threads" + of + ")", "max by (id) (container_threads_max" + of + ")"},
 	} {
 		window := fmt.Sprintf("(%s)[%s:5s]", f.expr, span)
 		x := alert.Figure{Name: f.name, Unit: f.unit}
@@ -336,8 +343,15 @@ func (a *app) figures(ctx context.Context, id string, from, to time.Time) (out [
 			continue
 		}
 		x.Last, _ = one("last_over_time("+window+")", to)
+		at := from
 		if x.First, known = one(f.expr, from); !known { // it is younger than that
-			x.First, _ = one("min_over_time("+window+")", to)
+			if first, ok := one(fmt.Sprintf("min_over_time(timestamp(%s)[%s:1s])", f.expr, span), to); ok {
+				at = time.UnixMilli(int64(first * 1000))
+				x.First, known = one(f.expr, at)
+			}
+		}
+		if known {
+			x.Since = at.UTC()
 		}
 		if f.limit != "" {
 			if v, ok := one(fmt.Sprintf("last_over_time((%s)[%s:5s])", f.limit, span), to); ok {
@@ -349,4 +363,20 @@ func (a *app) figures(ctx context.Context, id string, from, to time.Time) (out [
 		out = append(out, x)
 	}
 	return out, err
+}
+
+// room is how much memory of a host was available at a time.
+func (a *app) room(ctx context.Context, host string, at time.Time) (available, total float64, err error) {
+	v, err := a.engine.Instant(ctx, fmt.Sprintf(`{__name__=~"node_memory_MemAvailable_bytes|node_memory_MemTotal_bytes",host=%q}`, host), at)
+	for _, s := range v {
+		if s.Metric.Get("__name__") == "node_memory_MemTotal_bytes" {
+			total = s.F
+		} else {
+			available = s.F
+		}
+	}
+	if len(v) < 2 {
+		return 0, 0, err
+	}
+	return available, total, err
 }

@@ -187,6 +187,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}
 	readers := a.readers(all.Records, own, book, look)
 	if !look {
+		a.openWitness()
 		if err := a.openAlarms(interval, space); err != nil {
 			return nil, err
 		}

@@ -3,7 +3,7 @@
 // Container: its numbers, charts, marks, range, and its life to the end and on.
 
 import assert from "node:assert/strict";
-import { ask, changes, check, container, finish, given, reader, within } from "./browser.mjs";
+import { ask, changes, check, container, finish, given, reader, saying, within } from "./browser.mjs";
 
 // Reading the pixels of a chart makes the browser advise against it.
 const page = await reader({ allow: [/willReadFrequently/] });
@@ -188,6 +188,32 @@ await check("a crash loop is red also while the container happens to run, here a
     assert.match(await page.locator(".chead .chip.crit").first().textContent(), /crashes: 3 times in \d+ s, exit 2; now running/);
     assert.equal(await page.locator(".chead .dot.crit").count(), 1);
     assert.match(await kpi("Restarts").textContent(), /3 died 3 in \d+ s/);
+await check("why it died stands on top, with the steps that led to it, and as a report; the page opens on a short life", async () => {
+  await page.goto(`${given.url}/container?${new URLSearchParams({ host, workload: given.hog })}`);
+  const opener = page.locator(".bar .seg [aria-haspopup=dialog]");
+  // It lived for some seconds of the hour.
+  await within(10_000, async () => assert.match(await opener.textContent(), /\d\d:\d\d:\d\d – \d\d:\d\d:\d\d/));
+  await within(10_000, async () => assert.match(await page.locator(".chead .verdict").textContent(), /^The kernel killed it for want of memory.*exit 137.*: SIGKILL: it was ended at once/));
+  const steps = page.locator(".side .why .chain > li");
+  assert.match(await steps.last().textContent(), /Out of memory: the kernel killed it, exit 137, after \d+ s/);
+  const told = await steps.allTextContents();
+  assert.ok(told.length <= 7 && told.some((s) => /The host (had|was short of) memory|The kernel killed .* elsewhere/.test(s)) && told.some((s) => s.startsWith("Started")), told.join(" | "));
+  assert.match(await page.locator(".side .why .sub").textContent(), /Exit 137 is SIGKILL: it was ended at once/);
+  assert.match(await page.locator(".side .why").textContent(), /memory.*(MiB|KiB).*16 MiB|not knownfigures/);
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await saying(page, "Report copied", () => page.getByRole("button", { name: "Copy report" }).click());
+  const report = await page.evaluate(() => navigator.clipboard.readText());
+  assert.match(report, /^## Why \S*hog\S* died\n\n\*\*The kernel killed it for want of memory[^]*### How it came to this\n\n1\. /);
+  // The range itself is to be had, and stays.
+  await opener.click();
+  await page.locator(".rangepop").getByRole("button", { name: "1 h", exact: true }).click();
+  await within(3000, async () => assert.match(await opener.textContent(), /1 h/));
+  await page.reload();
+  await page.locator(".chead .verdict").waitFor();
+  assert.match(await opener.textContent(), /1 h/);
+  return told.join(" | ");
+});
+
   });
   await page.goto(`${given.url}/?show=attention&q=${given.flaps}`);
   const row = page.locator("tr.c").filter({ has: page.locator(`a[title="${given.flaps}"]`) });
@@ -195,6 +221,8 @@ await check("a crash loop is red also while the container happens to run, here a
   assert.equal(await row.locator(".dot.crit").count(), 1);
   await within(5000, async () => assert.match(await row.textContent(), /33 \/ \d+ sCrashes: 3 times in \d+ s, exit 2/));
   return row.locator(".dot.crit").getAttribute("title");
+    assert.match(await page.locator(".chead .verdict").textContent(), /It ended by itself with exit 2.*Died, exit 2/);
+    assert.match(await page.locator(".side .why .chain").textContent(), /It had died 2 times/);
 });
 
 await check("before the answer nothing is said to be none, and what failed is tried again by itself", async () => {

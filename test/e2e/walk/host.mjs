@@ -150,7 +150,7 @@ await check("the page of the container tells it, too", async () => {
   if (mine.length === 0) return "the kernel's messages cannot be read here";
   const side = await page.context().newPage();
   await side.goto(`${given.url}/container?${new URLSearchParams({ host, workload: given.hog })}`);
-  await within(10_000, async () => assert.ok((await side.locator(".why").textContent()).includes(`${given.hungry}, process ${mine[0].pid}`)));
+  await within(10_000, async () => assert.ok((await side.locator(".why").textContent()).includes(`${given.hungry} (process ${mine[0].pid})`)));
   await unharmed(side);
   await side.close();
 });

@@ -659,7 +659,7 @@ export interface paths {
         };
         /**
          * Why a container died
-         * @description What is known of its last death at or before a time: the exit code in words, the last lines, figures of the five minutes before, what was changed, what else happened on that host, and one sentence that puts it together.
+         * @description What is known of its last death at or before a time: the exit code in words, the steps that led to it, the last lines, figures of the five minutes before, what was changed, what else happened on that host, and one sentence that puts it together.
          */
         get: operations["get_why"];
         put?: never;
@@ -750,6 +750,12 @@ export interface components {
         CheckAnswer: {
             mistakes: components["schemas"]["ServiceMistake"][];
             /** @description Whether it switches off */
+        Changed: {
+            after: string;
+            before: string;
+            path: string;
+            setting: string;
+        };
             none?: boolean;
             wishes: components["schemas"]["ServiceWish"][];
         };
@@ -1059,6 +1065,7 @@ export interface components {
             group: string;
             id: string;
             name: string;
+            meaning?: string;
             /** @description Why it does not */
             reason?: string;
             /** @enum {string} */
@@ -1092,6 +1099,8 @@ export interface components {
                 cpuSystem?: (number | null)[];
                 cpuUser?: (number | null)[];
                 kernel?: (number | null)[];
+            /** @description When it was first */
+            since?: number;
                 memoryLimit?: (number | null)[];
                 pids?: (number | null)[];
                 rx?: (number | null)[];
@@ -1202,6 +1211,8 @@ export interface components {
         };
         Mount: {
             destination: string;
+            /** @description The whole machine had no memory left */
+            machine?: boolean;
             readOnly?: boolean;
             source?: string;
             type: string;
@@ -1543,6 +1554,21 @@ export interface components {
         };
         Tick: {
             hosts?: {
+        Step: {
+            /** @description Of a change of the configuration: what was changed */
+            changes?: components["schemas"]["Changed"][];
+            /** @description When it began, if it took a while */
+            from?: number;
+            /** @enum {string} */
+            kind: "change" | "deaths" | "growth" | "health" | "host" | "killed" | "line" | "siblings" | "signal" | "start";
+            /** @description How many changes more there were */
+            left?: number;
+            /** @description What more is known of it */
+            text?: string;
+            time: number;
+            /** @description What happened */
+            title: string;
+        };
                 [key: string]: components["schemas"]["HostFigures"];
             };
             now: {
@@ -1585,7 +1611,9 @@ export interface components {
             at: number;
             /** @description Numbers of the five minutes before */
             before: components["schemas"]["Figure"][];
-            /** @description The last change of its configuration within half an hour before */
+            /** @description How it came to this: at most six steps before it, the oldest first */
+            chain: components["schemas"]["Step"][];
+            /** @description The last change of its configuration within a day before */
             change?: components["schemas"]["Happened"];
             container: string;
             exit: components["schemas"]["Exit"];
@@ -1654,6 +1682,7 @@ export type Event = components['schemas']['Event'];
 export type EventsAnswer = components['schemas']['EventsAnswer'];
 export type EventsSnapshot = components['schemas']['EventsSnapshot'];
 export type EventsSummary = components['schemas']['EventsSummary'];
+export type Changed = components['schemas']['Changed'];
 export type Exit = components['schemas']['Exit'];
 export type Failure = components['schemas']['Failure'];
 export type FailureText = components['schemas']['FailureText'];
@@ -1730,6 +1759,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+export type Step = components['schemas']['Step'];
             /** @description What was asked for */
             200: {
                 headers: {

@@ -112,7 +112,7 @@ function Chart({ model, spec, height }: { model: Model; spec: TrackSpec; height:
   return (
     <div class="plot" style={{ height: `${height.value}px` }}>
       <div ref={host} aria-hidden="true" />
-      {nothing.value && <p class="nothing">No samples in this range.</p>}
+      {nothing.value && <p class="nothing">Fewer than two samples in this range.</p>}
       <Reading model={model} spec={spec} />
     </div>
   );

@@ -3,67 +3,45 @@
 import "../style/tokens.css";
 import "../style/base.css";
 import "../style/frame.css";
-import { signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";
-import { useEffect } from "preact/hooks";
-import { session, silent } from "../api/client";
-import { noteBroken, fetchPart } from "../api/reach";
+import { session } from "../api/client";
+import { noteBroken } from "../api/reach";
 import { startClock } from "../part/clock";
 import { Frame } from "../part/frame";
 import { watchFiring } from "../part/firing";
 import { listen } from "../part/keys";
+import { later } from "../part/later";
 import { auth, version } from "../part/pages";
 import { follow, place } from "../part/place";
-import { useRetry } from "../part/retry";
 import { applyTheme } from "../part/theme";
 import { NotFound } from "./notfound/notfound";
 import { ServersPage } from "./servers/servers";
 
 /** A page whose code comes when it is first opened. */
-function later<P extends object>(title: string, load: () => Promise<ComponentType<P>>) {
-  const page = signal<{ Page?: ComponentType<P>; missing?: boolean }>({});
-  const start = () => {
-    page.value = {};
-    fetchPart(load).then(
-      (Page) => {
-        page.value = { Page };
-      },
-      () => {
-        page.value = { missing: true };
-      },
-    );
-  };
-  function Waiting() {
-    useEffect(start, []);
-    useRetry(() => (page.value.missing ? silent : ""), start);
-    return (
-      <Frame title={title} crumb={<b>{title}</b>} range={null} mainClass="pad">
-        {page.value.missing && (
-          <section class="empty">
-            <h1>This page could not be loaded</h1>
-            <p>tallyman does not answer.</p>
-            <p>
-              <button type="button" class="btn" onClick={start}>Try again</button>
-            </p>
-          </section>
-        )}
-      </Frame>
-    );
-  }
-  return function Later(props: P) {
-    const { Page } = page.value;
-    return Page ? <Page {...props} /> : <Waiting />;
-  };
+function page<P extends object>(title: string, load: () => Promise<ComponentType<P>>) {
+  return later(load, ({ missing, again }) => (
+    <Frame title={title} crumb={<b>{title}</b>} range={null} mainClass="pad">
+      {missing && (
+        <section class="empty">
+          <h1>This page could not be loaded</h1>
+          <p>tallyman does not answer.</p>
+          <p>
+            <button type="button" class="btn" onClick={again}>Try again</button>
+          </p>
+        </section>
+      )}
+    </Frame>
+  ));
 }
 
-const ContainerPage = later("Container", () => import("./container/container").then((m) => m.ContainerPage));
-const HostPage = later("Host", () => import("./host/host").then((m) => m.HostPage));
-const AlarmsPage = later("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
-const ServicesPage = later("Services", () => import("./services/services").then((m) => m.ServicesPage));
-const DoctorPage = later("Doctor", () => import("./doctor/doctor").then((m) => m.DoctorPage));
-const LogsPage = later("Logs", () => import("./logs/logs").then((m) => m.LogsPage));
-const EventsPage = later("Events", () => import("./events/events").then((m) => m.EventsPage));
-const ConfigurationPage = later("Configuration", () => import("./configuration/configuration").then((m) => m.ConfigurationPage));
+const ContainerPage = page("Container", () => import("./container/container").then((m) => m.ContainerPage));
+const HostPage = page("Host", () => import("./host/host").then((m) => m.HostPage));
+const AlarmsPage = page("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
+const ServicesPage = page("Services", () => import("./services/services").then((m) => m.ServicesPage));
+const DoctorPage = page("Doctor", () => import("./doctor/doctor").then((m) => m.DoctorPage));
+const LogsPage = page("Logs", () => import("./logs/logs").then((m) => m.LogsPage));
+const EventsPage = page("Events", () => import("./events/events").then((m) => m.EventsPage));
+const ConfigurationPage = page("Configuration", () => import("./configuration/configuration").then((m) => m.ConfigurationPage));
 
 function App() {
   const { path, params } = place.value;

@@ -27,7 +27,7 @@ export function LiveButton({ on, toggle }: { on: boolean; toggle(): void }) {
 }
 
 /** The range of the page: live or not, how long, and the way back. */
-export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(): void; canLive: boolean }) {
+export function RangeControl({ range, freeze, canLive, choose = setRange }: { range: Range; freeze(): void; canLive: boolean; choose?(r: Range): void }) {
   const pop = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const [from, setFrom] = useState("");
@@ -36,7 +36,7 @@ export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(
 
   const toggle = () => {
     if (range.live) freeze();
-    else setRange({ live: true, span: nearest(range.to - range.from) });
+    else choose({ live: true, span: nearest(range.to - range.from) });
   };
   const live = range.live && canLive;
   useKeys("Range", [
@@ -45,9 +45,9 @@ export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(
     { keys: ["Backspace"], label: "Back to the last range", run: lastRange },
   ]);
 
-  const choose = (r: Range) => {
+  const take = (r: Range) => {
     pop.current?.hidePopover();
-    setRange(r);
+    choose(r);
   };
   const apply = (e: Event) => {
     e.preventDefault();
@@ -60,7 +60,7 @@ export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(
       setProblem("The range ends before it starts.");
     } else {
       setProblem("");
-      choose({ live: false, from: a, to: b });
+      take({ live: false, from: a, to: b });
     }
   };
   const opened = (e: { newState: string }) => {
@@ -86,7 +86,7 @@ export function RangeControl({ range, freeze, canLive }: { range: Range; freeze(
       <div ref={pop} popover="auto" class="rangepop" role="dialog" aria-label="Choose the range" onToggle={opened}>
         <div class="spans">
           {spans.map((s) => (
-            <button key={s.key} type="button" class="btn" aria-pressed={range.live && range.span === s.span} onClick={() => choose({ live: true, span: s.span })}>
+            <button key={s.key} type="button" class="btn" aria-pressed={range.live && range.span === s.span} onClick={() => take({ live: true, span: s.span })}>
               {s.label}
             </button>
           ))}

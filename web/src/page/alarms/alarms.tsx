@@ -10,10 +10,10 @@ import { NoAnswer, Old, usePoll } from "../../part/answered";
 import { clock } from "../../part/clock";
 import { toneOf } from "../../part/firing";
 import { Frame } from "../../part/frame";
+import { later } from "../../part/later";
 import { say } from "../../part/notice";
 import { containerHref, param } from "../../part/place";
 import { Ago } from "../../part/value";
-import { WhyCard } from "../../part/whycard";
 import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, trialOf, trialWords, verdict, waits } from "./data";
 import { Looked } from "./detail";
 import "./alarms.css";
@@ -94,6 +94,8 @@ async function act(what: () => Promise<unknown>, done: string, again?: () => voi
   again?.();
 }
 
+const WhyCard = later(() => import("../../part/whycard").then((m) => m.WhyCard));
+
 function Row({ x, again }: { x: Alarm; again?: () => void }) {
   const marked = param("id").value === x.id;
   const since = x.fired ?? x.since;
@@ -116,7 +118,7 @@ function Row({ x, again }: { x: Alarm; again?: () => void }) {
         {x.why && (
           <details>
             <summary>{show(x.why.guess)}</summary>
-            <WhyCard y={x.why} />
+            <WhyCard y={x.why} said />
           </details>
         )}
         {!x.labels["kind"] && <Looked x={x} />}

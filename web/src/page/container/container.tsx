@@ -2,36 +2,41 @@
 
 import { computed, type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { why } from "../../api/client";
+import { inWords, why } from "../../api/client";
 import type { Container, Event, Now, Why } from "../../api/schema";
 import { useTimeActions, useTimeKeys } from "../../chart/actions";
+import { pinnedOf } from "../../chart/marks";
 import { only } from "../../format/filter";
+import type { Range } from "../../format/range";
 import { ofWorkload } from "../../format/selector";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
 import { assess, crashLoop, crashRate, exitWords, isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
 import { iso, parseWhen, span, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
-import { clock, nowMinute } from "../../part/clock";
+import { clock, narrow, nowMinute } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
 import { judge } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
+import { later } from "../../part/later";
 import { Meant } from "../../part/meant";
 import { copy } from "../../part/notice";
-import { configHref, containerHref, eventsHref, hostHref, linkTo, param, range, rangeParams, setParams } from "../../part/place";
+import { configHref, containerHref, eventsHref, hostHref, linkTo, param, range, rangeParams, setParams, setRange } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { useRetry } from "../../part/retry";
 import { TimeCharts } from "../../part/timecharts";
 import { firstTab, Flow, Kpi, Side } from "../../part/timepage";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
-import { WhyCard } from "../../part/whycard";
 import { ContainerData } from "./data";
+import { deathOf } from "./death";
 import { Facts } from "./facts";
 import { sections } from "./tracks";
 import "./container.css";
 
 const pinText = param("at");
+// Set where the range is wanted although the container lived for a moment of it only.
+const whole = param("whole");
 
 /** Why did it die? What is it doing? One container over its whole life and those before it. */
 export function ContainerPage({ host, workload, id }: { host: string; workload: string; id: string | undefined }) {
@@ -48,7 +53,8 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
   const ready = useComputed(() => model.width.value > 0);
   useSignalEffect(() => {
     const r = range.value;
-    if (ready.value) data.show(r);
+    const all = whole.value !== "";
+    if (ready.value) data.show(r, all);
   });
 
   useRetry(() => data.problem.value, () => data.again());
@@ -56,7 +62,13 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
 
   const d = data.detail.value;
   const gone = id !== undefined || d?.state === "gone";
-  const actions = useTimeActions(model, () => data.time(), !gone);
+  const life = data.life.value;
+  const actions = useTimeActions(model, () => data.time(), !gone && !life);
+  const choose = (r: Range) => {
+    if (life) setParams({ whole: "1" });
+    setRange(r);
+  };
+  const death = useDeath(data);
   useTimeKeys("Container", actions, [{ keys: ["/"], label: "Filter the events", run: () => focusEvents(filter) }]);
 
   const name = d ? localName(d.name, d.project) : workload.split("/").slice(1).join("-") || workload;
@@ -80,7 +92,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
           <b>{show(name)}</b>
         </>
       }
-      range={<RangeControl range={range.value} freeze={actions.freeze} canLive={!gone} />}
+      range={<RangeControl range={life ? { live: false, ...life } : range.value} freeze={actions.freeze} canLive={!gone} choose={choose} />}
     >
       {data.problem.value ? (
         <section class="empty">
@@ -94,10 +106,11 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
         </section>
       ) : (
         <>
-          <Head data={data} d={d} name={name} id={id} />
+          <Head data={data} d={d} name={name} id={id} death={death.value} />
+          {narrow.value && <Died death={death.value} />}
           <TimeCharts data={data} problem={data.historyProblem.value} sections={tracks} actions={actions} />
           <Dock query={ofWorkload(host, workload)} label="Lines of this workload" model={model} range={range} pin={pin} gone={gone} absent={reasonFor(d?.absent, "log", "")} zoom={actions.zoomTo} unpin={() => setParams({ at: undefined })} />
-          <Details data={data} d={d} pin={pin} select={actions.select} filter={filter} />
+          <Details data={data} d={d} death={narrow.value ? undefined : death.value} pin={pin} select={actions.select} filter={filter} />
         </>
       )}
     </Frame>
@@ -109,7 +122,7 @@ function focusEvents(field: { current: HTMLInputElement | null }): void {
   setTimeout(() => field.current?.focus());
 }
 
-function Head({ data, d, name, id }: { data: ContainerData; d: Container | undefined; name: string; id: string | undefined }) {
+function Head({ data, d, name, id, death }: { data: ContainerData; d: Container | undefined; name: string; id: string | undefined; death: Death | undefined }) {
   const now = clock.value;
   const died = d?.lastEvent && d.lastEvent.severity === "critical" ? d.lastEvent : undefined;
   const current = id !== undefined ? d?.instances?.find((i) => i.current && i.id !== d.id) : undefined;
@@ -136,6 +149,7 @@ function Head({ data, d, name, id }: { data: ContainerData; d: Container | undef
           Share
         </button>
       </div>
+      {death?.why && !narrow.value && <p class="verdict crit"><b>{show(death.why.guess)}</b> <span>{show(inShort(death.why))}</span></p>}
       <dl class="kpis">{d ? isUp(d) ? <Living data={data} d={d} /> : <Ended d={d} /> : <Kpi name="State">–</Kpi>}</dl>
     </section>
   );
@@ -204,29 +218,53 @@ function Ended({ d }: { d: Container }) {
   );
 }
 
-/** Why the container died last, while that is what one comes for: it does not run, or has not for long. */
-function WhyDied({ d }: { d: Container }) {
-  const found = useSignal<Why | undefined>(undefined);
-  const died = d.finished ?? 0;
-  const wanted = died > 0 && (!isUp(d) || Date.now() - (d.started ?? 0) < recently) && (d.exitCode !== 0 || !!d.oomKilled);
-  useEffect(() => {
-    found.value = undefined;
-    if (!wanted) return;
-    const asking = new AbortController();
-    // The end is told by the engine a little before its event is.
-    why(d.id, died + 5000, asking.signal).then((a) => { found.value = a.why; }, () => undefined);
-    return () => asking.abort();
-  }, [d.id, died, wanted]);
-  const y = found.value;
-  return y && !y.exit.asked ? <WhyCard y={y} title="Why did it die?" /> : null;
+/** What is known of a death, and why it cannot be told. */
+interface Death {
+  why?: Why;
+  problem?: string;
 }
 
-const recently = 15 * 60_000;
+const WhyCard = later(() => import("../../part/whycard").then((m) => m.WhyCard));
 
-function Details({ data, d, pin, select, filter }: { data: ContainerData; d: Container | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
+/** Asks why the container died, where that is what one comes for. */
+function useDeath(data: ContainerData): ReadonlySignal<Death | undefined> {
+  const found = useSignal<Death | undefined>(undefined);
+  const asked = useComputed(() => JSON.stringify(deathOf(data.detail.value, pinnedOf(data.model.events.value, data.model.pin.value), nowMinute.value) ?? null));
+  const ask = () => {
+    const of = JSON.parse(asked.peek()) as ReturnType<typeof deathOf> | null;
+    const stop = new AbortController();
+    if (!of) found.value = undefined;
+    else {
+      why(of.container, of.at, stop.signal).then(
+        (a) => { found.value = a.why && !a.why.exit.asked ? { why: a.why } : undefined; },
+        (err) => { if (!stop.signal.aborted) found.value = { problem: inWords(err) }; },
+      );
+    }
+    return () => stop.abort();
+  };
+  useSignalEffect(() => {
+    asked.value;
+    return ask();
+  });
+  useRetry(() => found.value?.problem ?? "", ask);
+  return found;
+}
+
+/** Why it died, with what that rests on. */
+function Died({ death }: { death: Death | undefined }) {
+  if (death?.problem) return <p class="banner warn" role="status"><span class="dot warn" /><span class="grow">Why it died cannot be told: {show(death.problem)}</span></p>;
+  return death?.why ? <WhyCard y={death.why} title="Why did it die?" said={!narrow.value} /> : null;
+}
+
+/** How it ended, and what that means. */
+function inShort({ exit, at }: Why): string {
+  return `${exit.words}, ${stamp(at, clock.value)}${exit.meaning ? `: ${exit.meaning}` : ""}`;
+}
+
+function Details({ data, d, death, pin, select, filter }: { data: ContainerData; d: Container | undefined; death: Death | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
   return (
     <Side
-      head={d && <WhyDied d={d} />}
+      head={<Died death={death} />}
       tabs={[
         { id: "events", label: "Events", body: () => <EventList model={data.model} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} /> },
         { id: "facts", label: "Facts", body: () => (d ? <Facts d={d} now={clock.value} /> : <p class="dim">Not known yet.</p>) },

@@ -12,6 +12,7 @@ import { all, type Range } from "../../format/range";
 import { isUp } from "../../format/state";
 import { day, hour, minute } from "../../format/time";
 
+import { lifeWithin } from "./death";
 // Live seconds that are kept to be put after stored samples, which end up to an interval ago.
 const secondsKept = 120;
 // A live page reads the stored samples again at times: they hold what ticks do not.
@@ -30,9 +31,12 @@ export class ContainerData {
   readonly leftOut = signal(0);
   readonly loaded = signal(false);
   readonly model: Model;
+  /** The life that shows in place of a range of which it is a moment only. */
+  readonly life = signal<{ from: number; to: number } | undefined>(undefined);
 
   private range: Range = { live: true, span: hour };
   private stream: Live<{ container: Container | null }> | undefined;
+  private whole = false;
   private seconds: { time: number; values: Values }[] = [];
   private skew = 0;
   private loadedAt = 0;
@@ -115,7 +119,7 @@ export class ContainerData {
       if (d.now || !isUp(d)) this.now.value = d.now;
     });
     const hole = this.lastTick > 0 && this.time() - this.lastTick > 3000;
-    if (!before || before.id !== d.id || before.state !== d.state || hole) this.show(this.range);
+    if (!before || before.id !== d.id || before.state !== d.state || hole) this.show(this.range, this.whole);
   }
 
   /** The server's present. */
@@ -124,9 +128,13 @@ export class ContainerData {
   }
 
   private resolve(r: Range): { from: number; to: number } {
-    if (!r.live) return { from: r.from, to: r.to };
     const d = this.detail.peek();
     // The end of a gone container stands a little before the right edge, so that its mark is whole.
+    const pin = this.model.pin.peek();
+    const life = r.live && d && !this.whole ? lifeWithin(d, r.span) : undefined;
+    this.life.value = life && (pin === undefined || (pin >= life.from && pin <= life.to)) ? life : undefined;
+    if (this.life.peek()) return life!;
+    if (!r.live) return { from: r.from, to: r.to };
     const margin = r.span === all ? minute : r.span / 50;
     const to = d?.state === "gone" && d.goneAt ? d.goneAt + margin : this.time();
     if (r.span !== all) return { from: to - r.span, to };
@@ -134,10 +142,11 @@ export class ContainerData {
     return { from: Math.min(first, to - minute), to };
   }
 
-  /** Shows another range: the axis at once, samples when they come. */
-  show(r: Range): void {
+  /** Shows another range, the whole of it where that is asked for: the axis at once, samples when they come. */
+  show(r: Range, whole = false): void {
     this.range = r;
     this.model.view.value = this.resolve(r);
+    this.whole = whole;
     void this.load();
   }
 
@@ -209,7 +218,7 @@ export class ContainerData {
         this.seconds.push({ time: t.time, values });
         if (this.seconds.length > secondsKept) this.seconds.shift();
       }
-      if (!this.range.live || d?.state === "gone") return;
+      if (!this.range.live || d?.state === "gone" || this.life.peek()) return;
       const view = this.model.view.peek();
       this.model.view.value = this.range.span === all ? { from: view.from, to: t.time } : { from: t.time - this.range.span, to: t.time };
       if (values && this.loaded.peek()) {
