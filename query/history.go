@@ -103,11 +103,13 @@ func (e *Engine) History(ctx context.Context, host, workload string, start, end 
 		labels.MustNewMatcher(labels.MatchEqual, "workload", workload),
 	}
 	if start.IsZero() {
-		first, err := e.first(ctx, match, end)
+		first, err := e.first(ctx, match, "container_last_seen", end)
 		if err != nil {
 			return nil, err
 		}
-		start = first
+		if start = first; first.IsZero() {
+			start = end.Add(-time.Second)
+		}
 	}
 	if !end.After(start) {
 		return nil, fmt.Errorf("history from %s to %s: the end must be after the start", start.Format(time.RFC3339), end.Format(time.RFC3339))
@@ -147,13 +149,20 @@ func (e *Engine) History(ctx context.Context, host, workload string, start, end 
 // maxGap is how far apart two samples may be to belong together.
 func (e *Engine) maxGap() time.Duration { return max(5*time.Second, e.interval*7/2) }
 
-// first is the time of the workload's oldest sample, end without one.
-func (e *Engine) first(ctx context.Context, match []*labels.Matcher, end time.Time) (time.Time, error) {
-	first := end.Add(-time.Second)
-	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "container_last_seen"))
-	err := e.each(ctx, time.Unix(0, 0), end, match, func(_ labels.Labels, it chunkenc.Iterator) error {
+// watched are series of which each host has one from its first round on.
+const watched = "node_load1|docker_up"
+
+// First is the time of the oldest sample of a host that is before end, zero without one.
+func (e *Engine) First(ctx context.Context, host string, end time.Time) (time.Time, error) {
+	return e.first(ctx, []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, "host", host)}, watched, end)
+}
+
+// first is the time of the oldest sample of some metrics, zero without one.
+func (e *Engine) first(ctx context.Context, match []*labels.Matcher, metrics string, end time.Time) (first time.Time, err error) {
+	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, metrics))
+	err = e.each(ctx, time.Unix(0, 0), end, match, func(_ labels.Labels, it chunkenc.Iterator) error {
 		if it.Next() == chunkenc.ValFloat {
-			if t, _ := it.At(); t < first.UnixMilli() {
+			if t, _ := it.At(); first.IsZero() || t < first.UnixMilli() {
 				first = time.UnixMilli(t)
 			}
 		}
@@ -217,30 +226,7 @@ func (s *spreader) add(l labels.Labels, it chunkenc.Iterator) error {
 	if at < 0 {
 		return nil
 	}
-	clear(s.one)
-	clear(s.oneCover)
-	var lastT int64
-	var lastV float64
-	for it.Next() == chunkenc.ValFloat {
-		t, v := it.At()
-		if value.IsStaleNaN(v) {
-			lastT = 0
-			continue
-		}
-		if t >= s.start && (s.first == 0 || t < s.first) {
-			s.first = t
-		}
-		if dt := t - lastT; lastT > 0 && dt > 0 && dt <= s.gap {
-			switch {
-			case !columns[at].counter:
-				s.spread(lastT, t, v)
-			case v >= lastV:
-				s.spread(lastT, t, (v-lastV)*1000/float64(dt))
-			}
-		}
-		lastT, lastV = t, v
-	}
-	if err := it.Err(); err != nil {
+	if _, err := s.series(columns[at].counter, it); err != nil {
 		return err
 	}
 	if s.sum[at] == nil {
@@ -256,6 +242,38 @@ func (s *spreader) add(l labels.Labels, it chunkenc.Iterator) error {
 		s.cover[at][id][i] = max(s.cover[at][id][i], s.oneCover[i])
 	}
 	return nil
+}
+
+// series spreads the samples of one series over the steps, into one and oneCover, and
+// gives the greatest value that counted.
+func (s *spreader) series(counter bool, it chunkenc.Iterator) (most float64, err error) {
+	clear(s.one)
+	clear(s.oneCover)
+	end := s.start + int64(s.n)*s.step
+	var lastT int64
+	var lastV float64
+	for it.Next() == chunkenc.ValFloat {
+		t, v := it.At()
+		if value.IsStaleNaN(v) {
+			lastT = 0
+			continue
+		}
+		if t >= s.start && (s.first == 0 || t < s.first) {
+			s.first = t
+		}
+		if dt := t - lastT; lastT > 0 && dt > 0 && dt <= s.gap && (!counter || v >= lastV) {
+			now := v
+			if counter {
+				now = (v - lastV) * 1000 / float64(dt)
+			}
+			s.spread(lastT, t, now)
+			if t > s.start && lastT < end {
+				most = max(most, now)
+			}
+		}
+		lastT, lastV = t, v
+	}
+	return most, it.Err()
 }
 
 // spread gives v to the steps between from and to, by the share of each that

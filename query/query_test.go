@@ -185,6 +185,16 @@ func TestHistoryFromTheFirstSample(t *testing.T) {
 	if err != nil || h.Start.Before(at(590)) || h.Start.After(at(600)) {
 		t.Errorf("history of all begins at %v, %v; want %v", h.Start, err, at(600))
 	}
+	if first, err := f.e.First(context.Background(), "h", at(700)); err != nil || !first.IsZero() {
+		t.Errorf("the first sample of a host without one is %v, %v", first, err)
+	}
+	load := (&tallyman.Target{Kind: tallyman.HostTarget, ID: "h", Labels: []tallyman.Label{{Name: "host", Value: "h"}}}).Series(&tallyman.Desc{Name: "node_load1"})
+	for i := range 3 {
+		f.put(float64(701+10*i), load, 1)
+	}
+	if first, err := f.e.First(context.Background(), "h", at(730)); err != nil || !first.Equal(at(701)) {
+		t.Errorf("the first sample of the host is %v, %v; want %v", first, err, at(701))
+	}
 	for _, points := range []int{0, MaxPoints + 1} {
 		if _, err := f.e.History(context.Background(), "h", "w", at(0), at(1), points); err == nil {
 			t.Errorf("%d points are taken", points)

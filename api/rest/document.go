@@ -62,6 +62,12 @@ func docs() map[string]httpx.Doc {
 			Params: append(eventParams(start, end), httpx.Param{Name: "points", Type: "integer", Default: 120, Text: "How many columns at most, 1 to " + strconv.Itoa(maxColumns)}),
 			Answer: eventsSummary{}, Errors: []int{http.StatusBadRequest},
 		},
+		prefix + "watched": {
+			Summary: "Since when there are samples of a host",
+			Text:    "And whether nothing was watched before, or what was is no longer kept.",
+			Params:  []httpx.Param{{Name: "host", Needed: true, Text: "The host"}},
+			Answer:  watchedAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
 		prefix + "kills": {
 			Summary: "Processes that the kernel of a host killed for want of memory, and in which containers",
 			Text: "From the kernel's own messages, the newest 200 of the range, oldest first. Without start they are those of 24 hours. Empty where the kernel's " +

@@ -165,6 +165,7 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/containers", s.containers),
 		get("/api/tallyman/v1/containers/{ref}", s.container),
 		get("/api/tallyman/v1/history", s.history),
+		get("/api/tallyman/v1/watched", s.watched),
 		get("/api/tallyman/v1/events", s.events),
 		get("/api/tallyman/v1/events/summary", s.eventsSummary),
 		get("/api/tallyman/v1/kills", s.kills),

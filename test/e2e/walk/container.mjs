@@ -74,6 +74,13 @@ await check("the range is in the URL, and back leads to the last", async () => {
   await page.keyboard.press("Backspace");
   await within(2000, async () => assert.match(await opener.textContent(), /1 h/));
 });
+await check("the time before the host was watched is shaded, and says so", async () => {
+  const band = page.locator(".ov .before");
+  await within(5000, async () => assert.match(await band.textContent(), /^not watched before \d\d:\d\d$/));
+  const [dark, plot] = [await band.boundingBox(), await charts.first().boundingBox()];
+  assert.ok(dark.width > plot.width * 0.5 && dark.x + dark.width <= plot.x + plot.width, `${dark.width} of ${plot.width} px`);
+  return band.textContent();
+});
 await check("the range and the pinned moment go along by rail, keys, palette and links", async () => {
   const at = new Date(Date.now() - 60_000).toISOString();
   await container(page, host, workload, `&range=15m&at=${encodeURIComponent(at)}`);
@@ -181,13 +188,6 @@ await check("a restart loop and an end for want of memory are red marks with the
   return (await page.locator(".kpis").innerText()).replaceAll("\n", " ");
 });
 
-await check("a crash loop is red also while the container happens to run, here and on Servers", async () => {
-  await ask("start", "flaps");
-  await container(page, host, given.flaps, "&range=5m");
-  await within(20_000, async () => {
-    assert.match(await page.locator(".chead .chip.crit").first().textContent(), /crashes: 3 times in \d+ s, exit 2; now running/);
-    assert.equal(await page.locator(".chead .dot.crit").count(), 1);
-    assert.match(await kpi("Restarts").textContent(), /3 died 3 in \d+ s/);
 await check("why it died stands on top, with the steps that led to it, and as a report; the page opens on a short life", async () => {
   await page.goto(`${given.url}/container?${new URLSearchParams({ host, workload: given.hog })}`);
   const opener = page.locator(".bar .seg [aria-haspopup=dialog]");
@@ -214,6 +214,15 @@ await check("why it died stands on top, with the steps that led to it, and as a 
   return told.join(" | ");
 });
 
+await check("a crash loop is red also while the container happens to run, here and on Servers", async () => {
+  await ask("start", "flaps");
+  await container(page, host, given.flaps, "&range=5m");
+  await within(20_000, async () => {
+    assert.match(await page.locator(".chead .chip.crit").first().textContent(), /crashes: 3 times in \d+ s, exit 2; now running/);
+    assert.equal(await page.locator(".chead .dot.crit").count(), 1);
+    assert.match(await kpi("Restarts").textContent(), /3 died 3 in \d+ s/);
+    assert.match(await page.locator(".chead .verdict").textContent(), /It ended by itself with exit 2.*Died, exit 2/);
+    assert.match(await page.locator(".side .why .chain").textContent(), /It had died 2 times/);
   });
   await page.goto(`${given.url}/?show=attention&q=${given.flaps}`);
   const row = page.locator("tr.c").filter({ has: page.locator(`a[title="${given.flaps}"]`) });
@@ -221,8 +230,6 @@ await check("why it died stands on top, with the steps that led to it, and as a 
   assert.equal(await row.locator(".dot.crit").count(), 1);
   await within(5000, async () => assert.match(await row.textContent(), /33 \/ \d+ sCrashes: 3 times in \d+ s, exit 2/));
   return row.locator(".dot.crit").getAttribute("title");
-    assert.match(await page.locator(".chead .verdict").textContent(), /It ended by itself with exit 2.*Died, exit 2/);
-    assert.match(await page.locator(".side .why .chain").textContent(), /It had died 2 times/);
 });
 
 await check("before the answer nothing is said to be none, and what failed is tried again by itself", async () => {

@@ -84,6 +84,8 @@ export const why = (container: string, at: number, signal?: AbortSignal) => get<
 
 export const history = (query: QueryOf<"history">, signal?: AbortSignal) => get<"history">("history", query, signal);
 
+export const watched = (host: string, signal?: AbortSignal) => get<"watched">("watched", { host }, signal);
+
 export const events = (query: QueryOf<"events">, signal?: AbortSignal) => get<"events">("events", query, signal);
 
 /** Changes something over the API; an answer of 401 leads to the login. */

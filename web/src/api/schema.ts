@@ -650,6 +650,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/watched": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Since when there are samples of a host
+         * @description And whether nothing was watched before, or what was is no longer kept.
+         */
+        get: operations["get_watched"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/why": {
         parameters: {
             query?: never;
@@ -730,6 +750,12 @@ export interface components {
             old?: components["schemas"]["Json"];
             path: string;
         };
+        Changed: {
+            after: string;
+            before: string;
+            path: string;
+            setting: string;
+        };
         Chart: {
             /** @description 15 minutes after the alarm has cleared, or now; a day after it began at most */
             end: number;
@@ -750,12 +776,6 @@ export interface components {
         CheckAnswer: {
             mistakes: components["schemas"]["ServiceMistake"][];
             /** @description Whether it switches off */
-        Changed: {
-            after: string;
-            before: string;
-            path: string;
-            setting: string;
-        };
             none?: boolean;
             wishes: components["schemas"]["ServiceWish"][];
         };
@@ -1045,6 +1065,7 @@ export interface components {
         Exit: {
             asked?: boolean;
             code: number | null;
+            meaning?: string;
             oom?: boolean;
             ranFor?: number;
             restarts?: number;
@@ -1065,7 +1086,6 @@ export interface components {
             group: string;
             id: string;
             name: string;
-            meaning?: string;
             /** @description Why it does not */
             reason?: string;
             /** @enum {string} */
@@ -1079,6 +1099,8 @@ export interface components {
             limit?: number;
             max: number;
             name: string;
+            /** @description When it was first */
+            since?: number;
             /** @description cores, bytes, or none */
             unit: string;
         };
@@ -1099,8 +1121,6 @@ export interface components {
                 cpuSystem?: (number | null)[];
                 cpuUser?: (number | null)[];
                 kernel?: (number | null)[];
-            /** @description When it was first */
-            since?: number;
                 memoryLimit?: (number | null)[];
                 pids?: (number | null)[];
                 rx?: (number | null)[];
@@ -1191,6 +1211,8 @@ export interface components {
         Killed: {
             /** @description Bytes that it had for itself */
             anonymous?: number;
+            /** @description The whole machine had no memory left */
+            machine?: boolean;
             /** @description On the host */
             pid: number;
             /** @description What it called itself */
@@ -1211,8 +1233,6 @@ export interface components {
         };
         Mount: {
             destination: string;
-            /** @description The whole machine had no memory left */
-            machine?: boolean;
             readOnly?: boolean;
             source?: string;
             type: string;
@@ -1534,6 +1554,21 @@ export interface components {
             cpu: (number | null)[];
             memory: (number | null)[];
         };
+        Step: {
+            /** @description Of a change of the configuration: what was changed */
+            changes?: components["schemas"]["Changed"][];
+            /** @description When it began, if it took a while */
+            from?: number;
+            /** @enum {string} */
+            kind: "change" | "deaths" | "growth" | "health" | "host" | "killed" | "line" | "siblings" | "signal" | "start";
+            /** @description How many changes more there were */
+            left?: number;
+            /** @description What more is known of it */
+            text?: string;
+            time: number;
+            /** @description What happened */
+            title: string;
+        };
         Store: {
             bytes: number;
             /** @description Bytes; 0 for none */
@@ -1554,21 +1589,6 @@ export interface components {
         };
         Tick: {
             hosts?: {
-        Step: {
-            /** @description Of a change of the configuration: what was changed */
-            changes?: components["schemas"]["Changed"][];
-            /** @description When it began, if it took a while */
-            from?: number;
-            /** @enum {string} */
-            kind: "change" | "deaths" | "growth" | "health" | "host" | "killed" | "line" | "siblings" | "signal" | "start";
-            /** @description How many changes more there were */
-            left?: number;
-            /** @description What more is known of it */
-            text?: string;
-            time: number;
-            /** @description What happened */
-            title: string;
-        };
                 [key: string]: components["schemas"]["HostFigures"];
             };
             now: {
@@ -1605,6 +1625,12 @@ export interface components {
         TrialAnswer: {
             /** @description One for each rule of that name */
             trials: components["schemas"]["Trial"][];
+        };
+        WatchedAnswer: {
+            /** @description Nothing was watched before. Else older samples were there once, and are no longer kept */
+            began?: boolean;
+            /** @description When the oldest sample of the host is that is kept; left out without one */
+            first?: number;
         };
         Why: {
             /** @description When it died */
@@ -1656,6 +1682,7 @@ export type AlarmHistoryAnswer = components['schemas']['AlarmHistoryAnswer'];
 export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
+export type Changed = components['schemas']['Changed'];
 export type Chart = components['schemas']['Chart'];
 export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type Choice = components['schemas']['Choice'];
@@ -1682,7 +1709,6 @@ export type Event = components['schemas']['Event'];
 export type EventsAnswer = components['schemas']['EventsAnswer'];
 export type EventsSnapshot = components['schemas']['EventsSnapshot'];
 export type EventsSummary = components['schemas']['EventsSummary'];
-export type Changed = components['schemas']['Changed'];
 export type Exit = components['schemas']['Exit'];
 export type Failure = components['schemas']['Failure'];
 export type FailureText = components['schemas']['FailureText'];
@@ -1733,11 +1759,13 @@ export type SilencesAnswer = components['schemas']['SilencesAnswer'];
 export type Snapshot = components['schemas']['Snapshot'];
 export type SnapshotsAnswer = components['schemas']['SnapshotsAnswer'];
 export type Spark = components['schemas']['Spark'];
+export type Step = components['schemas']['Step'];
 export type Store = components['schemas']['Store'];
 export type TestAnswer = components['schemas']['TestAnswer'];
 export type Tick = components['schemas']['Tick'];
 export type Trial = components['schemas']['Trial'];
 export type TrialAnswer = components['schemas']['TrialAnswer'];
+export type WatchedAnswer = components['schemas']['WatchedAnswer'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
@@ -1759,7 +1787,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-export type Step = components['schemas']['Step'];
             /** @description What was asked for */
             200: {
                 headers: {
@@ -3316,6 +3343,47 @@ export type Step = components['schemas']['Step'];
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_watched: {
+        parameters: {
+            query: {
+                /** @description The host */
+                host: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WatchedAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

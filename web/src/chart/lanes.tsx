@@ -5,7 +5,7 @@ import type { TargetedKeyboardEvent } from "preact";
 import type { Instance } from "../api/schema";
 import { exitWords } from "../format/state";
 import { shortId, shortImage, show } from "../format/text";
-import { iso, moment, span, weekday, zone } from "../format/time";
+import { iso, moment, span, stamp, weekday, zone } from "../format/time";
 import { clock } from "../part/clock";
 import { type EventMark, glyph, gravest, lineClass, pinnedOf, tone } from "./marks";
 import type { Model, Span } from "./model";
@@ -23,6 +23,7 @@ export function AxisLane({ model }: { model: Model }) {
     <div class="track axis">
       <div class="lab">
         {weekday(to)}, {zone(to)}
+        {before(model) && <span class="sr">{before(model)}</span>}
       </div>
       <div class="plot" aria-hidden="true">
         {ticks.map((k) => {
@@ -225,8 +226,28 @@ export function Overlay({ model }: { model: Model }) {
         <Tints model={model} />
         <Lines model={model} />
       </div>
+      <Before model={model} />
       <div class="sel" style={selection} />
       <div class="cur" style={cursor} />
+    </div>
+  );
+}
+
+/** Why there is nothing before a time; empty where the range begins later. */
+function before(model: Model): string {
+  const { first, began } = model.watched.value;
+  if (first === undefined || first <= model.view.value.from) return "";
+  return `${began ? "not watched" : "no samples kept"} before ${stamp(first, clock.value)}`;
+}
+
+/** The time of which there is nothing, because nobody watched or nothing is kept. */
+function Before({ model }: { model: Model }) {
+  const why = before(model);
+  if (!why) return null;
+  const width = Math.min(model.width.value, model.position(model.watched.value.first!));
+  return (
+    <div class="before" style={{ width: `${width.toFixed(1)}px` }}>
+      <span class="ell">{why}</span>
     </div>
   );
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import type { Event, Instance } from "../api/schema";
+import type { Event, Instance, WatchedAnswer as Watched } from "../api/schema";
 import { type Columns, type Gap, gapReason, gaps, known, lastKnown, nearest, noColumns } from "./columns";
 import { type EventMark, merge } from "./marks";
 
@@ -33,6 +33,8 @@ export class Model {
   readonly instances = signal<Instance[]>([]);
   /** Undefined where alarms are not known. */
   readonly alarms = signal<readonly Span[] | undefined>(undefined);
+  /** Since when there are samples of the host, and why there are none before. */
+  readonly watched = signal<Watched>({});
   /** Whether the container runs, so that samples are due. */
   readonly up = signal(true);
   /** Where the pointer is. */

@@ -8,11 +8,12 @@ import { alarmSpans } from "../../chart/alarms";
 import { append, cut, forget, fromHistory, type Values, type WorkloadSeries } from "../../chart/columns";
 import { happenedTo, unique } from "../../chart/happened";
 import { Model } from "../../chart/model";
+import { findWatched } from "../../chart/watched";
 import { all, type Range } from "../../format/range";
 import { isUp } from "../../format/state";
 import { day, hour, minute } from "../../format/time";
-
 import { lifeWithin } from "./death";
+
 // Live seconds that are kept to be put after stored samples, which end up to an interval ago.
 const secondsKept = 120;
 // A live page reads the stored samples again at times: they hold what ticks do not.
@@ -30,13 +31,13 @@ export class ContainerData {
   /** How many events of the range are not drawn. */
   readonly leftOut = signal(0);
   readonly loaded = signal(false);
-  readonly model: Model;
   /** The life that shows in place of a range of which it is a moment only. */
   readonly life = signal<{ from: number; to: number } | undefined>(undefined);
+  readonly model: Model;
 
   private range: Range = { live: true, span: hour };
-  private stream: Live<{ container: Container | null }> | undefined;
   private whole = false;
+  private stream: Live<{ container: Container | null }> | undefined;
   private seconds: { time: number; values: Values }[] = [];
   private skew = 0;
   private loadedAt = 0;
@@ -129,12 +130,12 @@ export class ContainerData {
 
   private resolve(r: Range): { from: number; to: number } {
     const d = this.detail.peek();
-    // The end of a gone container stands a little before the right edge, so that its mark is whole.
     const pin = this.model.pin.peek();
     const life = r.live && d && !this.whole ? lifeWithin(d, r.span) : undefined;
     this.life.value = life && (pin === undefined || (pin >= life.from && pin <= life.to)) ? life : undefined;
     if (this.life.peek()) return life!;
     if (!r.live) return { from: r.from, to: r.to };
+    // The end of a gone container stands a little before the right edge, so that its mark is whole.
     const margin = r.span === all ? minute : r.span / 50;
     const to = d?.state === "gone" && d.goneAt ? d.goneAt + margin : this.time();
     if (r.span !== all) return { from: to - r.span, to };
@@ -145,8 +146,8 @@ export class ContainerData {
   /** Shows another range, the whole of it where that is asked for: the axis at once, samples when they come. */
   show(r: Range, whole = false): void {
     this.range = r;
-    this.model.view.value = this.resolve(r);
     this.whole = whole;
+    this.model.view.value = this.resolve(r);
     void this.load();
   }
 
@@ -156,6 +157,7 @@ export class ContainerData {
     this.loadedAt = this.time();
     if (this.alarmsAt < Number.POSITIVE_INFINITY) void this.loadAlarms(stop.signal);
     const { host, workload } = this;
+    void findWatched(this.model, host, stop.signal);
     try {
       if (this.range.live && this.range.span === all) {
         const { firstSample } = await history({ host, workload, start: 0, end: Math.round(this.time()), points: 2 }, stop.signal);

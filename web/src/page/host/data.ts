@@ -9,8 +9,8 @@ import { alarmSpans } from "../../chart/alarms";
 import type { Columns } from "../../chart/columns";
 import { happened, unique } from "../../chart/happened";
 import { Model } from "../../chart/model";
+import { findWatched } from "../../chart/watched";
 import { all, type Range } from "../../format/range";
-import { quote } from "../../format/selector";
 import { day, hour, minute, second } from "../../format/time";
 import { type Filling, filling } from "./fill";
 import { judge, otherwise, type Piece, pressureOf, type Taken, type Want, wants } from "./neighbour";
@@ -178,9 +178,11 @@ export class HostData {
       return;
     }
     if (this.alarmsAt < Number.POSITIVE_INFINITY) void this.loadAlarms(signal);
+    const watched = findWatched(this.model, host, signal);
     try {
       if (this.range.live && this.range.span === all && this.first === undefined) {
-        this.first = (await this.oldest(signal)) ?? this.time() - hour;
+        await watched;
+        this.first = this.model.watched.peek().first ?? this.time() - hour;
         this.model.view.value = this.resolve(this.range);
       }
       const { from, to } = this.model.view.peek();
@@ -226,14 +228,6 @@ export class HostData {
     } finally {
       if (this.loading === stop) this.busy = false;
     }
-  }
-
-  private async oldest(stop: AbortSignal): Promise<number | undefined> {
-    const to = this.time();
-    const step = 6 * hour;
-    const found = await curves(union({ up: `max(last_over_time(docker_up{host=${quote(this.host.peek())}}[6h]))` }), to - 90 * day, to, step, stop);
-    const i = found[0]?.points.findIndex((v) => v !== null) ?? -1;
-    return i < 0 ? undefined : to - 90 * day + (i - 1) * step;
   }
 
   private async loadAlarms(stop: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { alarmSpans } from "../../chart/alarms";
 import type { Columns } from "../../chart/columns";
 import { happenedTo } from "../../chart/happened";
 import { Model } from "../../chart/model";
+import { findWatched } from "../../chart/watched";
 import { all, type Range } from "../../format/range";
 import { day, hour, minute, second } from "../../format/time";
 import { type Drawn, lines } from "./data";
@@ -75,6 +76,7 @@ export class Timeline {
     const s = this.service;
     this.busy = true;
     this.loadedAt = Date.now();
+    void findWatched(this.model, s.host, signal);
     try {
       const { from, to } = this.model.view.peek();
       const points = Math.max(120, Math.min(pointsMost, Math.round(this.model.width.peek() / 2)));
