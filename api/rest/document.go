@@ -62,6 +62,17 @@ func docs() map[string]httpx.Doc {
 			Params: append(eventParams(start, end), httpx.Param{Name: "points", Type: "integer", Default: 120, Text: "How many columns at most, 1 to " + strconv.Itoa(maxColumns)}),
 			Answer: eventsSummary{}, Errors: []int{http.StatusBadRequest},
 		},
+		prefix + "usage": {
+			Summary: "What all containers and hosts took in a range",
+			Text: "The mean is over the time in which the host was watched, so that those of the containers add up to a part of the host's: what did not run took " +
+				"nothing. Containers that are gone are there, too.",
+			Params: []httpx.Param{
+				{Name: "start", Type: "integer", Needed: true, Text: "From this time on, in milliseconds since 1970"},
+				{Name: "end", Type: "integer", Text: "Until this time, in milliseconds since 1970; without it now"},
+				{Name: "points", Type: "integer", Text: "How many steps the points have, 1 to 1000", Default: 60},
+			},
+			Answer: usageAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
 		prefix + "watched": {
 			Summary: "Since when there are samples of a host",
 			Text:    "And whether nothing was watched before, or what was is no longer kept.",

@@ -5,6 +5,7 @@ package rest
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"tallyman"
 	"tallyman/internal/inspect"
 	"tallyman/internal/recordtest"
+	"tallyman/query"
 	"tallyman/store/event"
+	"tallyman/store/metric"
 )
 
 // fixed is an inventory that does not change.
@@ -36,25 +39,46 @@ type kept struct {
 	t       *testing.T
 	records *recordtest.Store
 	events  *event.Store
+	options Options
 	mux     *http.ServeMux
 }
 
 func newKept(t *testing.T, containers ...*tallyman.Container) *kept {
 	t.Helper()
-	k := &kept{t: t, records: recordtest.New(), mux: http.NewServeMux()}
+	k := &kept{t: t, records: recordtest.New()}
 	events, err := event.Open(event.Options{Records: k.records})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.events = events
-	s, err := New(t.Context(), Options{Inventory: fixed(containers), Events: events, Records: k.records})
+	k.serve(Options{Inventory: fixed(containers), Events: events, Records: k.records})
+	return k
+}
+
+// serve answers from these stores from now on.
+func (k *kept) serve(o Options) {
+	k.t.Helper()
+	k.options, k.mux = o, http.NewServeMux()
+	s, err := New(k.t.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		k.t.Fatal(err)
 	}
 	for _, r := range s.Routes() {
 		k.mux.Handle(r.Pattern, r.Handler)
 	}
-	return k
+}
+
+// withSamples adds a store of samples, whose series are a second apart.
+func (k *kept) withSamples() *metric.Store {
+	k.t.Helper()
+	store, err := metric.Open(k.t.TempDir(), metric.Options{OutOfOrder: time.Hour, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { _ = store.Close() })
+	k.options.Query = query.New(store.Queryable(), time.Second, slog.New(slog.DiscardHandler))
+	k.serve(k.options)
+	return store
 }
 
 // ask reads an answer, and returns its status.

@@ -39,16 +39,9 @@ func (s *Service) kills(w http.ResponseWriter, r *http.Request) error {
 	if host == "" {
 		return httpx.Bad("host", "a host is needed", "give that of a container, as /containers has it")
 	}
-	start, err := httpx.Millis(r, "start")
+	start, end, err := stretch(r)
 	if err != nil {
 		return err
-	}
-	end, err := httpx.Millis(r, "end")
-	if err != nil {
-		return err
-	}
-	if end.IsZero() {
-		end = time.Now()
 	}
 	if start.IsZero() {
 		start = end.Add(-killsSpan)

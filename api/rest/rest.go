@@ -165,6 +165,7 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/containers", s.containers),
 		get("/api/tallyman/v1/containers/{ref}", s.container),
 		get("/api/tallyman/v1/history", s.history),
+		get("/api/tallyman/v1/usage", s.usage),
 		get("/api/tallyman/v1/watched", s.watched),
 		get("/api/tallyman/v1/events", s.events),
 		get("/api/tallyman/v1/events/summary", s.eventsSummary),
@@ -344,17 +345,21 @@ type historyAnswer struct {
 	First  int64                 `json:"firstSample,omitempty" doc:"The time of the first sample in the range"`
 }
 
-func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
-	start, err := httpx.Millis(r, "start")
-	if err != nil {
-		return err
+// stretch is the one that a question is about: its end is now unless it is given.
+func stretch(r *http.Request) (start, end time.Time, err error) {
+	if start, err = httpx.Millis(r, "start"); err != nil {
+		return start, end, err
 	}
-	end, err := httpx.Millis(r, "end")
-	if err != nil {
-		return err
-	}
-	if end.IsZero() {
+	if end, err = httpx.Millis(r, "end"); end.IsZero() {
 		end = time.Now()
+	}
+	return start, end, err
+}
+
+func (s *Service) history(w http.ResponseWriter, r *http.Request) error {
+	start, end, err := stretch(r)
+	if err != nil {
+		return err
 	}
 	points, err := httpx.Int(r, "points", 600, 1, query.MaxPoints)
 	if err != nil {

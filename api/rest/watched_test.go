@@ -3,32 +3,17 @@
 package rest
 
 import (
-	"log/slog"
 	"net/http"
 	"testing"
 	"time"
 
 	"tallyman"
-	"tallyman/query"
-	"tallyman/store/metric"
 )
 
 // Before the first sample nobody watched, or what was is no longer kept: the first start tells.
 func TestWatched(t *testing.T) {
 	k := newKept(t)
-	store, err := metric.Open(t.TempDir(), metric.Options{OutOfOrder: time.Hour, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	s, err := New(t.Context(), Options{Inventory: fixed(nil), Events: k.events, Records: k.records, Query: query.New(store.Queryable(), time.Second, slog.New(slog.DiscardHandler))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.mux = http.NewServeMux()
-	for _, r := range s.Routes() {
-		k.mux.Handle(r.Pattern, r.Handler)
-	}
+	store := k.withSamples()
 	ask := func(want watchedAnswer) {
 		t.Helper()
 		var got watchedAnswer

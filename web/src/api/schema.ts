@@ -650,6 +650,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What all containers and hosts took in a range
+         * @description The mean is over the time in which the host was watched, so that those of the containers add up to a part of the host's: what did not run took nothing. Containers that are gone are there, too.
+         */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/watched": {
         parameters: {
             query?: never;
@@ -881,6 +901,30 @@ export interface components {
         ContainerSnapshot: {
             /** @description null while there is none */
             container: components["schemas"]["Container"] | null;
+        };
+        ContainerUsage: {
+            /** @description Cores */
+            cpu?: components["schemas"]["Measure"];
+            host: string;
+            id: string;
+            image: string;
+            /** @description The working set in bytes */
+            memory?: components["schemas"]["Measure"];
+            name: string;
+            origin?: string;
+            project?: string;
+            /** @description How many seconds of the range have samples of it */
+            ran: number;
+            /** @description Bytes received per second */
+            rx?: components["schemas"]["Measure"];
+            /**
+             * @description Of now
+             * @enum {string}
+             */
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            /** @description Bytes sent per second */
+            tx?: components["schemas"]["Measure"];
+            workload: string;
         };
         ContainersAnswer: {
             containers: components["schemas"]["Container"][];
@@ -1171,6 +1215,17 @@ export interface components {
             /** @description What tallyman itself takes */
             self?: components["schemas"]["Cost"];
         };
+        HostUsage: {
+            cores?: number;
+            /** @description Cores; absent where the host's own counters are not read */
+            cpu?: components["schemas"]["Measure"];
+            host: string;
+            /** @description Bytes that are not available */
+            memory?: components["schemas"]["Measure"];
+            memoryTotal?: number;
+            /** @description How many seconds of the range have samples of the host, or of a container of it */
+            watched: number;
+        };
         Instance: {
             current?: boolean;
             ended?: number;
@@ -1230,6 +1285,14 @@ export interface components {
             stream?: string;
             text: string;
             time: number;
+        };
+        Measure: {
+            /** @description The greatest of the samples; of what has several parts, as CPUs and interfaces, of the steps */
+            max: number;
+            /** @description Over the time in which the host was watched */
+            mean: number;
+            /** @description The means of the steps, null where there is no sample */
+            points?: (number | null)[];
         };
         Mount: {
             destination: string;
@@ -1626,6 +1689,16 @@ export interface components {
             /** @description One for each rule of that name */
             trials: components["schemas"]["Trial"][];
         };
+        UsageAnswer: {
+            /** @description Those with samples in the range, by their mean CPU, the greatest first */
+            containers: components["schemas"]["ContainerUsage"][];
+            end: number;
+            /** @description By name */
+            hosts: components["schemas"]["HostUsage"][];
+            start: number;
+            /** @description Milliseconds of a step */
+            step: number;
+        };
         WatchedAnswer: {
             /** @description Nothing was watched before. Else older samples were there once, and are no longer kept */
             began?: boolean;
@@ -1691,6 +1764,7 @@ export type Configuration = components['schemas']['Configuration'];
 export type ConfigurationsAnswer = components['schemas']['ConfigurationsAnswer'];
 export type Container = components['schemas']['Container'];
 export type ContainerSnapshot = components['schemas']['ContainerSnapshot'];
+export type ContainerUsage = components['schemas']['ContainerUsage'];
 export type ContainersAnswer = components['schemas']['ContainersAnswer'];
 export type Cost = components['schemas']['Cost'];
 export type Costs = components['schemas']['Costs'];
@@ -1718,6 +1792,7 @@ export type Happened = components['schemas']['Happened'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type Host = components['schemas']['Host'];
 export type HostFigures = components['schemas']['HostFigures'];
+export type HostUsage = components['schemas']['HostUsage'];
 export type Instance = components['schemas']['Instance'];
 export type Interval = components['schemas']['Interval'];
 export type Json = components['schemas']['Json'];
@@ -1726,6 +1801,7 @@ export type Killed = components['schemas']['Killed'];
 export type KillsAnswer = components['schemas']['KillsAnswer'];
 export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
+export type Measure = components['schemas']['Measure'];
 export type Mount = components['schemas']['Mount'];
 export type Network = components['schemas']['Network'];
 export type NewSilence = components['schemas']['NewSilence'];
@@ -1765,6 +1841,7 @@ export type TestAnswer = components['schemas']['TestAnswer'];
 export type Tick = components['schemas']['Tick'];
 export type Trial = components['schemas']['Trial'];
 export type TrialAnswer = components['schemas']['TrialAnswer'];
+export type UsageAnswer = components['schemas']['UsageAnswer'];
 export type WatchedAnswer = components['schemas']['WatchedAnswer'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
@@ -3343,6 +3420,51 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_usage: {
+        parameters: {
+            query: {
+                /** @description From this time on, in milliseconds since 1970 */
+                start: number;
+                /** @description Until this time, in milliseconds since 1970; without it now */
+                end?: number;
+                /** @description How many steps the points have, 1 to 1000 */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
