@@ -1,42 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { computed, useComputed, useSignalEffect } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { Service, ServiceChart } from "../../api/schema";
-import { useTimeActions, useTimeKeys } from "../../chart/actions";
 import type { Section } from "../../chart/stack";
 import { bytes, plain, type Quantity, rate } from "../../format/number";
 import { show } from "../../format/text";
-import { parseWhen, second } from "../../format/time";
-import { clock } from "../../part/clock";
+import { second } from "../../format/time";
 import { EventList } from "../../part/eventlist";
-import { containerHref, param, range, rangeParams } from "../../part/place";
-import { useRetry } from "../../part/retry";
+import { containerHref, param, rangeParams } from "../../part/place";
 import { TimeCharts } from "../../part/timecharts";
-import { columnOf, most, Timeline } from "./timeline";
+import { useTimeline } from "../../part/timeline";
+import { columnOf, most, ServiceTimeline } from "./timeline";
 
 const pinText = param("at");
 
 /** What matters first of a service, on the time axis of its container and with its events. */
 export function Charts({ s, charts, every, freeze }: { s: Service; charts: readonly ServiceChart[]; every: number; freeze: { current: () => void } }) {
-  const pin = useMemo(() => computed(() => (pinText.value ? parseWhen(pinText.value, Date.now()) : undefined)), []);
-  const data = useMemo(() => new Timeline(s, charts, every * second, pin), [s.type, s.instance, s.container]);
-  const { model } = data;
+  const { data, pin, actions } = useTimeline("Service", (at) => new ServiceTimeline(s, charts, every * second, at), [s.type, s.instance, s.container]);
   const filter = useRef<HTMLInputElement>(null);
-  useEffect(() => () => data.stop(), [data]);
-  const ready = useComputed(() => model.width.value > 0);
-  useSignalEffect(() => {
-    const r = range.value;
-    if (ready.value) data.show(r);
-  });
-  useSignalEffect(() => {
-    clock.value;
-    if (ready.peek()) data.tick();
-  });
-  useRetry(() => data.problem.value, () => void data.load());
-  const actions = useTimeActions(model, () => Date.now(), true);
   freeze.current = actions.freeze;
-  useTimeKeys("Service", actions, []);
   const names = data.names.value;
   const crowded = data.crowded.value;
   const sections = useMemo(() => charts.map((c, i) => sectionOf(c, i, names[i] ?? [], crowded[i] ?? 0)), [charts, names, crowded]);
@@ -44,7 +26,7 @@ export function Charts({ s, charts, every, freeze }: { s: Service; charts: reado
   return (
     <TimeCharts data={data} problem={data.problem.value} sections={sections} actions={actions} within={{ class: "vcharts", label: `Charts of ${s.type} ${show(s.instance)}` }}>
       <div class="vevents">
-        <EventList model={model} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
+        <EventList model={data.model} leftOut={data.leftOut.value} pin={pin.value} select={actions.select} field={filter} />
         <a class="link" href={containerHref({ host: s.host, workload: s.workload, id: s.container }, { ...rangeParams(), at: pinText.value || undefined })}>The container at this time</a>
       </div>
     </TimeCharts>
