@@ -35,6 +35,7 @@ function page<P extends object>(title: string, load: () => Promise<ComponentType
 }
 
 const ContainerPage = page("Container", () => import("./container/container").then((m) => m.ContainerPage));
+const ComparePage = page("Compare", () => import("./compare/compare").then((m) => m.ComparePage));
 const HostPage = page("Host", () => import("./host/host").then((m) => m.HostPage));
 const AlarmsPage = page("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
 const ServicesPage = page("Services", () => import("./services/services").then((m) => m.ServicesPage));
@@ -46,6 +47,7 @@ const ConfigurationPage = page("Configuration", () => import("./configuration/co
 function App() {
   const { path, params } = place.value;
   if (path === "/") return <ServersPage />;
+  if (path === "/compare") return <ComparePage />;
   if (path === "/alarms") return <AlarmsPage />;
   if (path === "/services") return <ServicesPage />;
   if (path === "/doctor") return <DoctorPage />;

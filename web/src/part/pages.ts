@@ -18,7 +18,7 @@ export interface Page {
 
 /** The pages there are; the rail, the palette and the keys follow from it. */
 export const pages: readonly Page[] = [
-  { href: "/", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/" || path === "/container" },
+  { href: "/", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/" || path === "/container" || path === "/compare" },
   { href: "/logs", label: "Logs", icon: "logs", key: "l", holds: (path) => path === "/logs" },
   { href: "/events", label: "Events", icon: "events", key: "e", holds: (path) => path === "/events" },
   { href: "/configuration", label: "Config", icon: "config", key: "c", holds: (path) => path === "/configuration" },

@@ -26,8 +26,18 @@ export function LiveButton({ on, toggle }: { on: boolean; toggle(): void }) {
   );
 }
 
+interface Props {
+  range: Range;
+  freeze(): void;
+  canLive: boolean;
+  /** What choosing a range does, where it is more than showing that. */
+  choose?(r: Range): void;
+  /** What going back to live does, where it is more than choosing a live range. */
+  live?(): void;
+}
+
 /** The range of the page: live or not, how long, and the way back. */
-export function RangeControl({ range, freeze, canLive, choose = setRange }: { range: Range; freeze(): void; canLive: boolean; choose?(r: Range): void }) {
+export function RangeControl({ range, freeze, canLive, choose = setRange, live: goLive }: Props) {
   const pop = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const [from, setFrom] = useState("");
@@ -36,6 +46,7 @@ export function RangeControl({ range, freeze, canLive, choose = setRange }: { ra
 
   const toggle = () => {
     if (range.live) freeze();
+    else if (goLive) goLive();
     else choose({ live: true, span: nearest(range.to - range.from) });
   };
   const live = range.live && canLive;

@@ -9,6 +9,7 @@ import { type Section, Stack } from "../chart/stack";
 import { show } from "../format/text";
 import { copy } from "./notice";
 import { lastRange, linkTo } from "./place";
+import "./timepage.css";
 
 interface Props {
   data: { model: Model; loaded: ReadonlySignal<boolean>; leftOut: ReadonlySignal<number>; load(): Promise<void> };

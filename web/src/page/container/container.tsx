@@ -6,6 +6,7 @@ import { inWords, why } from "../../api/client";
 import type { Container, Event, Now, Why } from "../../api/schema";
 import { useTimeActions, useTimeKeys } from "../../chart/actions";
 import { pinnedOf } from "../../chart/marks";
+import { chosenText } from "../../format/chosen";
 import { only } from "../../format/filter";
 import type { Range } from "../../format/range";
 import { ofWorkload } from "../../format/selector";
@@ -14,6 +15,7 @@ import { assess, crashLoop, crashRate, exitWords, isUp } from "../../format/stat
 import { localName, show } from "../../format/text";
 import { iso, parseWhen, span, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
+import { compareHref } from "../../part/chosen";
 import { clock, narrow, nowMinute } from "../../part/clock";
 import { EventList } from "../../part/eventlist";
 import { judge } from "../../part/firing";
@@ -143,6 +145,7 @@ function Head({ data, d, name, id, death }: { data: ContainerData; d: Container 
         {current && <a class="btn q" href={containerHref({ host: d!.host, workload: d!.workload, id: current.id })}>Open the one that runs</a>}
         <span class="grow" />
         <a class="btn" href={eventsHref({ host: data.host, workload: data.workload }, rangeParams())}>Events</a>
+        <a class="btn wide" href={compareHref([chosenText(data)])}>Compare</a>
         <a class="btn" href={configHref({ host: data.host, workload: data.workload })}>Configuration</a>
         <button type="button" class="btn wide" title="Copy a link to this range" onClick={() => void copy(linkTo({ live: false, ...data.model.view.peek() }))}>
           <Icon name="link" />

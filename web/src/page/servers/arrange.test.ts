@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import type { Container, Now } from "../../api/schema";
 import { parseFilter } from "../../format/filter";
-import { type Arrangeable, arrange, clickSort, type Group, keepOrder, readSort, writeSort } from "./arrange";
+import { type Arrangeable, arrange, clickSort, type Group, keepOrder, readGrouping, readSort, writeSort } from "./arrange";
 
 function row(name: string, now?: Partial<Now>, more: Partial<Container> = {}): Arrangeable {
   return { info: { id: name, name, image: "img", host: "h", engine: "local", workload: name, origin: "name", restartCount: 0, state: "running", ...more }, now: now && { t: 0, ...now } };
@@ -18,7 +18,7 @@ const rows = [
   row("old", undefined, { state: "gone" }),
 ];
 
-const names = (groups: Group<Arrangeable>[]) => groups.map((g) => [g.project, ...g.rows.map((r) => r.info.name)]);
+const names = (groups: Group<Arrangeable>[]) => groups.map((g) => [g.key, ...g.rows.map((r) => r.info.name)]);
 
 test("the greatest CPU is on top, what has none comes last, gone ones have their own segment", () => {
   expect(names(arrange(rows, "all", [], readSort("")))).toEqual([
@@ -35,6 +35,15 @@ test("not known stays last when the order turns, and names count numbers", () =>
     ["shop", "shop-api-2", "shop-api-10", "shop-db-1", "shop-job-1"],
     [undefined, "lonely"],
   ]);
+});
+
+test("groups are projects, images or none", () => {
+  const some = [row("a", { cpu: 1 }, { project: "p", image: "x" }), row("b", { cpu: 2 }, { image: "x" }), row("c", { cpu: 4 }, { project: "p", image: "y" })];
+  const by = (text: string) => names(arrange(some, "all", [], readSort(""), readGrouping(text)));
+  expect(by("")).toEqual([["p", "c", "a"], [undefined, "b"]]);
+  expect(by("image")).toEqual([["y", "c"], ["x", "b", "a"]]);
+  expect(by("host")).toEqual([[undefined, "c", "b", "a"]]);
+  expect(by("none")).toEqual(by("host"));
 });
 
 test("a frozen order takes new rows at the end", () => {

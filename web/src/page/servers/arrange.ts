@@ -22,10 +22,31 @@ export interface Arrangeable {
 }
 
 export interface Group<R> {
-  /** The project, or undefined for the containers without one. */
-  project: string | undefined;
+  /** The project or the image, or undefined for the containers without one, and for those of no group. */
+  key: string | undefined;
   origin: string | undefined;
   rows: R[];
+}
+
+/** What rows are grouped by; those of a host, or all, stand together without a head. */
+export const groupings = ["project", "image", "host", "none"] as const;
+export type Grouping = (typeof groupings)[number];
+
+export function readGrouping(text: string): Grouping {
+  return groupings.find((g) => g === text) ?? "project";
+}
+
+/** The groups of some rows, each in the order in which its first row stands. */
+export function grouped<R>(rows: readonly R[], by: Grouping, info: (r: R) => { project?: string; origin?: string; image: string }): Group<R>[] {
+  const groups = new Map<string | undefined, Group<R>>();
+  for (const row of rows) {
+    const { project, origin, image } = info(row);
+    const key = by === "project" ? project : by === "image" ? image : undefined;
+    let group = groups.get(key);
+    if (!group) groups.set(key, (group = { key, origin: by === "project" ? origin : undefined, rows: [] }));
+    group.rows.push(row);
+  }
+  return [...groups.values()];
 }
 
 export function readSort(text: string): Sort {
@@ -102,22 +123,15 @@ function gravity(r: Arrangeable, segment: Segment, sort: Sort): number {
   return segment === "attention" && judge(r.info).mark === "crit" ? 1 : 0;
 }
 
-/** Filters, groups by project and sorts. Groups are sorted by the same measure as rows. */
-export function arrange<R extends Arrangeable>(rows: readonly R[], segment: Segment, terms: readonly Term[], sort: Sort): Group<R>[] {
-  const groups = new Map<string | undefined, Group<R>>();
-  for (const row of rows) {
-    const { info } = row;
-    if (!inSegment(info, segment) || !matches(info, terms)) continue;
-    let group = groups.get(info.project);
-    if (!group) groups.set(info.project, (group = { project: info.project, origin: info.origin, rows: [] }));
-    group.rows.push(row);
-  }
+/** Filters, groups and sorts. Groups are sorted by the same measure as rows. */
+export function arrange<R extends Arrangeable>(rows: readonly R[], segment: Segment, terms: readonly Term[], sort: Sort, by: Grouping = "project"): Group<R>[] {
+  const groups = grouped(rows.filter(({ info }) => inSegment(info, segment) && matches(info, terms)), by, (r) => r.info);
   const grave = new Map(rows.map((r) => [r, gravity(r, segment, sort)]));
-  for (const g of groups.values()) g.rows.sort((a, b) => grave.get(b)! - grave.get(a)! || compare(a, b, sort));
+  for (const g of groups) g.rows.sort((a, b) => grave.get(b)! - grave.get(a)! || compare(a, b, sort));
   const worst = (g: Group<R>) => grave.get(g.rows[0]!)!;
-  return [...groups.values()].sort((a, b) => {
+  return groups.sort((a, b) => {
     if (worst(a) !== worst(b)) return worst(b) - worst(a);
-    const byName = (a.project ?? "\uffff").localeCompare(b.project ?? "\uffff", "en", { numeric: true });
+    const byName = (a.key ?? "\uffff").localeCompare(b.key ?? "\uffff", "en", { numeric: true });
     if (sort.by === "name") return byName * (sort.down ? -1 : 1);
     return (weight(a.rows, sort.by) - weight(b.rows, sort.by)) * (sort.down ? -1 : 1) || byName;
   });
@@ -128,10 +142,10 @@ export function keepOrder<R extends Arrangeable>(next: Group<R>[], before: reado
   const at = new Map<string, number>();
   const groupAt = new Map<string | undefined, number>();
   before.forEach((g, i) => {
-    groupAt.set(g.project, i);
+    groupAt.set(g.key, i);
     g.rows.forEach((r, j) => at.set(r.info.id, j));
   });
   const place = <K>(m: Map<K, number>, k: K) => m.get(k) ?? Number.MAX_SAFE_INTEGER;
   for (const g of next) g.rows.sort((a, b) => place(at, a.info.id) - place(at, b.info.id));
-  return next.sort((a, b) => place(groupAt, a.project) - place(groupAt, b.project));
+  return next.sort((a, b) => place(groupAt, a.key) - place(groupAt, b.key));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { computed, type ReadonlySignal, useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Engine } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
@@ -13,18 +14,24 @@ import { Icon } from "../../part/icon";
 import { containerHref, hostHref, param, setParams } from "../../part/place";
 import { NotKnown, Value } from "../../part/value";
 import { lacks } from "./absences";
-import { arrange, clickSort, type Column, type Group, inSegment, keepOrder, type Segment, type Sort, writeSort } from "./arrange";
+import { arrange, clickSort, type Column, type Group, type Grouping, inSegment, keepOrder, type Segment, type Sort, writeSort } from "./arrange";
 import type { HostBlock, Row } from "./inventory";
 import { ContainerCard, ContainerRow } from "./row";
 import { useWindow } from "./window";
 
 const folded = param("fold");
 
-interface Props {
+interface Props extends ListProps {
   block: HostBlock;
+  /** Whether its containers stand below it; else all of all hosts stand together. */
+  list: boolean;
+}
+
+interface ListProps {
   segment: Segment;
   terms: readonly Term[];
   sort: Sort;
+  by: Grouping;
   resort: ReadonlySignal<number>;
   /** Rises with every tick. */
   beat: ReadonlySignal<number>;
@@ -41,45 +48,16 @@ const cardGroupHeight = 36;
 
 type Item = { group: Group<Row>; row?: undefined } | { group: Group<Row>; row: Row };
 
-/** One host: what eats it, then its containers by project. */
+/** One host: what eats it, then its containers. */
 export function HostSection(props: Props) {
-  const { block, segment, terms, sort, resort, beat, frozen, loading, whole } = props;
+  const { block, list, segment, terms, resort, beat, loading } = props;
   const host = block.data.value;
   const engine = block.engine.value;
   const rows = block.rows.value;
-  const before = useRef<{ groups: Group<Row>[]; asked: string }>({ groups: [], asked: "" });
-
-  // Asking for another order or selection moves rows at once; time alone does not while the order is frozen.
-  const asked = JSON.stringify([segment, terms, sort]);
-  resort.value;
   for (const r of rows) r.data.value;
-  let groups = arrange(rows, segment, terms, sort);
-  if (frozen.peek() && before.current.asked === asked) groups = keepOrder(groups, before.current.groups);
-  before.current = { groups, asked };
-
-  const closed = new Set(folded.value.split(","));
-  const foldKey = (g: Group<Row>) => encodeURIComponent(`${host.host}/${g.project ?? ""}`);
-  const items: Item[] = groups.flatMap((group) => [{ group }, ...(closed.has(foldKey(group)) ? [] : group.rows.map((row) => ({ group, row })))]);
-  const toggle = (g: Group<Row>) => {
-    const next = new Set(closed);
-    next.delete("");
-    if (!next.delete(foldKey(g))) next.add(foldKey(g));
-    setParams({ fold: [...next].join(",") });
-  };
-
-  const cards = narrow.value;
-  const body = useRef<HTMLDivElement>(null);
-  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : cards ? cardGroupHeight : groupHeight)), whole);
-
-  if (items.length === 0 && (terms.length > 0 || segment !== "all")) {
-    const any = rows.some((r) => inSegment(r.info, segment) && matches(r.info, terms));
-    if (!any) return null;
-  }
+  if (list && (terms.length > 0 || segment !== "all") && !rows.some((r) => inSegment(r.info, segment) && matches(r.info, terms))) return null;
   // The host's name need not be said twice.
   const where = show([engine.name !== host.host && `engine ${engine.name}`, engine.remote && engine.address].filter(Boolean).join(", "));
-  const visible = items.slice(view.start, view.end);
-  const rowIndex = (i: number) => view.start + i + 2;
-
   return (
     <section class={engine.up ? "host" : "host away"} aria-label={show(host.host)}>
       <header class="hh">
@@ -99,56 +77,90 @@ export function HostSection(props: Props) {
       </header>
       {!engine.up && <Away host={host.host} engine={engine} />}
       {engine.up && engine.collect === "api" && <ByApi rows={rows} />}
-      <div ref={body}>
-        {cards ? (
-          <div class="cards">
-            {view.before > 0 && <Spacer height={view.before} />}
-            {visible.map((i) =>
+      {list && <List {...props} name={show(host.host)} fold={host.host} rows={rows} />}
+    </section>
+  );
+}
+
+/** Containers in their groups, as a table or as cards; those of several hosts say where they run. */
+export function List({ name, fold, rows, several, segment, terms, sort, by, resort, beat, frozen, loading, whole }: ListProps & { name: string; fold: string; rows: readonly Row[]; several?: boolean }) {
+  const before = useRef<{ groups: Group<Row>[]; asked: string }>({ groups: [], asked: "" });
+
+  // Asking for another order or selection moves rows at once; time alone does not while the order is frozen.
+  const asked = JSON.stringify([segment, terms, sort, by]);
+  resort.value;
+  for (const r of rows) r.data.value;
+  let groups = arrange(rows, segment, terms, sort, by);
+  if (frozen.peek() && before.current.asked === asked) groups = keepOrder(groups, before.current.groups);
+  before.current = { groups, asked };
+
+  const headed = by === "project" || by === "image";
+  const closed = new Set(folded.value.split(","));
+  const foldKey = (g: Group<Row>) => encodeURIComponent(`${fold}/${g.key ?? ""}`);
+  const items: Item[] = groups.flatMap((group) => [...(headed ? [{ group }] : []), ...(headed && closed.has(foldKey(group)) ? [] : group.rows.map((row) => ({ group, row })))]);
+  const toggle = (g: Group<Row>) => {
+    const next = new Set(closed);
+    next.delete("");
+    if (!next.delete(foldKey(g))) next.add(foldKey(g));
+    setParams({ fold: [...next].join(",") });
+  };
+
+  const cards = narrow.value;
+  const body = useRef<HTMLDivElement>(null);
+  const view = useWindow(body, items.map((i) => (i.row ? (cards ? cardHeight : rowHeight) : cards ? cardGroupHeight : groupHeight)), whole);
+  const visible = items.slice(view.start, view.end);
+  const rowIndex = (i: number) => view.start + i + 2;
+
+  return (
+    <div ref={body}>
+      {cards ? (
+        <div class="cards">
+          {view.before > 0 && <Spacer height={view.before} />}
+          {visible.map((i) =>
+            i.row ? (
+              <ContainerCard key={i.row.info.id} row={i.row} loading={loading} />
+            ) : (
+              <CardGroup key={`g ${i.group.key}`} group={i.group} beat={beat} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
+            ),
+          )}
+          {view.after > 0 && <Spacer height={view.after} />}
+        </div>
+      ) : items.length === 0 ? null : (
+        <table aria-label={`Containers of ${name}`} aria-rowcount={items.length + 1}>
+          <colgroup>
+            <col class="w-name" />
+            <col class="w-cpu" />
+            <col class="w-memory" />
+            <col class="w-net col-net" />
+            {roomy.value && <col class="w-net" />}
+            <col class="w-restarts" />
+            <col />
+          </colgroup>
+          <thead>
+            <tr aria-rowindex={1}>
+              <Head sort={sort} by="name">Container</Head>
+              <Head sort={sort} by="cpu">CPU, cores</Head>
+              <Head sort={sort} by="memory">Memory</Head>
+              <Head sort={sort} by="network" class="col-net">Network</Head>
+              {roomy.value && <Head sort={sort} by="disk">Disk</Head>}
+              <Head sort={sort} by="restarts" class="num">Restarts</Head>
+              <Head sort={sort} by="event">Last event</Head>
+            </tr>
+          </thead>
+          <tbody>
+            {view.before > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.before} /></td></tr>}
+            {visible.map((i, n) =>
               i.row ? (
-                <ContainerCard key={i.row.info.id} row={i.row} loading={loading} />
+                <ContainerRow key={i.row.info.id} row={i.row} index={rowIndex(n)} loading={loading} several={several} />
               ) : (
-                <CardGroup key={`g ${i.group.project}`} group={i.group} beat={beat} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
+                <GroupRow key={`g ${i.group.key}`} group={i.group} beat={beat} index={rowIndex(n)} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
               ),
             )}
-            {view.after > 0 && <Spacer height={view.after} />}
-          </div>
-        ) : items.length === 0 ? null : (
-          <table aria-label={`Containers of ${show(host.host)}`} aria-rowcount={items.length + 1}>
-            <colgroup>
-              <col class="w-name" />
-              <col class="w-cpu" />
-              <col class="w-memory" />
-              <col class="w-net col-net" />
-              {roomy.value && <col class="w-net" />}
-              <col class="w-restarts" />
-              <col />
-            </colgroup>
-            <thead>
-              <tr aria-rowindex={1}>
-                <Head sort={sort} by="name">Container</Head>
-                <Head sort={sort} by="cpu">CPU, cores</Head>
-                <Head sort={sort} by="memory">Memory</Head>
-                <Head sort={sort} by="network" class="col-net">Network</Head>
-                {roomy.value && <Head sort={sort} by="disk">Disk</Head>}
-                <Head sort={sort} by="restarts" class="num">Restarts</Head>
-                <Head sort={sort} by="event">Last event</Head>
-              </tr>
-            </thead>
-            <tbody>
-              {view.before > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.before} /></td></tr>}
-              {visible.map((i, n) =>
-                i.row ? (
-                  <ContainerRow key={i.row.info.id} row={i.row} index={rowIndex(n)} loading={loading} />
-                ) : (
-                  <GroupRow key={`g ${i.group.project}`} group={i.group} beat={beat} index={rowIndex(n)} open={!closed.has(foldKey(i.group))} toggle={() => toggle(i.group)} />
-                ),
-              )}
-              {view.after > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.after} /></td></tr>}
-            </tbody>
-          </table>
-        )}
-      </div>
-    </section>
+            {view.after > 0 && <tr aria-hidden="true"><td class="spacer" colSpan={roomy.value ? 7 : 6}><Spacer height={view.after} /></td></tr>}
+          </tbody>
+        </table>
+      )}
+    </div>
   );
 }
 
@@ -168,10 +180,10 @@ function Head({ sort, by, class: cls, children }: { sort: Sort; by: Column; clas
   );
 }
 
-const groupName = (g: Group<Row>) => (g.project === undefined ? "no project" : show(g.project));
+export const groupName = (g: Group<unknown>) => (g.key === undefined ? "no project" : show(g.key));
 
-function groupNote(g: Group<Row>): string {
-  const origin = g.project === undefined ? "" : g.origin === "swarm" ? "stack, " : g.origin === "compose" ? "compose, " : "";
+export function groupNote(g: Group<unknown>): string {
+  const origin = g.key === undefined ? "" : g.origin === "swarm" ? "stack, " : g.origin === "compose" ? "compose, " : "";
   return origin + g.rows.length;
 }
 
@@ -327,7 +339,6 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   const rows = block.rows.value;
   const total = what === "cpu" ? host.cores : host.memory;
   const used = what === "cpu" ? block.cpu.value : block.memoryUsed.value;
-  const title = what === "cpu" ? "CPU" : "Memory";
 
   // What nobody sees is not drawn each second.
   const root = useRef<HTMLDivElement>(null);
@@ -363,36 +374,47 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   if (othersCount > 0) parts.push({ key: "others", label: `${othersCount} ${othersCount === 1 ? "other" : "others"}`, value: Math.max(0, others), color: "c6" });
   if (used !== undefined) parts.push({ key: "rest", label: "not in containers", value: Math.max(0, used - sum), color: "c8" });
 
-  const text = (v: number) => (what === "cpu" ? cores(v) : total ? bytesLike(v, total) : bytesText(v));
-  // What is small beside the host still has a size of its own.
-  const alone = (v: number) => (what === "cpu" || (total && Number(bytesLike(v, total)) > 0) ? text(v) : <Value of={bytes(v)} />);
-  const unit = what === "cpu" ? "cores" : total ? size(total).split(" ")[1]! : "";
-  const whole = Math.max(total ?? 0, used ?? sum, sum);
-  const known = used ?? (loading ? undefined : sum);
-
   return (
     <div ref={root} class="eat">
+      <Cut title={what === "cpu" ? "CPU" : "Memory"} what={what} parts={parts} used={used} total={total} unknown={loading ? null : used === undefined && <NotKnown why="The host's own counters cannot be read from here." />} sum={loading ? undefined : sum} />
+    </div>
+  );
+}
+
+/** What a host took of something, cut into parts that all have their names, with what is free. Sum stands in place of what the host used where that is not known. */
+export function Cut({ title, what, parts, used, sum, total, unknown }: { title: string; what: "cpu" | "memory"; parts: readonly Part[]; used: number | undefined; sum?: number | undefined; total: number | undefined; unknown: ComponentChildren }) {
+  const text = (v: number) => (what === "cpu" ? cores(v) : total ? bytesLike(v, total) : bytesText(v));
+  const alone = (v: number) => (what === "cpu" ? cores(v) : <Value of={bytes(v)} />);
+  const unit = what === "cpu" ? "cores" : total ? size(total).split(" ")[1]! : "";
+  const all = parts.reduce((n, p) => n + p.value, 0);
+  const whole = Math.max(total ?? 0, used ?? all, all);
+  const known = used ?? sum;
+  const free = total && known !== undefined ? Math.max(0, total - known) : undefined;
+  return (
+    <>
       <div class="top">
         <span class="mid">{title}</span>
-        {known !== undefined && (
+        {known !== undefined ? (
           <span>
             <b>{text(known)}</b> <span class="dim">{total ? `of ${what === "cpu" ? plain(total) : size(total).split(" ")[0]} ${unit}` : unit}</span>
           </span>
+        ) : (
+          unknown
         )}
-        {known === undefined && !loading && <NotKnown why="The host's own counters cannot be read from here." />}
       </div>
-      <div class="bar2" role="img" aria-label={`${title}: ${[...parts.map((p) => `${p.label} ${text(p.value)}`), total && known !== undefined ? `free ${text(Math.max(0, total - known))}` : ""].filter(Boolean).join(", ")} ${unit}`}>
+      <div class="bar2" role="img" aria-label={`${title}: ${[...parts.map((p) => `${p.label} ${text(p.value)}`), free === undefined ? "" : `free ${text(free)}`].filter(Boolean).join(", ")} ${unit}`}>
         {whole > 0 && parts.map((p) => <i key={p.key} class={p.color} title={`${p.label} ${text(p.value)} ${unit}`} style={{ width: `${((p.value / whole) * 100).toFixed(2)}%` }} />)}
       </div>
       <div class="key">
-        {parts.filter((p) => p.href).slice(0, 3).map((p) => (
+        {parts.map((p) => (
           <span key={p.key}>
             <i class={p.color} />
-            <a class="ell" href={p.href} title={p.label}>{p.short}</a> <b>{alone(p.value)}</b>
+            {p.href ? <a class="ell" href={p.href} title={p.label}>{p.short}</a> : p.label} <b>{alone(p.value)}</b>
           </span>
         ))}
+        {free !== undefined && <span>free <b>{alone(free)}</b></span>}
       </div>
-    </div>
+    </>
   );
 }
 

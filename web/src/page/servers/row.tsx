@@ -14,6 +14,7 @@ import { Icon } from "../../part/icon";
 import { containerHref, go, workloadLogsHref } from "../../part/place";
 import { Spark } from "../../part/spark";
 import { Ago, Bar, NotKnown, reasonFor, StateMark } from "../../part/value";
+import { Choose } from "./choose";
 import type { Row } from "./inventory";
 
 const near = "200px";
@@ -54,13 +55,13 @@ function history(c: Container): string {
 }
 
 /** One container as a row of the table. */
-export function ContainerRow({ row, index, loading }: { row: Row; index: number; loading: boolean }) {
+export function ContainerRow({ row, index, loading, several }: { row: Row; index: number; loading: boolean; several?: boolean }) {
   const c = row.data.value;
   const up = isUp(c);
   const state = judge(c);
   const ref = useSight(row) as RefObject<HTMLTableRowElement>;
   const open = (e: MouseEvent) => {
-    if ((e.target as Element).closest("a, button") || getSelection()?.toString()) return;
+    if ((e.target as Element).closest("a, button, input") || getSelection()?.toString()) return;
     go(containerHref(c));
   };
   return (
@@ -71,7 +72,8 @@ export function ContainerRow({ row, index, loading }: { row: Row; index: number;
           <a data-row href={containerHref(c)} title={show(c.name)}>
             {show(localName(c.name, c.project))}
           </a>
-          <span class="im ell" title={show(c.image)}>{show(shortImage(c.image))}</span>
+          <span class="im ell" title={show(c.image)}>{several && `${show(c.host)} · `}{show(shortImage(c.image))}</span>
+          <Choose c={c} />
           <a class="lg" href={workloadLogsHref(c)} aria-label={`Logs of ${show(c.name)}`} title="Logs">
             <Icon name="logs" />
           </a>

@@ -10,28 +10,34 @@ import { show } from "../../format/text";
 import { narrow } from "../../part/clock";
 import { needsAttention } from "../../part/firing";
 import { Frame } from "../../part/frame";
-import { Icon } from "../../part/icon";
-import { useKeys } from "../../part/keys";
+import { later } from "../../part/later";
 import { auth } from "../../part/pages";
-import { param, setParams } from "../../part/place";
-import { LiveButton } from "../../part/rangecontrol";
+import { param, range, setParams } from "../../part/place";
 import { columns, inSegment, readSort, type Segment, writeSort } from "./arrange";
-import { HostSection } from "./host";
+import { HostSection, List } from "./host";
 import { Inventory, type Row } from "./inventory";
+import { grouping, query, ServersRange, Tools, useRows } from "./tools";
 import { wholeUpTo } from "./window";
 import "./servers.css";
 
 // Rows change places at most this often, and never under pointer or focus.
 const resortEvery = 5000;
 
-const query = param("q");
 const sortText = param("sort");
 const shown = param("show");
 
-/** Which container eats the CPU? All hosts with their containers. */
+/** Which container eats the CPU, now or in the range? All hosts with their containers. */
 export function ServersPage() {
+  return range.value.live ? <Now /> : <Past />;
+}
+
+const Past = later(
+  () => import("./past").then((m) => m.Past),
+  () => <Frame title="Servers" mainClass="spage" crumb={<b>Servers</b>} range={<ServersRange range={range.value} />}>{null}</Frame>,
+);
+
+function Now() {
   const inventory = useMemo(() => new Inventory(), []);
-  const live = useSignal(true);
   const waited = useSignal(false);
   const over = useSignal(false);
   const focused = useSignal(false);
@@ -49,7 +55,6 @@ export function ServersPage() {
   }, []);
 
   useEffect(() => {
-    if (!live.value) return;
     let sorted = 0;
     const stream = new Live<Servers>(
       { view: "servers" },
@@ -71,21 +76,9 @@ export function ServersPage() {
     );
     stream.start();
     return () => stream.stop();
-  }, [live.value]);
+  }, []);
 
-  const step = (by: number) => {
-    const rows = [...(hosts.current?.querySelectorAll<HTMLElement>("a[data-row]") ?? [])];
-    const at = rows.findIndex((r) => r === document.activeElement);
-    const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, at + by))];
-    next?.focus();
-    next?.scrollIntoView({ block: "nearest" });
-  };
-  useKeys("Servers", [
-    { keys: ["/"], label: "Filter", run: () => filter.current?.focus() },
-    { keys: ["j", "k"], label: "Next, previous row", run: (e) => step(e.key === "j" ? 1 : -1) },
-    { keys: ["L", "l"], label: "Live", run: () => { live.value = !live.value; } },
-    { keys: ["Escape"], label: "Leave the rows", run: () => (document.activeElement as HTMLElement | null)?.blur() },
-  ]);
+  useRows(hosts, filter, []);
 
   inventory.changed.value;
   const blocks = inventory.hosts.value;
@@ -95,6 +88,8 @@ export function ServersPage() {
   const sort = useMemo(() => readSort(sortText.value), [sortText.value]);
   const total = count(rows, segment);
   const loading = !inventory.fresh.value;
+  const by = grouping();
+  const asked = { segment, terms, sort, by, resort, beat: inventory.beat, frozen, loading, whole: total <= wholeUpTo };
 
   return (
     <Frame
@@ -106,38 +101,14 @@ export function ServersPage() {
           <span class="wide sub">{loading ? "" : summary(blocks.length, rows)}</span>
         </>
       }
-      range={
-        <div class="seg" role="group" aria-label="Time range">
-          <LiveButton on={live.value} toggle={() => { live.value = !live.value; }} />
-          <span title="Sparklines show the last 15 minutes">15 min</span>
-        </div>
-      }
+      range={<ServersRange range={range.value} />}
     >
       <h1 class="sr">Servers</h1>
       {!loading && rows.length === 0 ? (
         <Empty blocks={blocks.map((b) => ({ host: b.data.value.host, up: b.engine.value.up, version: b.engine.value.version, address: b.engine.value.address }))} />
       ) : (
         <>
-          <div class="tools row">
-            <label class="field">
-              <Icon name="filter" />
-              <input
-                ref={filter}
-                type="search"
-                value={query.value}
-                placeholder={narrow.value ? "Filter" : "Filter: name, image:nginx, state:exited"}
-                aria-label="Filter containers by words or name:, image:, state:, health:, project:"
-                spellcheck={false}
-                autocomplete="off"
-                onInput={(e) => setParams({ q: e.currentTarget.value })}
-                onKeyDown={(e) => {
-                  if (e.key !== "Escape") return;
-                  setParams({ q: undefined });
-                  e.currentTarget.blur();
-                }}
-              />
-              <kbd class="wide">/</kbd>
-            </label>
+          <Tools filter={filter}>
             <div class="seg" role="group" aria-label="Which containers">
               {(["all", "attention", "gone"] as const).map((s) => (
                 <button key={s} type="button" aria-pressed={segment === s} onClick={() => setParams({ show: s === "all" ? undefined : s })}>
@@ -149,7 +120,7 @@ export function ServersPage() {
               ))}
             </div>
             <span class="grow" />
-            {frozen.value && live.value && <span class="chip wide" title="Rows stay in place while the pointer or the focus is on them; values still change.">order frozen</span>}
+            {frozen.value && <span class="chip wide" title="Rows stay in place while the pointer or the focus is on them; values still change.">order frozen</span>}
             {narrow.value && (
               <select class="btn" aria-label="Sort by" value={writeSort(sort) || "-cpu"} onChange={(e) => setParams({ sort: writeSort(readSort(e.currentTarget.value)) })}>
                 {columns.map((c) => {
@@ -158,7 +129,7 @@ export function ServersPage() {
                 })}
               </select>
             )}
-          </div>
+          </Tools>
           <div
             ref={hosts}
             onPointerEnter={(e) => { over.value = e.pointerType === "mouse"; }}
@@ -167,9 +138,8 @@ export function ServersPage() {
             onFocusOut={() => { focused.value = false; }}
           >
             {loading && blocks.length === 0 && waited.value && <Skeleton />}
-            {blocks.map((b) => (
-              <HostSection key={b.key} block={b} segment={segment} terms={terms} sort={sort} resort={resort} beat={inventory.beat} frozen={frozen} loading={loading} whole={total <= wholeUpTo} />
-            ))}
+            {blocks.map((b) => <HostSection key={b.key} block={b} list={by !== "none"} {...asked} />)}
+            {by === "none" && <section class="host" aria-label="All containers"><List name="all hosts" fold="" rows={rows} several={blocks.length > 1} {...asked} /></section>}
           </div>
           {!loading && <NoMatch words={terms.map((t) => t.text)} segment={segment} matching={matching(rows, segment, terms)} total={total} />}
         </>
