@@ -20,12 +20,12 @@ var t0 = time.Now().Add(-time.Hour).Truncate(time.Minute)
 func at(s float64) time.Time { return t0.Add(time.Duration(s * float64(time.Second))) }
 
 type fixture struct {
-	t     *testing.T
+	t     testing.TB
 	store *metric.Store
 	e     *Engine
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	s, err := metric.Open(t.TempDir(), metric.Options{OutOfOrder: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -36,6 +36,19 @@ await check("so do cards", async () => {
   assert.equal(await sideways(page), "");
   await page.setViewportSize({ width: 1440, height: 900 });
 });
+await check("so do a range and a comparison", async () => {
+  const range = { from: new Date(Date.now() - 60_000).toISOString(), to: new Date().toISOString() };
+  const compared = Object.values(hostile).map((c) => ["c", `${encodeURIComponent(host)}/${c.workload}`]);
+  for (const [path, shown] of [[`/${ours}&${new URLSearchParams(range)}`, '.past[aria-busy="false"] tr.c'], [`/compare?${new URLSearchParams([...compared, ["range", "5m"]])}`, '.charts[aria-busy="false"] .leg li']]) {
+    await page.goto(given.url + path);
+    await page.locator(shown).nth(2).waitFor();
+    for (const width of [360, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      await unharmed();
+      assert.equal(await sideways(page), "", `${path} at ${width}`);
+    }
+  }
+});
 await check("the filter takes hostile words", async () => {
   await page.goto(`${given.url}/?q=${encodeURIComponent("<img src=x onerror=globalThis.__xss=1>\u202e")}`);
   await page.getByText(/^0 of \d+ match$/).waitFor();
