@@ -54,6 +54,9 @@ type Position struct {
 type StreamRecords struct {
 	Stream  *Stream
 	Records []Record
+	// Numbers are those of the records in the order of appending, of what a RecordLog gives;
+	// nil for all that is appended. Records whose number is not known share one.
+	Numbers []uint64
 }
 
 // RecordBatch is what commits together. It belongs to the caller again when

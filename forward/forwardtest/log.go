@@ -104,7 +104,7 @@ func (r *reader) Next(ctx context.Context, most int) (p tallyman.LogPart, err er
 		st, record := l.streams[r.at], l.records[r.at]
 		if _, ok := r.want(st); ok {
 			bytes += len(record.Line) + 16
-			p.Streams = append(p.Streams, tallyman.StreamRecords{Stream: st, Records: []tallyman.Record{record}})
+			p.Streams = append(p.Streams, tallyman.StreamRecords{Stream: st, Records: []tallyman.Record{record}, Numbers: []uint64{uint64(r.at) + 1}})
 		}
 	}
 	p.Mark = r.at

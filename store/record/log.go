@@ -191,7 +191,7 @@ func (r *logReader) give(most int) (bytes int) {
 		bytes += len(k.records[k.next].Line) + 16
 		k.next++
 	}
-	r.out = append(r.out, tallyman.StreamRecords{Stream: p.pub, Records: k.records[from:k.next:k.next]})
+	r.out = append(r.out, tallyman.StreamRecords{Stream: p.pub, Records: k.records[from:k.next:k.next], Numbers: k.numbers[from:k.next:k.next]})
 	if k.next == len(k.records) {
 		r.spent, p.k = append(r.spent, k), nil
 	}

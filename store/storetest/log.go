@@ -68,6 +68,9 @@ func (l *Log) read(t testing.TB, r tallyman.RecordLogReader, to tallyman.Mark) {
 			if len(of.Records) == 0 {
 				t.Fatalf("%s comes without records", key)
 			}
+			if len(of.Numbers) != len(of.Records) {
+				t.Fatalf("%d records of %s have %d numbers", len(of.Records), key, len(of.Numbers))
+			}
 			for _, r := range of.Records {
 				r.Line, r.Meta = bytes.Clone(r.Line), slices.Clone(r.Meta)
 				l.Streams[key] = append(l.Streams[key], r)
