@@ -40,7 +40,8 @@
 // Nothing is lost without being counted, by reason and told with its times, see
 // Options.Lost: over Options.MaxBytes or Options.MaxAge the oldest segment goes; damage
 // costs what is up to the next key tick, and when it hit a record of series, those series
-// up to the end of the segment. When the disk is full AppendSamples refuses.
+// up to the end of the segment. When the disk is full AppendSamples refuses, with an
+// *fsx.ErrFull. A cursor that cannot be read begins anew, see [Reader.Notice].
 //
 // # Memory and concurrency
 //

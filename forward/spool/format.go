@@ -232,6 +232,11 @@ type Tick struct {
 	Values []float64 // of each of them; Prometheus' stale marker for one that has ended
 }
 
+// Ended reports whether the series of the tick have ended.
+func (t *Tick) Ended() bool {
+	return len(t.Values) > 0 && math.Float64bits(t.Values[0]) == math.Float64bits(staleMarker)
+}
+
 // head is what every tick begins with.
 type head struct {
 	time    int64

@@ -38,6 +38,7 @@ type Reader struct {
 	keptAt         time.Time
 
 	keeping sync.Mutex // before s.mu
+	notice  string
 
 	ready chan struct{}
 	k     known
@@ -97,7 +98,7 @@ func (r *Reader) load() (known bool, err error) {
 	var sum uint32
 	_, err = fmt.Sscanf(string(b), cursorForm+" crc %08x\n", &m.segment, &m.offset, &m.number, &m.time, &sum)
 	if err != nil || sum != m.sum() {
-		r.s.opt.Log.Warn("how far was sent cannot be read; it begins anew with what comes", "file", r.path())
+		r.notice = fmt.Sprintf("How far was sent could not be read from %s.cursor at %s. What waited in the spool is not sent on.", r.name, time.Now().UTC().Format("2006-01-02 15:04:05 MST"))
 		return false, nil
 	}
 	r.at = m
@@ -128,6 +129,10 @@ func (r *Reader) keep() error {
 	r.s.mu.Unlock()
 	return nil
 }
+
+// Notice is what happened to how far was sent when the reader was made, for a person; empty
+// when nothing did.
+func (r *Reader) Notice() string { return r.notice }
 
 // lose counts what is lost up to a number, with the spool locked.
 func (r *Reader) lose(why string, number uint64, upTo time.Time) Lost {
@@ -375,9 +380,14 @@ func (r *Reader) Commit() error {
 	wait := time.Since(r.keptAt) < time.Second
 	r.s.mu.Unlock()
 	if wait {
-		return nil // Sync does it
+		r.s.wake() // Sync does it
+		return nil
 	}
-	return r.keep()
+	if err := r.keep(); err != nil {
+		return err
+	}
+	r.s.wake() // what nobody needs goes
+	return nil
 }
 
 // Stats are how far a reader has come.

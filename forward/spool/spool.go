@@ -27,6 +27,7 @@ import (
 const (
 	segmentMax = 8 << 20
 	keyEvery   = 30 // ticks
+	lower      = "spool.size"
 )
 
 // Options are what a spool is made of.
@@ -78,6 +79,7 @@ type Spool struct {
 	opt        Options
 	segmentMax int64
 	segmentAge time.Duration
+	work       chan struct{} // has one when Run has something to do
 
 	mu       sync.Mutex
 	segments []*segment // oldest first
@@ -107,7 +109,7 @@ func Open(o Options) (*Spool, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Spool{opt: o, segmentMax: segmentMax, segmentAge: o.MaxAge / 24, nextID: 1, ids: map[*tallyman.Series]uint32{}}
+	s := &Spool{opt: o, segmentMax: segmentMax, segmentAge: o.MaxAge / 24, work: make(chan struct{}, 1), nextID: 1, ids: map[*tallyman.Series]uint32{}}
 	if o.MaxBytes > 0 {
 		s.segmentMax = min(segmentMax, max(4096, o.MaxBytes/8))
 	}
@@ -206,14 +208,18 @@ func (s *Spool) AppendSamples(b *tallyman.Batch) (dropped int, err error) {
 	}
 	if s.opt.Space != nil {
 		if err := s.opt.Space.Check(); err != nil {
-			return 0, err
+			return 0, fsx.Full(err, s.opt.Dir, lower)
 		}
 	}
 	s.mu.Lock()
 	lost, err := s.append(b)
 	s.mu.Unlock()
 	s.tell(lost)
-	return 0, err
+	if err != nil {
+		return 0, fsx.Full(err, s.opt.Dir, lower)
+	}
+	s.wake()
+	return 0, nil
 }
 
 func (s *Spool) append(b *tallyman.Batch) (lost []Lost, err error) {
@@ -368,7 +374,8 @@ func (s *Spool) EndSeries(t time.Time, series []*tallyman.Series) error {
 	}
 	s.previous, s.out = s.previous[:0], s.out[:0]
 	s.body = appendList(append(s.body[:0], 1), ended)
-	return s.write(kindEnded, head{t.UnixMilli(), s.number, uint64(len(ended))})
+	s.wake()
+	return fsx.Full(s.write(kindEnded, head{t.UnixMilli(), s.number, uint64(len(ended))}), s.opt.Dir, lower)
 }
 
 // bound drops what is over the bounds.
@@ -422,20 +429,35 @@ func (s *Spool) tell(lost []Lost) {
 	}
 }
 
-// Run brings what was written to the disk once a second, keeps the cursors and drops what
-// nobody needs, until ctx ends. What fails is tried again.
+// Run brings what was written and confirmed to the disk within a second, and drops what
+// nobody needs, until ctx ends. While nothing is written or confirmed it sleeps, but for
+// what gets too old. What fails is tried again.
 func (s *Spool) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+	const pause = time.Second
 	for {
+		aging, age := context.WithTimeout(ctx, cmp.Or(s.segmentAge, 24*time.Hour))
+		select {
+		case <-aging.Done():
+		case <-s.work:
+		}
+		age()
 		select {
 		case <-ctx.Done():
 			return s.Sync()
-		case <-tick.C:
-			if err := s.Sync(); err != nil {
-				s.opt.Log.Warn("what the spool has is not on the disk yet", "err", err)
-			}
+		case <-time.After(pause):
 		}
+		if err := s.Sync(); err != nil {
+			s.opt.Log.Warn("what the spool has is not on the disk yet", "err", err)
+			s.wake()
+		}
+	}
+}
+
+// wake tells Run that there is something to do.
+func (s *Spool) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default:
 	}
 }
 

@@ -18,8 +18,10 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"tallyman"
+	"tallyman/internal/fsx"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -408,4 +410,92 @@ func BenchmarkAppend(b *testing.B) {
 	samples := float64(n * len(batch.Samples))
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/samples, "ns/sample")
 	b.ReportMetric(float64(s.Bytes()-before)/samples, "B/sample")
+}
+
+// A cursor that cannot be read is told: what waited is not sent.
+func TestDamagedCursor(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	if r := reader(t, s, "a"); r.Notice() != "" {
+		t.Errorf("a new one says %q", r.Notice())
+	}
+	add(t, s, 1000, makeSeries(3), value(1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.cursor"), []byte("tallyman cursor 1 segment 1 off\x00"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	if r := reader(t, s, "a"); !strings.Contains(r.Notice(), "a.cursor") || len(all(t, r)) != 0 {
+		t.Errorf("it says %q", r.Notice())
+	}
+}
+
+// Run keeps what was confirmed without being asked each second, and sleeps without work.
+func TestRunWakesOnWork(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	r := reader(t, s, "a")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	kept := func() mark {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return r.kept
+	}
+	for tick := range 2 {
+		add(t, s, int64(1000*tick), makeSeries(3), value(tick))
+		if n := len(all(t, r)); n != 3 {
+			t.Fatalf("%d read, want 3", n)
+		}
+		if err := r.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(time.Minute); kept() != r.at; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("what was confirmed is not kept")
+			}
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// A file system that has no room says so, and what is there stays whole.
+func TestFileSystemFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("no small file system can be made: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, Options{Dir: dir})
+	r := reader(t, s, "a")
+	series := makeSeries(200)
+	var err error
+	ticks := 0
+	for ; err == nil && ticks < 1000; ticks++ {
+		b := &tallyman.Batch{Time: time.UnixMilli(int64(1000 * ticks))}
+		for _, one := range series {
+			b.Add(one, rand.Float64())
+		}
+		_, err = s.AppendSamples(b)
+	}
+	if _, ok := errors.AsType[*fsx.ErrFull](err); !ok || !strings.Contains(err.Error(), "is full") || !strings.Contains(err.Error(), "lower spool.size") {
+		t.Fatalf("after %d ticks: %v", ticks, err)
+	}
+	if n := len(all(t, r)); n != 200*(ticks-1) {
+		t.Errorf("%d samples are there, want %d", n, 200*(ticks-1))
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }

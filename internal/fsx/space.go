@@ -3,6 +3,8 @@
 package fsx
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -51,16 +53,41 @@ func (s *Space) Usage() (Usage, error) {
 	return u, nil
 }
 
-// ErrFull says that the floor is reached.
+// ErrFull says that there is no room: the floor is reached, or a write was refused.
 type ErrFull struct {
 	Path string
 	Usage
+	// Lower is the setting that would make room, empty for retention.metrics.size.
+	Lower string
+	// Err is how a write was refused, nil for the floor.
+	Err error
+}
+
+// Unwrap gives how a write was refused.
+func (e *ErrFull) Unwrap() error { return e.Err }
+
+// Full is err as an *ErrFull when it says that a file system, or this user's part of it, has
+// no room; else err itself. Path is in it and lower is the setting that would make room there.
+func Full(err error, path, lower string) error {
+	if full, ok := errors.AsType[*ErrFull](err); ok {
+		out := *full
+		out.Lower = lower
+		return &out
+	}
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	return &ErrFull{Path: path, Lower: lower, Err: err}
 }
 
 // Error says what is full and what to do.
 func (e *ErrFull) Error() string {
-	return fmt.Sprintf("the file system of %s is full: %d MiB of %d MiB are free, tallyman stores nothing below %d MiB; free some space, or lower retention.metrics.size",
-		e.Path, e.Free>>20, e.Size>>20, e.Floor()>>20)
+	lower := cmp.Or(e.Lower, "retention.metrics.size")
+	if e.Err != nil {
+		return fmt.Sprintf("the file system of %s is full: %s; free some space, or lower %s", e.Path, e.Err, lower)
+	}
+	return fmt.Sprintf("the file system of %s is full: %d MiB of %d MiB are free, tallyman stores nothing below %d MiB; free some space, or lower %s",
+		e.Path, e.Free>>20, e.Size>>20, e.Floor()>>20, lower)
 }
 
 // Check is an *ErrFull when there is no room to store anything: from when the
@@ -79,7 +106,7 @@ func (s *Space) Check() error {
 	full := u.Free < need
 	s.low.Store(full)
 	if full {
-		return &ErrFull{s.path, u}
+		return &ErrFull{Path: s.path, Usage: u}
 	}
 	return nil
 }
