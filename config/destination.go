@@ -76,6 +76,12 @@ func (d *Destination) kind() (key string, address Secret) {
 	return "loki", d.Loki
 }
 
+// Kind is the key of the address, as loki.
+func (d *Destination) Kind() string {
+	key, _ := d.kind()
+	return key
+}
+
 // Address is where to it is sent.
 func (d *Destination) Address() Secret {
 	_, address := d.kind()

@@ -94,6 +94,8 @@ type Forward struct {
 	// the start. Refusal is what the destination said of late, and Mend what would help there.
 	Refused, Lost uint64
 	Refusal, Mend string
+	// Notice is what else happened of late, empty for nothing.
+	Notice string
 }
 
 // Doctor reports.
@@ -538,6 +540,8 @@ func (d *Doctor) forwards() (out []Feature) {
 			f.Detail += fmt.Sprintf(", %d gone before they were sent", w.Lost)
 		}
 		switch {
+		case w.Up && w.Notice != "":
+			f.State, f.Reason = Partly, w.Notice
 		case w.Up && w.Refusal != "":
 			f.State, f.Reason = Partly, "Some is refused, and not sent again: "+strings.TrimSuffix(w.Refusal, ".")+"."
 			f.Unlock = w.Mend

@@ -8,7 +8,6 @@ import (
 
 	"tallyman/alert/rule"
 	"tallyman/catalog"
-	"tallyman/forward/loki"
 )
 
 type checkCmd struct {
@@ -61,12 +60,10 @@ func (c *checkConfigCmd) Run(out io.Writer) error {
 		return fmt.Errorf("alarms.rules: %w", err)
 	}
 	for i := range cfg.Forward.To {
-		o, err := lokiOptions(&cfg.Forward.To[i], cfg.Host)
-		if err == nil {
-			_, err = loki.New(o)
-		}
-		if err != nil {
-			return fmt.Errorf("forward.to[%d]: %w", i, err)
+		for _, d := range destinationsOf(&cfg.Forward.To[i]) {
+			if _, err := d.checked(cfg.Host); err != nil {
+				return fmt.Errorf("forward.to[%d]: %w", i, err)
+			}
 		}
 	}
 	fmt.Fprintf(out, "the configuration is good: %s listens on %s and keeps in %s\n", cfg.Host, cfg.Listen, cfg.Data)

@@ -16,11 +16,8 @@ import (
 	"tallyman/alert/book"
 	"tallyman/alert/notify"
 	"tallyman/alert/route"
-	"tallyman/config"
 	"tallyman/forward/amqp"
 	"tallyman/forward/dockermonitor"
-	"tallyman/forward/loki"
-	"tallyman/forward/promwrite"
 	"tallyman/forward/webhook"
 )
 
@@ -108,39 +105,18 @@ func (c *checkForwardCmd) Run(ctx context.Context, out io.Writer) error {
 		}})
 	}
 	for i := range cfg.Forward.To {
-		t, err := tryDestination(&cfg.Forward.To[i], cfg.Host, id)
-		if err != nil {
-			return fmt.Errorf("forward.to[%d]: %w", i, err)
+		for _, d := range destinationsOf(&cfg.Forward.To[i]) {
+			f, err := d.checked(cfg.Host)
+			if err != nil {
+				return fmt.Errorf("forward.to[%d]: %w", i, err)
+			}
+			tries = append(tries, try{"forward " + d.name + " at " + f.Stats().Host, func(ctx context.Context) (string, error) {
+				status, err := f.Send(ctx, id)
+				return "it answers " + status, err
+			}})
 		}
-		tries = append(tries, t)
 	}
 	return sendAll(ctx, out, tries, "nothing is forwarded; set forward, forward.amqp or forward.webhook")
-}
-
-// tryDestination is a line to a Loki, or a sample over remote write.
-func tryDestination(d *config.Destination, host, id string) (try, error) {
-	if d.RemoteWrite != "" {
-		o, err := remoteWriteOptions(d, host)
-		if err != nil {
-			return try{}, err
-		}
-		s, err := promwrite.New(o)
-		return try{"forward " + o.Name + " at " + o.Client.Host(), func(ctx context.Context) (string, error) {
-			defer o.Client.Close()
-			status, err := s.Send(ctx)
-			return "it answers " + status, err
-		}}, err
-	}
-	o, err := lokiOptions(d, host)
-	if err != nil {
-		return try{}, err
-	}
-	s, err := loki.New(o)
-	return try{"forward " + o.Name + " at " + o.Client.Host(), func(ctx context.Context) (string, error) {
-		defer o.Client.Close()
-		status, err := s.Send(ctx, id, "This is a test of tallyman on "+host)
-		return "it answers " + status, err
-	}}, err
 }
 
 // try is one message that is sent, and to whom.

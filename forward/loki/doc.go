@@ -3,7 +3,8 @@
 // Package loki sends records on to a Loki, from the record store itself: the store is
 // the spool, and a mark in it says how far the destination has confirmed them.
 //
-//	s, err := loki.New(loki.Options{Name: "loki", Client: client, Log: records, Host: "web-1"})
+//	o := send.RecordOptions{Name: "loki", Log: records}
+//	s, err := loki.New(loki.Options{RecordOptions: o, Client: client, Host: "web-1"})
 //	err = s.Run(ctx)
 //
 // What is read is a [tallyman.RecordLog] behind the mark. A part of it, about 1 MiB of
@@ -23,13 +24,14 @@
 //	2xx              sent
 //	429, 5xx, none   again, for ever; after 5 min of answers its parts are looked at
 //	401, 403, 404 …  again, each minute
-//	413              in halves, and smaller ones from then on
+//	413              in halves, and smaller ones for a while
 //	other 4xx        never again: Loki has stored what was good of it; what was not is
 //	                 counted as refused, as far as Loki's words tell how much
 //
 // When 429 lasts, each stream is sent for itself: those that Loki knows pass, and those that it
 // has no room for ("stream limit") are refused and counted, and tried again after a minute.
-// When 5xx lasts, halves are sent: a record that fails alone while others pass is refused.
+// When 5xx lasts, a line of tallyman's own is sent (name="tallyman-probe"), and if Loki answers
+// that, halves: a record that fails alone is refused, see [send.Deliverer].
 //
 // In any run, read = sent + refused + in flight; dropped is what the retention of the
 // store took before it was read, and dropped and refused are told by reason.

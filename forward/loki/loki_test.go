@@ -119,11 +119,11 @@ func mustNew(t *testing.T, o Options, url string) *Sender {
 		t.Fatal(err)
 	}
 	o.Name, o.Client = forwardtest.Name, c
-	o.every, o.again = time.Millisecond, time.Hour
+	o.Every, o.again = time.Millisecond, time.Hour
 	if o.patience == 0 {
 		o.patience = time.Nanosecond
 	}
-	o.line = send.LineOptions{Least: time.Millisecond, Hold: time.Millisecond}
+	o.Line = send.LineOptions{Least: time.Millisecond, Hold: time.Millisecond}
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -133,14 +133,21 @@ func mustNew(t *testing.T, o Options, url string) *Sender {
 
 func counts(s *Sender) forwardtest.Counts {
 	now := s.Stats()
-	return forwardtest.Counts{Read: s.read.Load(), Sent: now.Sent, Refused: now.Refused, Dropped: now.Dropped}
+	read, _, _ := s.ledger.Counts()
+	return forwardtest.Counts{Read: read, Sent: now.Sent, Refused: now.Refused, Dropped: now.Dropped}
+}
+
+// refusedFor is how much was refused for a reason.
+func refusedFor(s *Sender, reason string) uint64 {
+	_, _, refused := s.ledger.Counts()
+	return refused[reason]
 }
 
 func TestContract(t *testing.T) {
 	forwardtest.TestRecords(t, forwardtest.Forwarder{
 		Decode: decodeLines,
 		New: func(t *testing.T, url string, log tallyman.RecordLog) (func(context.Context) error, func() forwardtest.Counts) {
-			s := mustNew(t, Options{Log: log}, url)
+			s := mustNew(t, Options{RecordOptions: send.RecordOptions{Log: log}}, url)
 			return s.Run, func() forwardtest.Counts { return counts(s) }
 		},
 	})
@@ -158,7 +165,7 @@ func TestPush(t *testing.T) {
 	s := mustNew(t, Options{Host: "h", External: []tallyman.Label{{Name: "dc", Value: "fra"}}}, "http://127.0.0.1:1")
 	now := time.Now().UnixNano()
 	long := strings.Repeat("ü", mostLine)
-	items, _ := s.items([]tallyman.StreamRecords{
+	items, _ := s.Items([]tallyman.StreamRecords{
 		{Stream: streamWith("dc", "x", "host", "web-1", "image", "nginx", "level", "error", "name", "a\"b\xff", "source", "container", "stream", "stderr"), Records: []tallyman.Record{
 			{Time: 1_700_000_000_000_000_001, Line: []byte("one"), Meta: []tallyman.Label{{Name: "id", Value: "7"}, {Name: "level", Value: "other"}}},
 			{Time: -1, Line: nil},
@@ -166,6 +173,7 @@ func TestPush(t *testing.T) {
 		}},
 		{Stream: streamWith("0 jöb.x", "cron", "zone", "1"), Records: []tallyman.Record{{Time: 5, Line: []byte("pushed\xff")}}},
 	})
+	notAhead(items)
 	got, err := decode(s.request(items).Body)
 	if err != nil || len(got) != 4 {
 		t.Fatalf("got %d entries, %v", len(got), err)
@@ -187,7 +195,7 @@ func TestPush(t *testing.T) {
 			t.Errorf("entry %d is\n%+v, want\n%+v", i, g, want)
 		}
 	}
-	if l := got[2].line; len(l) > mostLine || !strings.HasSuffix(l, "ü"+cutMark) || s.cuts.Load() != 1 {
+	if l := got[2].line; len(l) > mostLine || !strings.HasSuffix(l, "ü… [cut by tallyman]") {
 		t.Errorf("a long line has %d bytes and ends in %q", len(l), l[len(l)-30:])
 	}
 	if d := time.Duration(got[2].time - now); d > 6*time.Minute {
@@ -195,32 +203,10 @@ func TestPush(t *testing.T) {
 	}
 }
 
-func TestWhatIsWanted(t *testing.T) {
-	m := func(name, value string) []tallyman.Matcher { return []tallyman.Matcher{{Name: name, Value: value}} }
-	s := mustNew(t, Options{Only: [][]tallyman.Matcher{m("source", "event"), m("name", "web")}}, "http://127.0.0.1:1")
-	for _, c := range []struct {
-		st   *tallyman.Stream
-		want bool
-	}{
-		{streamWith("source", "event"), true}, {streamWith("name", "web", "source", "container"), true},
-		{streamWith("name", "db", "source", "container"), false}, {streamWith("overflow", "streams", "source", "container"), true},
-	} {
-		if _, got := s.want(c.st); got != c.want {
-			t.Errorf("%v: got %v", c.st.Labels, got)
-		}
-	}
-	items, _ := s.items([]tallyman.StreamRecords{{Stream: streamWith("overflow", "streams", "source", "container"), Records: []tallyman.Record{
-		{Line: []byte("a"), Meta: []tallyman.Label{{Name: "name", Value: "web"}}}, {Line: []byte("b"), Meta: []tallyman.Label{{Name: "name", Value: "db"}}},
-	}}})
-	if len(items) != 1 || string(items[0].line) != "a" {
-		t.Errorf("got %d items of a stream that others fell into", len(items))
-	}
-}
-
 func TestRefusals(t *testing.T) {
 	items := make([]item, 10)
 	for i := range items {
-		items[i].time = int64(time.Duration(i) * time.Hour)
+		items[i].Time = int64(time.Duration(i) * time.Hour)
 	}
 	for _, c := range []struct {
 		body, reason string
@@ -232,10 +218,10 @@ func TestRefusals(t *testing.T) {
 		{"entry for stream '{}' has timestamp too new: 2036", tooNew, 10},
 		{"Maximum active stream limit exceeded when trying to create stream {}, reduce the number of active streams", streamLimit, 10},
 		{"entry for stream '{}' has 16 label names; limit 15", badLabels, 10},
-		{"total ignored: 99 out of 5", otherwise, 10},
-		{"\xff", otherwise, 10},
+		{"total ignored: 99 out of 5", send.Otherwise, 10},
+		{"\xff", send.Otherwise, 10},
 	} {
-		if got := reasonOf([]byte(c.body)); got != c.reason {
+		if got := reasons.Of([]byte(c.body), send.Otherwise); got != c.reason {
 			t.Errorf("%s: got %s, want %s", c.body, got, c.reason)
 		}
 		if got := refusedOf([]byte(c.body), items); got != c.n {
@@ -264,7 +250,7 @@ func TestStreamLimit(t *testing.T) {
 	for i := range 10 {
 		put([]string{"old", "new"}[i%2], i)
 	}
-	s := mustNew(t, Options{Log: log}, server.URL)
+	s := mustNew(t, Options{RecordOptions: send.RecordOptions{Log: log}}, server.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -287,7 +273,7 @@ func TestStreamLimit(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if now := counts(s); now.Sent != 10 || s.refused[streamLimit].Load() != 10 || len(server.Lines()) != 10 {
+	if now := counts(s); now.Sent != 10 || refusedFor(s, streamLimit) != 10 || len(server.Lines()) != 10 {
 		t.Errorf("got %+v, and %d lines", now, len(server.Lines()))
 	}
 	if more := len(server.Requests()) - before; more > 10 {
@@ -309,7 +295,7 @@ func TestRateLimit(t *testing.T) {
 		http.Error(w, "ingestion rate limit exceeded for user fake (limit: 1 bytes/sec)", http.StatusTooManyRequests)
 		return false
 	}))
-	s := mustNew(t, Options{Log: log}, server.URL)
+	s := mustNew(t, Options{RecordOptions: send.RecordOptions{Log: log}}, server.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -335,9 +321,6 @@ func FuzzRefusals(f *testing.F) {
 		if got := refusedOf(body, items); got < 1 || got > len(items) {
 			t.Fatalf("%d of %d are refused", got, len(items))
 		}
-		if !slices.Contains(reasons(), reasonOf(body)) {
-			t.Fatalf("the reason %s is none", reasonOf(body))
-		}
 	})
 }
 
@@ -345,12 +328,19 @@ func FuzzRefusals(f *testing.F) {
 func FuzzPush(f *testing.F) {
 	f.Add("name", "web", []byte("line"), int64(1), "id", "7")
 	f.Add("0 ä", "\xff\"", []byte{}, int64(-1), "", "")
+	client, err := send.New(send.Options{URL: "https://h"})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, name, value string, line []byte, at int64, meta, of string) {
 		if name == "" || at > time.Now().UnixNano() {
 			return
 		}
-		s := &Sender{to: map[*tallyman.Stream]*stream{}, opt: Options{Host: "h"}}
-		items, _ := s.items([]tallyman.StreamRecords{{Stream: streamWith(name, value), Records: []tallyman.Record{
+		s, err := New(Options{Client: client, Host: "h"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		items, _ := s.Items([]tallyman.StreamRecords{{Stream: streamWith(name, value), Records: []tallyman.Record{
 			{Time: at, Line: line, Meta: []tallyman.Label{{Name: meta, Value: of}}}, {Time: at, Line: line}}}})
 		got, err := decode(s.request(items).Body)
 		if err != nil || len(got) != 2 || got[0].time != at || len(line) <= mostLine && got[0].line != string(line) || got[1].stream != got[0].stream || len(got[1].meta) != 0 {
@@ -377,7 +367,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		items, n := s.items([]tallyman.StreamRecords{g})
+		items, n := s.Items([]tallyman.StreamRecords{g})
 		b.SetBytes(int64(n))
 		s.request(items)
 	}

@@ -7,29 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"tallyman"
-)
-
-const (
-	mostLine = 256 << 10 // bytes that Loki takes of a line
-	cutMark  = "… [cut by tallyman]"
 )
 
 // stream is a stream of Loki's that records of one of the store's go to.
 type stream struct {
 	labels string           // {name="web", source="container"}
 	meta   []tallyman.Label // labels of the store's stream that are no labels there
-}
-
-// item is a record on its way.
-type item struct {
-	*stream
-	time int64
-	line []byte
-	meta []tallyman.Label // of the record
-	size int              // of its message, once it is made
 }
 
 // streamOf makes the stream that records of one of the store's go to.
@@ -79,37 +64,25 @@ func labelName(name string) string {
 	return name
 }
 
-// cut is a line as Loki takes it.
-func cut(line []byte) ([]byte, bool) {
-	if len(line) <= mostLine {
-		return line, false
-	}
-	n := mostLine - len(cutMark)
-	for back := 0; back < utf8.UTFMax && n > 0 && !utf8.RuneStart(line[n]); back++ {
-		n--
-	}
-	return append(slices.Clip(line[:n]), cutMark...), true
-}
-
 // appendPush appends the message of a push: streams 1: labels 1, entries 2: time 1 (seconds
 // 1, nanoseconds 2), line 2, metadata 3 (name 1, value 2). Items of one stream that
 // follow one another share it.
 func appendPush(dst []byte, items []item) []byte {
 	for len(items) > 0 {
 		n := 1
-		for n < len(items) && items[n].labels == items[0].labels {
+		for n < len(items) && items[n].To.labels == items[0].To.labels {
 			n++
 		}
-		size := sizeOf(len(items[0].labels))
+		size := sizeOf(len(items[0].To.labels))
 		for i := range items[:n] {
-			items[i].size = items[i].measure()
-			size += sizeOf(items[i].size)
+			items[i].Size = measure(&items[i])
+			size += sizeOf(items[i].Size)
 		}
 		dst = append(dst, 1<<3|2)
 		dst = binary.AppendUvarint(dst, uint64(size))
-		dst = appendText(dst, 1, items[0].labels)
+		dst = appendText(dst, 1, items[0].To.labels)
 		for i := range items[:n] {
-			dst = items[i].append(dst)
+			dst = appendEntry(dst, &items[i])
 		}
 		items = items[n:]
 	}
@@ -117,43 +90,44 @@ func appendPush(dst []byte, items []item) []byte {
 }
 
 // metadata calls f for what is structured metadata of the item.
-func (i *item) metadata(f func(*tallyman.Label)) {
-	for j := range i.stream.meta {
-		f(&i.stream.meta[j])
+func metadata(i *item, f func(*tallyman.Label)) {
+	for j := range i.To.meta {
+		f(&i.To.meta[j])
 	}
-	for j := range i.meta {
-		if len(i.stream.meta) == 0 || tallyman.LabelIn(i.stream.meta, i.meta[j].Name) == "" {
-			f(&i.meta[j])
+	for j := range i.Meta {
+		if len(i.To.meta) == 0 || tallyman.LabelIn(i.To.meta, i.Meta[j].Name) == "" {
+			f(&i.Meta[j])
 		}
 	}
 }
 
 // timeSize is that of the message of a time.
-func (i *item) timeSize() int {
-	return 2 + varintSize(uint64(i.seconds())) + varintSize(uint64(i.nanos()))
+func timeSize(t int64) int {
+	return 2 + varintSize(uint64(seconds(t))) + varintSize(uint64(nanos(t)))
 }
 
-func (i *item) seconds() int64 { return (i.time - i.nanos()) / 1e9 }
+func seconds(t int64) int64 { return (t - nanos(t)) / 1e9 }
 
-func (i *item) nanos() int64 { return (i.time%1e9 + 1e9) % 1e9 }
+func nanos(t int64) int64 { return (t%1e9 + 1e9) % 1e9 }
 
 // measure is the size of the message of the entry.
-func (i *item) measure() int {
-	n := sizeOf(i.timeSize()) + sizeOf(len(i.line))
-	i.metadata(func(l *tallyman.Label) { n += sizeOf(sizeOf(len(l.Name)) + sizeOf(len(l.Value))) })
+func measure(i *item) int {
+	n := sizeOf(timeSize(i.Time)) + sizeOf(len(i.Line))
+	metadata(i, func(l *tallyman.Label) { n += sizeOf(sizeOf(len(l.Name)) + sizeOf(len(l.Value))) })
 	return n
 }
 
-// append appends the entry as a field of its stream.
-func (i *item) append(dst []byte) []byte {
+// appendEntry appends the entry as a field of its stream.
+func appendEntry(dst []byte, i *item) []byte {
+	t := i.Time
 	dst = append(dst, 2<<3|2)
-	dst = binary.AppendUvarint(dst, uint64(i.size))
-	dst = append(dst, 1<<3|2, byte(i.timeSize()), 1<<3)
-	dst = binary.AppendUvarint(dst, uint64(i.seconds()))
+	dst = binary.AppendUvarint(dst, uint64(i.Size))
+	dst = append(dst, 1<<3|2, byte(timeSize(t)), 1<<3)
+	dst = binary.AppendUvarint(dst, uint64(seconds(t)))
 	dst = append(dst, 2<<3)
-	dst = binary.AppendUvarint(dst, uint64(i.nanos()))
-	dst = appendText(dst, 2, i.line)
-	i.metadata(func(l *tallyman.Label) {
+	dst = binary.AppendUvarint(dst, uint64(nanos(t)))
+	dst = appendText(dst, 2, i.Line)
+	metadata(i, func(l *tallyman.Label) {
 		dst = append(dst, 3<<3|2)
 		dst = binary.AppendUvarint(dst, uint64(sizeOf(len(l.Name))+sizeOf(len(l.Value))))
 		dst = appendText(dst, 1, l.Name)

@@ -16,6 +16,7 @@ import (
 
 	"tallyman"
 	"tallyman/forward/forwardtest"
+	"tallyman/forward/send"
 )
 
 // What a real Loki takes and refuses is what is counted. It is asked when TEST_LOKI=http://…
@@ -51,7 +52,7 @@ func TestRealLoki(t *testing.T) {
 				log.Append(streamWith("image", "x", "level", []string{"info", "error"}[i%2], "name", name, "source", "container"),
 					tallyman.Record{Time: now.Add(-d).UnixNano(), Line: fmt.Appendf(nil, "line %d %s", i, c.line), Meta: []tallyman.Label{{Name: "id", Value: fmt.Sprint(i)}}})
 			}
-			s := mustNew(t, Options{Log: log, patience: time.Hour}, base+"/loki/api/v1/push")
+			s := mustNew(t, Options{RecordOptions: send.RecordOptions{Log: log}, patience: time.Hour}, base+"/loki/api/v1/push")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			done := make(chan error)
@@ -70,7 +71,7 @@ func TestRealLoki(t *testing.T) {
 			if now := counts(s); int(now.Sent) != len(c.times)-c.refused || int(now.Refused) != c.refused || got != int(now.Sent) {
 				t.Errorf("it counts %+v, and Loki has %d; want %d refused: %s", now, got, c.refused, s.Stats().Refusal)
 			}
-			if c.reason != "" && int(s.refused[c.reason].Load()) != c.refused {
+			if c.reason != "" && int(refusedFor(s, c.reason)) != c.refused {
 				t.Errorf("refused for other reasons than %s: %s", c.reason, s.Stats().Refusal)
 			}
 		})

@@ -3,10 +3,11 @@
 package loki
 
 import (
-	"bytes"
 	"regexp"
 	"strconv"
 	"time"
+
+	"tallyman/forward/send"
 )
 
 // Why records are refused.
@@ -16,47 +17,16 @@ const (
 	lineTooLong = "line_too_long"
 	badLabels   = "labels"
 	streamLimit = "stream_limit"
-	tooLarge    = "too_large"
-	serverError = "server_error"
-	otherwise   = "refused"
 )
 
-// mends are Loki's settings, in limits_config, by the reason that they are behind.
-var mends = map[string]string{
-	tooOld:      "reject_old_samples_max_age of Loki's limits_config, and max_chunk_age of its ingester",
-	tooNew:      "creation_grace_period of Loki's limits_config",
-	lineTooLong: "max_line_size of Loki's limits_config",
-	badLabels:   "max_label_names_per_series of Loki's limits_config",
-	streamLimit: "max_global_streams_per_user of Loki's limits_config",
-	tooLarge:    "grpc_server_max_recv_msg_size of Loki's server",
-}
-
-// reasons are all of them.
-func reasons() []string {
-	return []string{tooOld, tooNew, lineTooLong, badLabels, streamLimit, tooLarge, serverError, otherwise}
-}
-
-// words are what Loki says for a reason, the first that is found.
-var words = []struct{ text, reason string }{
-	{"stream limit", streamLimit},
-	{"too far behind", tooOld},
-	{"timestamp too old", tooOld},
-	{"out of order", tooOld},
-	{"timestamp too new", tooNew},
-	{"max entry size", lineTooLong},
-	{"line too long", lineTooLong},
-	{"label", badLabels},
-}
-
-// reasonOf is why Loki refuses, by its words.
-func reasonOf(body []byte) string {
-	lower := bytes.ToLower(body)
-	for _, w := range words {
-		if bytes.Contains(lower, []byte(w.text)) {
-			return w.reason
-		}
-	}
-	return otherwise
+// reasons are all of them, with Loki's words and with its settings that are behind.
+var reasons = send.Reasons{
+	{Name: streamLimit, Words: []string{"stream limit"}, Mend: "max_global_streams_per_user of Loki's limits_config"},
+	{Name: tooOld, Words: []string{"too far behind", "timestamp too old", "out of order"}, Mend: "reject_old_samples_max_age of Loki's limits_config, and max_chunk_age of its ingester"},
+	{Name: tooNew, Words: []string{"timestamp too new"}, Mend: "creation_grace_period of Loki's limits_config"},
+	{Name: lineTooLong, Words: []string{"max entry size", "line too long"}, Mend: "max_line_size of Loki's limits_config"},
+	{Name: badLabels, Words: []string{"label"}, Mend: "max_label_names_per_series of Loki's limits_config"},
+	{Name: send.TooLarge, Mend: "grpc_server_max_recv_msg_size of Loki's server"},
 }
 
 var (
@@ -75,7 +45,7 @@ func refusedOf(body []byte, items []item) (n int) {
 	if m := acceptable.FindSubmatch(body); m != nil {
 		if oldest, err := time.Parse(time.RFC3339, string(m[1])); err == nil {
 			for i := range items {
-				if items[i].time < oldest.UnixNano() {
+				if items[i].Time < oldest.UnixNano() {
 					n++
 				}
 			}

@@ -4,7 +4,8 @@
 // spool in which they wait on the disk:
 //
 //	r, err := ticks.Reader("mimir")
-//	s, err := promwrite.New(promwrite.Options{Name: "mimir", Client: client, Reader: r})
+//	o := send.SampleOptions{Name: "mimir", Reader: r}
+//	s, err := promwrite.New(promwrite.Options{SampleOptions: o, Client: client})
 //	err = s.Run(ctx)
 //
 // # Requests
@@ -29,7 +30,7 @@
 //   - 2.0: the header says how many were taken; the rest is refused, at least one.
 //   - 1.0 and 400: Prometheus has stored nothing of it, so halves are sent, first between
 //     ticks and then between series, at most 64 requests; what is left is refused.
-//   - 413: halves, and smaller requests from then on.
+//   - 413: halves, and smaller requests for a while.
 //   - 500 for five minutes, while a sample of now in a series of its own
 //     (tallyman_forward_probe) is taken: as 1.0 and 400.
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"tallyman"
+	"tallyman/forward/send"
 	"tallyman/forward/spool"
 )
 
@@ -29,16 +30,11 @@ type series struct {
 }
 
 // point is a sample of a series.
-type point struct {
-	*series
-	time  int64
-	value float64
-}
+type point = send.Point[series]
 
 // encoder makes requests. What is the same each time is encoded once.
 type encoder struct {
 	external []tallyman.Label
-	of       map[*spool.Series]*series
 
 	symbols map[string]uint32
 	texts   []byte // the symbols, encoded
@@ -56,20 +52,16 @@ type encoder struct {
 const leastSift = 64 << 10
 
 func newEncoder(external []tallyman.Label) *encoder {
-	e := &encoder{external: external, of: map[*spool.Series]*series{}, symbols: map[string]uint32{}, sift: leastSift}
+	e := &encoder{external: external, symbols: map[string]uint32{}, sift: leastSift}
 	e.newTable()
 	return e
 }
 
 // series is one of the spool's as it goes out.
 func (e *encoder) series(s *spool.Series) *series {
-	one := e.of[s]
-	if one == nil {
-		one = e.make(s.Name, s.Labels)
-		one.help, one.unit, one.start = s.Help, s.Unit, s.Start
-		one.counter, one.gauge = s.Type == tallyman.Counter, s.Type == tallyman.Gauge
-		e.of[s] = one
-	}
+	one := e.make(s.Name, s.Labels)
+	one.help, one.unit, one.start = s.Help, s.Unit, s.Start
+	one.counter, one.gauge = s.Type == tallyman.Counter, s.Type == tallyman.Gauge
 	return one
 }
 
@@ -88,15 +80,6 @@ func (e *encoder) make(name string, labels []tallyman.Label) *series {
 		one.v1 = appendText(append(one.v1, 0x12), l.Value)
 	}
 	return one
-}
-
-// forget forgets the series of the spool when there are far more than now go out: those of
-// a new segment are others.
-func (e *encoder) forget(now int) {
-	if len(e.of) > 2*now+1000 {
-		clear(e.of)
-		e.newTable()
-	}
 }
 
 // newTable begins a new table of symbols.
@@ -146,7 +129,7 @@ func (e *encoder) gather(points []point) {
 	e.request++
 	e.order, e.next = e.order[:0], e.next[:0]
 	for i := range points {
-		s := points[i].series
+		s := points[i].Series
 		e.next = append(e.next, 0)
 		if s.request != e.request {
 			s.request, s.first = e.request, i
@@ -186,13 +169,13 @@ func (e *encoder) encode(points []point, version int, part bool) []byte {
 		}
 		size := len(head) + len(tail)
 		for i, more := s.first, true; more; i, more = e.next[i], e.next[i] != 0 {
-			size += 2 + s.pointSize(points[i].time, version)
+			size += 2 + s.pointSize(points[i].Time, version)
 		}
 		e.buf = append(appendSize(append(e.buf, tag), size), head...)
 		for i, more := s.first, true; more; i, more = e.next[i], e.next[i] != 0 {
-			t := points[i].time
+			t := points[i].Time
 			e.buf = append(e.buf, 0x12, byte(s.pointSize(t, version)), 0x09)
-			e.buf = binary.LittleEndian.AppendUint64(e.buf, math.Float64bits(points[i].value))
+			e.buf = binary.LittleEndian.AppendUint64(e.buf, math.Float64bits(points[i].Value))
 			e.buf = binary.AppendUvarint(append(e.buf, 0x10), uint64(t))
 			if version == 2 && s.begun(t) {
 				e.buf = binary.AppendUvarint(append(e.buf, 0x18), uint64(s.start))

@@ -161,8 +161,8 @@ func sendAll(t *testing.T, o Options, fill func(*spool.Spool), answers ...forwar
 	if o.Client, err = send.New(send.Options{URL: secret.Text(server.URL)}); err != nil {
 		t.Fatal(err)
 	}
-	o.Name, o.Host, o.gather, o.patience = "to", "h", time.Millisecond, 30*time.Millisecond
-	o.line = send.LineOptions{Least: time.Millisecond, Hold: 5 * time.Millisecond}
+	o.Name, o.Host, o.Gather, o.patience = "to", "h", time.Millisecond, 30*time.Millisecond
+	o.Line = send.LineOptions{Least: time.Millisecond, Hold: 5 * time.Millisecond}
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +185,20 @@ func sendAll(t *testing.T, o Options, fill func(*spool.Spool), answers ...forwar
 	slices.Sort(out.bare)
 	out.bare = slices.Compact(out.bare)
 	return out
+}
+
+func readOf(s *Sender) int {
+	read, _, _ := s.ledger.Counts()
+	return int(read)
+}
+
+func mendOf(reason string) string {
+	for _, r := range reasons {
+		if r.Name == reason {
+			return r.Mend
+		}
+	}
+	return ""
 }
 
 func ticks(n, of int) func(*spool.Spool) {
@@ -250,13 +264,13 @@ func TestAnswers(t *testing.T) {
 		{name: "2.0 and 200 for some", answers: []forwardtest.Answer{first, two(200, all-2)}, refused: 2, reason: outOfOrder, version: '2', most: 2},
 		{name: "1.0 and 400 for a tick", answers: []forwardtest.Answer{old(unless(0, -1, say(400, "out of bounds")))}, without: func(tick, _ int) bool { return tick == 0 }, refused: nSeries, reason: tooOld, version: '1'},
 		{name: "1.0 and 400 for a series", answers: []forwardtest.Answer{old(unless(-1, 5, say(400, "duplicate sample for timestamp")))}, without: func(_, i int) bool { return i == 5 }, refused: nTicks, reason: duplicate, version: '1', most: 3 + 64},
-		{name: "1.0 and 400 for one", answers: []forwardtest.Answer{old(unless(2, 3, say(400, "")))}, without: func(tick, i int) bool { return tick == 2 && i == 3 }, refused: 1, reason: otherwise, version: '1'},
+		{name: "1.0 and 400 for one", answers: []forwardtest.Answer{old(unless(2, 3, say(400, "")))}, without: func(tick, i int) bool { return tick == 2 && i == 3 }, refused: 1, reason: send.Otherwise, version: '1'},
 		{name: "1.0 and 400 for all", answers: []forwardtest.Answer{first, old(say(400, "out of order sample"))}, without: func(int, int) bool { return true }, refused: all, reason: outOfOrder, most: 3 + 64},
 		{name: "1.0 and 400 for one series", answers: []forwardtest.Answer{first, old(say(400, "label"))}, without: func(int, int) bool { return true }, refused: 3, reason: badLabels, most: 3, ticks: 3},
 		{name: "1.0 and 409", answers: []forwardtest.Answer{first, old(say(409, "out of bounds"))}, without: func(int, int) bool { return true }, refused: all, reason: tooOld, most: 3},
 		{name: "1.0 and 422", answers: []forwardtest.Answer{first, old(say(422, "limit exceeded"))}, without: func(int, int) bool { return true }, refused: all, reason: limit, most: 3},
 		{name: "413", answers: []forwardtest.Answer{forwardtest.Unless(over(3), forwardtest.Status(413))}, version: '1'},
-		{name: "413 for one", answers: []forwardtest.Answer{old(unless(1, 1, forwardtest.Status(413)))}, without: func(tick, i int) bool { return tick == 1 && i == 1 }, refused: 1, reason: tooLarge, version: '1'},
+		{name: "413 for one", answers: []forwardtest.Answer{old(unless(1, 1, forwardtest.Status(413)))}, without: func(tick, i int) bool { return tick == 1 && i == 1 }, refused: 1, reason: send.TooLarge, version: '1'},
 		{name: "500 for what is old", answers: []forwardtest.Answer{old(unless(1, -1, say(500, "too old sample")))}, without: func(tick, _ int) bool { return tick == 1 }, refused: nSeries, reason: tooOld, version: '1'},
 		{name: "a clock an hour behind ours", answers: []forwardtest.Answer{date(-time.Hour, modern)}, without: func(int, int) bool { return true }, refused: all, reason: tooNew, most: 1},
 		{name: "a clock four minutes behind ours", answers: []forwardtest.Answer{date(-4*time.Minute, modern)}, version: '2', most: 2},
@@ -280,15 +294,16 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d arrived, want %d:\n%s", len(bare), len(want), strings.Join(bare, "\n"))
 			}
 			st := got.sender.Stats()
-			if int(st.Refused) != c.refused || int(st.Sent) != n*of-c.refused || st.Waiting != 0 || int(got.sender.read.Load()) != n*of {
+			if int(st.Refused) != c.refused || int(st.Sent) != n*of-c.refused || st.Waiting != 0 || readOf(got.sender) != n*of {
 				t.Errorf("%+v, want %d refused of %d", st, c.refused, n*of)
 			}
-			for reason, count := range got.sender.refused {
-				if reason != c.reason && count.Load() > 0 {
-					t.Errorf("%d for the reason %s, want %s", count.Load(), reason, c.reason)
+			_, _, refused := got.sender.ledger.Counts()
+			for reason, count := range refused {
+				if reason != c.reason && count > 0 {
+					t.Errorf("%d for the reason %s, want %s", count, reason, c.reason)
 				}
 			}
-			if c.refused > 0 && (st.Refusal == "" || st.Mend != mends[c.reason]) {
+			if c.refused > 0 && (st.Refusal == "" || st.Mend != mendOf(c.reason)) {
 				t.Errorf("it says %q, %q", st.Refusal, st.Mend)
 			}
 			if c.version != 0 && len(got.lines) > 0 && got.lines[len(got.lines)-1][0] != c.version {
@@ -313,7 +328,7 @@ func TestAskedAgain(t *testing.T) {
 		}
 		return modern(w, lines)
 	}
-	got := sendAll(t, Options{again: time.Nanosecond}, ticks(2*mostTicks, 2), answer)
+	got := sendAll(t, Options{again: time.Nanosecond}, ticks(12, 2), answer)
 	if got.lines[0][0] != '1' || got.lines[len(got.lines)-1][0] != '2' {
 		t.Errorf("%s", strings.Join(got.lines, "\n"))
 	}
@@ -337,7 +352,7 @@ func TestChoice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := sendAll(t, Options{External: []tallyman.Label{{Name: "dc", Value: "fra"}}, Keep: []string{"m_*", "other*"}, Drop: []string{"*_dropped"}, Every: 2 * time.Second}, fill, modern)
+	got := sendAll(t, Options{External: []tallyman.Label{{Name: "dc", Value: "fra"}}, SampleOptions: send.SampleOptions{Keep: []string{"m_*", "other*"}, Drop: []string{"*_dropped"}, Every: 2 * time.Second}}, fill, modern)
 	from := begin - begin%2000
 	var want []string
 	for tick := int64(0); tick < 6; tick += 2 {
@@ -349,7 +364,11 @@ func TestChoice(t *testing.T) {
 	if !slices.Equal(got.bare, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got.bare, "\n"), strings.Join(want, "\n"))
 	}
-	if _, err := New(Options{Keep: []string{"["}}); err == nil || !strings.Contains(err.Error(), "container_*") {
+	client, err := send.New(send.Options{URL: "https://h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Client: client, SampleOptions: send.SampleOptions{Keep: []string{"["}}}); err == nil || !strings.Contains(err.Error(), "container_*") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -361,7 +380,7 @@ func TestEncode(t *testing.T) {
 	one := e.series(&spool.Series{Name: "a_total", Help: "Help", Unit: "bytes", Type: tallyman.Counter, Start: 50, Labels: []tallyman.Label{{Name: "z", Value: "1"}}})
 	two := e.series(&spool.Series{Name: "b", Type: tallyman.Gauge})
 	stale := math.Float64frombits(0x7ff0000000000002)
-	points := []point{{one, 40, 1.5}, {two, 40, -1}, {one, 60, 0}, {two, 60, stale}}
+	points := []point{{Series: one, Time: 40, Value: 1.5}, {Series: two, Time: 40, Value: -1}, {Series: one, Time: 60}, {Series: two, Time: 60, Value: stale}}
 	for range 3 {
 		for _, part := range []bool{false, true} {
 			plain, err := s2.Decode(nil, e.encode(points, 2, part))
@@ -399,13 +418,13 @@ func BenchmarkEncode(b *testing.B) {
 				for _, l := range []string{"container_label_com_docker_compose_project", "host", "id", "image", "instance", "job", "name", "source", "workload"} {
 					s.Labels = append(s.Labels, tallyman.Label{Name: l, Value: fmt.Sprintf("%s-of-container-%040d", l, i/60)})
 				}
-				points = append(points, point{e.series(s), 1000, float64(i * 12345)})
+				points = append(points, point{Series: e.series(s), Time: 1000, Value: float64(i * 12345)})
 			}
 			n := 0
 			b.ReportAllocs()
 			for b.Loop() {
 				for i := range points {
-					points[i].time += 10_000
+					points[i].Time += 10_000
 				}
 				n += len(e.encode(points, version, false))
 			}

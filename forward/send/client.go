@@ -214,6 +214,21 @@ func (c *Client) Post(ctx context.Context, r Request) Answer {
 	return a
 }
 
+// Try posts once, for a person: it gives the status in words.
+func (c *Client) Try(ctx context.Context, r Request) (status string, err error) {
+	defer c.Close()
+	a := c.Post(ctx, r)
+	if a.Err != nil {
+		return "", a.Err
+	}
+	return a.Words(), nil
+}
+
+// Words are the status of an answer, as 200 OK.
+func (a *Answer) Words() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", a.Status, http.StatusText(a.Status)))
+}
+
 func (c *Client) request(ctx context.Context, r Request, known *[]string) (*http.Request, error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url.String(), bytes.NewReader(r.Body))
 	if err != nil {

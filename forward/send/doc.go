@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package send is how forwarders post over HTTP: a client for one destination, what its
-// answers mean, and how long to wait before the next try.
+// Package send is what forwarders have in common. How they post over HTTP: a client for one
+// destination, what its answers mean, and how long to wait before the next try. How they
+// read what is to be sent, and count what becomes of it.
 //
 //	c, err := send.New(send.Options{URL: "https://loki/loki/api/v1/push", BearerFile: "/run/secrets/loki"})
 //	line := send.NewLine(c, send.LineOptions{Log: log})
@@ -29,6 +30,24 @@
 // a request that the other side answered with Retry for so long: the request may be the
 // reason.
 //
-// A Client may be used concurrently, a Line by one goroutine; its State and SelfMetrics
-// by any.
+// # What is sent
+//
+// A [RecordSender] reads records behind a mark in their store, a [SampleSender] samples
+// behind a cursor in the spool; what becomes of them is the matter of a sink, which is the
+// format of one kind of destination:
+//
+//	store ─► RecordSender ─► RecordSink ─► Deliverer ─► Line ─► Client
+//	spool ─► SampleSender ─► SampleSink ─┘
+//
+// A [Deliverer] sends items until each was taken or refused: it makes parts of what is too
+// large, and looks for the one that a destination fails for. A [Ledger] counts: read =
+// sent + refused + in flight. A [Size] is how large requests are: half as large after a
+// 413, and an eighth larger after each 32 that passed.
+//
+// The mark moves when all of a part was taken or refused. So a kill loses nothing, and what
+// was under way comes again. When the mark itself is lost, it begins with what comes, and
+// says so.
+//
+// A Client and a Ledger may be used concurrently, a Line, a Deliverer
+// and a sender by one goroutine; their State, Stats and SelfMetrics by any.
 package send

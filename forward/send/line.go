@@ -29,6 +29,12 @@ type LineOptions struct {
 	Least, Hold time.Duration
 }
 
+// of are the options of a destination.
+func (o LineOptions) of(name string, log *slog.Logger) LineOptions {
+	o.Name, o.Log = name, log
+	return o
+}
+
 // Line posts requests one after the other.
 type Line struct {
 	opt    LineOptions
@@ -62,14 +68,14 @@ func (l *Line) Send(ctx context.Context, r Request, patience time.Duration) (Ans
 		if ctx.Err() != nil && a.Verdict != Done {
 			return a, ctx.Err()
 		}
-		wait := a.After
+		pause := a.After
 		switch a.Verdict {
 		case Done, Split, Refuse:
 			return a, nil
 		case Hold:
-			wait, since = cmp.Or(l.opt.Hold, wait), time.Time{}
+			pause, since = cmp.Or(l.opt.Hold, pause), time.Time{}
 		default:
-			wait = max(wait, l.pause())
+			pause = max(pause, l.pause())
 			switch {
 			case a.Status == 0:
 				since = time.Time{}
@@ -79,10 +85,8 @@ func (l *Line) Send(ctx context.Context, r Request, patience time.Duration) (Ans
 				return a, nil
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !wait(ctx, pause) {
 			return a, ctx.Err()
-		case <-time.After(wait):
 		}
 	}
 }
@@ -117,6 +121,10 @@ func (l *Line) once(ctx context.Context, r Request) Answer {
 	}
 	return a
 }
+
+// Pause waits before the next try of what the other side did not take, and reports false
+// when ctx has ended first.
+func (l *Line) Pause(ctx context.Context) bool { return wait(ctx, l.pause()) }
 
 // pause is how long to wait before the next try, give or take a fifth.
 func (l *Line) pause() time.Duration {

@@ -51,7 +51,7 @@ var rules = []rule{
 	{"tallyman/alert/problem", []string{"tallyman"}, "the state machine is pure: it knows the words, and no clock"},
 	{"tallyman/alert/", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
 	{"tallyman/alert", []string{"tallyman", "tallyman/alert/", "tallyman/internal/"}, "alarms see stores and queries only through what they are handed"},
-	{"tallyman/forward/send", []string{"tallyman", "tallyman/forward/queue", "tallyman/internal/"}, "how something is posted knows nobody who posts"},
+	{"tallyman/forward/send", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/spool", "tallyman/internal/"}, "how something is sent knows nobody who sends"},
 	{"tallyman/forward/spool", []string{"tallyman", "tallyman/internal/"}, "the spool is a store: it knows nobody who sends"},
 	{"tallyman/forward/promwrite", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
 	{"tallyman/forward/forwardtest", []string{"tallyman", "tallyman/internal/"}, "the suite knows contracts, not forwarders"},
