@@ -12,12 +12,10 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,32 +28,14 @@ import (
 // startPrometheus starts Debian's, which takes remote write 1.0.
 func startPrometheus(t *testing.T) (base *url.URL) {
 	t.Helper()
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("there is no prometheus; install Debian's package of that name")
-	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte("global: {scrape_interval: 1h}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	free := httptest.NewServer(http.NotFoundHandler())
-	address := free.Listener.Addr().String()
-	free.Close()
-	cmd := exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--web.enable-remote-write-receiver")
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
+	address := testkit.FreeAddress(t)
+	testkit.StartServer(t, "prometheus", "install Debian's package of that name",
+		"--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--web.enable-remote-write-receiver")
 	base = &url.URL{Scheme: "http", Host: address}
 	testkit.Eventually(t, time.Minute, "Prometheus is ready", func() error {
 		r, err := http.Get(base.String() + "/-/ready")
