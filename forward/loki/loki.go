@@ -223,7 +223,7 @@ func each(items []item, f func(of []item) error) error {
 
 // probe is a line that asks whether Loki takes anything.
 func (s *Sender) probe() item {
-	return send.OwnItem(s, s.opt.Host, "tallyman-probe", "tallyman asks whether anything is taken")
+	return send.OwnItem(s, s.opt.Host, "tallyman-probe", send.ProbeLine)
 }
 
 // Send pushes one line beside the log, once, and tells what came back.

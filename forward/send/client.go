@@ -49,6 +49,11 @@ type Options struct {
 	// SHA-256 of the server's certificate, sha256:… in hexadecimal digits, and the only
 	// thing that is checked then. Cert and Key name files of the own certificate.
 	CA, Pin, Cert, Key string
+	// MostAnswer is how much of an answer is read, in bytes; 0 for 64 KiB.
+	MostAnswer int64
+	// Check says what is wrong with the body of an answer with 2xx, which means Hold then; nil
+	// believes all.
+	Check func(body []byte) error
 	// Timeout is for a whole request, 0 for 30 s.
 	Timeout time.Duration
 	// Proxy chooses a proxy; nil is none. Dial connects; nil is net/http's way.
@@ -66,7 +71,7 @@ type Request struct {
 type Answer struct {
 	Status int // 0 when there was none
 	Header http.Header
-	Body   []byte // at most 64 KiB
+	Body   []byte // at most Options.MostAnswer
 	// Verdict is what it means, After how long to wait before the next try at least.
 	Verdict Verdict
 	After   time.Duration
@@ -134,14 +139,22 @@ func Local(host string) bool {
 }
 
 func transport(o *Options) (*http.Transport, error) {
-	t := &http.Transport{
-		Proxy: o.Proxy, DialContext: o.Dial, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	c, err := TLS(o.CA, o.Pin, o.Cert, o.Key)
+	if err != nil {
+		return nil, err
 	}
-	c := t.TLSClientConfig
-	if o.Pin != "" {
-		want, err := ParsePin(o.Pin)
+	return &http.Transport{
+		Proxy: o.Proxy, DialContext: o.Dial, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second, TLSClientConfig: c,
+	}, nil
+}
+
+// TLS is how a server's certificate is checked, and which one is shown: see [Options]. It
+// reads the files. An error says which option is wrong.
+func TLS(ca, pin, cert, key string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if pin != "" {
+		want, err := ParsePin(pin)
 		if err != nil {
 			return nil, err
 		}
@@ -153,24 +166,24 @@ func transport(o *Options) (*http.Transport, error) {
 			return nil
 		}
 	}
-	if o.CA != "" {
-		b, err := os.ReadFile(o.CA)
+	if ca != "" {
+		b, err := os.ReadFile(ca)
 		if err != nil {
 			return nil, fmt.Errorf("ca: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("ca: there is no certificate in %s; it has to be PEM", o.CA)
+			return nil, fmt.Errorf("ca: there is no certificate in %s; it has to be PEM", ca)
 		}
 	}
-	if o.Cert != "" || o.Key != "" {
-		own, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+	if cert != "" || key != "" {
+		own, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
 			return nil, fmt.Errorf("cert and key: %w", err)
 		}
 		c.Certificates = []tls.Certificate{own}
 	}
-	return t, nil
+	return c, nil
 }
 
 // ParsePin reads sha256: and 64 hexadecimal digits, with or without colons between them.
@@ -206,13 +219,22 @@ func (c *Client) Post(ctx context.Context, r Request) Answer {
 	}
 	defer answer.Body.Close()
 	// What has come of a body that ends early is as good as any: the status decides.
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, mostBody))
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, cmp.Or(c.opt.MostAnswer, mostBody)))
 	a := Answer{Status: answer.StatusCode, Header: answer.Header, Body: body}
 	if a.Verdict, a.After = Classify(a.Status, a.Header, nil); a.Verdict != Done {
 		a.Err = fmt.Errorf("%s answers with %d %s%s%s", c.url.Host, a.Status, http.StatusText(a.Status), c.words(body, known), hint(a.Status))
+	} else if c.opt.Check != nil {
+		if err := c.opt.Check(body); err != nil {
+			a.Verdict, a.After = Hold, holdFor
+			a.Err = fmt.Errorf("%s answers with %s%s: %w", c.url.Host, a.Words(), c.words(body, known), err)
+		}
 	}
 	return a
 }
+
+// Words are the first of what the other side said, behind a colon, on one line and without
+// secrets; empty when it said nothing.
+func (c *Client) Words(said []byte) string { return c.words(said, nil) }
 
 // Try posts once, for a person: it gives the status in words.
 func (c *Client) Try(ctx context.Context, r Request) (status string, err error) {

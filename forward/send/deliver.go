@@ -24,8 +24,10 @@ type Outcome[T any] struct {
 	Reason  string
 	// Err is what the destination said of them; nil for what the answer says.
 	Err error
-	// Again are those that it may take later. All others were taken.
-	Again []T
+	// Again are those that it may take later, and Failing says that it fails for each of them,
+	// as with 5xx. All others were taken.
+	Again   []T
+	Failing bool
 }
 
 // Deliverer sends items over a line, until the destination has taken or refused each.
@@ -36,6 +38,7 @@ type Outcome[T any] struct {
 //	5xx for long   an item of now is sent, and if that is taken, halves: one that fails alone
 //	               is refused. For an hour after that is done without waiting
 //	429 for long   Crowded, or again
+//	2xx            what Outcome says: those that the destination fails for are refused as after 5xx
 //
 // One goroutine uses it.
 type Deliverer[T any] struct {
@@ -60,6 +63,7 @@ type Deliverer[T any] struct {
 	Passed  func()
 
 	poison time.Time // something was found of late for which the destination fails
+	stuck  time.Time // since when it fails for the same items of a request that it answers
 }
 
 // Deliver sends items until each is sent or refused. The error is that ctx has ended.
@@ -126,14 +130,28 @@ func halves[T any](items []T, f func(half []T) error) error {
 // Settle counts items whose answer is final, and gives back those that are to be sent
 // again, after a pause.
 func (d *Deliverer[T]) Settle(ctx context.Context, a *Answer, items []T) ([]T, error) {
-	again := d.settle(a, items)
-	if len(again) > 0 && !d.Line.Pause(ctx) {
+	out := d.settle(a, items)
+	switch {
+	case len(out.Again) == 0:
+		return nil, nil
+	case !out.Failing || len(out.Again) < len(items) || d.stuck.IsZero():
+		d.stuck = time.Now()
+	case time.Since(d.stuck) >= d.patience():
+		if takes, err := d.takes(ctx); err != nil {
+			return nil, err
+		} else if takes {
+			d.refuseFailing(len(out.Again))
+			return nil, nil
+		}
+		d.stuck = time.Now()
+	}
+	if !d.Line.Pause(ctx) {
 		return nil, ctx.Err()
 	}
-	return again, nil
+	return out.Again, nil
 }
 
-func (d *Deliverer[T]) settle(a *Answer, items []T) []T {
+func (d *Deliverer[T]) settle(a *Answer, items []T) Outcome[T] {
 	out := Outcome[T]{}
 	switch {
 	case a.Verdict == Split:
@@ -154,7 +172,7 @@ func (d *Deliverer[T]) settle(a *Answer, items []T) []T {
 	}
 	d.Ledger.Sent(len(items) - out.Refused - len(out.Again))
 	d.Ledger.Refuse(out.Refused, out.Reason, out.Err)
-	return out.Again
+	return out
 }
 
 // refuseAll counts items of which nobody looks any more which ones are bad.
@@ -162,17 +180,31 @@ func (d *Deliverer[T]) refuseAll(a *Answer, items []T) {
 	d.Ledger.Refuse(len(items), d.Ledger.reasons.Of(a.Body, Otherwise), a.Err)
 }
 
+// refuseFailing counts items for which the destination fails though it takes others.
+func (d *Deliverer[T]) refuseFailing(n int) {
+	d.poison = time.Now()
+	d.Ledger.Refuse(n, ServerError, fmt.Errorf("%s fails for some of the %s and takes others", d.Line.client.Host(), d.Ledger.what))
+}
+
+// takes reports whether the destination takes or refuses an item of now, so that it is not
+// ill for all.
+func (d *Deliverer[T]) takes(ctx context.Context) (bool, error) {
+	probe := []T{d.Probe()}
+	a, err := d.Line.Once(ctx, d.Request(probe))
+	if err != nil || a.Verdict == Hold || a.Status == 0 || a.Status/100 == 5 {
+		return false, err
+	}
+	return a.Verdict != Done || d.Outcome == nil || len(d.Outcome(&a, probe).Again) == 0, nil
+}
+
 // isolate looks for what makes the destination fail with 5xx. Something of now that is no
 // other's shows whether it takes anything. Then come halves of the items, and halves of
 // those that fail: one that fails alone for a tenth of the patience is refused. What is left is given back.
 func (d *Deliverer[T]) isolate(ctx context.Context, items []T) (left []T, err error) {
-	a, err := d.Line.Once(ctx, d.Request([]T{d.Probe()}))
-	if err != nil {
-		return nil, err
-	}
-	if a.Verdict == Hold || a.Status == 0 || a.Status/100 == 5 {
+	takes, err := d.takes(ctx)
+	if err != nil || !takes {
 		d.poison = time.Time{} // it takes nothing at all
-		return items, nil
+		return items, err
 	}
 	tries := mostTries
 	var look func(items []T) error // of items that have failed
@@ -187,8 +219,7 @@ func (d *Deliverer[T]) isolate(ctx context.Context, items []T) (left []T, err er
 				left = append(left, items...)
 				return nil
 			}
-			d.poison = time.Now()
-			d.Ledger.Refuse(1, ServerError, fmt.Errorf("%s fails for one of the %s and takes others", d.Line.client.Host(), d.Ledger.what))
+			d.refuseFailing(1)
 			return nil
 		case tries < 2:
 			left = append(left, items...)
@@ -202,7 +233,7 @@ func (d *Deliverer[T]) isolate(ctx context.Context, items []T) (left []T, err er
 			case err != nil:
 				return err
 			case a.Verdict == Done || a.Verdict == Refuse && !d.Halve:
-				left = append(left, d.settle(&a, half)...)
+				left = append(left, d.settle(&a, half).Again...)
 			case a.Status/100 == 5:
 				failed = append(failed, half)
 			default:

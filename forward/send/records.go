@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -33,6 +34,8 @@ const (
 type RecordOptions struct {
 	// Name is what the settings call the destination; its mark is kept under it.
 	Name string
+	// ID is what the ids of this tallyman's records begin with, where a destination has ids.
+	ID string
 	// Log is where records come from.
 	Log tallyman.RecordLog
 	// Note is a file that says that the destination has a mark, so that it is told when that
@@ -76,10 +79,25 @@ type RecordSink[S any] interface {
 
 // Idler is a sink that has something to do while nothing is to be sent.
 type Idler interface {
-	// Idle is called when nothing came for a while, and a last time when Run ends. The next
-	// call comes after something was delivered.
-	Idle(ctx context.Context)
+	// Idle is called when nothing came for a while after something was delivered, and again
+	// while it says that there is more to do. It is called a last time when Run ends, with a
+	// ctx that has ended.
+	Idle(ctx context.Context) (more bool)
 }
+
+// AppendUID appends an id that a record has each time it is sent, and no other has: the
+// installation's, the record's number and its time. It is empty when nobody knows its number.
+func (i *Item[S]) AppendUID(dst []byte, id string) []byte {
+	if i.Number == 0 {
+		return dst
+	}
+	dst = append(append(dst, id...), '-')
+	dst = strconv.AppendUint(dst, i.Number, 10)
+	return strconv.AppendInt(append(dst, '-'), i.Time, 16)
+}
+
+// ProbeLine asks a destination whether it takes anything.
+const ProbeLine = "tallyman asks whether anything is taken"
 
 // OwnItem is a line of tallyman's own, of now, that is in no store.
 func OwnItem[S any](sink RecordSink[S], host, name, line string) Item[S] {
@@ -149,8 +167,7 @@ func (r *RecordSender[S]) Run(ctx context.Context) error {
 		case ctx.Err() != nil || errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, context.DeadlineExceeded):
-			busy = false
-			idler.Idle(ctx)
+			busy = idler.Idle(ctx)
 			continue
 		case err != nil:
 			r.opt.Logger.Error("records cannot be read, to be sent on; they are tried again", "err", err)
@@ -311,6 +328,11 @@ func (r *RecordSender[S]) cut(line []byte) []byte {
 		n--
 	}
 	return bytes.Join([][]byte{line[:n], []byte(cutMark)}, nil)
+}
+
+// Counts are those of the [Ledger].
+func (r *RecordSender[S]) Counts() (read, sent uint64, refused map[string]uint64) {
+	return r.ledger.Counts()
 }
 
 // Stats are those of now.

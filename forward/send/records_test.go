@@ -40,7 +40,10 @@ func (s *sink) Deliver(_ context.Context, items []send.Item[string], confirmed f
 	return nil
 }
 
-func (s *sink) Idle(context.Context) { s.idle++ }
+func (s *sink) Idle(context.Context) bool {
+	s.idle++
+	return false
+}
 
 func streamWith(pairs ...string) *tallyman.Stream {
 	st := &tallyman.Stream{}

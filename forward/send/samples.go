@@ -186,6 +186,11 @@ func (s *SampleSender[S]) want(name string) bool {
 	return is
 }
 
+// Counts are those of the [Ledger].
+func (s *SampleSender[S]) Counts() (read, sent uint64, refused map[string]uint64) {
+	return s.ledger.Counts()
+}
+
 // Stats are those of now.
 func (s *SampleSender[S]) Stats(state queue.State) Stats {
 	out := s.ledger.Stats(state)
