@@ -60,6 +60,11 @@ func InFlightMetric(to, what string, read func() float64) tallyman.SelfMetric {
 	return tallyman.SelfMetric{Desc: underWay, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
 }
 
+// RetriesMetric counts what was sent once more.
+func RetriesMetric(to, what string, read func() float64) tallyman.SelfMetric {
+	return tallyman.SelfMetric{Desc: retries, Labels: []tallyman.Label{{Name: "to", Value: to}, {Name: "what", Value: what}}, Read: read}
+}
+
 // RefusedMetric counts what a destination will never take, for a reason.
 func RefusedMetric(to, what, reason string, read func() float64) tallyman.SelfMetric {
 	return tallyman.SelfMetric{Desc: refused, Labels: reasoned(to, what, reason), Read: read}
@@ -80,7 +85,7 @@ var (
 	queuedBytes = &tallyman.Desc{Name: "tallyman_forward_queue_bytes", Type: tallyman.Gauge, Unit: "bytes", Help: "Size of the messages that wait, which the setting buffer bounds"}
 	lag         = &tallyman.Desc{Name: "tallyman_forward_lag_seconds", Type: tallyman.Gauge, Unit: "seconds", Help: "Age of the oldest message, record or sample that waits, 0 without one"}
 	sent        = &tallyman.Desc{Name: "tallyman_forward_sent_total", Type: tallyman.Counter, Help: "Messages, records or samples that a destination has confirmed"}
-	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages that were sent once more, with the same id, as they had not been confirmed"}
+	retries     = &tallyman.Desc{Name: "tallyman_forward_retries_total", Type: tallyman.Counter, Help: "Messages, or records to a syslog server, that were sent once more, as they had not been confirmed"}
 	failures    = &tallyman.Desc{Name: "tallyman_forward_write_failures_total", Type: tallyman.Counter, Help: "How often a message could not be written to the disk; it is tried again"}
 	refused     = &tallyman.Desc{Name: "tallyman_forward_refused_total", Type: tallyman.Counter, Help: "Messages, records or samples that a destination will never take, and that were left out"}
 	dropped     = &tallyman.Desc{Name: "tallyman_forward_dropped_total", Type: tallyman.Counter, Help: "Messages, records or samples that did not get to their destination, by reason"}
