@@ -15,33 +15,48 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Destination is one to which records or samples are sent on.
+// Destination is one to which records or samples are sent on. One of the addresses is needed.
 type Destination struct {
 	// Address of a Loki's push API, as https://user:password@host/loki/api/v1/push; a
-	// secret. Logs, events, snapshots and alarms go there. This or remote_write is needed.
+	// secret. Logs, events, snapshots and alarms go there.
 	Loki Secret `yaml:"loki"`
 	// Address that takes Prometheus' remote write, as https://user:password@host/api/v1/write;
 	// a secret. Metrics go there.
 	RemoteWrite Secret `yaml:"remote_write"`
+	// Address of a syslog server that takes RFC 5424 with octet counting, as tls://host:6514 or
+	// tcp://host:514. Logs, events, snapshots and alarms go there.
+	Syslog Secret `yaml:"syslog"`
+	// Address to which JSON is posted, as https://user:password@host/path; a secret. Logs,
+	// events, snapshots and alarms go there, an object each.
+	HTTP Secret `yaml:"http"`
+	// Address of an Elasticsearch or OpenSearch, as https://user:password@host:9200; a secret.
+	// Logs, events, snapshots and alarms go there, to its bulk API.
+	Elasticsearch Secret `yaml:"elasticsearch"`
 	// Name of the destination; how far it has come is kept under it, so that another
-	// address may be written. Default loki- or remote_write- and the host of the address.
+	// address may be written. Default the key of the address, a dash and its host.
 	Name string `yaml:"name"`
 	// Labels that streams have in Loki, at most 12 with external_labels; other labels
 	// become structured metadata. Default host, source, name, workload, stream.
 	Labels []string `yaml:"labels"`
-	// Labels that are set beside them, as {dc: fra}; a metric's own stay. Default none.
+	// Labels that are set beside them, as {dc: fra}; those that are there stay, but in Loki.
+	// Default none.
 	ExternalLabels map[string]string `yaml:"external_labels"`
-	// What is sent to Loki: selectors as {source=~"container|event"}; what one of them
+	// Which records are sent: selectors as {source=~"container|event"}; what one of them
 	// selects. Default all.
 	Only []string `yaml:"only"`
-	// Metrics that are sent over remote_write, as [container_*, node_*]; * stands for any
-	// text. Default all.
+	// Metrics that are sent, as [container_*, node_*]; * stands for any text. Default all.
 	Keep []string `yaml:"keep"`
 	// Metrics that are not, in the same form; it wins over keep. Default none.
 	Drop []string `yaml:"drop"`
-	// Time between samples over remote_write, as 30s; those between are left out. Default
-	// interval, and less while somebody watches a page.
+	// Time between samples, as 30s; those between are left out. Default interval, and less
+	// while somebody watches a page.
 	Every Duration `yaml:"every"`
+	// Form of what is posted to http: lines (an object on each) or array. Default lines.
+	Format string `yaml:"format"`
+	// Pack what is posted to http with gzip. Default false.
+	Gzip bool `yaml:"gzip"`
+	// Index or data stream of Elasticsearch that records go to. Default logs-tallyman-default.
+	Index string `yaml:"index"`
 	// User for basic authentication. Default that of the address.
 	User string `yaml:"user"`
 	// Password of the user; a secret.
@@ -68,24 +83,82 @@ type Destination struct {
 	Timeout Duration `yaml:"timeout"`
 }
 
-// kind is the key of the address, and the address.
-func (d *Destination) kind() (key string, address Secret) {
-	if d.RemoteWrite != "" {
-		return "remote_write", d.RemoteWrite
+// kind is what a destination may be.
+type kind struct {
+	key     string
+	path    string // usual one of an address, or what follows the host
+	schemes []string
+	has     func(d *Destination) Secret
+	// needs says that an address has to have a path.
+	needs bool
+	// records and samples say what goes there, login that it asks who sends, over HTTP.
+	records, samples, login bool
+}
+
+var web = []string{"https", "http"}
+
+var kinds = []kind{
+	{key: "loki", path: "/loki/api/v1/push", schemes: web, has: func(d *Destination) Secret { return d.Loki }, needs: true, records: true, login: true},
+	{key: "remote_write", path: "/api/v1/write", schemes: web, has: func(d *Destination) Secret { return d.RemoteWrite }, needs: true, samples: true, login: true},
+	{key: "syslog", path: ":6514", schemes: []string{"tls", "tcp"}, has: func(d *Destination) Secret { return d.Syslog }, records: true},
+	{key: "http", path: "/path", schemes: web, has: func(d *Destination) Secret { return d.HTTP }, records: true, login: true},
+	{key: "elasticsearch", path: ":9200", schemes: web, has: func(d *Destination) Secret { return d.Elasticsearch }, records: true, login: true},
+}
+
+// kind is what the destination is; nil when it says not where to.
+func (d *Destination) kind() *kind {
+	for i := range kinds {
+		if kinds[i].has(d) != "" {
+			return &kinds[i]
+		}
 	}
-	return "loki", d.Loki
+	return nil
+}
+
+// alone are the settings that are not for all kinds, with whether one is set, for whom it is,
+// and what to write for others.
+var alone = []struct {
+	key   string
+	set   func(d *Destination) bool
+	fits  func(k *kind) bool
+	other string
+}{
+	{"labels", func(d *Destination) bool { return len(d.Labels) > 0 }, only("loki"), "leave it out"},
+	{"only", func(d *Destination) bool { return len(d.Only) > 0 }, func(k *kind) bool { return k.records }, "write keep: [container_*] for metrics"},
+	{"keep", func(d *Destination) bool { return len(d.Keep) > 0 }, sampled, chosen},
+	{"drop", func(d *Destination) bool { return len(d.Drop) > 0 }, sampled, chosen},
+	{"every", func(d *Destination) bool { return d.Every != 0 }, sampled, chosen},
+	{"format", func(d *Destination) bool { return d.Format != "" }, only("http"), "leave it out"},
+	{"gzip", func(d *Destination) bool { return d.Gzip }, only("http"), "leave it out; others decide it themselves"},
+	{"index", func(d *Destination) bool { return d.Index != "" }, only("elasticsearch"), "leave it out"},
+	{"user, password_file, bearer_file or headers", (*Destination).login, func(k *kind) bool { return k.login }, "write cert and key for who is asked by a certificate"},
+}
+
+const chosen = "write only: ['{source=\"event\"}'] for which records go there"
+
+func sampled(k *kind) bool { return k.samples }
+
+func only(key string) func(k *kind) bool { return func(k *kind) bool { return k.key == key } }
+
+// login reports whether it says who sends.
+func (d *Destination) login() bool {
+	return d.User != "" || d.Password != "" || d.PasswordFile != "" || d.BearerFile != "" || len(d.Headers) > 0 || len(d.HeadersFile) > 0
 }
 
 // Kind is the key of the address, as loki.
 func (d *Destination) Kind() string {
-	key, _ := d.kind()
-	return key
+	if k := d.kind(); k != nil {
+		return k.key
+	}
+	return ""
 }
 
 // Address is where to it is sent.
 func (d *Destination) Address() Secret {
-	_, address := d.kind()
-	return address
+	if k := d.kind(); k != nil {
+		return k.has(d)
+	}
+	return ""
 }
 
 // ID is the destination's name, or the one that it has by default.
@@ -93,8 +166,8 @@ func (d *Destination) ID() string {
 	if d.Name != "" {
 		return d.Name
 	}
-	kind, address := d.kind()
-	u, err := url.Parse(string(address))
+	kind := d.Kind()
+	u, err := url.Parse(string(d.Address()))
 	if err != nil {
 		return kind
 	}
@@ -109,8 +182,8 @@ func (d *Destination) ID() string {
 
 var (
 	labelForm   = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	indexForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,199}$`)
 	patternForm = regexp.MustCompile(`^[a-zA-Z0-9_:*?]+$`)
-	paths       = map[string]string{"loki": "/loki/api/v1/push", "remote_write": "/api/v1/write"} // usual ones
 )
 
 // checkDestinations finds what cannot work. It tells nothing of an address but its host.
@@ -121,33 +194,41 @@ func checkDestinations(list []Destination) error {
 		wrong := func(format string, args ...any) error {
 			return fmt.Errorf("forward.to[%d]: %s", i, fmt.Sprintf(format, args...))
 		}
-		kind, address := d.kind()
-		path := paths[kind]
-		u, err := url.Parse(string(address))
-		switch {
-		case address == "":
+		k := d.kind()
+		if k == nil {
 			return wrong("it says not where to; write for example loki: https://host/loki/api/v1/push or remote_write: https://host/api/v1/write")
-		case d.Loki != "" && d.RemoteWrite != "":
-			return wrong("it says loki and remote_write; write an entry for each")
-		case kind == "loki" && (len(d.Keep) > 0 || len(d.Drop) > 0 || d.Every != 0):
-			return wrong("keep, drop and every are for remote_write; write only: ['{source=\"event\"}'] for what goes to Loki")
-		case kind != "loki" && (len(d.Labels) > 0 || len(d.Only) > 0):
-			return wrong("labels and only are for loki; write keep: [container_*] for what goes to remote_write")
+		}
+		for j := range kinds {
+			if second := &kinds[j]; second != k && second.has(d) != "" {
+				return wrong("it says %s and %s; write an entry for each", k.key, second.key)
+			}
+		}
+		for _, one := range alone {
+			if one.set(d) && !one.fits(k) {
+				return wrong("%s: not for %s; %s", one.key, k.key, one.other)
+			}
+		}
+		u, err := url.Parse(string(k.has(d)))
+		switch {
+		case err != nil || u.Hostname() == "" || !slices.Contains(k.schemes, u.Scheme):
+			return wrong("%s: an address is needed, as %s://host%s; :, @, / and %% in a password are written as %%3A, %%40, %%2F and %%25", k.key, k.schemes[0], k.path)
+		case u.Scheme == k.schemes[1] && !d.Plain && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
+			return wrong("%s: %s to %s is not encrypted: whoever is on the way reads along; use %s, or set plain: true", k.key, u.Scheme, u.Host, k.schemes[0])
+		case k.needs && strings.Trim(u.Path, "/") == "":
+			return wrong("%s: the address has no path; write %s://%s%s", k.key, u.Scheme, u.Host, k.path)
+		case !slices.Contains([]string{"", "lines", "array"}, d.Format):
+			return wrong("format: %q is not known; write lines or array", d.Format)
+		case d.Index != "" && !indexForm.MatchString(d.Index):
+			return wrong("index: %q is no name of an index; write small letters, digits, dots, dashes and underscores", d.Index)
 		case d.Every < 0 || d.Every > Duration(time.Hour):
 			return wrong("every: it is not between 0 and 1h")
-		case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-			return wrong("%s: an address is needed, as https://host%s; :, @, / and %% in a password are written as %%3A, %%40, %%2F and %%25", kind, path)
-		case u.Scheme == "http" && !d.Plain && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
-			return wrong("%s: http to %s is not encrypted: whoever is on the way reads along; use https, or set plain: true", kind, u.Host)
-		case strings.Trim(u.Path, "/") == "":
-			return wrong("%s: the address has no path; write %s://%s%s", kind, u.Scheme, u.Host, path)
 		case !nameForm.MatchString(d.ID()):
 			return wrong("name: %q is not possible; write letters, digits, dots, dashes and underscores, at most 63", d.ID())
 		case known[d.ID()]:
 			return wrong("two destinations are called %q; give each a name of its own", d.ID())
 		case d.Timeout < 0:
 			return wrong("timeout: it is below zero")
-		case len(d.Labels)+len(d.ExternalLabels) > 12:
+		case k.key == "loki" && len(d.Labels)+len(d.ExternalLabels) > 12:
 			return wrong("labels: Loki takes at most 12 with external_labels")
 		}
 		for name := range d.ExternalLabels {
@@ -194,16 +275,24 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 		return out, nil
 	}
 	for _, one := range strings.Split(text, ",") {
-		kind, address, _ := strings.Cut(strings.TrimSpace(one), "=")
-		switch {
-		case kind == "" && address == "":
-		case kind == "loki":
-			out = append(out, Destination{Loki: Secret(address)})
-		case kind == "remote_write":
-			out = append(out, Destination{RemoteWrite: Secret(address)})
-		default:
+		key, address, _ := strings.Cut(strings.TrimSpace(one), "=")
+		if key == "" && address == "" {
+			continue
+		}
+		to := Destination{}
+		if !to.set(key, Secret(address)) {
 			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write")
 		}
+		out = append(out, to)
 	}
 	return out, nil
+}
+
+// set sets the address of a kind, and reports whether there is one of that key.
+func (d *Destination) set(key string, address Secret) bool {
+	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch}[key]
+	if to != nil {
+		*to = address
+	}
+	return to != nil
 }

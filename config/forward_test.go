@@ -102,6 +102,10 @@ func TestDestinations(t *testing.T) {
 	if err != nil || len(c.Forward.To) != 2 || string(c.Forward.To[1].RemoteWrite) != "https://u:canary@h/api/v1/write" {
 		t.Errorf("%+v %v", c.Forward.To, err)
 	}
+	c, err = load(t, "", []string{"TALLYMAN_FORWARD=syslog=tls://logs.example,http=https://u:canary@h,elasticsearch=https://u:canary@e:9200"}, nil)
+	if err != nil || len(c.Forward.To) != 3 || c.Forward.To[0].Kind() != "syslog" || c.Forward.To[1].ID() != "http-h" || string(c.Forward.To[2].Address()) != "https://u:canary@e:9200" {
+		t.Errorf("%+v %v", c.Forward.To, err)
+	}
 	for _, bad := range []struct{ entry, want string }{
 		{"{remote_write: canary}", "remote_write: an address is needed, as https://host/api/v1/write"},
 		{"{remote_write: 'http://mimir/canary'}", "plain: true"},
@@ -110,7 +114,15 @@ func TestDestinations(t *testing.T) {
 		{"{remote_write: 'https://h/canary', only: ['{}']}", "keep: [container_*]"},
 		{"{remote_write: 'https://h/canary', keep: ['a b']}", "no name of a metric"},
 		{"{remote_write: 'https://h/canary', every: 2h}", "every"},
-		{"{loki: 'https://h/canary', every: 30s}", "are for remote_write"},
+		{"{loki: 'https://h/canary', every: 30s}", "every: not for loki; write only:"},
+		{"{syslog: 'udp://h/canary'}", "syslog: an address is needed, as tls://host:6514"},
+		{"{syslog: 'tcp://h/canary'}", "use tls, or set plain: true"},
+		{"{syslog: 'tls://h', headers: {a: canary}}", "not for syslog; write cert and key"},
+		{"{syslog: 'tls://h', keep: [a]}", "keep: not for syslog; write only:"},
+		{"{http: 'https://h/canary', format: xml}", "write lines or array"},
+		{"{http: 'https://h/canary', index: a}", "index: not for http"},
+		{"{elasticsearch: 'https://h', index: 'A/b'}", "no name of an index"},
+		{"{elasticsearch: 'https://h', gzip: true}", "gzip: not for elasticsearch"},
 		{"{}", "write for example loki:"},
 		{"{loki: canary}", "an address is needed"},
 		{"{loki: 'https://u:canary%zz@h/x'}", "an address is needed"},

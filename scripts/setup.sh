@@ -18,6 +18,8 @@ if [ "$what" = test ]; then
   need ip iproute2
   need unshare util-linux
   need promtool prometheus
+  need rsyslogd rsyslog # where logs are sent to,
+  need /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so rsyslog-gnutls # also over TLS
   need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
@@ -39,8 +41,10 @@ if [ -n "$packages" ]; then
     esac
     { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables $packages; } >>/tmp/tallyman-setup.log 2>&1 \
       || { say "apt-get failed:"; tail -5 /tmp/tallyman-setup.log; }
-    # Of the package prometheus only promtool is wanted, not the server.
-    case "$packages " in *" prometheus "*) systemctl disable --now prometheus >/dev/null 2>&1 ;; esac
+    # Of the package prometheus only promtool is wanted, and of the others no service.
+    for unit in prometheus rsyslog; do
+      case "$packages " in *" $unit "*) systemctl disable --now "$unit" >/dev/null 2>&1 ;; esac
+    done
   else
     say "missing, and not installed because this is not Debian or not root:$packages"
   fi

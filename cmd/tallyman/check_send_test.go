@@ -103,6 +103,14 @@ func TestCheckForward(t *testing.T) {
 		!strings.Contains(out.String(), "403 Forbidden") || strings.Contains(out.String(), "hunter2secret") {
 		t.Errorf("%v\n%s", err, &out)
 	}
+	out.Reset()
+	t.Setenv("TALLYMAN_FORWARD", "[{http: '"+url+"/good/hunter2secret', name: e}, {elasticsearch: '"+url+"/good', name: f}, {syslog: 'tcp://127.0.0.1:1', name: g}]")
+	err = (&checkForwardCmd{}).Run(t.Context(), &out)
+	got := bodies()
+	if err == nil || !strings.Contains(err.Error(), "1 of 3") || strings.Count(out.String(), "it answers 200 OK") != 2 || !strings.Contains(out.String(), "forward g at 127.0.0.1:1: FAILED: dial tcp") ||
+		strings.Contains(out.String(), "hunter2secret") || len(got) < 2 || !strings.Contains(got[len(got)-2], `"name":"tallyman-test"`) {
+		t.Errorf("%v\n%s", err, &out)
+	}
 	t.Setenv("TALLYMAN_FORWARD", "")
 	if err := (&checkForwardCmd{}).Run(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "set forward, forward.amqp") {
 		t.Errorf("%v", err)

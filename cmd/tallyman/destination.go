@@ -3,22 +3,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"tallyman"
 	"tallyman/alert/notify"
 	"tallyman/config"
 	"tallyman/doctor"
+	"tallyman/forward/httpjson"
 	"tallyman/forward/loki"
 	"tallyman/forward/promwrite"
 	"tallyman/forward/send"
 	"tallyman/forward/spool"
+	"tallyman/forward/syslog"
 	"tallyman/internal/fsx"
 	"tallyman/query/logql"
 )
@@ -70,27 +77,66 @@ func (in *supply) samples(d *config.Destination) send.SampleOptions {
 // destinationsOf are those of an entry.
 func destinationsOf(d *config.Destination) []destination {
 	id := d.ID()
-	switch d.Kind() {
-	case "remote_write":
+	records := func(title string, make func(o send.RecordOptions, host string) (forwarder, error)) []destination {
+		return []destination{{name: id, title: "Logs and events to " + title + id, new: func(in supply) (forwarder, error) {
+			o, err := in.records(d)
+			if err != nil {
+				return nil, err
+			}
+			return make(o, in.host)
+		}}}
+	}
+	samples := func(make func(o send.SampleOptions, host string) (forwarder, error)) []destination {
 		return []destination{{name: id, title: "Metrics to " + id, samples: true, new: func(in supply) (forwarder, error) {
+			return make(in.samples(d), in.host)
+		}}}
+	}
+	switch d.Kind() {
+	case "loki":
+		return records("Loki ", func(o send.RecordOptions, host string) (forwarder, error) {
 			c, err := clientOf(d)
 			if err != nil {
 				return nil, err
 			}
-			return promwrite.New(promwrite.Options{SampleOptions: in.samples(d), Client: c, Host: in.host, External: externalLabels(d)})
-		}}}
+			return loki.New(loki.Options{RecordOptions: o, Client: c, Labels: d.Labels, Host: host, External: externalLabels(d)})
+		})
+	case "syslog":
+		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+			return syslog.New(syslog.Options{RecordOptions: o, URL: d.Syslog, Plain: d.Plain, CA: d.CA, Pin: d.Pin, Cert: d.Cert, Key: d.Key,
+				Host: host, External: externalLabels(d), Timeout: time.Duration(d.Timeout), Dial: notify.Dial})
+		})
+	case "http":
+		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+			c, err := clientOf(d)
+			if err != nil {
+				return nil, err
+			}
+			format := httpjson.Lines
+			if d.Format == "array" {
+				format = httpjson.Array
+			}
+			return httpjson.New(httpjson.Options{RecordOptions: o, Client: c, Format: format, Gzip: d.Gzip, Host: host, External: externalLabels(d)}), nil
+		})
+	case "elasticsearch":
+		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+			post, err := postOptions(d, cmp.Or(d.Index, "logs-tallyman-default")+"/_bulk", "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason")
+			if err != nil {
+				return nil, err
+			}
+			c, err := newClient(d, httpjson.BulkOptions(post))
+			if err != nil {
+				return nil, err
+			}
+			return httpjson.New(httpjson.Options{RecordOptions: o, Client: c, Format: httpjson.Bulk, Gzip: true, Host: host, External: externalLabels(d)}), nil
+		})
 	}
-	return []destination{{name: id, title: "Logs and events to Loki " + id, new: func(in supply) (forwarder, error) {
+	return samples(func(o send.SampleOptions, host string) (forwarder, error) {
 		c, err := clientOf(d)
 		if err != nil {
 			return nil, err
 		}
-		o, err := in.records(d)
-		if err != nil {
-			return nil, err
-		}
-		return loki.New(loki.Options{RecordOptions: o, Client: c, Labels: d.Labels, Host: in.host, External: externalLabels(d)})
-	}}}
+		return promwrite.New(promwrite.Options{SampleOptions: o, Client: c, Host: host, External: externalLabels(d)})
+	})
 }
 
 // checked makes a forwarder that has nothing to send but a test.
@@ -121,7 +167,7 @@ func (a *app) openDestination(d *destination) (err error) {
 			return err
 		}
 	} else {
-		in.RecordOptions = send.RecordOptions{Name: d.name, Logger: log, Log: a.records, Note: filepath.Join(a.cfg.Data, "forward", d.name+".mark"), Gap: func(g tallyman.Gap) {
+		in.RecordOptions = send.RecordOptions{Name: d.name, ID: a.installID(), Logger: log, Log: a.records, Note: filepath.Join(a.cfg.Data, "forward", d.name+".mark"), Gap: func(g tallyman.Gap) {
 			a.forwardLost(d.name, fmt.Sprint(uint64(g.To)), map[string]string{"to": d.name, "records": fmt.Sprint(g.Records), "after": fmt.Sprint(g.After), "up_to": fmt.Sprint(g.To)})
 		}}
 	}
@@ -137,6 +183,24 @@ func (a *app) openDestination(d *destination) (err error) {
 			Waiting: int(now.Waiting), Oldest: time.Now().Add(-now.Lag), Sent: now.Sent, Refused: now.Refused, Lost: now.Dropped, Refusal: now.Refusal, Mend: now.Mend}
 	})
 	return nil
+}
+
+// installID is what this tallyman is called in the ids of records: made once for a data directory.
+func (a *app) installID() string {
+	file := filepath.Join(a.cfg.Data, "forward", "id")
+	b, err := os.ReadFile(file)
+	if id := strings.TrimSpace(string(b)); err == nil && len(id) == 16 {
+		return id
+	}
+	id := fmt.Sprintf("%016x", rand.Uint64())
+	err = os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		err = fsx.WriteFile(file, []byte(id+"\n"), 0o600)
+	}
+	if err != nil {
+		a.log.Warn("the id of this tallyman cannot be kept; after a restart repeats have other ids", "err", err)
+	}
+	return id
 }
 
 // openSpool opens where samples wait for those to whom they are sent on, if there are any:
@@ -177,13 +241,37 @@ func externalLabels(d *config.Destination) (out []tallyman.Label) {
 	return out
 }
 
-// clientOf is what posts to a destination.
+// clientOf is what posts to the address of a destination.
 func clientOf(d *config.Destination) (*send.Client, error) {
-	c, err := send.New(send.Options{
+	o, err := postOptions(d, "", "")
+	if err != nil {
+		return nil, err
+	}
+	return newClient(d, o)
+}
+
+// postOptions are those of a client that posts below the address of a destination.
+func postOptions(d *config.Destination, path, query string) (send.Options, error) {
+	o := send.Options{
 		URL: d.Address(), Plain: d.Plain, User: d.User, Password: d.Password, PasswordFile: d.PasswordFile, BearerFile: d.BearerFile,
 		Headers: d.Headers, HeaderFiles: d.HeadersFile, CA: d.CA, Pin: d.Pin, Cert: d.Cert, Key: d.Key, Timeout: time.Duration(d.Timeout),
 		Proxy: http.ProxyFromEnvironment, Dial: notify.Dial,
-	})
+	}
+	if path == "" {
+		return o, nil
+	}
+	u, err := url.Parse(string(o.URL))
+	if err != nil {
+		return o, fmt.Errorf("forward %s: the address cannot be read", d.ID()) // and is not shown
+	}
+	u = u.JoinPath(path)
+	u.RawQuery = query
+	o.URL = config.Secret(u.String())
+	return o, nil
+}
+
+func newClient(d *config.Destination, o send.Options) (*send.Client, error) {
+	c, err := send.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("forward %s: %w", d.ID(), err)
 	}

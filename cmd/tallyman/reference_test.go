@@ -44,7 +44,8 @@ const generated = "<!-- Written by make generate from the code; do not edit. -->
 // The reference is written from the code, and what is committed is fresh.
 func TestReference(t *testing.T) {
 	a := testApp(t, func(c *config.Config) {
-		c.Forward.To = []config.Destination{{Loki: "http://127.0.0.1:1/loki/api/v1/push"}, {RemoteWrite: "http://127.0.0.1:1/api/v1/write"}}
+		c.Forward.To = []config.Destination{{Loki: "http://127.0.0.1:1/loki/api/v1/push"}, {RemoteWrite: "http://127.0.0.1:1/api/v1/write"},
+			{Syslog: "tcp://127.0.0.1:1"}, {Elasticsearch: "http://127.0.0.1:1"}}
 		c.Forward.AMQP.URL, c.Forward.Webhook.URL = "amqp://127.0.0.1:1", "http://127.0.0.1:1"
 	}) // their metrics, too
 	pages := pluginPages(t)
@@ -183,7 +184,7 @@ func configReference(t *testing.T) []byte {
 	entries(reflect.TypeFor[config.Engine](), "engines", "Each entry of the list `engines` is one engine.")
 	entries(reflect.TypeFor[config.LogFile](), "logs.files", "Each entry of the list `logs.files` is a log of the host that is a plain text file, or several that fit a pattern.")
 	entries(reflect.TypeFor[config.LogRule](), "logs.rules", "Each entry of the list `logs.rules` says what is asked for the logs of some containers or units. All that fit are followed: files\nand redactions add up, of `start` and `level` the label of the container wins, then the first rule. Labels of a container say the\nsame: `tallyman.logs` (files), `tallyman.logs.start`, `tallyman.logs.level`, `tallyman.logs.redact`, `tallyman.logs.redact.<word>`.")
-	entries(reflect.TypeFor[config.Destination](), "forward.to", "Each entry of the list `forward.to` is a destination of logs and events, or of metrics. In the file `forward` itself may be that list, as\n`forward: [{loki: https://host/loki/api/v1/push}]`; in the environment `TALLYMAN_FORWARD=loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write` is enough.")
+	entries(reflect.TypeFor[config.Destination](), "forward.to", "Each entry of the list `forward.to` is a destination of logs and events, or of metrics. One of the addresses, which come first, is needed. In the file `forward` itself may be that list, as\n`forward: [{loki: https://host/loki/api/v1/push}]`; in the environment `TALLYMAN_FORWARD=loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write` is enough.")
 	all, err := catalog.Default()
 	if err != nil {
 		t.Fatal(err)
