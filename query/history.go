@@ -57,6 +57,7 @@ var columns = []struct {
 	{"swap", "container_memory_swap", false},
 	{"workingSet", "container_memory_working_set_bytes", false},
 	{"memoryLimit", "container_spec_memory_limit_bytes", false},
+	{"memoryPeak", "container_memory_max_usage_bytes", false},
 	{"rx", "container_network_receive_bytes_total", true},
 	{"tx", "container_network_transmit_bytes_total", true},
 	{"rxErrors", "container_network_receive_errors_total", true},

@@ -1166,6 +1166,7 @@ export interface components {
                 cpuUser?: (number | null)[];
                 kernel?: (number | null)[];
                 memoryLimit?: (number | null)[];
+                memoryPeak?: (number | null)[];
                 pids?: (number | null)[];
                 rx?: (number | null)[];
                 rxDropped?: (number | null)[];

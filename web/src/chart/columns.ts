@@ -8,7 +8,7 @@ export type WorkloadSeries = keyof HistoryAnswer["series"];
 /** Those of them that are drawn. */
 const seriesNames = [
   "cpuUser", "cpuSystem", "throttled", "cpuLimit",
-  "anon", "cache", "kernel", "swap", "workingSet", "memoryLimit",
+  "anon", "cache", "kernel", "swap", "workingSet", "memoryLimit", "memoryPeak",
   "rx", "tx", "rxErrors", "txErrors", "rxDropped", "txDropped", "blkRead", "blkWrite", "pids",
 ] as const satisfies readonly WorkloadSeries[];
 

@@ -13,8 +13,8 @@ export interface Line<Name extends string = string> {
   href?: string;
   /** A token of the palette; "" for what has no colour. */
   color: string;
-  /** stack: part of a whole; area and down: above and below zero; limit: dashed steps; named: read at the cursor and not drawn. */
-  kind: "stack" | "line" | "area" | "down" | "limit" | "named";
+  /** stack: part of a whole; area and down: above and below zero; limit: dashed steps; named: read at the cursor and not drawn; peak: so, too, and a limit that it came near to is in sight. */
+  kind: "stack" | "line" | "area" | "down" | "limit" | "named" | "peak";
 }
 
 export interface ChartSpec<Name extends string = string> {
@@ -44,6 +44,7 @@ export class Plot {
   private view = { from: 0, to: 1 };
   private scale: Axis = { top: 1, ticks: [] };
   private limit: number | undefined;
+  private readonly peaks: readonly Line[];
   private palette = new Map<string, string>();
   private readonly spec: ChartSpec;
 
@@ -53,7 +54,8 @@ export class Plot {
     width: number,
     height: number,
   ) {
-    const spec = (this.spec = { ...drawn, lines: drawn.lines.filter((l) => l.kind !== "named") });
+    const spec = (this.spec = { ...drawn, lines: drawn.lines.filter((l) => l.kind !== "named" && l.kind !== "peak") });
+    this.peaks = drawn.lines.filter((l) => l.kind === "peak");
     const stacked = spec.lines.filter((l) => l.kind === "stack");
     const at = (l: Line) => spec.lines.indexOf(l) + 1;
     this.plot = new uPlot(
@@ -103,17 +105,17 @@ export class Plot {
     });
 
     let max = 0;
+    let peak = 0;
     let limit: number | undefined;
-    this.spec.lines.forEach((l, k) => {
-      const values = columns[k]!;
+    const look = (values: readonly (number | null)[], seen: (v: number) => void) => {
       for (let i = 0; i < n; i++) {
         const v = values[i];
-        if (v === null || v === undefined || c.t[i]! < from || c.t[i]! > to) continue;
-        if (l.kind === "limit") limit = Math.max(limit ?? 0, v);
-        else max = Math.max(max, Math.abs(v));
+        if (v !== null && v !== undefined && c.t[i]! >= from && c.t[i]! <= to) seen(v);
       }
-    });
-    const inSight = limit !== undefined && limit <= Math.max(max * limitInSight, this.spec.least);
+    };
+    this.spec.lines.forEach((l, k) => look(columns[k]!, l.kind === "limit" ? (v) => { limit = Math.max(limit ?? 0, v); } : (v) => { max = Math.max(max, Math.abs(v)); }));
+    for (const l of this.peaks) look(read(l), (v) => { peak = Math.max(peak, v); });
+    const inSight = limit !== undefined && limit <= Math.max(max * limitInSight, peak * limitInSight, this.spec.least);
     this.limit = inSight ? lastOf(columns[this.spec.lines.findIndex((l) => l.kind === "limit")]!) : undefined;
     this.scale = axis(inSight ? Math.max(max, limit!) : max, this.spec.base, this.spec.mirror ? 2 : 4, this.spec.least);
     this.view = { from, to };

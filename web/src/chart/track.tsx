@@ -27,7 +27,7 @@ export interface TrackSpec<Name extends string = string> extends ChartSpec<Name>
 export function Track({ model, spec, height, missing, children }: { model: Model; spec: TrackSpec; height: ReadonlySignal<number>; missing: string; children?: ComponentChildren }) {
   const present = useComputed(() => spec.lines.filter((l) => model.columns.value.series[l.series]).map((l) => l.series).join(" "));
   const there = new Set(present.value.split(" "));
-  const drawn = spec.lines.filter((l) => l.kind !== "limit" && l.kind !== "named" && there.has(l.series));
+  const drawn = spec.lines.filter((l) => l.kind !== "limit" && l.kind !== "named" && l.kind !== "peak" && there.has(l.series));
   const empty = model.columns.value.t.length > 0 && drawn.length === 0;
   return (
     <section class="track" aria-label={spec.title}>

@@ -51,6 +51,7 @@ const memory: TrackSpec<WorkloadSeries> = {
     { series: "kernel", name: "kernel", color: "c6", kind: "stack" },
     { series: "swap", name: "swap", color: "c2", kind: "stack" },
     { series: "workingSet", name: "working set", color: "text", kind: "line" },
+    { series: "memoryPeak", name: "most ever", color: "", kind: "peak" },
     { series: "memoryLimit", name: "limit", color: "limit", kind: "limit" },
   ],
 };
