@@ -136,6 +136,9 @@ await check("dragging selects, Zoom leaves Live and puts the stretch into the UR
   await page.mouse.move(box.x + box.width * 0.5, y, { steps: 4 });
   await page.mouse.move(box.x + box.width * 0.7, y, { steps: 4 });
   await page.mouse.up();
+  const everything = new URL(await page.locator(".pop").getByRole("link", { name: "Everything" }).getAttribute("href"), given.url);
+  assert.equal(everything.pathname, "/logs");
+  assert.ok(everything.searchParams.get("from") && everything.searchParams.get("to") && !everything.searchParams.has("q"), everything.search);
   await page.locator(".pop").getByRole("button", { name: "Zoom" }).click();
   const params = new URL(page.url()).searchParams;
   const length = Date.parse(params.get("to")) - Date.parse(params.get("from"));

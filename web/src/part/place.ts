@@ -129,8 +129,13 @@ export function workloadLogsHref(c: { host: string; workload: string }): string 
 
 /** The range of the present address, as parameters for another page; who renders them renders again when it changes. */
 export function rangeParams(): Record<string, string> {
+  return rangeOf(range.value);
+}
+
+/** A range as parameters for a page. */
+export function rangeOf(r: Range): Record<string, string> {
   const params = new URLSearchParams();
-  writeRange(params, range.value);
+  writeRange(params, r);
   return Object.fromEntries(params);
 }
 

@@ -8,7 +8,7 @@ import type { Model } from "../chart/model";
 import { type Section, Stack } from "../chart/stack";
 import { show } from "../format/text";
 import { copy } from "./notice";
-import { lastRange, linkTo } from "./place";
+import { lastRange, linkTo, logsHref, rangeOf } from "./place";
 import "./timepage.css";
 
 interface Props {
@@ -49,6 +49,7 @@ export function TimeCharts({ data, problem, sections, actions, instances, within
         zoom={actions.zoomTo}
         zoomAround={actions.zoomAround}
         back={lastRange}
+        everythingHref={(from, to) => logsHref("", rangeOf({ live: false, from, to }))}
         copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
       />
       {children}
