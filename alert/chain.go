@@ -189,7 +189,7 @@ func (w *Witness) host(ctx context.Context, y *Why, p *found, add func(int, Step
 	title := "The host had memory left"
 	if n := len(p.kills); n > 0 {
 		at = p.kills[n-1].Time
-		title = fmt.Sprintf("The kernel killed %s elsewhere", counted(n, "process"))
+		title = fmt.Sprintf("The kernel killed %s elsewhere", processes(n))
 		parts = append(parts, "for want of memory, first "+p.kills[n-1].Task)
 	}
 	short := slices.ContainsFunc(y.Killed, func(k Killed) bool { return k.Machine })
@@ -286,9 +286,9 @@ func lastWords(lines []WhyLine) (l *WhyLine, level bool) {
 	return &lines[len(lines)-1], false
 }
 
-func counted(n int, of string) string {
+func processes(n int) string {
 	if n == 1 {
-		return "one " + of
+		return "one process"
 	}
-	return fmt.Sprintf("%d %ses", n, of)
+	return fmt.Sprintf("%d processes", n)
 }

@@ -43,25 +43,6 @@ type Severity string
 // Values are all severities, the gravest first.
 func (Severity) Values() []string { return []string{"critical", "warning", "info", "good", ""} }
 
-// signals names the numbers that engines send.
-var signals = map[string]string{
-	"1": "SIGHUP", "2": "SIGINT", "3": "SIGQUIT", "6": "SIGABRT", "9": "SIGKILL", "10": "SIGUSR1", "11": "SIGSEGV", "12": "SIGUSR2", "15": "SIGTERM",
-}
-
-// Signal is the name of a signal by its number, empty for none.
-func Signal(number string) string {
-	if number == "" {
-		return ""
-	}
-	return cmp.Or(signals[number], "signal "+number)
-}
-
-// exits explains the exit codes that stand for a signal or a failed start.
-var exits = map[string]string{
-	"125": "the engine could not run it", "128": "the engine could not start it", "126": "the command cannot be executed", "127": "the command was not found",
-	"130": "SIGINT", "134": "SIGABRT", "137": "SIGKILL", "139": "SIGSEGV", "143": "SIGTERM",
-}
-
 // plain are the container events that need no more than a word.
 var plain = map[string]Words{
 	"create":  {"create", "", "Created"},
@@ -92,8 +73,8 @@ func Event(e *tallyman.Event) Words {
 		text := "Did not start"
 		if code := a["exitCode"]; code != "" && code != "0" {
 			text += ", exit " + code
-			if exits[code] != "" {
-				text += " (" + exits[code] + ")"
+			if name := exitName(code); name != "" {
+				text += " (" + name + ")"
 			}
 		}
 		if a["error"] != "" {
@@ -101,7 +82,7 @@ func Event(e *tallyman.Event) Words {
 		}
 		return Words{"death", "critical", text}
 	case "kill":
-		return Words{"kill", "", "Was sent " + cmp.Or(signals[a["signal"]], "signal "+cmp.Or(a["signal"], "of unknown number"))}
+		return Words{"kill", "", "Was sent " + cmp.Or(Signal(a["signal"]), "signal of unknown number")}
 	case "rename":
 		return Words{"rename", "", "Renamed from " + strings.TrimPrefix(a["oldName"], "/")}
 	case "health_status":
@@ -147,8 +128,8 @@ func death(a map[string]string) Words {
 		return Words{"death", "", "Exited 0"}
 	}
 	text := "Died, exit " + code
-	if exits[code] != "" {
-		text += " (" + exits[code] + ")"
+	if name := exitName(code); name != "" {
+		text += " (" + name + ")"
 	}
 	switch {
 	case asked && code == "137":

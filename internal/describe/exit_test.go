@@ -10,7 +10,7 @@ import (
 
 func TestExit(t *testing.T) {
 	for code, want := range map[int]string{
-		0: "", 1: "", 7: "", 255: "", 127: "its command was not found", 137: "SIGKILL: it was ended at once, and could not finish anything",
+		0: "", 1: "", 7: "", 255: "", 127: "the command was not found", 137: "SIGKILL: it was ended at once, and could not finish anything",
 		139: "SIGSEGV: it used memory that is not its own", 150: "signal 22",
 	} {
 		if got := Exit(code); got != want {

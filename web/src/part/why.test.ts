@@ -25,7 +25,7 @@ it("says figures with peak and limit", () => {
 
 it("says how it ended, and what the code means", () => {
   expect(exitLine(why)).toBe("Died, exit 139 (SIGSEGV), after 1 min, restarted 2 times");
-  expect(meaningLine(why)).toBe("Exit 139 is SIGSEGV: it used memory that is not its own.");
+  expect(meaningLine(why)).toBe("Exit 139 means SIGSEGV: it used memory that is not its own.");
   expect(meaningLine({ ...why, exit: { code: 3, words: "Died, exit 3" } })).toBe("");
 });
 

@@ -22,7 +22,7 @@ export function exitLine(y: Why): string {
 
 /** What an exit code says of the end, as a sentence; empty for one that says nothing. */
 export function meaningLine(y: Why): string {
-  return y.exit.meaning && y.exit.code != null ? `Exit ${y.exit.code} is ${y.exit.meaning}.` : "";
+  return y.exit.meaning && y.exit.code != null ? `Exit ${y.exit.code} means ${y.exit.meaning}.` : "";
 }
 
 /** What happened to another workload, and how often. */

@@ -9,14 +9,14 @@ import "./whycard.css";
 
 const at = (t: number) => <time dateTime={iso(t)} title={iso(t)}>{moment(t, Date.now())}</time>;
 
-/** Why did it die? One sentence, unless it stands above already, how it came to this, and what that rests on. */
+/** Why did it die? One sentence and what the exit code means, unless that stands above already, how it came to this, and what that rests on. */
 export function WhyCard({ y, title, said }: { y: Why; title?: string; said?: boolean }) {
   const others = besides(y);
   return (
     <section class="why" aria-label={title ?? "Why did it die?"}>
       {title && <h2>{title}</h2>}
       {!said && <p class="crit guess">{show(y.guess)}</p>}
-      <p class="sub">{show(meaningLine(y))}</p>
+      {!said && <p class="sub">{show(meaningLine(y))}</p>}
       <h3>How it came to this</h3>
       <ol class="chain">
         {y.chain.map((s) => <Link key={`${s.kind} ${s.time} ${s.title}`} s={s} />)}

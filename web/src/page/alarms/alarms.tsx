@@ -118,7 +118,7 @@ function Row({ x, again }: { x: Alarm; again?: () => void }) {
         {x.why && (
           <details>
             <summary>{show(x.why.guess)}</summary>
-            <WhyCard y={x.why} said />
+            <WhyCard y={x.why} />
           </details>
         )}
         {!x.labels["kind"] && <Looked x={x} />}

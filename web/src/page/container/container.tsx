@@ -259,9 +259,9 @@ function Died({ death }: { death: Death | undefined }) {
   return death?.why ? <WhyCard y={death.why} title="Why did it die?" said={!narrow.value} /> : null;
 }
 
-/** How it ended, and what that means. */
+/** What the exit code means, or else how it ended; and when. */
 function inShort({ exit, at }: Why): string {
-  return `${exit.words}, ${stamp(at, clock.value)}${exit.meaning ? `: ${exit.meaning}` : ""}`;
+  return `${exit.meaning ? `Exit ${exit.code} means ${exit.meaning}` : exit.words} · ${stamp(at, clock.value)}`;
 }
 
 function Details({ data, d, death, pin, select, filter }: { data: ContainerData; d: Container | undefined; death: Death | undefined; pin: ReadonlySignal<number | undefined>; select(e: Event): void; filter: { current: HTMLInputElement | null } }) {
