@@ -13,7 +13,7 @@ import { ofWorkload } from "../../format/selector";
 import { bytes, cores, count, plain, rate, size } from "../../format/number";
 import { assess, crashLoop, crashRate, exitWords, isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
-import { iso, parseWhen, span, stamp } from "../../format/time";
+import { iso, parseWhen, second, span, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
 import { compareHref } from "../../part/chosen";
 import { clock, narrow, nowMinute } from "../../part/clock";
@@ -31,7 +31,7 @@ import { TimeCharts } from "../../part/timecharts";
 import { firstTab, Flow, Kpi, Side } from "../../part/timepage";
 import { Ago, NotKnown, reasonFor, StateMark } from "../../part/value";
 import { ContainerData } from "./data";
-import { deathOf } from "./death";
+import { deathOf, type MeantDeath } from "./death";
 import { Facts } from "./facts";
 import { sections } from "./tracks";
 import "./container.css";
@@ -229,21 +229,35 @@ interface Death {
 
 const WhyCard = later(() => import("../../part/whycard").then((m) => m.WhyCard));
 
+const mostLooks = 5;
+
 /** Asks why the container died, where that is what one comes for. */
 function useDeath(data: ContainerData): ReadonlySignal<Death | undefined> {
   const found = useSignal<Death | undefined>(undefined);
   const asked = useComputed(() => JSON.stringify(deathOf(data.detail.value, pinnedOf(data.model.events.value, data.model.pin.value), nowMinute.value) ?? null));
   const ask = () => {
-    const of = JSON.parse(asked.peek()) as ReturnType<typeof deathOf> | null;
+    const of = JSON.parse(asked.peek()) as MeantDeath | null;
     const stop = new AbortController();
-    if (!of) found.value = undefined;
-    else {
-      why(of.container, of.at, stop.signal).then(
-        (a) => { found.value = a.why && !a.why.exit.asked ? { why: a.why } : undefined; },
+    let again = 0;
+    const look = ({ container, at, died }: MeantDeath, left: number) => {
+      why(container, at, stop.signal).then(
+        (a) => {
+          // The stream may tell of a death before the store has it. An older one is not the one that is meant.
+          const there = a.why !== undefined && a.why.at >= died;
+          if (!there && left > 0) again = window.setTimeout(() => look({ container, at, died }, left - 1), second);
+          else found.value = there && !a.why!.exit.asked ? { why: a.why! } : undefined;
+        },
         (err) => { if (!stop.signal.aborted) found.value = { problem: inWords(err) }; },
       );
-    }
-    return () => stop.abort();
+    };
+    // In a loop the death before stands until the new one is known; another's, or a later one, does not.
+    const shown = found.peek()?.why;
+    if (!of || (shown && (shown.container !== of.container || shown.at > of.at))) found.value = undefined;
+    if (of) look(of, mostLooks);
+    return () => {
+      stop.abort();
+      clearTimeout(again);
+    };
   };
   useSignalEffect(() => {
     asked.value;

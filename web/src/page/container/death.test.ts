@@ -11,16 +11,16 @@ const death = (more: Partial<Event>) => ({ id: "1", kind: "death", severity: "cr
 
 it("asks about the death that one comes for", () => {
   expect(deathOf(undefined, undefined, now)).toBeUndefined();
-  expect(deathOf(c({ finished: now - minute, exitCode: 1 }), undefined, now)).toEqual({ container: "a", at: now - minute + 5 * second });
+  expect(deathOf(c({ finished: now - minute, exitCode: 1 }), undefined, now)).toEqual({ container: "a", at: now - minute + 5 * second, died: now - minute - second });
   expect(deathOf(c({ finished: now - minute, exitCode: 0 }), undefined, now)).toBeUndefined();
   expect(deathOf(c({ state: "running", started: now - minute, finished: now - 2 * minute, exitCode: 1 }), undefined, now)?.at).toBe(now - 2 * minute + 5 * second);
   expect(deathOf(c({ state: "running", started: now - hour, finished: now - 2 * hour, exitCode: 1 }), undefined, now)).toBeUndefined();
-  expect(deathOf(c({ state: "created", error: "no such file" }), undefined, now)).toEqual({ container: "a", at: now });
+  expect(deathOf(c({ state: "created", error: "no such file" }), undefined, now)).toEqual({ container: "a", at: now, died: 0 });
 });
 
 it("asks about the last death of a loop, also while it runs", () => {
   const crashes = { count: 3, first: now - minute, last: now - second, exitCode: "2" };
-  expect(deathOf(c({ state: "running", started: now, finished: now - second, exitCode: 0, crashes }), undefined, now)).toEqual({ container: "a", at: now + 4 * second });
+  expect(deathOf(c({ state: "running", started: now, finished: now - second, exitCode: 0, crashes }), undefined, now)).toEqual({ container: "a", at: now + 4 * second, died: now - second });
   // Each turn is a container of its own.
   const instances = [{ id: "z", ended: now - second, state: "gone" }, { id: "a", state: "running" }] as Container["instances"];
   expect(deathOf(c({ state: "running", started: now, crashes, instances }), undefined, now)?.container).toBe("z");
@@ -28,7 +28,7 @@ it("asks about the last death of a loop, also while it runs", () => {
 
 it("asks about a pinned death, if nobody asked for it", () => {
   const d = c({ state: "running", started: now - hour });
-  expect(deathOf(d, death({}), now)).toEqual({ container: "b", at: now - hour + 1 });
+  expect(deathOf(d, death({}), now)).toEqual({ container: "b", at: now - hour + 1, died: now - hour });
   expect(deathOf(d, death({ severity: "" }), now)).toBeUndefined();
 });
 

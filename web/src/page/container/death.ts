@@ -8,19 +8,26 @@ const recently = 15 * minute;
 // The end is told by the engine a little before its event is.
 const late = 5 * second;
 
+/** A death to be asked about: the last one at or before at, which is not older than died. */
+export interface MeantDeath {
+  container: string;
+  at: number;
+  died: number;
+}
+
 /** The death that one comes for: the pinned one, else the last of a container that does not run, or has not for long, or dies again and again. */
-export function deathOf(d: Container | undefined, pinned: Event | undefined, now: number): { container: string; at: number } | undefined {
-  if (pinned?.kind === "death" && pinned.severity === "critical" && pinned.actor) return { container: pinned.actor, at: pinned.time + 1 };
+export function deathOf(d: Container | undefined, pinned: Event | undefined, now: number): MeantDeath | undefined {
+  if (pinned?.kind === "death" && pinned.severity === "critical" && pinned.actor) return { container: pinned.actor, at: pinned.time + 1, died: pinned.time };
   if (!d) return undefined;
   if (crashLoop(d, now)) {
     // Where each turn of the loop is a container of its own, the present one has not died yet.
     const last = d.finished ? d.id : d.instances?.findLast((i) => i.ended !== undefined)?.id;
-    return { container: last ?? d.id, at: d.crashes!.last + late };
+    return { container: last ?? d.id, at: d.crashes!.last + late, died: d.crashes!.last };
   }
   if (isUp(d) && now - (d.started ?? 0) >= recently) return undefined;
-  if (d.finished) return d.exitCode !== 0 || d.oomKilled ? { container: d.id, at: d.finished + late } : undefined;
+  if (d.finished) return d.exitCode !== 0 || d.oomKilled ? { container: d.id, at: d.finished + late, died: d.finished - second } : undefined;
   // It never started, and the engine said why.
-  return d.error ? { container: d.id, at: now } : undefined;
+  return d.error ? { container: d.id, at: now, died: 0 } : undefined;
 }
 
 const little = 1 / 20;
