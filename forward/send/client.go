@@ -40,8 +40,8 @@ type Options struct {
 	User         string
 	Password     secret.Text
 	PasswordFile string
-	// BearerFile names a file with a token.
-	BearerFile string
+	// BearerFile names a file with a token, and Scheme the word before it, empty for Bearer.
+	BearerFile, Scheme string
 	// Headers go with each request; HeaderFiles name files with their values.
 	Headers     map[string]secret.Text
 	HeaderFiles map[string]string
@@ -295,7 +295,7 @@ func (c *Client) request(ctx context.Context, r Request, known *[]string) (*http
 		if err != nil {
 			return nil, err
 		}
-		q.Header.Set("Authorization", "Bearer "+token)
+		q.Header.Set("Authorization", cmp.Or(c.opt.Scheme, "Bearer")+" "+token)
 	}
 	return q, nil
 }

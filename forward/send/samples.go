@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"path"
 	"slices"
 	"time"
@@ -33,6 +34,8 @@ type SampleOptions struct {
 	Keep, Drop []string
 	// Every is the time between the samples of a series at least; 0 sends all.
 	Every time.Duration
+	// Values leaves out what is no number: NaN, the infinite, and the end of a series.
+	Values bool
 	// Logger is told when states change; nil is silent.
 	Logger *slog.Logger
 	// Gather is the time from one part to the next while nothing waits, 0 for 5 s. Line is for
@@ -143,6 +146,9 @@ func (s *SampleSender[S]) take(ticks []spool.Tick) []Point[S] {
 	s.points = s.points[:0]
 	for i := range ticks {
 		t := &ticks[i]
+		if s.opt.Values && t.Ended() {
+			continue
+		}
 		if every := s.opt.Every.Milliseconds(); every > 0 && !t.Ended() {
 			turn := t.Time / every
 			if turn == s.turn {
@@ -151,6 +157,9 @@ func (s *SampleSender[S]) take(ticks []spool.Tick) []Point[S] {
 			s.turn = turn
 		}
 		for j, one := range t.Series {
+			if v := t.Values[j]; s.opt.Values && (math.IsNaN(v) || math.IsInf(v, 0)) {
+				continue
+			}
 			if to := s.series(one); to != nil {
 				s.points = append(s.points, Point[S]{to, t.Time, t.Values[j]})
 			}

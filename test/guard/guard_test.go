@@ -54,7 +54,10 @@ var rules = []rule{
 	{"tallyman/forward/send", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/spool", "tallyman/internal/"}, "how something is sent knows nobody who sends"},
 	{"tallyman/forward/spool", []string{"tallyman", "tallyman/internal/"}, "the spool is a store: it knows nobody who sends"},
 	{"tallyman/forward/promwrite", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
-	{"tallyman/forward/forwardtest", []string{"tallyman", "tallyman/internal/"}, "the suite knows contracts, not forwarders"},
+	{"tallyman/forward/otlp", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
+	{"tallyman/forward/influx", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
+	{"tallyman/forward/mackerel", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/forward/spool", "tallyman/internal/"}, "a forwarder of samples reads them from the spool"},
+	{"tallyman/forward/forwardtest", []string{"tallyman", "tallyman/forward/spool", "tallyman/internal/"}, "the suite knows contracts, not forwarders"},
 	{"tallyman/forward/", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/internal/"}, "a forwarder knows neither its siblings nor another station; what several keep is in the queue, and how they post in send"},
 	{"tallyman/pipeline", []string{"tallyman", "tallyman/internal/"}, "the pipeline sees stores only through contracts"},
 	{"tallyman/query", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
@@ -84,6 +87,7 @@ var only = map[string][]string{
 	"github.com/prometheus/alertmanager":          {"tallyman/alert/route", "tallyman/alert/notify"},
 	"github.com/nicholas-fedor/shoutrrr":          {"tallyman/alert/notify"},
 	"github.com/rabbitmq/amqp091-go":              {"tallyman/forward/amqp"},
+	"go.opentelemetry.io/collector":               {"tallyman/forward/otlp"},
 	"os/exec":                                     {"tallyman/internal/testkit", "tallyman/source/journald"}, // journalctl
 }
 
