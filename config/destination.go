@@ -32,6 +32,13 @@ type Destination struct {
 	// Address of an Elasticsearch or OpenSearch, as https://user:password@host:9200; a secret.
 	// Logs, events, snapshots and alarms go there, to its bulk API.
 	Elasticsearch Secret `yaml:"elasticsearch"`
+	// Address of an OpenTelemetry receiver over HTTP, without /v1/…, as
+	// https://user:password@host:4318; a secret. Logs, events, snapshots, alarms and metrics go
+	// there.
+	OTLP Secret `yaml:"otlp"`
+	// Address of an InfluxDB, or of what takes its line protocol, as
+	// https://user:password@host:8086; a secret. Metrics go there.
+	Influx Secret `yaml:"influx"`
 	// Name of the destination; how far it has come is kept under it, so that another
 	// address may be written. Default the key of the address, a dash and its host.
 	Name string `yaml:"name"`
@@ -57,6 +64,19 @@ type Destination struct {
 	Gzip bool `yaml:"gzip"`
 	// Index or data stream of Elasticsearch that records go to. Default logs-tallyman-default.
 	Index string `yaml:"index"`
+	// What goes to otlp: logs, metrics or both. Default both.
+	Signals []string `yaml:"signals"`
+	// Where labels of a container stand in otlp: resource, or point for on each point and
+	// record, too. Default resource.
+	Attributes string `yaml:"attributes"`
+	// Database of an InfluxDB 1. This or bucket is needed.
+	Database string `yaml:"database"`
+	// Bucket of an InfluxDB 2 or 3.
+	Bucket string `yaml:"bucket"`
+	// Organisation that the bucket belongs to.
+	Org string `yaml:"org"`
+	// File with a token of InfluxDB, read again before each request.
+	TokenFile string `yaml:"token_file"`
 	// User for basic authentication. Default that of the address.
 	User string `yaml:"user"`
 	// Password of the user; a secret.
@@ -102,6 +122,8 @@ var kinds = []kind{
 	{key: "remote_write", path: "/api/v1/write", schemes: web, has: func(d *Destination) Secret { return d.RemoteWrite }, needs: true, samples: true, login: true},
 	{key: "syslog", path: ":6514", schemes: []string{"tls", "tcp"}, has: func(d *Destination) Secret { return d.Syslog }, records: true},
 	{key: "http", path: "/path", schemes: web, has: func(d *Destination) Secret { return d.HTTP }, records: true, login: true},
+	{key: "otlp", path: ":4318", schemes: web, has: func(d *Destination) Secret { return d.OTLP }, records: true, samples: true, login: true},
+	{key: "influx", path: ":8086", schemes: web, has: func(d *Destination) Secret { return d.Influx }, samples: true, login: true},
 	{key: "elasticsearch", path: ":9200", schemes: web, has: func(d *Destination) Secret { return d.Elasticsearch }, records: true, login: true},
 }
 
@@ -131,6 +153,9 @@ var alone = []struct {
 	{"format", func(d *Destination) bool { return d.Format != "" }, only("http"), "leave it out"},
 	{"gzip", func(d *Destination) bool { return d.Gzip }, only("http"), "leave it out; others decide it themselves"},
 	{"index", func(d *Destination) bool { return d.Index != "" }, only("elasticsearch"), "leave it out"},
+	{"signals", func(d *Destination) bool { return len(d.Signals) > 0 }, only("otlp"), "leave it out"},
+	{"attributes", func(d *Destination) bool { return d.Attributes != "" }, only("otlp"), "leave it out"},
+	{"database, bucket, org or token_file", func(d *Destination) bool { return d.Database+d.Bucket+d.Org+d.TokenFile != "" }, only("influx"), "leave it out"},
 	{"user, password_file, bearer_file or headers", (*Destination).login, func(k *kind) bool { return k.login }, "write cert and key for who is asked by a certificate"},
 }
 
@@ -151,6 +176,15 @@ func (d *Destination) Kind() string {
 		return k.key
 	}
 	return ""
+}
+
+// Sends reports whether a signal goes there: logs or metrics.
+func (d *Destination) Sends(signal string) bool {
+	k := d.kind()
+	if k == nil || len(d.Signals) > 0 && !slices.Contains(d.Signals, signal) {
+		return false
+	}
+	return signal == "logs" && k.records || signal == "metrics" && k.samples
 }
 
 // Address is where to it is sent.
@@ -218,10 +252,24 @@ func checkDestinations(list []Destination) error {
 			return wrong("%s: the address has no path; write %s://%s%s", k.key, u.Scheme, u.Host, k.path)
 		case !slices.Contains([]string{"", "lines", "array"}, d.Format):
 			return wrong("format: %q is not known; write lines or array", d.Format)
+		case !slices.Contains([]string{"", "resource", "point"}, d.Attributes):
+			return wrong("attributes: %q is not known; write resource or point", d.Attributes)
+		case slices.ContainsFunc(d.Signals, func(s string) bool { return s != "logs" && s != "metrics" }):
+			return wrong("signals: %q is not known; write logs, metrics or both", d.Signals)
+		case k.key == "otlp" && strings.Contains(u.Path, "/v1/"):
+			return wrong("otlp: the address ends before /v1/…, which is added")
+		case k.key == "influx" && (d.Database == "") == (d.Bucket == ""):
+			return wrong("influx: a database (of version 1) or a bucket (of version 2) is needed, and not both")
+		case k.key == "influx" && strings.Trim(u.Path, "/") != "" && strings.HasSuffix(strings.Trim(u.Path, "/"), "write"):
+			return wrong("influx: the address ends before /write, which is added")
+		case d.TokenFile != "" && (d.User != "" || u.User != nil || d.BearerFile != ""):
+			return wrong("token_file: there is a user or a bearer_file, too; leave one out")
 		case d.Index != "" && !indexForm.MatchString(d.Index):
 			return wrong("index: %q is no name of an index; write small letters, digits, dots, dashes and underscores", d.Index)
 		case d.Every < 0 || d.Every > Duration(time.Hour):
 			return wrong("every: it is not between 0 and 1h")
+		case len(d.ID()) > 55 && k.records && k.samples:
+			return wrong("name: %q is too long; at most 55 characters", d.ID())
 		case !nameForm.MatchString(d.ID()):
 			return wrong("name: %q is not possible; write letters, digits, dots, dashes and underscores, at most 63", d.ID())
 		case known[d.ID()]:
@@ -290,7 +338,7 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 
 // set sets the address of a kind, and reports whether there is one of that key.
 func (d *Destination) set(key string, address Secret) bool {
-	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch}[key]
+	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch, "otlp": &d.OTLP, "influx": &d.Influx}[key]
 	if to != nil {
 		*to = address
 	}

@@ -20,6 +20,7 @@ if [ "$what" = test ]; then
   need promtool prometheus
   need rsyslogd rsyslog # where logs are sent to,
   need /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so rsyslog-gnutls # also over TLS
+  need influxd influxdb # and metrics
   need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
@@ -42,7 +43,7 @@ if [ -n "$packages" ]; then
     { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables $packages; } >>/tmp/tallyman-setup.log 2>&1 \
       || { say "apt-get failed:"; tail -5 /tmp/tallyman-setup.log; }
     # Of the package prometheus only promtool is wanted, and of the others no service.
-    for unit in prometheus rsyslog; do
+    for unit in prometheus rsyslog influxdb; do
       case "$packages " in *" $unit "*) systemctl disable --now "$unit" >/dev/null 2>&1 ;; esac
     done
   else

@@ -104,11 +104,11 @@ func TestCheckForward(t *testing.T) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	out.Reset()
-	t.Setenv("TALLYMAN_FORWARD", "[{http: '"+url+"/good/hunter2secret', name: e}, {elasticsearch: '"+url+"/good', name: f}, {syslog: 'tcp://127.0.0.1:1', name: g}]")
+	t.Setenv("TALLYMAN_FORWARD", "[{http: '"+url+"/good/hunter2secret', name: e}, {elasticsearch: '"+url+"/good', name: f}, {syslog: 'tcp://127.0.0.1:1', name: g}, {otlp: '"+url+"/good', name: h}, {influx: '"+url+"/good', database: d, name: i}]")
 	err = (&checkForwardCmd{}).Run(t.Context(), &out)
 	got := bodies()
-	if err == nil || !strings.Contains(err.Error(), "1 of 3") || strings.Count(out.String(), "it answers 200 OK") != 2 || !strings.Contains(out.String(), "forward g at 127.0.0.1:1: FAILED: dial tcp") ||
-		strings.Contains(out.String(), "hunter2secret") || len(got) < 2 || !strings.Contains(got[len(got)-2], `"name":"tallyman-test"`) {
+	if err == nil || !strings.Contains(err.Error(), "1 of 6") || strings.Count(out.String(), "it answers 200 OK") != 5 || !strings.Contains(out.String(), "forward g at 127.0.0.1:1: FAILED: dial tcp") ||
+		strings.Contains(out.String(), "hunter2secret") || len(got) < 5 || !strings.Contains(got[len(got)-5], `"name":"tallyman-test"`) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	t.Setenv("TALLYMAN_FORWARD", "")

@@ -21,7 +21,9 @@ import (
 	"tallyman/config"
 	"tallyman/doctor"
 	"tallyman/forward/httpjson"
+	"tallyman/forward/influx"
 	"tallyman/forward/loki"
+	"tallyman/forward/otlp"
 	"tallyman/forward/promwrite"
 	"tallyman/forward/send"
 	"tallyman/forward/spool"
@@ -77,7 +79,7 @@ func (in *supply) samples(d *config.Destination) send.SampleOptions {
 // destinationsOf are those of an entry.
 func destinationsOf(d *config.Destination) []destination {
 	id := d.ID()
-	records := func(title string, make func(o send.RecordOptions, host string) (forwarder, error)) []destination {
+	records := func(id, title string, make func(o send.RecordOptions, host string) (forwarder, error)) []destination {
 		return []destination{{name: id, title: "Logs and events to " + title + id, new: func(in supply) (forwarder, error) {
 			o, err := in.records(d)
 			if err != nil {
@@ -86,14 +88,14 @@ func destinationsOf(d *config.Destination) []destination {
 			return make(o, in.host)
 		}}}
 	}
-	samples := func(make func(o send.SampleOptions, host string) (forwarder, error)) []destination {
+	samples := func(id string, make func(o send.SampleOptions, host string) (forwarder, error)) []destination {
 		return []destination{{name: id, title: "Metrics to " + id, samples: true, new: func(in supply) (forwarder, error) {
 			return make(in.samples(d), in.host)
 		}}}
 	}
 	switch d.Kind() {
 	case "loki":
-		return records("Loki ", func(o send.RecordOptions, host string) (forwarder, error) {
+		return records(id, "Loki ", func(o send.RecordOptions, host string) (forwarder, error) {
 			c, err := clientOf(d)
 			if err != nil {
 				return nil, err
@@ -101,12 +103,12 @@ func destinationsOf(d *config.Destination) []destination {
 			return loki.New(loki.Options{RecordOptions: o, Client: c, Labels: d.Labels, Host: host, External: externalLabels(d)})
 		})
 	case "syslog":
-		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+		return records(id, "", func(o send.RecordOptions, host string) (forwarder, error) {
 			return syslog.New(syslog.Options{RecordOptions: o, URL: d.Syslog, Plain: d.Plain, CA: d.CA, Pin: d.Pin, Cert: d.Cert, Key: d.Key,
 				Host: host, External: externalLabels(d), Timeout: time.Duration(d.Timeout), Dial: notify.Dial})
 		})
 	case "http":
-		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+		return records(id, "", func(o send.RecordOptions, host string) (forwarder, error) {
 			c, err := clientOf(d)
 			if err != nil {
 				return nil, err
@@ -117,8 +119,29 @@ func destinationsOf(d *config.Destination) []destination {
 			}
 			return httpjson.New(httpjson.Options{RecordOptions: o, Client: c, Format: format, Gzip: d.Gzip, Host: host, External: externalLabels(d)}), nil
 		})
+	case "otlp":
+		return otlpDestinations(d, records, samples)
+	case "influx":
+		return samples(id, func(o send.SampleOptions, host string) (forwarder, error) {
+			path, query := "write", url.Values{"db": {d.Database}, "precision": {"ms"}}
+			if d.Bucket != "" {
+				path, query = "api/v2/write", url.Values{"bucket": {d.Bucket}, "org": {d.Org}, "precision": {"ms"}}
+			}
+			post, err := postOptions(d, path, query.Encode())
+			if err != nil {
+				return nil, err
+			}
+			if d.TokenFile != "" {
+				post.BearerFile, post.Scheme = d.TokenFile, "Token"
+			}
+			c, err := newClient(d, post)
+			if err != nil {
+				return nil, err
+			}
+			return influx.New(influx.Options{Client: c, External: externalLabels(d), Host: host}, o)
+		})
 	case "elasticsearch":
-		return records("", func(o send.RecordOptions, host string) (forwarder, error) {
+		return records(id, "", func(o send.RecordOptions, host string) (forwarder, error) {
 			post, err := postOptions(d, cmp.Or(d.Index, "logs-tallyman-default")+"/_bulk", "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason")
 			if err != nil {
 				return nil, err
@@ -130,13 +153,46 @@ func destinationsOf(d *config.Destination) []destination {
 			return httpjson.New(httpjson.Options{RecordOptions: o, Client: c, Format: httpjson.Bulk, Gzip: true, Host: host, External: externalLabels(d)}), nil
 		})
 	}
-	return samples(func(o send.SampleOptions, host string) (forwarder, error) {
+	return samples(id, func(o send.SampleOptions, host string) (forwarder, error) {
 		c, err := clientOf(d)
 		if err != nil {
 			return nil, err
 		}
 		return promwrite.New(promwrite.Options{SampleOptions: o, Client: c, Host: host, External: externalLabels(d)})
 	})
+}
+
+// otlpDestinations are one for each signal, which keep how far they have come each for itself.
+func otlpDestinations(d *config.Destination, records func(id, title string, make func(send.RecordOptions, string) (forwarder, error)) []destination,
+	samples func(id string, make func(send.SampleOptions, string) (forwarder, error)) []destination) (out []destination) {
+	options := func(signal, host string) (o otlp.Options, err error) {
+		post, err := postOptions(d, "v1/"+signal, "")
+		if err != nil {
+			return o, err
+		}
+		o = otlp.Options{External: externalLabels(d), Points: d.Attributes == "point", Host: host}
+		o.Client, err = newClient(d, post)
+		return o, err
+	}
+	if d.Sends("logs") {
+		out = records(d.ID()+"-logs", "", func(o send.RecordOptions, host string) (forwarder, error) {
+			to, err := options("logs", host)
+			if err != nil {
+				return nil, err
+			}
+			return otlp.NewLogs(to, o), nil
+		})
+	}
+	if d.Sends("metrics") {
+		out = append(out, samples(d.ID()+"-metrics", func(o send.SampleOptions, host string) (forwarder, error) {
+			to, err := options("metrics", host)
+			if err != nil {
+				return nil, err
+			}
+			return otlp.NewMetrics(to, o)
+		})...)
+	}
+	return out
 }
 
 // checked makes a forwarder that has nothing to send but a test.

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -103,30 +104,7 @@ func TestForwardToLoki(t *testing.T) {
 	if testing.Short() {
 		kills = 3
 	}
-	push := func(n int) {
-		t.Helper()
-		var values [][]string
-		for range n {
-			values = append(values, []string{strconv.FormatInt(time.Now().UnixNano(), 10), fmt.Sprintf("line %06d", sent)})
-			sent++
-		}
-		body, _ := json.Marshal(map[string]any{"streams": []any{map[string]any{"stream": map[string]string{"job": job, "level": []string{"info", "error"}[sent%2]}, "values": values}}})
-		req, err := http.NewRequest(http.MethodPost, p.URL+"/loki/api/v1/push", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+p.Token)
-		answer, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusNoContent {
-			text, _ := io.ReadAll(answer.Body)
-			t.Fatalf("%d %s", answer.StatusCode, text)
-		}
-	}
+	push := func(n int) { t.Helper(); pushLines(t, p, job, &sent, n) }
 	testkit.Eventually(t, time.Minute, "the destination is known", func() error {
 		if len(p.Query("tallyman_forward_up")) < 2 {
 			return fmt.Errorf("no metric yet")
@@ -175,6 +153,42 @@ func TestForwardToLoki(t *testing.T) {
 	if status != http.StatusOK || !strings.Contains(text, "forward/ledger") || !strings.Contains(text, "127.0.0.1:1: dial tcp") {
 		t.Errorf("the doctor knows nothing of it: %d %s", status, text)
 	}
+}
+
+// pushLines pushes n lines, numbered from sent on.
+func pushLines(t *testing.T, p *testkit.Program, job string, sent *int, n int) {
+	t.Helper()
+	var values [][]string
+	for range n {
+		values = append(values, []string{strconv.FormatInt(time.Now().UnixNano(), 10), fmt.Sprintf("line %06d", *sent)})
+		*sent++
+	}
+	body, _ := json.Marshal(map[string]any{"streams": []any{map[string]any{"stream": map[string]string{"job": job, "level": []string{"info", "error"}[*sent%2]}, "values": values}}})
+	req, err := http.NewRequest(http.MethodPost, p.URL+"/loki/api/v1/push", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		text, _ := io.ReadAll(answer.Body)
+		t.Fatalf("%d %s", answer.StatusCode, text)
+	}
+}
+
+// unzip is the body of a request that is packed.
+func unzip(r *http.Request) (string, error) {
+	z, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(z)
+	return string(b), err
 }
 
 // linesOf are the lines of a job that a receiver has.
