@@ -64,6 +64,9 @@ type Destination struct {
 	Gzip bool `yaml:"gzip"`
 	// Index or data stream of Elasticsearch that records go to. Default logs-tallyman-default.
 	Index string `yaml:"index"`
+	// Version of remote_write: auto, 1 or 2. Default auto: 2 where the receiver shows that it
+	// knows it.
+	Protocol string `yaml:"protocol"`
 	// What goes to otlp: logs, metrics or both. Default both.
 	Signals []string `yaml:"signals"`
 	// Where labels of a container stand in otlp: resource, or point for on each point and
@@ -101,6 +104,9 @@ type Destination struct {
 	Plain bool `yaml:"plain"`
 	// Time that a request may take. Default 30s.
 	Timeout Duration `yaml:"timeout"`
+	// Bytes a second that go out at most, packed, as 2MiB: what waits after an outage is sent
+	// so fast. At least 1KiB. Default no limit.
+	Limit Bytes `yaml:"limit"`
 }
 
 // kind is what a destination may be.
@@ -153,6 +159,7 @@ var alone = []struct {
 	{"format", func(d *Destination) bool { return d.Format != "" }, only("http"), "leave it out"},
 	{"gzip", func(d *Destination) bool { return d.Gzip }, only("http"), "leave it out; others decide it themselves"},
 	{"index", func(d *Destination) bool { return d.Index != "" }, only("elasticsearch"), "leave it out"},
+	{"protocol", func(d *Destination) bool { return d.Protocol != "" }, only("remote_write"), "leave it out"},
 	{"signals", func(d *Destination) bool { return len(d.Signals) > 0 }, only("otlp"), "leave it out"},
 	{"attributes", func(d *Destination) bool { return d.Attributes != "" }, only("otlp"), "leave it out"},
 	{"database, bucket, org or token_file", func(d *Destination) bool { return d.Database+d.Bucket+d.Org+d.TokenFile != "" }, only("influx"), "leave it out"},
@@ -252,6 +259,10 @@ func checkDestinations(list []Destination) error {
 			return wrong("%s: the address has no path; write %s://%s%s", k.key, u.Scheme, u.Host, k.path)
 		case !slices.Contains([]string{"", "lines", "array"}, d.Format):
 			return wrong("format: %q is not known; write lines or array", d.Format)
+		case !slices.Contains([]string{"", "auto", "1", "2"}, d.Protocol):
+			return wrong("protocol: %q is not known; write auto, 1 or 2", d.Protocol)
+		case d.Limit != 0 && d.Limit < 1<<10:
+			return wrong("limit: it is below 1KiB a second; write for example 2MiB")
 		case !slices.Contains([]string{"", "resource", "point"}, d.Attributes):
 			return wrong("attributes: %q is not known; write resource or point", d.Attributes)
 		case slices.ContainsFunc(d.Signals, func(s string) bool { return s != "logs" && s != "metrics" }):

@@ -91,11 +91,11 @@ func TestDestinations(t *testing.T) {
 	if d := c.Forward.To[0]; d.ID() != "here" || len(d.Labels) != 2 || d.ExternalLabels["dc"] != "fra" || d.Only[0] != `{source="event"}` || string(d.Headers["X-Scope-OrgID"]) != "web" || d.HeadersFile["X-Key"] != "/k" {
 		t.Errorf("%+v", d)
 	}
-	c, err = load(t, "forward:\n  - remote_write: https://u:canary@mimir.example/api/v1/push\n    keep: ['container_*', up]\n    drop: ['*_bucket']\n    every: 30s\n    external_labels: {dc: fra}\n  - loki: "+url+"\nspool: {size: 64MiB, time: 6h}\n", nil, nil)
+	c, err = load(t, "forward:\n  - remote_write: https://u:canary@mimir.example/api/v1/push\n    keep: ['container_*', up]\n    drop: ['*_bucket']\n    every: 30s\n    protocol: 1\n    limit: 2MiB\n    external_labels: {dc: fra}\n  - loki: "+url+"\nspool: {size: 64MiB, time: 6h}\n", nil, nil)
 	if err != nil || len(c.Forward.To) != 2 || c.Spool.Size != 64<<20 || c.Spool.Time != Duration(6*time.Hour) {
 		t.Fatalf("%+v %v", c.Forward.To, err)
 	}
-	if d := c.Forward.To[0]; d.ID() != "remote_write-mimir.example" || string(d.Address()) != "https://u:canary@mimir.example/api/v1/push" || len(d.Keep) != 2 || d.Drop[0] != "*_bucket" || d.Every != Duration(30*time.Second) {
+	if d := c.Forward.To[0]; d.ID() != "remote_write-mimir.example" || string(d.Address()) != "https://u:canary@mimir.example/api/v1/push" || len(d.Keep) != 2 || d.Drop[0] != "*_bucket" || d.Every != Duration(30*time.Second) || d.Protocol != "1" || d.Limit != 2<<20 {
 		t.Errorf("%+v", d)
 	}
 	c, err = load(t, "", []string{"TALLYMAN_FORWARD=loki=" + url + ",remote_write=https://u:canary@h/api/v1/write"}, nil)
@@ -121,6 +121,9 @@ func TestDestinations(t *testing.T) {
 		{"{syslog: 'tls://h', keep: [a]}", "keep: not for syslog; write only:"},
 		{"{http: 'https://h/canary', format: xml}", "write lines or array"},
 		{"{http: 'https://h/canary', index: a}", "index: not for http"},
+		{"{remote_write: 'https://h/canary', protocol: 3}", "write auto, 1 or 2"},
+		{"{loki: 'https://h/canary', protocol: 1}", "protocol: not for loki"},
+		{"{loki: 'https://h/canary', limit: 10B}", "below 1KiB a second"},
 		{"{otlp: 'https://h/v1/logs'}", "ends before /v1/"},
 		{"{otlp: 'https://h', signals: [traces]}", "logs, metrics or both"},
 		{"{otlp: 'https://h', attributes: both}", "write resource or point"},

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type supply struct {
 // records are the options of a sender of records.
 func (in *supply) records(d *config.Destination) (o send.RecordOptions, err error) {
 	o = in.RecordOptions
+	o.Line.Limit = int64(d.Limit)
 	for _, text := range d.Only {
 		m, err := logql.ParseSelector(text)
 		if err != nil {
@@ -72,6 +74,7 @@ func (in *supply) records(d *config.Destination) (o send.RecordOptions, err erro
 // samples are the options of a sender of samples.
 func (in *supply) samples(d *config.Destination) send.SampleOptions {
 	o := in.SampleOptions
+	o.Line.Limit = int64(d.Limit)
 	o.Keep, o.Drop, o.Every = d.Keep, d.Drop, time.Duration(d.Every)
 	return o
 }
@@ -158,7 +161,8 @@ func destinationsOf(d *config.Destination) []destination {
 		if err != nil {
 			return nil, err
 		}
-		return promwrite.New(promwrite.Options{SampleOptions: o, Client: c, Host: host, External: externalLabels(d)})
+		protocol, _ := strconv.Atoi(d.Protocol) // 0 for auto
+		return promwrite.New(promwrite.Options{SampleOptions: o, Client: c, Host: host, External: externalLabels(d), Protocol: protocol})
 	})
 }
 

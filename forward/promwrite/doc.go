@@ -21,7 +21,8 @@
 //
 // 2.0 is believed only when the answer has X-Prometheus-Remote-Write-Samples-Written: some
 // receivers of 1.0 say 2xx to it and store nothing. Without that, and after 415, the same
-// goes out as 1.0, and 2.0 is asked for again after a day.
+// goes out as 1.0, and 2.0 is asked for again after a day. Options.Protocol sets one: with 2
+// an answer without the header holds everything, and is told.
 //
 // # Refusals
 //

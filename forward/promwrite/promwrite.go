@@ -32,6 +32,8 @@ type Options struct {
 	External []tallyman.Label
 	// Host is that of the probe and of Send.
 	Host string
+	// Protocol is the version of remote write, 1 or 2; 0 finds it out.
+	Protocol int
 
 	patience, again time.Duration // for tests
 }
@@ -58,6 +60,9 @@ type Sender struct {
 func New(o Options) (*Sender, error) {
 	o.patience, o.again = cmp.Or(o.patience, 5*time.Minute), cmp.Or(o.again, 24*time.Hour)
 	s := &Sender{opt: o, line: send.NewLine(o.Client, o.LineOptions()), ledger: send.NewLedger(o.Name, send.Samples, reasons, o.Logger), size: send.NewPointSize(), enc: newEncoder(o.External), version: 2}
+	if o.Protocol == 1 {
+		s.version = 1
+	}
 	var err error
 	s.SampleSender, err = send.NewSampleSender(o.SampleOptions, s, s.ledger, s.size)
 	return s, err
@@ -98,7 +103,7 @@ func (s *Sender) deliver(ctx context.Context, points []point, tries *int) error 
 			return err
 		}
 	}
-	if s.version == 1 && time.Since(s.since) >= s.opt.again {
+	if s.version == 1 && s.opt.Protocol == 0 && time.Since(s.since) >= s.opt.again {
 		s.version, s.believed = 2, false
 	}
 	for {
@@ -110,6 +115,11 @@ func (s *Sender) deliver(ctx context.Context, points []point, tries *int) error 
 		case err != nil:
 			return err
 		case s.disbelieve(&a):
+			continue
+		case a.Verdict == send.Hold: // nothing else comes here with it
+			if !s.line.Held(ctx, a.Err) {
+				return ctx.Err()
+			}
 			continue
 		case a.Verdict == send.Split && len(points) > 1:
 			s.size.Refused(len(points))
@@ -167,6 +177,10 @@ func (s *Sender) disbelieve(a *send.Answer) bool {
 	_, knows := writtenOf(a)
 	s.believed = s.believed || knows
 	if knows || s.believed && a.Verdict == send.Refuse && a.Status != http.StatusUnsupportedMediaType {
+		return false
+	}
+	if s.opt.Protocol == 2 {
+		a.Verdict, a.Err = send.Hold, fmt.Errorf("%s does not show that it knows remote write 2.0, and may have stored nothing; leave protocol out, or set protocol: 1", s.opt.Client.Host())
 		return false
 	}
 	s.version, s.since = 1, time.Now()

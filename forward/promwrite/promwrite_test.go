@@ -334,6 +334,23 @@ func TestAskedAgain(t *testing.T) {
 	}
 }
 
+// With a version that is set no other is tried; 2.0 without its header counts as nothing.
+func TestProtocol(t *testing.T) {
+	if got := sendAll(t, Options{Protocol: 1}, ticks(3, 2), modern); got.lines[0][0] != '1' || got.lines[len(got.lines)-1][0] != '1' || len(got.bare) != 6 {
+		t.Errorf("%s", strings.Join(got.lines, "\n"))
+	}
+	var requests atomic.Int32
+	got := sendAll(t, Options{Protocol: 2}, ticks(3, 2), func(w http.ResponseWriter, lines []string) bool {
+		if requests.Add(1) <= 4 {
+			return old(forwardtest.Take)(w, lines)
+		}
+		return modern(w, lines)
+	})
+	if st := got.sender.Stats(); got.lines[0][0] != '2' || len(got.bare) != 6 || st.Sent != 6 || st.Refused != 0 {
+		t.Errorf("%s, %+v", strings.Join(got.lines, "\n"), st)
+	}
+}
+
 // What the settings choose goes out; a series that has ended gets a stale marker.
 func TestChoice(t *testing.T) {
 	other := &tallyman.Desc{Name: "other", Type: tallyman.Gauge}

@@ -25,6 +25,8 @@ type LineOptions struct {
 	Name string
 	// Log is told when the state changes; nil is silent.
 	Log *slog.Logger
+	// Limit is how many bytes of requests may go in a second, packed; 0 for any number.
+	Limit int64
 	// Least and Hold are for tests: the first pause, and the one after a Hold.
 	Least, Hold time.Duration
 }
@@ -40,6 +42,7 @@ type Line struct {
 	opt    LineOptions
 	client *Client
 	to     *queue.Destination
+	rate   Rate
 	next   time.Duration // pause
 
 	requests, retries, cut, status atomic.Uint64
@@ -49,7 +52,7 @@ type Line struct {
 // NewLine makes a line of a client.
 func NewLine(c *Client, o LineOptions) *Line {
 	o.Least = cmp.Or(o.Least, leastPause)
-	return &Line{opt: o, client: c, to: queue.NewDestination(c.Host(), o.Least, mostPause, o.Log), next: o.Least}
+	return &Line{opt: o, client: c, rate: Rate{PerSecond: o.Limit}, to: queue.NewDestination(c.Host(), o.Least, mostPause, o.Log), next: o.Least}
 }
 
 // State is that of now.
@@ -101,6 +104,9 @@ func (l *Line) Once(ctx context.Context, r Request) (Answer, error) {
 }
 
 func (l *Line) once(ctx context.Context, r Request) Answer {
+	if !l.rate.Wait(ctx, len(r.Body)) {
+		return Answer{Verdict: Retry, Err: ctx.Err()}
+	}
 	begin := time.Now()
 	a := l.client.Post(ctx, r)
 	l.requests.Add(1)
@@ -125,6 +131,13 @@ func (l *Line) once(ctx context.Context, r Request) Answer {
 // Pause waits before the next try of what the other side did not take, and reports false
 // when ctx has ended first.
 func (l *Line) Pause(ctx context.Context) bool { return wait(ctx, l.pause()) }
+
+// Held notes that an answer of 2xx was none, for a reason that a person has to mend, and
+// waits as after Hold. It reports false when ctx has ended first.
+func (l *Line) Held(ctx context.Context, err error) bool {
+	l.to.Down(err.Error())
+	return wait(ctx, cmp.Or(l.opt.Hold, holdFor))
+}
 
 // pause is how long to wait before the next try, give or take a fifth.
 func (l *Line) pause() time.Duration {

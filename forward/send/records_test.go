@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tallyman"
@@ -147,4 +148,24 @@ func TestSize(t *testing.T) {
 	if n < 1000 || s.Now() != 1000 {
 		t.Errorf("it is %d after %d requests, want 1000 after many", s.Now(), n)
 	}
+}
+
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r := send.Rate{PerSecond: 1000}
+		for range 5 {
+			if !r.Wait(t.Context(), 500) {
+				t.Fatal("it has ended")
+			}
+		}
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("2,500 bytes took %v, want 2s before the last", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if r.Wait(ctx, 1) || !(&send.Rate{}).Wait(t.Context(), 1<<30) {
+			t.Error("it waits, or waits not")
+		}
+	})
 }

@@ -74,6 +74,7 @@ type Sender struct {
 	to      *queue.Destination
 	ledger  *send.Ledger
 	parts   []part
+	rate    send.Rate
 	scratch []byte
 	c       *connection // nil for none
 	never   bool        // the other side does not end a connection when this one does
@@ -105,6 +106,7 @@ func New(o Options) (*Sender, error) {
 		s.tls.ServerName = u.Hostname()
 	}
 	s.opt.MostLine = mostLine
+	s.rate.PerSecond = o.Line.Limit
 	s.opt.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	s.opt.unsure, s.opt.ending, s.opt.old = cmp.Or(o.unsure, unsure), cmp.Or(o.ending, ending), cmp.Or(o.old, old)
 	if o.Dial == nil {
@@ -214,6 +216,9 @@ func (s *Sender) write(ctx context.Context) error {
 		p.before = true
 		for rest := p.frames; len(rest) > 0; {
 			n := min(len(rest), 64<<10)
+			if !s.rate.Wait(ctx, n) {
+				return ctx.Err()
+			}
 			err := s.c.SetWriteDeadline(time.Now().Add(s.opt.Timeout))
 			if err == nil {
 				_, err = s.c.Write(rest[:n])
