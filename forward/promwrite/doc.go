@@ -15,7 +15,8 @@
 // snappy. Labels are all that a series has, job and instance among them, and Options.External
 // where it has none of that name. A series that has ended gets Prometheus' stale marker,
 // which counts as a sample. Remote write 2.0 has type, unit and help beside each series, and
-// for a container's counters when it was started.
+// for a container's counters when it was started; 1.0 gets type, unit and help once an hour, in a
+// request without samples that may be refused.
 //
 // # Versions
 //

@@ -17,6 +17,7 @@ import (
 // series is one as it goes out.
 type series struct {
 	labels     []tallyman.Label // sorted, with the name
+	name       string
 	help, unit string
 	counter    bool
 	gauge      bool
@@ -67,7 +68,7 @@ func (e *encoder) series(s *spool.Series) *series {
 
 // make makes a series of a name and labels.
 func (e *encoder) make(name string, labels []tallyman.Label) *series {
-	one := &series{labels: append([]tallyman.Label{{Name: "__name__", Value: name}}, labels...)}
+	one := &series{name: name, labels: append([]tallyman.Label{{Name: "__name__", Value: name}}, labels...)}
 	for _, l := range e.external {
 		if tallyman.LabelIn(one.labels, l.Name) == "" && l.Value != "" {
 			one.labels = append(one.labels, l)
@@ -183,10 +184,36 @@ func (e *encoder) encode(points []point, version int, part bool) []byte {
 		}
 		e.buf = append(e.buf, tail...)
 	}
+	return e.packed()
+}
+
+// packed is what is in buf, packed.
+func (e *encoder) packed() []byte {
 	if n := s2.MaxEncodedLen(len(e.buf)); cap(e.pack) < n {
 		e.pack = make([]byte, n)
 	}
 	return s2.EncodeSnappy(e.pack[:cap(e.pack)], e.buf)
+}
+
+// metadata is the packed request of 1.0 that tells type, unit and help of the metrics of some
+// series. It is valid until the next call.
+func (e *encoder) metadata(of []*series) []byte {
+	e.buf = e.buf[:0]
+	var m []byte
+	for _, s := range of {
+		m = m[:0]
+		switch {
+		case s.counter:
+			m = append(m, 0x08, 1)
+		case s.gauge:
+			m = append(m, 0x08, 2)
+		}
+		m = appendText(append(m, 0x12), s.name)
+		m = appendText(append(m, 0x22), s.help)
+		m = appendText(append(m, 0x2a), s.unit)
+		e.buf = append(appendSize(append(e.buf, 0x1a), len(m)), m...)
+	}
+	return e.packed()
 }
 
 // begun reports whether it is known since when a counter counts.

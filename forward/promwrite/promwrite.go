@@ -19,6 +19,7 @@ import (
 const (
 	mostTries = 64 // requests for what was refused
 	ahead     = 5 * time.Minute
+	metadata  = time.Hour // between two requests with it to 1.0
 	written   = "X-Prometheus-Remote-Write-Samples-Written"
 )
 
@@ -47,13 +48,15 @@ type Sender struct {
 	size   *send.Size
 	enc    *encoder
 
-	version  int       // of remote write
-	since    time.Time // when it became 1
-	believed bool      // the receiver has shown that it knows 2.0
-	poison   bool      // the receiver fails for what is old, and for nothing else
-	asked    bool      // for the receiver's date
-	date     time.Time // of the receiver, zero when it tells none,
-	dateAt   time.Time // and when it said so
+	version  int             // of remote write
+	since    time.Time       // when it became 1
+	believed bool            // the receiver has shown that it knows 2.0
+	poison   bool            // the receiver fails for what is old, and for nothing else
+	asked    bool            // for the receiver's date
+	date     time.Time       // of the receiver, zero when it tells none,
+	dateAt   time.Time       // and when it said so
+	told     map[string]bool // metrics whose type, unit and help were sent to 1.0,
+	toldAt   time.Time       // since then
 }
 
 // New makes a sender. It connects to nobody.
@@ -82,16 +85,44 @@ func (s *Sender) Forget() { s.enc.newTable() }
 
 // Deliver implements send.SampleSink.
 func (s *Sender) Deliver(ctx context.Context, points []point) error {
-	return s.deliver(ctx, points, nil)
+	err := s.deliver(ctx, points, nil)
+	if err == nil && s.version == 1 {
+		err = s.tell(ctx, points)
+	}
+	return err
+}
+
+// tell sends type, unit and help of metrics to a receiver of 1.0, each once in an hour, in a
+// request without samples. A receiver that refuses it is asked again after an hour.
+func (s *Sender) tell(ctx context.Context, points []point) error {
+	if time.Since(s.toldAt) >= metadata {
+		s.told, s.toldAt = map[string]bool{}, time.Now()
+	}
+	var fresh []*series
+	for i := range points {
+		if one := points[i].Series; !s.told[one.name] {
+			s.told[one.name] = true
+			fresh = append(fresh, one)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	_, err := s.line.Once(ctx, send.Request{Body: s.enc.metadata(fresh), Header: header(1)})
+	return err
 }
 
 // request is the request of points. It is valid until the next one.
 func (s *Sender) request(points []point, part bool) send.Request {
+	return send.Request{Body: s.enc.encode(points, s.version, part), Header: header(s.version)}
+}
+
+func header(version int) http.Header {
 	h := http.Header{"Content-Encoding": {"snappy"}, "Content-Type": {"application/x-protobuf"}, "X-Prometheus-Remote-Write-Version": {"0.1.0"}}
-	if s.version == 2 {
+	if version == 2 {
 		h["Content-Type"], h["X-Prometheus-Remote-Write-Version"] = []string{"application/x-protobuf;proto=io.prometheus.write.v2.Request"}, []string{"2.0.0"}
 	}
-	return send.Request{Body: s.enc.encode(points, s.version, part), Header: h}
+	return h
 }
 
 // deliver sends points until each is sent or refused. tries is how many requests there may

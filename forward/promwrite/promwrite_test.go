@@ -309,8 +309,12 @@ func TestAnswers(t *testing.T) {
 			if c.version != 0 && len(got.lines) > 0 && got.lines[len(got.lines)-1][0] != c.version {
 				t.Errorf("the last was %s, want remote write %c", got.lines[len(got.lines)-1], c.version)
 			}
-			if c.most > 0 && len(got.times) > c.most {
-				t.Errorf("%d requests, want %d", len(got.times), c.most)
+			most := c.most
+			if got.sender.version == 1 {
+				most++ // the one with metadata
+			}
+			if c.most > 0 && len(got.times) > most {
+				t.Errorf("%d requests, want %d", len(got.times), most)
 			}
 			if c.between > 0 && got.times[2].Sub(got.times[1]) < c.between {
 				t.Errorf("the third request came after %v, want %v", got.times[2].Sub(got.times[1]), c.between)
@@ -387,6 +391,34 @@ func TestChoice(t *testing.T) {
 	}
 	if _, err := New(Options{Client: client, SampleOptions: send.SampleOptions{Keep: []string{"["}}}); err == nil || !strings.Contains(err.Error(), "container_*") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// 1.0 is told type, unit and help in a request without samples.
+func TestMetadata(t *testing.T) {
+	e := newEncoder(nil)
+	of := []*series{e.series(&spool.Series{Name: "a_total", Help: "Help", Unit: "bytes", Type: tallyman.Counter}), e.series(&spool.Series{Name: "b", Type: tallyman.Gauge})}
+	plain, err := s2.Decode(nil, e.metadata(of))
+	var m prompb.WriteRequest
+	if err == nil {
+		err = m.Unmarshal(plain)
+	}
+	if err != nil || len(m.Timeseries) != 0 || len(m.Metadata) != 2 {
+		t.Fatalf("%+v %v", m, err)
+	}
+	if a, b := m.Metadata[0], m.Metadata[1]; a.MetricFamilyName != "a_total" || a.Type != prompb.MetricMetadata_COUNTER || a.Help != "Help" || a.Unit != "bytes" || b.MetricFamilyName != "b" || b.Type != prompb.MetricMetadata_GAUGE {
+		t.Errorf("%+v", m.Metadata)
+	}
+	var told atomic.Int32
+	got := sendAll(t, Options{Protocol: 1}, ticks(3, 2), func(w http.ResponseWriter, lines []string) bool {
+		if len(lines) == 0 && told.Add(1) > 1 { // the first asks for the date
+			w.WriteHeader(http.StatusBadRequest)
+			return false
+		}
+		return forwardtest.Take(w, lines)
+	})
+	if st := got.sender.Stats(); told.Load() != 2 || st.Sent != 6 || st.Refused != 0 {
+		t.Errorf("told %d times, %+v", told.Load(), st)
 	}
 }
 
