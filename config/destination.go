@@ -39,6 +39,8 @@ type Destination struct {
 	// Address of an InfluxDB, or of what takes its line protocol, as
 	// https://user:password@host:8086; a secret. Metrics go there.
 	Influx Secret `yaml:"influx"`
+	// Address of Mackerel, https://api.mackerelio.com. A dozen metrics go there, once a minute.
+	Mackerel Secret `yaml:"mackerel"`
 	// Name of the destination; how far it has come is kept under it, so that another
 	// address may be written. Default the key of the address, a dash and its host.
 	Name string `yaml:"name"`
@@ -80,6 +82,10 @@ type Destination struct {
 	Org string `yaml:"org"`
 	// File with a token of InfluxDB, read again before each request.
 	TokenFile string `yaml:"token_file"`
+	// Service of Mackerel that metrics belong to. Needed there.
+	Service string `yaml:"service"`
+	// File with the key of Mackerel's API, read again before each request. Needed there.
+	APIKeyFile string `yaml:"api_key_file"`
 	// User for basic authentication. Default that of the address.
 	User string `yaml:"user"`
 	// Password of the user; a secret.
@@ -130,6 +136,7 @@ var kinds = []kind{
 	{key: "http", path: "/path", schemes: web, has: func(d *Destination) Secret { return d.HTTP }, records: true, login: true},
 	{key: "otlp", path: ":4318", schemes: web, has: func(d *Destination) Secret { return d.OTLP }, records: true, samples: true, login: true},
 	{key: "influx", path: ":8086", schemes: web, has: func(d *Destination) Secret { return d.Influx }, samples: true, login: true},
+	{key: "mackerel", path: "", schemes: web, has: func(d *Destination) Secret { return d.Mackerel }, samples: true, login: true},
 	{key: "elasticsearch", path: ":9200", schemes: web, has: func(d *Destination) Secret { return d.Elasticsearch }, records: true, login: true},
 }
 
@@ -163,6 +170,7 @@ var alone = []struct {
 	{"signals", func(d *Destination) bool { return len(d.Signals) > 0 }, only("otlp"), "leave it out"},
 	{"attributes", func(d *Destination) bool { return d.Attributes != "" }, only("otlp"), "leave it out"},
 	{"database, bucket, org or token_file", func(d *Destination) bool { return d.Database+d.Bucket+d.Org+d.TokenFile != "" }, only("influx"), "leave it out"},
+	{"service or api_key_file", func(d *Destination) bool { return d.Service+d.APIKeyFile != "" }, only("mackerel"), "leave it out"},
 	{"user, password_file, bearer_file or headers", (*Destination).login, func(k *kind) bool { return k.login }, "write cert and key for who is asked by a certificate"},
 }
 
@@ -273,6 +281,8 @@ func checkDestinations(list []Destination) error {
 			return wrong("influx: a database (of version 1) or a bucket (of version 2) is needed, and not both")
 		case k.key == "influx" && strings.Trim(u.Path, "/") != "" && strings.HasSuffix(strings.Trim(u.Path, "/"), "write"):
 			return wrong("influx: the address ends before /write, which is added")
+		case k.key == "mackerel" && (!indexForm.MatchString(strings.ToLower(d.Service)) || d.APIKeyFile == ""):
+			return wrong("mackerel: a service of it and an api_key_file are needed; write service: docker")
 		case d.TokenFile != "" && (d.User != "" || u.User != nil || d.BearerFile != ""):
 			return wrong("token_file: there is a user or a bearer_file, too; leave one out")
 		case d.Index != "" && !indexForm.MatchString(d.Index):
@@ -349,7 +359,7 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 
 // set sets the address of a kind, and reports whether there is one of that key.
 func (d *Destination) set(key string, address Secret) bool {
-	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch, "otlp": &d.OTLP, "influx": &d.Influx}[key]
+	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch, "otlp": &d.OTLP, "influx": &d.Influx, "mackerel": &d.Mackerel}[key]
 	if to != nil {
 		*to = address
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -104,11 +106,15 @@ func TestCheckForward(t *testing.T) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	out.Reset()
-	t.Setenv("TALLYMAN_FORWARD", "[{http: '"+url+"/good/hunter2secret', name: e}, {elasticsearch: '"+url+"/good', name: f}, {syslog: 'tcp://127.0.0.1:1', name: g}, {otlp: '"+url+"/good', name: h}, {influx: '"+url+"/good', database: d, name: i}]")
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("hunter2secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TALLYMAN_FORWARD", "[{http: '"+url+"/good/hunter2secret', name: e}, {elasticsearch: '"+url+"/good', name: f}, {syslog: 'tcp://127.0.0.1:1', name: g}, {otlp: '"+url+"/good', name: h}, {influx: '"+url+"/good', database: d, name: i}, {mackerel: '"+url+"/good', service: d, api_key_file: '"+key+"', name: j}]")
 	err = (&checkForwardCmd{}).Run(t.Context(), &out)
 	got := bodies()
-	if err == nil || !strings.Contains(err.Error(), "1 of 6") || strings.Count(out.String(), "it answers 200 OK") != 5 || !strings.Contains(out.String(), "forward g at 127.0.0.1:1: FAILED: dial tcp") ||
-		strings.Contains(out.String(), "hunter2secret") || len(got) < 5 || !strings.Contains(got[len(got)-5], `"name":"tallyman-test"`) {
+	if err == nil || !strings.Contains(err.Error(), "1 of 7") || strings.Count(out.String(), "it answers 200 OK") != 6 || !strings.Contains(out.String(), "forward g at 127.0.0.1:1: FAILED: dial tcp") ||
+		strings.Contains(out.String(), "hunter2secret") || len(got) < 6 || !strings.Contains(got[len(got)-6], `"name":"tallyman-test"`) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	t.Setenv("TALLYMAN_FORWARD", "")

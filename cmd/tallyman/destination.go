@@ -24,6 +24,7 @@ import (
 	"tallyman/forward/httpjson"
 	"tallyman/forward/influx"
 	"tallyman/forward/loki"
+	"tallyman/forward/mackerel"
 	"tallyman/forward/otlp"
 	"tallyman/forward/promwrite"
 	"tallyman/forward/send"
@@ -142,6 +143,23 @@ func destinationsOf(d *config.Destination) []destination {
 				return nil, err
 			}
 			return influx.New(influx.Options{Client: c, External: externalLabels(d), Host: host}, o)
+		})
+	case "mackerel":
+		return samples(id, func(o send.SampleOptions, host string) (forwarder, error) {
+			post, err := postOptions(d, "api/v0/services/"+d.Service+"/tsdb", "")
+			if err != nil {
+				return nil, err
+			}
+			post.HeaderFiles = maps.Clone(post.HeaderFiles)
+			if post.HeaderFiles == nil {
+				post.HeaderFiles = map[string]string{}
+			}
+			post.HeaderFiles["X-Api-Key"] = d.APIKeyFile
+			c, err := newClient(d, post)
+			if err != nil {
+				return nil, err
+			}
+			return mackerel.New(mackerel.Options{Client: c, Host: host}, o)
 		})
 	case "elasticsearch":
 		return records(id, "", func(o send.RecordOptions, host string) (forwarder, error) {

@@ -45,7 +45,8 @@ const generated = "<!-- Written by make generate from the code; do not edit. -->
 func TestReference(t *testing.T) {
 	a := testApp(t, func(c *config.Config) {
 		c.Forward.To = []config.Destination{{Loki: "http://127.0.0.1:1/loki/api/v1/push"}, {RemoteWrite: "http://127.0.0.1:1/api/v1/write"},
-			{Syslog: "tcp://127.0.0.1:1"}, {Elasticsearch: "http://127.0.0.1:1"}, {OTLP: "http://127.0.0.1:1"}, {Influx: "http://127.0.0.1:1", Database: "d"}}
+			{Syslog: "tcp://127.0.0.1:1"}, {Elasticsearch: "http://127.0.0.1:1"}, {OTLP: "http://127.0.0.1:1"}, {Influx: "http://127.0.0.1:1", Database: "d"},
+			{Mackerel: "http://127.0.0.1:1", Service: "s", APIKeyFile: "/k"}}
 		c.Forward.AMQP.URL, c.Forward.Webhook.URL = "amqp://127.0.0.1:1", "http://127.0.0.1:1"
 	}) // their metrics, too
 	pages := pluginPages(t)

@@ -139,6 +139,9 @@ func (l *Ledger) Refuse(n int, reason string, err error) {
 	if n == 0 {
 		return
 	}
+	if l.refused[reason] == nil {
+		reason = Otherwise
+	}
 	l.refused[reason].Add(uint64(n))
 	l.mu.Lock()
 	defer l.mu.Unlock()
