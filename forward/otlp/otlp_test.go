@@ -194,7 +194,7 @@ func TestMetrics(t *testing.T) {
 		}
 		for j := range one.ScopeMetrics().At(0).Metrics().Len() {
 			m := one.ScopeMetrics().At(0).Metrics().At(j)
-			points := pmetric.NewNumberDataPointSlice()
+			var points pmetric.NumberDataPointSlice
 			if m.Type() == pmetric.MetricTypeSum {
 				points = m.Sum().DataPoints()
 				if !m.Sum().IsMonotonic() || m.Sum().AggregationTemporality() != pmetric.AggregationTemporalityCumulative {
