@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tallyman"
 	"tallyman/forward/queue"
 	"tallyman/forward/send"
@@ -318,11 +320,48 @@ func (s *Sender) receipt() {
 	}
 	select {
 	case <-s.c.gone:
-		if s.c.err == nil && s.written() {
+		if s.c.err == nil && s.written() && s.c.arrived(s.opt.ending) {
 			s.confirm(len(s.parts))
 		}
 	case <-time.After(s.opt.ending):
 		s.never = true
+	}
+}
+
+// arrived reports whether the other side's kernel has taken all that was written. One that
+// has ended its side by itself, and not because this one did, resets the connection when
+// more comes: what was on its way then is lost.
+func (c *connection) arrived(within time.Duration) bool {
+	conn := c.Conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return true
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		waiting, failed := 1, 0
+		err := raw.Control(func(fd uintptr) {
+			var err1, err2 error
+			waiting, err1 = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+			failed, err2 = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+			if err1 != nil || err2 != nil {
+				waiting, failed = 1, 1
+			}
+		})
+		switch {
+		case err != nil || failed != 0:
+			return false
+		case waiting == 0:
+			return true
+		case time.Now().After(end):
+			return false
+		}
 	}
 }
 

@@ -94,6 +94,11 @@ func (p *peer) serve(t *testing.T, c net.Conn, over chan struct{}) {
 	p.conns++
 	p.mu.Unlock()
 	r := bufio.NewReader(c)
+	defer func() {
+		if tcp, ok := c.(*net.TCPConn); ok && r.Buffered() > 0 {
+			_ = tcp.SetLinger(0) // it has not taken what it has read: no receipt
+		}
+	}()
 	for ; n != 0; n-- {
 		m, err := readFrame(r)
 		if err == io.EOF && how == "rude" {
