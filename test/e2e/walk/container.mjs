@@ -339,6 +339,17 @@ await check("re-created, it goes on in the same charts as a second instance", as
 await check("an unknown workload says so, and what was meant is offered, also for a page", async () => {
   await page.goto(`${given.url}/container?host=${host}&workload=nobody`);
   await page.getByText("cannot be shown").waitFor();
+  // One that comes later shows by itself.
+  const later = `${given.loop}-later`;
+  await page.goto(`${given.url}/container?${new URLSearchParams({ host, workload: later })}`);
+  await page.getByText("cannot be shown").waitFor();
+  await ask("docker", "run", "-d", "--name", later, "tallyman-test/busybox", "sleep", "600");
+  try {
+    await page.locator(".kpis").getByText("Memory", { exact: true }).waitFor();
+    assert.equal(await page.getByText("cannot be shown").count(), 0);
+  } finally {
+    await ask("docker", "rm", "-f", later);
+  }
   await page.goto(`${given.url}/container?${new URLSearchParams({ host, workload: workload.replace("api", "aip") })}`);
   await page.getByText("Was it").getByRole("link", { name: name, exact: true }).waitFor();
   await page.goto(`${given.url}/evnets`);

@@ -100,10 +100,9 @@ export class ContainerData {
         id = (same.find((c) => c.state !== "gone") ?? same.sort((a, b) => (b.goneAt ?? 0) - (a.goneAt ?? 0))[0])?.id;
       }
       if (this.detail.peek()) return;
-      if (id === undefined) {
-        this.problem.value = "No container of this workload is known on this host.";
-        this.stream?.stop();
-      } else this.known(await container(id, this.host));
+      // The stream goes on: it tells when there is one.
+      if (id === undefined) this.problem.value = "No container of this workload is known on this host.";
+      else this.known(await container(id, this.host));
     } catch (err) {
       this.problem.value = inWords(err);
     }
