@@ -155,7 +155,7 @@ var defaults = []builtin{
 		"the configuration of {{$labels.workload}} has changed", "See what on its page"},
 
 	// Of a full disk TallymanDiskFull tells.
-	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!~"refused|disk_full"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m])) > $threshold`, 0, 0, 10 * time.Minute, Warning,
+	{own, "TallymanLosesData", `sum by (host) (increase(tallyman_samples_dropped_total{reason!~"refused|disk_full"}[10m]) or increase(tallyman_events_dropped_total{reason!="duplicate"}[10m]) or increase(tallyman_records_dropped_total{reason!="read_again"}[10m]) or increase(tallyman_forward_dropped_total[10m]) or label_replace(increase(tallyman_forward_positions_lost_total[10m]), "reason", "position_lost", "", "")) > $threshold`, 0, 0, 10 * time.Minute, Warning,
 		"tallyman on {{$labels.host}} loses data", "See Doctor"},
 	// The torn end that a kill leaves is no failure of the disk, nor is one that was full.
 	{own, "TallymanStoreFails", `sum by (host) (increase(tallyman_record_store_errors_total[10m]) or increase(tallyman_record_store_damaged_total{damage!="torn"}[10m]) or label_replace(increase(tallyman_store_quarantined_total[10m]), "store", "samples", "", "")) > $threshold unless on (host) sum by (host) (increase(tallyman_samples_dropped_total{reason="disk_full"}[20m])) > 0`, 0, 0, 10 * time.Minute, Critical,
