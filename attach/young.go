@@ -40,8 +40,7 @@ func (s *Supervisor) partly(yield func(source, tallyman.PartCollector) bool) {
 
 // raise notes that a container is young, and asks it for its first numbers.
 func (s *Supervisor) raise(a *attachment) {
-	c := a.target.Container
-	if time.Since(c.Started) >= youngFor || len(s.young) >= maxYoung || s.Interval() <= youngEvery {
+	if time.Since(a.target.Container.Started) >= youngFor || len(s.young) >= maxYoung {
 		return
 	}
 	a.youngUntil = time.Now().Add(youngFor)
@@ -66,7 +65,9 @@ func (s *Supervisor) lookAtKilled(b *tallyman.Batch) {
 
 // lookAtFirst asks those that were attached just now.
 func (s *Supervisor) lookAtFirst(b *tallyman.Batch) {
-	s.part(b, s.first)
+	if s.Interval() > youngEvery {
+		s.part(b, s.first)
+	}
 	clear(s.first)
 	s.first = s.first[:0]
 }

@@ -95,6 +95,13 @@ func TestYoungContainers(t *testing.T) {
 		if got := out.since(n); strings.Contains(got, "part") {
 			t.Errorf("parts of rounds while watched: %s", got)
 		}
+		release()
+		later(1500 * time.Millisecond)
+		n = len(out.got)
+		later(3 * time.Second)
+		if got := out.since(n); strings.Count(got, "part 1") < 2 {
+			t.Errorf("after the watcher has left: %s, want parts of the one that is young", got)
+		}
 	})
 }
 
