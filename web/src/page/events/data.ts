@@ -5,7 +5,7 @@ import { inWords } from "../../api/client";
 import { type EventFilter, eventPage, eventSummary } from "../../api/kept";
 import type { Event, EventsSummary } from "../../api/schema";
 import { type Volume, withLines } from "../../format/logline";
-import { columnKind, fits, merged, volumeOf } from "./rows";
+import { columnKind, fits, merged, volumeOf } from "../../part/eventrows";
 
 const pageSize = 300;
 // Beyond so many the oldest are forgotten while new ones come; they can be asked for again.

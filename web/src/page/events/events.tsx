@@ -27,7 +27,7 @@ import { RangeControl } from "../../part/rangecontrol";
 import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
 import { EventData } from "./data";
-import { chosen, execActions } from "./rows";
+import { chosen, execActions } from "../../part/eventrows";
 import { EventTable } from "./table";
 import "./events.css";
 

@@ -17,8 +17,8 @@ import { EventMark } from "../../part/mark";
 import { copy } from "../../part/notice";
 import { configHref, containerHref, logsHref } from "../../part/place";
 import type { EventData } from "./data";
-import { calm, distance } from "./calm";
-import { driftPair, type EventRow, type FoldRow, ranFor, rowsOf, runLength, severityWord, type SingleRow } from "./rows";
+import { calm, distance } from "../../part/calm";
+import { driftPair, type EventRow, type FoldRow, ranFor, rowsOf, runLength, severityWord, type SingleRow } from "../../part/eventrows";
 
 // Rows that are drawn beyond the edges, in pixels.
 const spare = 300;

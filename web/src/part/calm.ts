@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Event } from "../../api/schema";
-import { counted } from "../../format/number";
-import { minute } from "../../format/time";
-import { type EventRow, type FoldRow, runLength, severityWord, type SingleRow } from "./rows";
+import type { Event } from "../api/schema";
+import { counted } from "../format/number";
+import { minute } from "../format/time";
+import { type EventRow, type FoldRow, runLength, severityWord, type SingleRow } from "./eventrows";
 
 // What belongs to one turn of a container's life is told within this time.
 const turn = minute;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import type { Event } from "../../api/schema";
+import type { Event } from "../api/schema";
 import { calm, distance } from "./calm";
-import { rowsOf } from "./rows";
+import { rowsOf } from "./eventrows";
 
 const noon = new Date(2026, 10, 20, 12).getTime();
 let n = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { anything } from "../../api/kept";
-import type { Event } from "../../api/schema";
-import { driftPair, fits, merged, ranFor, rowsOf, runLength, volumeOf } from "./rows";
+import { anything } from "../api/kept";
+import type { Event } from "../api/schema";
+import { driftPair, fits, merged, ranFor, rowsOf, runLength, volumeOf } from "./eventrows";
 
 const noon = new Date(2026, 10, 20, 12).getTime();
 const at = (s: number, more: Partial<Event> = {}): Event => ({ id: `e${s}`, time: noon + s * 1000, host: "h", type: "container", action: "start", actor: "c", name: "web", workload: "shop/web/1", kind: "start", severity: "good", text: "Started", ...more });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type EventFilter, type Severity, severities } from "../../api/kept";
-import type { Event, EventsSummary } from "../../api/schema";
-import type { Kind, Volume } from "../../format/logline";
-import { midnight } from "../../format/time";
+import { type EventFilter, type Severity, severities } from "../api/kept";
+import type { Event, EventsSummary } from "../api/schema";
+import type { Kind, Volume } from "../format/logline";
+import { midnight } from "../format/time";
 
 /** What an exec is made of; its health checks can be most of all events. */
 export const execActions = ["exec_create", "exec_start", "exec_die", "exec_detach"];
