@@ -15,6 +15,7 @@ import { containerHref, go, hostHref, param, range, rangeParams, setParams, setR
 import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
 import { Spark } from "../../part/spark";
+import { Selection, useStretch } from "../../part/stretch";
 import { NotKnown, Value } from "../../part/value";
 import { clickSort, type Grouping, readSort, type Sort, writeSort } from "./arrange";
 import { Choose } from "./choose";
@@ -137,22 +138,14 @@ function Eaten({ h, parts, what }: { h: HostUsage; parts: Part[]; what: "cpu" | 
   );
 }
 
-const dragLeast = 5;
-
 /** The CPU of a host over the range, by container. Dragging over it shows that part. */
 function HostChart({ h, u, parts }: { h: HostUsage; u: UsageAnswer; parts: Part[] }) {
-  const box = useRef<HTMLDivElement>(null);
-  const drag = useSignal<{ a: number; b: number } | undefined>(undefined);
-  const at = useSignal<number | undefined>(undefined);
+  const time = (s: number) => u.start + s * (u.end - u.start);
+  const { on, drag, at } = useStretch((a, b) => setRange({ live: false, from: time(a), to: Math.max(time(b), time(a) + second) }));
   const n = Math.max(2, ...parts.map((p) => p.points.length));
   const totals = useMemo(() => Array.from({ length: n }, (_, i) => (parts.some((p) => p.points[i] != null) ? parts.reduce((sum, p) => sum + (p.points[i] ?? 0), 0) : null)), [parts]);
   const top = Math.max(0.01, ...totals.map((v) => v ?? 0)) * 1.05;
   const paths = useMemo(() => areas(parts, n, top), [parts]);
-  const share = (e: PointerEvent) => {
-    const b = box.current!.getBoundingClientRect();
-    return Math.max(0, Math.min(1, (e.clientX - b.left) / b.width));
-  };
-  const time = (s: number) => u.start + s * (u.end - u.start);
   const most = Math.max(...totals.map((v) => v ?? 0));
   const said = useComputed(() => {
     const d = drag.value;
@@ -165,29 +158,7 @@ function HostChart({ h, u, parts }: { h: HostUsage; u: UsageAnswer; parts: Part[
   if (totals.every((v) => v === null)) return null;
   return (
     <figure class="hchart">
-      <div
-        ref={box}
-        class="harea"
-        title="Drag to rank by a part of it"
-        onPointerDown={(e) => {
-          if (e.button !== 0 || e.pointerType === "touch") return;
-          e.currentTarget.setPointerCapture(e.pointerId);
-          drag.value = { a: share(e), b: share(e) };
-        }}
-        onPointerMove={(e) => {
-          at.value = share(e);
-          if (drag.peek()) drag.value = { a: drag.peek()!.a, b: share(e) };
-        }}
-        onPointerLeave={() => { at.value = undefined; }}
-        onPointerCancel={() => { drag.value = undefined; }}
-        onPointerUp={(e) => {
-          const d = drag.peek();
-          drag.value = undefined;
-          if (!d || Math.abs(d.a - share(e)) * box.current!.clientWidth < dragLeast) return;
-          const [a, b] = [time(Math.min(d.a, share(e))), time(Math.max(d.a, share(e)))];
-          setRange({ live: false, from: a, to: Math.max(b, a + second) });
-        }}
-      >
+      <div class="harea" title="Drag to rank by a part of it" {...on}>
         <svg viewBox={`0 0 ${n - 1} 60`} preserveAspectRatio="none" role="img" aria-label={`CPU of ${show(h.host)}: at most ${cores(most)} cores; ${parts.map((p) => `${p.label} ${cores(p.mean)} on average`).join(", ")}`}>
           {paths.map((d, i) => <path key={parts[i]!.key} class={parts[i]!.color} d={d}><title>{parts[i]!.label}</title></path>)}
         </svg>
@@ -201,11 +172,6 @@ function HostChart({ h, u, parts }: { h: HostUsage; u: UsageAnswer; parts: Part[
       </figcaption>
     </figure>
   );
-}
-
-function Selection({ drag }: { drag: { value: { a: number; b: number } | undefined } }) {
-  const d = drag.value;
-  return d ? <div class="hsel" style={{ left: `${Math.min(d.a, d.b) * 100}%`, width: `${Math.abs(d.a - d.b) * 100}%` }} /> : null;
 }
 
 const heads: { by: PastColumn; label: string }[] = [
