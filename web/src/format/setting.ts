@@ -279,3 +279,10 @@ export function odd(values: readonly (Json | null)[]): boolean[] {
   const usual = [...n].filter(([, c]) => c === most).map(([t]) => t);
   return texts.map((t) => usual.length === 1 && t !== usual[0]);
 }
+
+/** Which members of a service are not as most are, by their places. */
+export function strangers(differences: readonly { values: readonly (Json | null)[] }[]): Set<number> {
+  const off = new Set<number>();
+  for (const d of differences) odd(d.values).forEach((is, i) => is && off.add(i));
+  return off;
+}

@@ -63,6 +63,15 @@ export function go(href: string): void {
   write(url.pathname, url.searchParams, 0, "push");
 }
 
+/** Gives what is shown another path, in place of the present one. */
+export function become(path: string): void {
+  const { params, ranges } = place.peek();
+  write(path, params, ranges, "replace");
+}
+
+/** Whether the address says a range, or the usual one is meant. */
+export const ranged = computed(() => axis.some((k) => place.value.params.has(k)));
+
 /** Sets parameters of the present address; undefined and "" remove one, a list is repeated. */
 export function setParams(changes: Record<string, string | readonly string[] | undefined>, mode: Mode = "replace"): void {
   const { path, params, ranges } = place.peek();
@@ -110,6 +119,11 @@ export function linkTo(r: Range): string {
 /** The address of a container's page. Only a gone one needs its id; more are parameters of the range. */
 export function containerHref(c: { host: string; workload: string; id: string; state?: string }, more: Record<string, string | undefined> = {}): string {
   return hrefOf("/container", { host: c.host, workload: c.workload, id: c.state === "gone" ? c.id : undefined, ...more });
+}
+
+/** What happened from then until then, with what was before and came after it, as parameters for another page; its beginning is pinned. */
+export function rangeAround(since: number, until: number): { from: string; to: string; at: string } {
+  return { from: iso(since - 10 * minute), to: iso(until + 5 * minute), at: iso(since) };
 }
 
 /** The address of a host's page; more are parameters of the range. */

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { ReadonlySignal } from "@preact/signals";
-
 const width = 84;
 const height = 20;
 
@@ -32,7 +30,7 @@ export function sparkPath(values: readonly (number | null)[], top: number): { li
 }
 
 /** The last 15 minutes in small. The numbers beside it say what it shows. */
-export function Spark({ values, top, kind }: { values: ReadonlySignal<(number | null)[]>; top: number | undefined; kind: "cpu" | "memory" }) {
+export function Spark({ values, top, kind }: { values: { readonly value: readonly (number | null)[] }; top: number | undefined; kind: "cpu" | "memory" }) {
   const { line, area } = sparkPath(values.value, top ?? 0);
   return (
     <svg class={`sp ${kind}`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} aria-hidden="true">

@@ -12,7 +12,7 @@ import { toneOf } from "../../part/firing";
 import { Frame } from "../../part/frame";
 import { later } from "../../part/later";
 import { say } from "../../part/notice";
-import { containerHref, param } from "../../part/place";
+import { containerHref, param, rangeAround } from "../../part/place";
 import { Ago } from "../../part/value";
 import { acknowledge, alarms, type Alarms, endSilence, lasted, ordered, silence, testReceiver, trialOf, trialWords, verdict, waits } from "./data";
 import { Looked } from "./detail";
@@ -101,7 +101,6 @@ function Row({ x, again }: { x: Alarm; again?: () => void }) {
   const since = x.fired ?? x.since;
   const over = x.state === "cleared";
   const at = x.cleared ?? since;
-  const around = new URLSearchParams({ from: iso(since - 10 * 60_000), to: iso((x.cleared ?? Date.now()) + 5 * 60_000), at: iso(since) });
   return (
     <li class={marked ? "alarm near" : "alarm"} data-state={x.state} data-rule={x.rule}>
       <span class={`dot ${over ? "off" : toneOf(x.severity)}`} role="img" aria-label={over ? "cleared" : x.severity} />
@@ -131,7 +130,7 @@ function Row({ x, again }: { x: Alarm; again?: () => void }) {
       <p class="acts">
         {again && <button type="button" class="btn q" title={x.acknowledged ? "Repeat it again" : "I know: it is not repeated until it clears"} onClick={() => void act(() => acknowledge(x, !x.acknowledged), x.acknowledged ? "It is repeated again" : "Acknowledged", again)}>{x.acknowledged ? "Take back" : "Acknowledge"}</button>}
         {again && !x.silenced && <button type="button" class="btn q" title="Nobody is told of it for an hour" onClick={() => void act(() => silence(x, Date.now() + hour), "Silenced for an hour", again)}>Silence 1 h</button>}
-        {x.host && x.workload && <a class="btn" href={`${containerHref({ host: x.host, workload: x.workload, id: "" })}&${around}`}>Open</a>}
+        {x.host && x.workload && <a class="btn" href={containerHref({ host: x.host, workload: x.workload, id: "" }, rangeAround(since, x.cleared ?? Date.now()))}>Open</a>}
       </p>
     </li>
   );

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Configuration, Json, SiblingsAnswer, Snapshot } from "../../api/schema";
 import { Live } from "../../api/live";
 import { counted } from "../../format/number";
-import { compared, flat, grouped, inShort, odd, type Piece, rowOf, said, settingOf, type SettingRow, union } from "../../format/setting";
+import { compared, flat, grouped, inShort, odd, type Piece, rowOf, said, settingOf, type SettingRow, strangers, union } from "../../format/setting";
 import { localName, shortId, shortImage, show, showLines } from "../../format/text";
 import { iso, minute, span, stamp } from "../../format/time";
 import { clock, narrow } from "../../part/clock";
@@ -259,7 +259,7 @@ function Workload({ data, of, one, several }: { data: ConfigData; of: { host: st
     );
   }
   const sib = data.siblings.value;
-  const off = sib ? strangers(sib) : 0;
+  const off = sib ? strangers(sib.differences).size : 0;
   const changes = data.changes.value;
   return (
     <>
@@ -298,13 +298,6 @@ function Workload({ data, of, one, several }: { data: ConfigData; of: { host: st
       {data.more.value && <p class="dim">Only the newest {versions.length} versions are here.</p>}
     </>
   );
-}
-
-/** How many of a service are not as most are. */
-function strangers(s: SiblingsAnswer): number {
-  const off = new Set<number>();
-  for (const d of s.differences) odd(d.values).forEach((is, i) => is && off.add(i));
-  return off.size;
 }
 
 const lineMost = 6;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { virtual } from "../../format/device";
 import { quote } from "../../format/selector";
 import { duration } from "./shares";
 
 // What is asked of the samples of a host and of its engines.
 
-// Interfaces behind which the others are: what goes through one of these goes through a real one too, or never leaves the host.
-const inner = "lo|docker.*|br-.*|veth.*|virbr.*|cni.*|cali.*|flannel.*|vxlan.*|cilium.*|tun.*|tap.*|ifb.*|dummy.*|bond.*|team.*|wg.*|.*[.].*";
 // Of disks that stand on others only the lowest count.
 const stacked = "dm-.*|md.*|drbd.*|bcache.*|loop.*|ram.*|zram.*|sr.*|fd.*";
 
@@ -31,7 +30,7 @@ export function hostCurves(host: string, window: number): Record<string, string>
     covered: `${time} / ${cores}`,
     memoryTotal: total,
     memoryUsed: `${total} - sum(avg_over_time(node_memory_MemAvailable_bytes${of()}))`,
-    networkOuter: `sum(rate(node_network_receive_bytes_total${of(`device!~"${inner}"`)})) + sum(rate(node_network_transmit_bytes_total${of(`device!~"${inner}"`)}))`,
+    networkOuter: `sum(rate(node_network_receive_bytes_total${of(`device!~"${virtual}"`)})) + sum(rate(node_network_transmit_bytes_total${of(`device!~"${virtual}"`)}))`,
     diskUsed: `sum(rate(node_disk_read_bytes_total${of(`device!~"${stacked}"`)})) + sum(rate(node_disk_written_bytes_total${of(`device!~"${stacked}"`)}))`,
     pressureCpu: waiting("cpu"),
     pressureMemory: waiting("memory"),
