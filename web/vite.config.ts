@@ -10,6 +10,7 @@ type Weight = { js: number; css: number };
 // it is first opened, minified, in bytes. Raising one is a reviewed line with a reason.
 const budget: Record<string, Weight> = {
   "first page": { js: 150_000, css: 20_000 },
+  "overview page, more": { js: 62_000, css: 9_000 }, // with the folding of events, the counts of records and the settings of siblings, which other pages share
   "container page, more": { js: 110_000, css: 10_000 },
   "past page, more": { js: 20_000, css: 4_000 }, // Servers over a range
   "compare page, more": { js: 100_000, css: 9_500 }, // charts

@@ -72,6 +72,32 @@ func TestServers(t *testing.T) {
 	})
 }
 
+func TestOverview(t *testing.T) {
+	needBrowser(t)
+	t.Parallel()
+	d := testkit.NewDocker(t)
+	project := d.Name("shop")
+	names := map[string]string{"calm": d.Name("calm"), "loop": d.Name("loop"), "oom": d.Name("oom")}
+	d.Start([]string{"--name", names["calm"]}, "sleep", "600")
+	d.Start(compose(project, "twin", "-m", "64m"), "sleep", "600")
+	d.Start(compose(project, "twin", "-m", "32m", "--name", project+"-twin-2", "--label", "com.docker.compose.container-number=2"), "sleep", "600")
+	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
+	d.Start([]string{"--name", names["loop"], "--restart", "always"}, "sh", "-c", "sleep 0.2; exit 1")
+	d.Start([]string{"--name", names["oom"], "-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; exec tail /dev/zero")
+	waitFor(t, p, names["calm"])
+	workloads := map[string]string{"oom": waitFor(t, p, names["oom"]).Workload}
+	testkit.Eventually(t, 20*time.Second, "one loops and one is killed", func() error {
+		loop, oom := waitFor(t, p, names["loop"]), waitFor(t, p, names["oom"])
+		if loop.Crashes == nil || loop.Crashes.Count < 3 || oom.State != "exited" {
+			return fmt.Errorf("%+v, %s", loop.Crashes, oom.State)
+		}
+		return nil
+	})
+	walk(t, "overview.mjs", given(p, map[string]any{"names": names, "workloads": workloads}), map[string]action{
+		"docker": func(args []string) (string, error) { return d.May(args...) },
+	})
+}
+
 func TestDoctor(t *testing.T) {
 	needBrowser(t)
 	t.Parallel()
@@ -173,6 +199,7 @@ func TestContainer(t *testing.T) {
 type container struct {
 	ID, Name, State, Workload, Project string
 	Now                                *struct{ CPU, Memory *float64 }
+	Crashes                            *struct{ Count int }
 }
 
 // waitFor waits until a container, by its name or id, is known, and measured

@@ -163,7 +163,7 @@ export async function finish() {
 
 /** Servers with values: the first answer has come. */
 export async function servers(page, query = "") {
-  await page.goto(`${given.url}/${query}`);
+  await page.goto(`${given.url}/servers${query}`);
   await page.locator("tr.c, .cc").first().waitFor();
 }
 

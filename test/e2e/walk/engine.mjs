@@ -74,7 +74,7 @@ await check("tallyman starts again: the page recovers by itself, still logged in
   const took = await within(15_000, async () => assert.equal(await stale.count(), 0));
   const before = await cpu.textContent();
   await within(6000, async () => assert.notEqual(await cpu.textContent(), before));
-  assert.equal(page.url(), `${given.url}/`);
+  assert.equal(page.url(), `${given.url}/servers`);
   return `${took} ms after it was ready`;
 });
 await check("the hole is drawn as a gap, with its reason", async () => {

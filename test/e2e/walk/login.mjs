@@ -7,11 +7,18 @@ import { check, finish, given, reader, row, tall, within } from "./browser.mjs";
 
 const refused = [/status of 401/, /WebSocket.*HTTP Authentication failed/]; // of what a page had open when its session ended
 
+/** The root opens one of two pages; Servers has the container. */
+const entered = async (page) => {
+  await page.waitForURL(/\/(overview|servers)$/);
+  await page.locator(".rail").getByRole("link", { name: "Servers" }).click();
+  await row(page, given.name).waitFor();
+};
+
 const first = await reader({ height: tall, login: false, allow: refused });
 await check("the printed link logs in", async () => {
   await first.goto(given.link);
-  await row(first, given.name).waitFor();
-  assert.equal(first.url(), `${given.url}/`);
+  await entered(first);
+  assert.equal(first.url(), `${given.url}/servers`);
 });
 await check("the session survives a reload", async () => {
   await first.reload();
@@ -34,7 +41,7 @@ await check("a wrong token is refused in words", async () => {
 await check("the token logs in", async () => {
   await second.fill("#token", given.token);
   await second.keyboard.press("Enter");
-  await row(second, given.name).waitFor();
+  await entered(second);
 });
 await check("a login that ended leads back to the page that was asked for", async () => {
   await second.context().clearCookies();
@@ -72,7 +79,7 @@ await check("logging out ends the session", async () => {
 });
 await check("on a phone logging out asks", async () => {
   const phone = await reader({ width: 360, height: 780, touch: true, allow: refused });
-  await phone.goto(given.url);
+  await phone.goto(`${given.url}/servers`);
   await phone.getByRole("button", { name: "Log out" }).click();
   const sure = phone.getByRole("button", { name: "Sure?" });
   await sure.waitFor();

@@ -101,7 +101,7 @@ await check("pictures of an empty host", async () => {
     for (const h of all.hosts) h.containers = [];
     await route.fulfill({ contentType: "text/event-stream", body: `event: snapshot\ndata: ${JSON.stringify(all)}\n\n` });
   });
-  await page.goto(given.url);
+  await page.goto(`${given.url}/servers`);
   await page.getByText("No container runs here yet").waitFor();
   await inBothThemes(page, async (theme) => {
     await page.getByText("No container runs here yet").waitFor();

@@ -12,7 +12,7 @@ import { watchFiring } from "../part/firing";
 import { listen } from "../part/keys";
 import { later } from "../part/later";
 import { auth, version } from "../part/pages";
-import { follow, place } from "../part/place";
+import { become, follow, place } from "../part/place";
 import { applyTheme } from "../part/theme";
 import { NotFound } from "./notfound/notfound";
 import { ServersPage } from "./servers/servers";
@@ -34,6 +34,7 @@ function page<P extends object>(title: string, load: () => Promise<ComponentType
   ));
 }
 
+const OverviewPage = page("Overview", () => import("./overview/overview").then((m) => m.OverviewPage));
 const ContainerPage = page("Container", () => import("./container/container").then((m) => m.ContainerPage));
 const ComparePage = page("Compare", () => import("./compare/compare").then((m) => m.ComparePage));
 const HostPage = page("Host", () => import("./host/host").then((m) => m.HostPage));
@@ -46,7 +47,9 @@ const ConfigurationPage = page("Configuration", () => import("./configuration/co
 
 function App() {
   const { path, params } = place.value;
-  if (path === "/") return <ServersPage />;
+  // The root becomes one of the two, which the first of them decides.
+  if (path === "/" || path === "/overview") return <OverviewPage />;
+  if (path === "/servers") return <ServersPage />;
   if (path === "/compare") return <ComparePage />;
   if (path === "/alarms") return <AlarmsPage />;
   if (path === "/services") return <ServicesPage />;
@@ -69,6 +72,8 @@ noteBroken();
 startClock();
 watchFiring();
 follow();
+// Links from when Servers was the root say what to show of it.
+if (place.peek().path === "/" && place.peek().params.size > 0) become("/servers");
 listen();
 render(<App />, document.getElementById("app")!);
 // Asking early finds out about a missing login before the first page is filled; the pages report what else is wrong.

@@ -91,7 +91,7 @@ function Rail() {
   );
   return (
     <nav class="rail" aria-label="Main">
-      <a class="brand" href="/" aria-label="tallyman, start page">
+      <a class="brand" href="/overview" aria-label="tallyman, overview">
         <Icon name="tally" />
       </a>
       {pages.filter((p) => !p.foot).map(entry)}

@@ -2,6 +2,7 @@
 
 const shapes = {
   tally: "M5 4v16M9.5 4v16M14 4v16M18.5 4v16M2.5 16.5l19-9",
+  overview: "M4 4h7v7H4zM13 4h7v4h-7zM13 10h7v10h-7zM4 13h7v7H4z",
   servers: "M5 4h14a2 2 0 0 1 2 2v3a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2zM5 14h14a2 2 0 0 1 2 2v2a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2v-2a2 2 0 0 1 2-2zM7 7.5h.01M7 17h.01M11 7.5h6M11 17h6",
   host: "M5 5h14v10H5zM2.5 19h19M9 15v4M15 15v4M8.5 10h2l1.5-2.5 1.5 5 1-2.5h1",
   container: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",

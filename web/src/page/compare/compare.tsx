@@ -87,7 +87,7 @@ function Side({ all, known }: { all: readonly Chosen[]; known: readonly Containe
       ) : (
         <section class="empty">
           <h2>Nothing is chosen yet</h2>
-          <p>Choose containers here, or on <a class="link" href="/">Servers</a> with the box beside a name or the key <kbd>x</kbd>.</p>
+          <p>Choose containers here, or on <a class="link" href="/servers">Servers</a> with the box beside a name or the key <kbd>x</kbd>.</p>
         </section>
       )}
     </Frame>

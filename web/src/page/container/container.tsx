@@ -103,7 +103,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
           <Meant name={workload} host={host} />
           <p class="row">
             <button type="button" class="btn" onClick={() => data.again()}>Try again</button>
-            <a class="btn q" href="/">Open Servers</a>
+            <a class="btn q" href="/servers">Open Servers</a>
           </p>
         </section>
       ) : (

@@ -112,7 +112,7 @@ export function HostPage({ host }: { host: string }) {
       mainClass="cpage hostp"
       crumb={
         <>
-          <a class="wide" href="/">Servers</a>
+          <a class="wide" href="/servers">Servers</a>
           <span class="wide">/</span>
           <b>{name ? show(name) : "Host"}</b>
         </>
@@ -125,7 +125,7 @@ export function HostPage({ host }: { host: string }) {
           <p>{name ? "No engine of a host with this name is configured." : "tallyman has found no engine."} <a class="link" href="/doctor">Doctor</a> tells which engines tallyman can see.</p>
           <p class="row">
             {data.hosts.value!.map((h) => <a key={h.host} class="btn" href={hostHref(h.host)}>{show(h.host)}</a>)}
-            <a class="btn q" href="/">Open Servers</a>
+            <a class="btn q" href="/servers">Open Servers</a>
           </p>
         </section>
       ) : (

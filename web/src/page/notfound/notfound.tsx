@@ -13,7 +13,7 @@ export function NotFound() {
         <p>The address may be cut off. All containers, also those that are gone, are found from the start.</p>
         <Meant name={place.value.path.split("/").filter(Boolean).at(-1) ?? ""} />
         <p>
-          <a class="btn p" href="/">Open Servers</a>
+          <a class="btn p" href="/servers">Open Servers</a>
         </p>
       </section>
     </Frame>
