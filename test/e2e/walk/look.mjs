@@ -19,6 +19,10 @@ const login = async (page) => {
 };
 const pages = {
   login,
+  overview: async (page) => {
+    await page.goto(`${given.url}/overview`);
+    await page.locator(".orest:not(.dim), .ook").waitFor();
+  },
   servers: (page) => servers(page),
   container: (page) => container(page, host, workload, "&range=5m"),
   died: (page) => container(page, host, died, "&range=5m"),
@@ -56,7 +60,7 @@ const pages = {
       const out = own.map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.height < 35.5 || r.width < 35.5);
       return [...out.map(([e, r]) => `${e.tagName}.${e.className} "${e.textContent.slice(0, 20)}" ${Math.round(r.width)}×${Math.round(r.height)}`)];
     });
-  for (const name of ["login", "servers", "container", "facts", "host", "disks", "doctor"]) {
+  for (const name of ["login", "overview", "servers", "container", "facts", "host", "disks", "doctor"]) {
     await check(`${name} has targets of 36 px at 360`, async () => {
       await pages[name](page);
       if (name === "container") await page.locator(".bar .seg [aria-haspopup=dialog]").click();

@@ -127,8 +127,8 @@ export class OverviewData {
   readonly usage = new Answer<UsageAnswer>("the last 15 minutes", (stop) => get<"usage">("usage", { start: Date.now() - 15 * minute, points: 40 }, stop), 30 * second);
   readonly network = new Answer<Map<string, number>>("network", (stop) => throughput(stop), 15 * second);
   readonly lines = new Answer<number | undefined>("log lines", async (stop) => (await valuesAt("sum(rate(tallyman_log_lines_read_total[2m]))", Date.now(), stop))[0]?.value, 15 * second);
-  readonly lanes = new Answer<Lanes>("what happened", (stop) => this.happened(stop), 30 * second);
-  readonly fired = new Answer<Alarms>("alarms of the range", (stop) => this.firedIn(stop), 30 * second);
+  readonly lanes = new Answer<Lanes>("what happened", (stop) => this.happened(stop), 15 * second);
+  readonly fired = new Answer<Alarms>("alarms of the range", (stop) => this.firedIn(stop), 15 * second);
   readonly starts = new Answer<Starts>("starts", (stop) => this.started(stop), minute);
   /** Whether only what is worth knowing at once is asked. */
   brief = false;

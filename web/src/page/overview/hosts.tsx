@@ -17,7 +17,7 @@ function rowsOf(hosts: readonly Host[]): { host: string; engines: Host[]; figure
   return [...by].map(([host, engines]) => ({ host, engines, figures: engines.find((e) => e.cpu !== undefined) ?? engines[0]! }));
 }
 
-const notRead = "The host's own counters are not read; Doctor tells why.";
+const notRead = "It was not measured yet, or the host's own counters are not read; Doctor tells which.";
 
 /** One row for each host. */
 export function Hosts({ data }: { data: OverviewData }) {

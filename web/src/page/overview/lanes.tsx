@@ -4,10 +4,10 @@ import { severities } from "../../api/kept";
 import type { EventsSummary } from "../../api/schema";
 import { timeTicks } from "../../chart/scale";
 import { count, counted } from "../../format/number";
-import { type Range, rangeLabel } from "../../format/range";
+import { all, type Range, rangeLabel } from "../../format/range";
 import { show } from "../../format/text";
 import { dated, hm, iso, second, stamp } from "../../format/time";
-import { clock, narrow } from "../../part/clock";
+import { clock, narrow, nowMinute } from "../../part/clock";
 import { eventsHref, go, rangeOf } from "../../part/place";
 import { Selection, useStretch } from "../../part/stretch";
 import { type Alarms, laneFilters, type OverviewData } from "./data";
@@ -44,7 +44,8 @@ function alarmMarks(a: Alarms, to: number): Mark[] {
 export function Day({ data, shown }: { data: OverviewData; shown: Range }) {
   const lanes = data.lanes.value.value;
   const fired = data.fired.value.value;
-  const { from, to } = data.view(clock.value, lanes?.from);
+  // Drawn as of when it was counted.
+  const { from, to } = data.view(lanes?.to ?? nowMinute.value, lanes?.from);
   const at = (share: number) => from + share * (to - from);
   const { on, drag, at: pointed } = useStretch((a, b) => go(eventsHref({}, rangeOf({ live: false, from: Math.floor(at(a)), to: Math.ceil(Math.max(at(b), at(a) + second)) }))));
   const range = rangeOf(shown);
@@ -66,8 +67,8 @@ export function Day({ data, shown }: { data: OverviewData; shown: Range }) {
   return (
     <section class="ocard oday" aria-labelledby="overview-day" aria-busy={!lanes || !fired}>
       <header>
-        <h2 id="overview-day">{shown.live ? `Last ${rangeLabel(shown)}` : rangeLabel(shown)}</h2>
-        <span class="dim wide">{pointed.value !== undefined && ready && !drag.value ? stamp(at(pointed.value), clock.value) : "drag to open a part of it on Events"}</span>
+        <h2 id="overview-day">{!shown.live ? rangeLabel(shown) : shown.span === all ? "All that is kept" : `Last ${rangeLabel(shown)}`}</h2>
+        <span class="dim wide">{pointed.value !== undefined && ready && !drag.value ? stamp(at(pointed.value), clock.peek()) : "drag to open a part of it on Events"}</span>
       </header>
       <div class="olanes">
         <ul>
@@ -98,7 +99,7 @@ export function Day({ data, shown }: { data: OverviewData; shown: Range }) {
           {ready && timeTicks(from, to, narrow.value ? 3 : 6).filter((t) => left(t.t) > 0.03 && left(t.t) < 0.97).map((t) => <time key={t.t} dateTime={iso(t.t)} style={{ left: `${(100 * left(t.t)).toFixed(2)}%` }}>{t.label}</time>)}
         </div>
       </div>
-      {since ? <p class="oless">Counted from {stamp(since, clock.value)} on: there are too many before.</p> : null}
+      {since ? <p class="oless">Counted from {stamp(since, nowMinute.value)} on: there are too many before.</p> : null}
     </section>
   );
 }

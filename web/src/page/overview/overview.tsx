@@ -6,7 +6,7 @@ import { all, type Range } from "../../format/range";
 import { counted } from "../../format/number";
 import { show } from "../../format/text";
 import { day, hour } from "../../format/time";
-import { clock, nowMinute } from "../../part/clock";
+import { nowMinute } from "../../part/clock";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
@@ -193,7 +193,6 @@ function Rest({ data, calm, some, sure }: { data: OverviewData; calm: Calm | und
 
 /** What did not load, in the words of the server. */
 function Failed({ data }: { data: OverviewData }) {
-  clock.value;
   const failed = data.failed;
   if (failed.length === 0) return null;
   const by = new Map<string, string[]>();

@@ -5,7 +5,7 @@ import { type Range, rangeLabel } from "../../format/range";
 import { shortImage, show } from "../../format/text";
 import { ago, iso, stamp } from "../../format/time";
 import { calm } from "../../part/calm";
-import { clock } from "../../part/clock";
+import { nowMinute } from "../../part/clock";
 import { rowsOf } from "../../part/eventrows";
 import { EventMark } from "../../part/mark";
 import { eventsHref, rangeAround, rangeOf } from "../../part/place";
@@ -27,7 +27,7 @@ export function Events({ data }: { data: OverviewData }) {
         {rows?.map((r) => (
           <li key={r.key}>
             <a href={eventsHref({}, rangeAround(r.t, r.t))} title={iso(r.t)}>
-              <time dateTime={iso(r.t)}>{stamp(r.t, clock.value)}</time>
+              <time dateTime={iso(r.t)}>{stamp(r.t, nowMinute.value)}</time>
               <EventMark of={r.event} />
               <span class="owords">{r.event.name && <b>{show(r.event.name)} </b>}{show(("said" in r && r.said) || r.event.text)}</span>
             </a>
@@ -82,7 +82,7 @@ export function Itself({ data }: { data: OverviewData }) {
         ["Series", series!.length > 0 ? count(series!.reduce((n, v) => n + v, 0)) : undefined],
         ["Log lines", lines === undefined ? undefined : `${plain(lines)} /s`],
         ["Dropped", dropped === 0 ? "0 since its start" : `${count(dropped!)} since its start`],
-        ["History", oldest! < Infinity ? `since ${ago(oldest!, clock.value)}, ${size(d.stores.reduce((n, s) => n + s.bytes, 0))}${limit ? ` of ${size(limit)}` : ""}` : undefined],
+        ["History", oldest! < Infinity ? `since ${ago(oldest!, nowMinute.value)}, ${size(d.stores.reduce((n, s) => n + s.bytes, 0))}${limit ? ` of ${size(limit)}` : ""}` : undefined],
         ["Takes", taken(d.cost.cpu, d.cost.memory) || undefined],
         ...d.cost.daemons.map((x): [string, string | undefined] => [x.name, taken(x.cpu, x.memory) || undefined]),
       ]
