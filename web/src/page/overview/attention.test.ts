@@ -36,6 +36,11 @@ test("alarms that nobody is told of, pending ones and services that are not aske
   expect(calmOf(known, [], now)).toEqual({ containers: { calm: 2, all: 2 }, hosts: 1, services: { up: 2, all: 3, pending: 1 } });
 });
 
+test("an endless name leaves room for what is wrong", () => {
+  const [item] = attention({ hosts: [host([container("x".repeat(1000), { state: "dead" })])] }, now);
+  expect(item!.text).toBe(`${"x".repeat(63)}…: dead: the engine could not remove it`);
+});
+
 test("nothing on an engine that does not answer is called calm", () => {
   const known = { hosts: [host([container("web")], away)] };
   const items = attention(known, now);

@@ -46,6 +46,14 @@ export const toldOf = (alarms: readonly Alarm[]) => alarms.filter((a) => a.state
 
 const placeOf = (host: string, workload: string) => `${host}\n${workload}`;
 
+const nameMost = 64;
+
+/** A container's name within its project; of an endless one the beginning, so that what is wrong with it has room. */
+function shortName(c: Container): string {
+  const name = [...localName(c.name, c.project)];
+  return name.length > nameMost ? `${name.slice(0, nameMost - 1).join("")}…` : name.join("");
+}
+
 /** The name of a container as people say it, and that of its project. */
 function named(hosts: readonly Host[]): (host: string, workload: string) => { name: string; project: string } {
   const by = new Map<string, Container>();
@@ -55,7 +63,7 @@ function named(hosts: readonly Host[]): (host: string, workload: string) => { na
   }
   return (host, workload) => {
     const c = by.get(placeOf(host, workload));
-    return c ? { name: localName(c.name, c.project), project: c.project ?? "" } : { name: workload.split("/").join(" / "), project: "" };
+    return c ? { name: shortName(c), project: c.project ?? "" } : { name: workload.split("/").join(" / "), project: "" };
   };
 }
 
@@ -70,7 +78,7 @@ function ofContainer(c: Container, now: number): Fact | undefined {
   const since = crashLoop(c, now) ? c.crashes!.first : isUp(c) ? (c.lastEvent?.kind === "health" ? c.lastEvent.time : 0) : (c.finished ?? 0);
   const died = c.state !== "running" || crashLoop(c, now);
   return {
-    grade: mark, text: `${localName(c.name, c.project)}: ${words}`, host: c.host, project: c.project ?? "", workload: c.workload, id: c.id, since,
+    grade: mark, text: `${shortName(c)}: ${words}`, host: c.host, project: c.project ?? "", workload: c.workload, id: c.id, since,
     action: died ? "Why" : "Open",
     href: containerHref(c, since ? rangeAround(since, crashLoop(c, now) ? now : since) : {}),
   };
