@@ -20,6 +20,12 @@ function asked(e: Event | undefined): boolean {
   return e !== undefined && (e.kind === "stop" || (e.kind === "death" && /^(Ended|Killed) as asked/.test(e.text)));
 }
 
+// A death that was seen and nobody asked for is a failure, also by a signal that others stop
+// with: the kernel's kill for want of memory, which the engine did not notice, is a KILL too.
+function unasked(e: Event | undefined): boolean {
+  return e !== undefined && e.kind === "death" && e.severity === "critical" && !e.inferred;
+}
+
 const loopDeaths = 3;
 const loopWindow = 10 * minute;
 
@@ -61,7 +67,7 @@ function alone(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" 
     case "exited":
       if (c.oomKilled) return { mark: "crit", words: "out of memory" + exit(c.exitCode) };
       if (c.error) return { mark: "crit", words: c.error };
-      if (c.exitCode !== undefined && c.exitCode !== 0 && !stopped.has(c.exitCode) && !asked(c.lastEvent)) return { mark: "crit", words: "failed" + exit(c.exitCode) };
+      if (c.exitCode !== undefined && c.exitCode !== 0 && (!stopped.has(c.exitCode) || unasked(c.lastEvent)) && !asked(c.lastEvent)) return { mark: "crit", words: "failed" + exit(c.exitCode) };
       return { mark: "off", words: "stopped" + exit(c.exitCode) };
     case "dead":
       return { mark: "crit", words: "dead: the engine could not remove it" };
