@@ -13,6 +13,7 @@ import { all, type Range, writeRange } from "../format/range";
 import { show } from "../format/text";
 import { iso, moment, second } from "../format/time";
 import { LogData, telling as usual } from "./data";
+import { momentOf } from "./lines";
 import { LogList } from "./list";
 import { markOf } from "./meant";
 import { Histogram } from "../part/histogram";
@@ -81,7 +82,7 @@ export function LogDock({ query, label, telling = usual, origin, model, range, p
   const nothing = data.lines.loaded.value && data.lines.entries.value.length === 0;
   const live = range.value.live && !gone;
   const wrap = wrapText.value === "1";
-  const at = pinned.value;
+  const at = momentOf({ from: view.from, to: live ? undefined : view.to, at: pinned.value });
   const near = { from: iso(view.from), to: iso(view.to), at: atText.value };
   return (
     <>

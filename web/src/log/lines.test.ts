@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
 import type { Entry } from "../api/loki";
-import { before, beyond, merge } from "./lines";
+import { before, beyond, merge, momentOf } from "./lines";
 
 const entry = (ns: string, n: number) => ({ id: n, ns, t: 0, line: `line ${n}`, labels: {}, meta: {}, source: "web stdout", shape: "text" }) as unknown as Entry;
 
@@ -48,4 +48,12 @@ test("the same towards newer lines", async () => {
     ({ all: have, more } = await beyond(() => have, (limit) => s.forward(last, limit), () => s.forward(String(Number(last) + 1), 500), merge));
   }
   expect(have.map((e) => e.id)).toEqual(s.all.map((e) => e.id));
+});
+
+test("a moment outside of the range is none to show the lines around", () => {
+  expect(momentOf({ from: 10, to: 20, at: 15 })).toBe(15);
+  expect(momentOf({ from: 10, to: 20, at: 25 })).toBeUndefined();
+  expect(momentOf({ from: 10, to: 20, at: 5 })).toBeUndefined();
+  expect(momentOf({ from: 10, to: undefined, at: 25 })).toBe(25);
+  expect(momentOf({ from: 0, to: undefined, at: undefined })).toBeUndefined();
 });

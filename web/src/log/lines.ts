@@ -94,6 +94,11 @@ export async function beyond(
   return { all: join(have(), found), more: found.length >= page };
 }
 
+/** The moment around which lines are wanted; none where it lies outside of the range. */
+export function momentOf({ from, to, at }: Pick<Wanted, "from" | "to" | "at">): number | undefined {
+  return at !== undefined && at > from && (to === undefined || at < to) ? at : undefined;
+}
+
 /** The lines of a query that are loaded, oldest first, and the ways to more of them. */
 export class LogLines {
   readonly entries = signal<Entry[]>([]);
@@ -133,8 +138,9 @@ export class LogLines {
       let found: Entry[];
       let older = false;
       let newer = false;
-      if (w.at !== undefined) {
-        const middle = nanos(w.at);
+      const at = momentOf(w);
+      if (at !== undefined) {
+        const middle = nanos(at);
         const [a, b] = await Promise.all([
           lines({ query: w.query, start, end: middle, limit: page / 2 }, stop.signal),
           lines({ query: w.query, start: middle, end, limit: page / 2, forward: true }, stop.signal),
