@@ -44,6 +44,15 @@ type limiter struct {
 	fate   []fate             // as last
 	count  [fates]int         // of last
 	full   *tallyman.Target   // whose series were refused first
+	places *places            // for the parts until the next round; nil until there is one
+}
+
+// places are who has one: the series of the last round that were kept, and those that
+// came in a part since.
+type places struct {
+	fate map[*tallyman.Series]fate // of each series of both
+	of   map[source]int            // how many are kept
+	all  int
 }
 
 // source is what makes two targets the same one: a restart or a change of
@@ -78,7 +87,7 @@ func (l *limiter) decide(samples []tallyman.Sample) {
 		}
 	}
 	all, of := 0, map[source]int{}
-	l.last, l.fate, l.full = l.last[:0], make([]fate, len(samples)), nil
+	l.last, l.fate, l.full, l.places = l.last[:0], make([]fate, len(samples)), nil, nil
 	keep := func(i int, s *tallyman.Series) {
 		all++
 		of[sourceOf(s)]++
@@ -134,23 +143,50 @@ func fits(s *tallyman.Series) bool {
 	return true
 }
 
-// takePart takes out of a part of a round what is refused: the next round decides over it.
-// Of a series that no round had yet is not known whether there is room, so each counts as
-// a new one.
-func (l *limiter) takePart(b *tallyman.Batch) {
-	var of *tallyman.Target
-	all, some := l.count[kept], 0
+// takePart takes what is refused out of a part of a round and counts it. What the last
+// round decided holds, and so does what a part before decided over a series that no round
+// had yet; the next round decides anew.
+func (l *limiter) takePart(b *tallyman.Batch) (count [fates]int) {
+	if l.places == nil {
+		l.places = l.placesOfRound()
+	}
 	b.Samples = slices.DeleteFunc(b.Samples, func(s tallyman.Sample) bool {
-		if s.Series.Target != of {
-			of, some = s.Series.Target, 0
-		}
-		if !fits(s.Series) || !within(all, l.limits.Series) || !within(some, l.limits.PerTarget) {
-			return true
-		}
-		all++
-		some++
-		return false
+		f := l.places.decide(s.Series, l.limits)
+		count[f]++
+		return f != kept
 	})
+	return count
+}
+
+func (l *limiter) placesOfRound() *places {
+	p := &places{make(map[*tallyman.Series]fate, len(l.last)), map[source]int{}, 0}
+	for i, s := range l.last {
+		p.add(s, l.fate[i])
+	}
+	return p
+}
+
+func (p *places) add(s *tallyman.Series, f fate) {
+	p.fate[s] = f
+	if f == kept {
+		p.all++
+		p.of[sourceOf(s)]++
+	}
+}
+
+func (p *places) decide(s *tallyman.Series, limits Limits) fate {
+	f, known := p.fate[s]
+	if known {
+		return f
+	}
+	switch {
+	case !fits(s):
+		f = overLabels
+	case !within(p.all, limits.Series) || !within(p.of[sourceOf(s)], limits.PerTarget):
+		f = overSeries
+	}
+	p.add(s, f)
+	return f
 }
 
 // take takes what is refused out of b, whose series are those of the last look.

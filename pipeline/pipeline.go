@@ -92,11 +92,13 @@ const minSpacing = 500
 //
 // A part of a round is stored and is not the latest batch, which has everything.
 func (p *Pipeline) Publish(b *tallyman.Batch, keep bool) {
+	var refused [fates]int
 	if b.Part {
-		p.limiter.takePart(b)
+		refused = p.limiter.takePart(b)
 	} else {
 		p.limit(b)
 		p.update(b)
+		refused = p.limiter.count
 	}
 	trusted, changed := p.clock.look(b.Time)
 	switch {
@@ -110,9 +112,7 @@ func (p *Pipeline) Publish(b *tallyman.Batch, keep bool) {
 		return
 	}
 	for _, o := range p.outlets {
-		if !b.Part {
-			o.leaveOut(&p.limiter.count)
-		}
+		o.leaveOut(&refused)
 		if trusted {
 			o.put(b)
 		} else {

@@ -168,21 +168,51 @@ func TestParts(t *testing.T) {
 	})
 }
 
-// Where there is no room for more series a part of a round brings none.
+// Where there is no room for more series a part of a round brings none; those that have
+// a place keep it, and what is refused is counted each time.
 func TestPartsAreLimited(t *testing.T) {
-	p := New(Limits{Series: 3, PerTarget: 2}, slog.New(slog.DiscardHandler))
-	a, b := series("a"), series("b")
-	p.Publish(batch(time.Now(), a, 1, b, 2), true)
-	x := batch(time.Now(), series("c"), 3, series("d"), 4)
-	x.Part = true
-	if p.Publish(x, true); len(x.Samples) != 1 {
-		t.Errorf("%d samples of new series, want the one that there is room for", len(x.Samples))
-	}
-	x = batch(time.Now(), &tallyman.Series{Desc: &tallyman.Desc{Name: strings.Repeat("x", maxName+1)}, Target: &tallyman.Target{}}, 1)
-	x.Part = true
-	if p.Publish(x, true); len(x.Samples) != 0 {
-		t.Error("a name that is too long came through")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		p, stop := run(t, s)
+		p.limiter.limits = Limits{Series: 3, PerTarget: 2}
+		a, b, c := seriesOf(container("a"), 3), seriesOf(container("b"), 1), seriesOf(container("c"), 1)
+		part := func(series ...[]*tallyman.Series) string {
+			x := batchOf(series...)
+			x.Part = true
+			p.Publish(x, true)
+			synctest.Wait()
+			var names []string
+			for _, one := range x.Samples {
+				names = append(names, one.Series.Desc.Name)
+			}
+			return strings.Join(names, " ")
+		}
+		p.Publish(batchOf(a), true) // a2 is one too many of its target
+		synctest.Wait()
+		long := []*tallyman.Series{container("b").Series(&tallyman.Desc{Name: strings.Repeat("x", maxName+1)})}
+		for _, one := range []struct{ got, want string }{
+			{part(a), "a0 a1"},
+			{part(b, long), "b0"},
+			{part(c, a, b), "a0 a1 b0"}, // b's took the last place
+		} {
+			if one.got != one.want {
+				t.Errorf("a part brought %q, want %q", one.got, one.want)
+			}
+		}
+		p.Publish(batchOf(a, c), true) // b has gone
+		synctest.Wait()
+		if got := part(c, b); got != "c0" {
+			t.Errorf("after the next round a part brought %q, want c0", got)
+		}
+		stop()
+		l := readLedger(p)
+		want := map[string]float64{"published": 19, "stored": 12, "dropped series_limit": 6, "dropped label_limit": 1}
+		for name, v := range want {
+			if l[name] != v {
+				t.Errorf("%s = %v, want %v: %v", name, l[name], v, l)
+			}
+		}
+	})
 }
 
 func TestLedger(t *testing.T) {
