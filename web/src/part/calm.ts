@@ -18,7 +18,17 @@ function subject(e: Event): string {
   return e.type === "container" ? (e.actor ?? "") : e.type === "network" ? (e.attributes?.["container"] ?? "") : "";
 }
 
-const around = new Set(["container kill", "container oom", "container stop", "container restart", "network connect", "network disconnect"]);
+// What belongs to a death and to a start, before it and after it. After a death its start does, too.
+const belongs = {
+  before: {
+    die: new Set(["container kill", "container oom"]),
+    start: new Set(["network connect"]),
+  },
+  after: {
+    die: new Set(["container kill", "container oom", "container stop", "container restart", "network connect", "network disconnect"]),
+    start: new Set(["container stop", "container restart", "network connect", "network disconnect"]),
+  },
+};
 
 /**
  * Puts together what belongs together: the turns of a container's life, the deaths of a
@@ -46,23 +56,23 @@ function turns(rows: readonly SingleRow[]): SingleRow[] {
     for (let i = 0; i < list.length; i++) {
       const r = list[i]!;
       const { event } = r;
-      if (event.type !== "container" || (event.action !== "die" && event.action !== "start")) continue;
-      const first = event.action === "die";
-      const parts: SingleRow[] = [];
+      let phase = phaseOf(event);
+      if (!phase) continue;
+      const mine = (n: SingleRow, set: ReadonlySet<string>) => Math.abs(n.event.time - event.time) <= turn && set.has(`${n.event.type} ${n.event.action}`);
       let from = i;
-      while (from > 0 && joins(list[from - 1]!.event, event, gone.has(list[from - 1]!))) from--;
-      parts.push(...list.slice(from, i));
+      while (from > 0 && !gone.has(list[from - 1]!) && mine(list[from - 1]!, belongs.before[phase])) from--;
       let start: SingleRow | undefined;
       let to = i + 1;
       for (; to < list.length; to++) {
         const next = list[to]!;
-        if (next.event.time - event.time > turn) break;
-        if (first && !start && next.event.type === "container" && next.event.action === "start") start = next;
-        else if (!around.has(`${next.event.type} ${next.event.action}`) || (next.event.action === "kill" && (start || !first))) break;
-        parts.push(next);
+        if (phase === "die" && phaseOf(next.event) === "start" && next.event.time - event.time <= turn) {
+          start = next;
+          phase = "start";
+        } else if (!mine(next, belongs.after[phase])) break;
       }
+      const parts = [...list.slice(from, i), ...list.slice(i + 1, to)];
       if (parts.length === 0) continue;
-      const asked = first && event.severity !== "critical";
+      const asked = event.action === "die" && event.severity !== "critical";
       const lead = start && asked ? start : r;
       const began = parts.find((p) => p.event.action === "kill") ?? r;
       const said = !start ? undefined : asked ? `Restarted, took ${runLength(start.event.time - began.event.time)}` : `${event.text}; started again ${runLength(start.event.time - event.time)} later`;
@@ -75,9 +85,8 @@ function turns(rows: readonly SingleRow[]): SingleRow[] {
   return rows.filter((r) => !gone.has(r)).map((r) => changed.get(r) ?? r);
 }
 
-/** Whether an event before a death or a start belongs to it. */
-function joins(e: Event, to: Event, taken: boolean): boolean {
-  return !taken && to.time - e.time <= turn && around.has(`${e.type} ${e.action}`) && e.action !== "restart" && (to.action === "die" ? e.action === "kill" || e.action === "oom" : e.action === "connect");
+function phaseOf(e: Event): "die" | "start" | undefined {
+  return e.type === "container" && (e.action === "die" || e.action === "start") ? e.action : undefined;
 }
 
 /** One row for the deaths of a loop, where the newest of them is. */
