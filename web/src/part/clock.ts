@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import { clock, nowMinute } from "./now";
 
 export { clock, nowMinute };
 
 /** Whether the window is a phone's, where tables become cards and charts lose the gutter. */
-const phone = matchMedia("(max-width: 760px)");
-export const narrow = signal(phone.matches);
+export const narrow = follow("(max-width: 760px)");
+
+/** Whether there is room for a third column beside the rail and the page. */
+export const wide = follow("(min-width: 1280px)");
 
 /** Whether it is so wide that tables have room for more columns. */
-const broad = matchMedia("(min-width: 1600px)");
-export const roomy = signal(broad.matches);
+export const roomy = follow("(min-width: 1600px)");
+
+/** What a media query says, as it changes. */
+function follow(query: string): Signal<boolean> {
+  const list = matchMedia(query);
+  const out = signal(list.matches);
+  list.addEventListener("change", () => {
+    out.value = list.matches;
+  });
+  return out;
+}
 
 export function startClock(): void {
   let timer = 0;
@@ -24,11 +35,5 @@ export function startClock(): void {
     }, 1000);
   };
   document.addEventListener("visibilitychange", run);
-  phone.addEventListener("change", () => {
-    narrow.value = phone.matches;
-  });
-  broad.addEventListener("change", () => {
-    roomy.value = broad.matches;
-  });
   run();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { batch, signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { batch, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Configuration, Json, SiblingsAnswer, Snapshot } from "../../api/schema";
@@ -9,7 +9,7 @@ import { counted } from "../../format/number";
 import { compared, flat, grouped, inShort, odd, type Piece, rowOf, said, settingOf, type SettingRow, strangers, union } from "../../format/setting";
 import { localName, shortId, shortImage, show, showLines } from "../../format/text";
 import { iso, minute, span, stamp } from "../../format/time";
-import { clock, narrow } from "../../part/clock";
+import { clock, narrow, wide } from "../../part/clock";
 import { Frame } from "../../part/frame";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
@@ -28,11 +28,6 @@ const bText = param("b");
 const viewText = param("view");
 const order = param("order");
 const text = param("q");
-
-// Whether there is room for a third column.
-const wide = matchMedia("(min-width: 1280px)");
-const third = signal(wide.matches);
-wide.addEventListener("change", () => { third.value = wide.matches; });
 
 // So long after news the page asks again, since a re-creation is many events, and so often at most.
 const settle = 1500;
@@ -140,7 +135,7 @@ export function ConfigurationPage() {
           {of ? <Workload key={key.value} data={data} of={of} one={one} several={several(list)} /> : list && list.length === 0 ? <NoneYet /> : null}
         </section>
       )}
-      {third.value && list && list.length > 0 && <aside class="third" aria-label="Rights"><Board list={list} text={text.value} find={find} /></aside>}
+      {wide.value && list && list.length > 0 && <aside class="third" aria-label="Rights"><Board list={list} text={text.value} find={find} /></aside>}
       {onlyList && list?.length === 0 && <NoneYet />}
     </Frame>
   );
@@ -187,7 +182,7 @@ function Workloads({ data, again, at, field }: { data: ConfigData; again(): void
       {said.wrong.length > 0 && <p class="mid">A setting is asked for as set:NAME=VALUE: set:privileged=yes, set:networkmode=host, set:cmd="a b".</p>}
       {list && !shown && !problem && <p class="mid">Looking…</p>}
       {list && list.length > 0 && shown?.length === 0 && <p class="mid">0 of {list.length} match.</p>}
-      {list && list.length > 0 && !third.value && (
+      {list && list.length > 0 && !wide.value && (
         <details class="rkfold">
           <summary>Rights at a glance</summary>
           <Board list={list} text={text.value} find={find} />
