@@ -3,6 +3,8 @@
 package forwardtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,4 +144,20 @@ func Unless(bad func(lines []string) bool, a Answer) Answer {
 		}
 		return Take(w, lines)
 	}
+}
+
+// Unpack is what a body holds, which is packed with gzip or not at all.
+func Unpack(h http.Header, body []byte) ([]byte, error) {
+	switch packed := h.Get("Content-Encoding"); packed {
+	case "":
+		return body, nil
+	case "gzip":
+	default:
+		return nil, fmt.Errorf("a body is packed with %q, not gzip", packed)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }

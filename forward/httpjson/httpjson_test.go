@@ -4,12 +4,10 @@ package httpjson
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,14 +26,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // decode gives the objects of a request, with the id of the line before in a bulk.
 func decode(f Format, r *http.Request, body []byte) (out []map[string]string, err error) {
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		if body, err = io.ReadAll(z); err != nil {
-			return nil, err
-		}
+	if body, err = forwardtest.Unpack(r.Header, body); err != nil {
+		return nil, err
 	}
 	want := map[Format]string{Lines: "application/x-ndjson", Bulk: "application/x-ndjson", Array: "application/json"}[f]
 	if got := r.Header.Get("Content-Type"); got != want {

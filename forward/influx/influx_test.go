@@ -3,8 +3,6 @@
 package influx
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,21 +29,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func unpack(r send.Request) (string, error) {
-	z, err := gzip.NewReader(bytes.NewReader(r.Body))
-	if err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(z)
-	return string(b), err
-}
-
 func decode(r *http.Request, body []byte) (out []string, err error) {
-	text, err := unpack(send.Request{Body: body})
-	if err != nil || r.Header.Get("Content-Encoding") != "gzip" {
-		return nil, fmt.Errorf("%v: %w", r.Header, err)
+	text, err := forwardtest.Unpack(r.Header, body)
+	if err != nil {
+		return nil, err
 	}
-	for l := range strings.Lines(text) {
+	for l := range strings.Lines(string(text)) {
 		var n string
 		head, value, _ := strings.Cut(strings.TrimSuffix(l, "\n"), " value=")
 		for _, tag := range strings.Split(head, ",") {
@@ -101,9 +90,10 @@ var hard = []tallyman.Label{{Name: "a b", Value: "x,y=z \\"}, {Name: "c", Value:
 func TestLines(t *testing.T) {
 	f := &format{opt: Options{External: []tallyman.Label{{Name: "dc", Value: "fra"}, {Name: "c", Value: "no"}}}}
 	s := f.Series(&spool.Series{Name: "m, n", Labels: hard})
-	got, err := unpack(f.Request([]point{{Series: s, Time: 1000, Value: 1e-7}, {Series: s, Time: 2000, Value: 1 << 60}}))
+	r := f.Request([]point{{Series: s, Time: 1000, Value: 1e-7}, {Series: s, Time: 2000, Value: 1 << 60}})
+	got, err := forwardtest.Unpack(r.Header, r.Body)
 	const head = `m\,\ n,a\ b=x\,y\=z\ /,c=line\ feed\ ,d=back\slash,dc=fra,e=/\,"ü,f=` + "\ufffd"
-	if want := head + " value=1e-07 1000\n" + head + " value=1.152921504606847e+18 2000\n"; err != nil || got != want {
+	if want := head + " value=1e-07 1000\n" + head + " value=1.152921504606847e+18 2000\n"; err != nil || string(got) != want {
 		t.Errorf("got\n%s, want\n%s %v", got, want, err)
 	}
 }

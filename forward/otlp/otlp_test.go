@@ -3,11 +3,8 @@
 package otlp
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -30,14 +27,10 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func unpack(h http.Header, body []byte) ([]byte, error) {
-	if h.Get("Content-Type") != "application/x-protobuf" || h.Get("Content-Encoding") != "gzip" {
-		return nil, fmt.Errorf("headers %v", h)
+	if got := h.Get("Content-Type"); got != "application/x-protobuf" {
+		return nil, fmt.Errorf("the content is %s", got)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
+	return forwardtest.Unpack(h, body)
 }
 
 func decodeLogs(h http.Header, body []byte) (plog.Logs, error) {

@@ -4,7 +4,6 @@ package integration
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -179,16 +178,6 @@ func pushLines(t *testing.T, p *testkit.Program, job string, sent *int, n int) {
 		text, _ := io.ReadAll(answer.Body)
 		t.Fatalf("%d %s", answer.StatusCode, text)
 	}
-}
-
-// unzip is the body of a request that is packed.
-func unzip(r *http.Request) (string, error) {
-	z, err := gzip.NewReader(r.Body)
-	if err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(z)
-	return string(b), err
 }
 
 // linesOf are the lines of a job that a receiver has.

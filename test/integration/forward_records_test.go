@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/forward/forwardtest"
 	"tallyman/internal/testkit"
 )
 
@@ -68,13 +70,16 @@ func TestForwardRecords(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("POST /logs-tallyman-default/_bulk", func(w http.ResponseWriter, r *http.Request) {
-		body, err := unzip(r)
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			body, err = forwardtest.Unpack(r.Header, body)
+		}
 		if err != nil {
 			t.Error(err)
 		}
 		var items []string
 		bad := false
-		for in := bufio.NewScanner(strings.NewReader(body)); in.Scan(); {
+		for in := bufio.NewScanner(bytes.NewReader(body)); in.Scan(); {
 			var action struct {
 				Create struct {
 					ID string `json:"_id"`
