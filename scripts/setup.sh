@@ -19,11 +19,13 @@ if [ "$what" = test ]; then
   need unshare util-linux
   need promtool prometheus
   need rsyslogd rsyslog # where logs are sent to,
-  need /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so rsyslog-gnutls # also over TLS
+  need "$(echo /usr/lib/*/rsyslog/lmnsd_gtls.so)" rsyslog-gnutls # also over TLS
   need influxd influxdb # and metrics
   need chromium-headless-shell chromium-headless-shell # half the work of chromium, which will do
   need podman podman
   need strace strace
+  need openssl openssl
+  need dbus-daemon dbus-daemon # the host's, which tests have of their own
   need /lib/systemd/systemd-journald systemd
   need /lib/systemd/systemd-journal-remote systemd-journal-remote # makes journals of all sorts
   need mmdebstrap mmdebstrap # images of real servers, from packages

@@ -27,7 +27,7 @@ import (
 func TestRealCollector(t *testing.T) {
 	program := os.Getenv("TEST_OTELCOL")
 	if program == "" {
-		program = "otelcol"
+		t.Skip("TEST_OTELCOL names no OpenTelemetry collector; Debian has none")
 	}
 	dir, address := t.TempDir(), testkit.FreeAddress(t)
 	config := filepath.Join(dir, "config.yaml")
@@ -46,7 +46,7 @@ service:
 		t.Fatal(err)
 	}
 	start := func() *testkit.Server {
-		return testkit.StartServer(t, program, "build an OpenTelemetry collector with the receiver otlp and the exporter file, and name it in TEST_OTELCOL", "--config=file:"+config)
+		return testkit.StartServer(t, program, "TEST_OTELCOL names it: it has the receiver otlp and the exporter file", "--config=file:"+config)
 	}
 	server := start()
 	ctx, cancel := context.WithCancel(t.Context())

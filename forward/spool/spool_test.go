@@ -18,10 +18,10 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"tallyman"
 	"tallyman/internal/fsx"
+	"tallyman/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -468,15 +468,7 @@ func TestRunWakesOnWork(t *testing.T) {
 
 // A file system that has no room says so, and what is there stays whole.
 func TestFileSystemFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("no small file system can be made: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := testkit.SmallDisk(t, 1)
 	s := open(t, Options{Dir: dir})
 	r := reader(t, s, "a")
 	series := makeSeries(200)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"tallyman/internal/journal/journaltest"
+	"tallyman/internal/testkit"
 )
 
 const patience = 60 * time.Second
@@ -130,7 +131,7 @@ func journald(t testing.TB, dir string, env ...string) (pid int, to *net.UnixCon
 	t.Helper()
 	systemd(t)
 	if os.Getuid() != 0 {
-		t.Skip("a journald of one's own needs root")
+		testkit.Missing(t, "a journald of one's own needs root")
 	}
 	sockets, err := os.MkdirTemp("", "journald")
 	if err != nil {

@@ -13,24 +13,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"tallyman/internal/testkit"
 )
 
 const remote = "/lib/systemd/systemd-journal-remote"
 
-// systemd skips a test where systemd's own programs are missing; in CI they are needed.
+// systemd says which of systemd's own programs is missing.
 func systemd(t testing.TB) {
 	t.Helper()
-	_, err := exec.LookPath("journalctl")
-	if err == nil {
-		_, err = os.Stat(remote)
-	}
-	if err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("journalctl and systemd-journal-remote are needed in CI: %v", err)
-	}
-	t.Skipf("no journalctl or systemd-journal-remote: %v", err)
+	testkit.Need(t, "journalctl", "install Debian's package systemd")
+	testkit.Need(t, remote, "install Debian's package systemd-journal-remote")
 }
 
 // text is a field in the export format.

@@ -4,7 +4,6 @@ package testkit
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -28,12 +27,10 @@ func (d *Docker) Debian(name string, packages ...string) string {
 	if _, err := d.May("image", "inspect", image); err == nil {
 		return image
 	}
-	if _, err := exec.LookPath("mmdebstrap"); err != nil {
-		d.t.Skipf("mmdebstrap is needed for the image %s: %v", image, err)
-	}
+	mmdebstrap := Need(d.t, "mmdebstrap", "install Debian's package, the image "+image+" is made with it")
 	tar := filepath.Join(d.t.TempDir(), name+".tar")
 	include := "--include=" + strings.Join(append(packages, "busybox-static"), ",")
-	if out, err := Run(10*time.Minute, nil, "mmdebstrap", "--quiet", "--variant=extract", include, "bookworm", tar); err != nil {
+	if out, err := Run(10*time.Minute, nil, mmdebstrap, "--quiet", "--variant=extract", include, "bookworm", tar); err != nil {
 		d.t.Fatalf("mmdebstrap: %v\n%s", err, lastLines(out, 10))
 	}
 	d.Cmd("import", tar, image)

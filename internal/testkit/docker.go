@@ -13,14 +13,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -44,14 +42,11 @@ type Docker struct {
 	host  string // DOCKER_HOST, empty for the machine's
 }
 
-// NewDocker skips the test when there is no engine, and fails it in CI.
+// NewDocker takes the machine's engine; where there is none, something is Missing.
 func NewDocker(t testing.TB) *Docker {
 	t.Helper()
 	if reason := imageReady(); reason != "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("a real Docker engine is needed in CI: %s", reason)
-		}
-		t.Skipf("no Docker engine: %s", reason)
+		Missing(t, "no Docker engine: %s", reason)
 	}
 	sweep()
 	d := &Docker{t: t, Label: label(t)}
@@ -94,7 +89,7 @@ var sweep = sync.OnceFunc(func() {
 			continue
 		}
 		pid, err := strconv.Atoi(words[len(words)-2])
-		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if err != nil || !dead(pid) {
 			continue
 		}
 		_, _ = Run(20*time.Second, nil, "docker", "rm", "-f", "-v", id) // what stays is only in the way

@@ -14,14 +14,14 @@ type Namespace struct {
 	cmd *exec.Cmd
 }
 
-// NewNamespace starts a process that does nothing in a new network namespace. It
-// skips the test where that is not permitted.
+// NewNamespace starts a process that does nothing in a new network namespace.
+// Where that is not permitted, something is Missing.
 func NewNamespace(t testing.TB) *Namespace {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
-		t.Skipf("a network namespace cannot be made here: %v", err)
+		Missing(t, "a network namespace cannot be made here: %v", err)
 	}
 	n := &Namespace{Pid: cmd.Process.Pid, cmd: cmd}
 	t.Cleanup(n.End)

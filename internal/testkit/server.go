@@ -18,15 +18,11 @@ type Server struct {
 	once   sync.Once
 }
 
-// StartServer starts a program, and kills it at the end of the test. Without that program the
-// test is skipped, and says how to get it. When the test fails its log has what the server printed.
+// StartServer starts a program that the test needs, and kills it at the end of the test; get
+// says how to have it. When the test fails its log has what the server printed.
 func StartServer(t testing.TB, program, get string, args ...string) *Server {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Skipf("there is no %s; %s", program, get)
-	}
-	s := &Server{cmd: exec.Command(path, args...)}
+	s := &Server{cmd: exec.Command(Need(t, program, get), args...)}
 	s.cmd.Stdout, s.cmd.Stderr = &s.Output, &s.Output
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

@@ -18,15 +18,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tallyman"
+	"tallyman/internal/testkit"
 )
 
 // bus starts a D-Bus daemon whose socket is where a host with that root has the system's.
 func bus(t *testing.T, root string) *dbus.Conn {
 	t.Helper()
-	program, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		t.Skip("there is no dbus-daemon")
-	}
+	program := testkit.Need(t, "dbus-daemon", "install Debian's package dbus-daemon")
 	at := filepath.Join(root, busPath)
 	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		t.Fatal(err)

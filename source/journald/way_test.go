@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"tallyman/internal/journal/journaltest"
 	"tallyman/internal/logrule"
 	"tallyman/internal/recordtest"
+	"tallyman/internal/testkit"
 )
 
 const soon = 30 * time.Second
@@ -104,12 +104,7 @@ func lines(store *recordtest.Store) (out []string) {
 // One position leads from files to journalctl and back: every line once, whichever way
 // reads.
 func TestFilesAndJournalctlGoOnWhereTheOtherWas(t *testing.T) {
-	if _, err := exec.LookPath("journalctl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("journalctl is needed in CI")
-		}
-		t.Skip("no journalctl")
-	}
+	testkit.Need(t, "journalctl", "install Debian's package systemd")
 	dir := t.TempDir()
 	w, put := file(t, filepath.Join(dir, "system.journal"))
 	store := recordtest.New()

@@ -22,6 +22,7 @@ import (
 
 	"tallyman/config"
 	"tallyman/internal/dockerapi"
+	"tallyman/internal/testkit"
 )
 
 func read(t *testing.T, name string) string {
@@ -137,9 +138,7 @@ func TestComposeAndTheRunLineAreTheSame(t *testing.T) {
 
 // The commands that make certificates make such as the client takes.
 func TestTheCommandsForCertificates(t *testing.T) {
-	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("no openssl")
-	}
+	testkit.Need(t, "openssl", "install Debian's package openssl")
 	dir := t.TempDir()
 	n := 0
 	for line := range strings.Lines(read(t, "docs/getting-started.md")) {

@@ -12,7 +12,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,17 +39,6 @@ func measured(t *testing.T) (p *testkit.Program, name string) {
 		return fmt.Errorf("fewer")
 	})
 	return p, name
-}
-
-// needPromtool skips without Prometheus' promtool, and fails in CI.
-func needPromtool(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("promtool"); err == nil {
-		return
-	} else if os.Getenv("CI") == "true" {
-		t.Fatalf("promtool is needed in CI: %v", err)
-	}
-	t.Skip("no promtool (Debian's package prometheus)")
 }
 
 // promtool runs a query of promtool against p. A promtool that can send a
@@ -96,7 +84,7 @@ func promtool(t *testing.T, p *testkit.Program, query string, rest ...string) st
 
 func TestPromtoolQueries(t *testing.T) {
 	t.Parallel()
-	needPromtool(t)
+	testkit.Need(t, "promtool", "install Debian's package prometheus")
 	p, name := measured(t)
 	selector := `container_cpu_usage_seconds_total{name="` + name + `"}`
 
@@ -147,7 +135,7 @@ var kernelNames = []string{"node_memory_", "node_netstat_", "node_sockstat_", "n
 
 func TestPromtoolChecksMetrics(t *testing.T) {
 	t.Parallel()
-	needPromtool(t)
+	testkit.Need(t, "promtool", "install Debian's package prometheus")
 	p, _ := measured(t)
 	status, text := p.Get("/metrics")
 	if status != http.StatusOK {

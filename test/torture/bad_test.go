@@ -152,7 +152,7 @@ func badContainers(t *testing.T, b *table) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	w := testkit.NewTold(t)
-	disk := smallDisk(t, 64)
+	disk := testkit.SmallDisk(t, 64)
 	device, err := testkit.Run(10*time.Second, nil, "findmnt", "-n", "-o", "SOURCE", disk)
 	if err != nil {
 		t.Fatal(device)
@@ -377,7 +377,7 @@ func badEngine(t *testing.T, b *table) {
 func badDisk(t *testing.T, b *table) {
 	t.Parallel()
 	e := testkit.NewEngine(t)
-	disk := smallDisk(t, 128)
+	disk := testkit.SmallDisk(t, 128)
 	w := testkit.NewTold(t)
 	data := disk + "/data"
 	if err := os.Mkdir(data, 0o700); err != nil {

@@ -38,12 +38,7 @@ func times(few, often int) int {
 // behind. strace counts the calls of each thread.
 func TestKillAtSystemCalls(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("strace is needed in CI")
-		}
-		t.Skip("strace is not installed")
-	}
+	testkit.Need(t, "strace", "install Debian's package strace")
 	d := testkit.NewDocker(t)
 	ids := []string{
 		writer(d, []string{"--log-opt", "max-size=200k", "--log-opt", "max-file=20"}, 100, "0.1"),

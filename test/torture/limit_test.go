@@ -22,37 +22,6 @@ import (
 	"tallyman/internal/testkit"
 )
 
-// smallDisk is a file system of its own of so many MiB: ext4 in a file, or
-// tmpfs where that cannot be mounted.
-func smallDisk(t *testing.T, mib int) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("a small file system needs root, also in CI")
-		}
-		t.Skip("a small file system needs root")
-	}
-	dir, image := t.TempDir()+"/disk", t.TempDir()+"/image"
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	kind := "ext4"
-	_, err := testkit.Run(30*time.Second, nil, "sh", "-c", fmt.Sprintf("truncate -s %dM %s && mkfs.ext4 -q -m 0 %s && mount -o loop %s %s", mib, image, image, image, dir))
-	if err != nil {
-		kind = "tmpfs"
-		if out, err := testkit.Run(10*time.Second, nil, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir); err != nil {
-			t.Fatalf("mount: %s", out)
-		}
-	}
-	t.Logf("a small %s of %d MiB", kind, mib)
-	t.Cleanup(func() {
-		if out, err := testkit.Run(10*time.Second, nil, "umount", "-l", dir); err != nil {
-			t.Logf("umount: %s", out)
-		}
-	})
-	return dir
-}
-
 // fill writes a file until nothing more goes in.
 func fill(t *testing.T, name string) {
 	t.Helper()
@@ -148,7 +117,7 @@ func sampled(t *testing.T, p *testkit.Program, id string, since time.Time) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
-	disk := smallDisk(t, 48)
+	disk := testkit.SmallDisk(t, 48)
 	data := filepath.Join(disk, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)

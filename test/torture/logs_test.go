@@ -271,7 +271,7 @@ func TestLogsOverAFullDisk(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	id := writer(d, nil, 20, "0.05")
-	disk := smallDisk(t, 64)
+	disk := testkit.SmallDisk(t, 64)
 	data := filepath.Join(disk, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
