@@ -199,8 +199,8 @@ func (e *engine) schedule(now time.Time) {
 
 // maySettle reports whether all events that an inventory shows have had the time
 // to come: it is old enough, the queue is empty, and so is what a stream that was
-// opened since replays. Of a stream that is cut all the time it asks less, so
-// that inference goes on.
+// opened since replays. Of a stream that is cut all the time, or never comes to its end,
+// it asks less, so that inference goes on.
 func (e *engine) maySettle(now time.Time) bool {
 	if e.inventory == nil || !e.status.Up || len(e.events) > 0 && now.Sub(e.settleAt) < 4*e.d.opt.timing.settle {
 		return false
@@ -209,7 +209,7 @@ func (e *engine) maySettle(now time.Time) bool {
 	if now.Sub(e.unsettled) > 60*wait {
 		return e.streamBad || e.stream != nil && now.Sub(e.streamed) >= wait/4
 	}
-	return !now.Before(e.settleAt) && (e.streamBad || e.stream != nil && now.Sub(e.streamed) >= wait)
+	return !now.Before(e.settleAt) && !e.gap.replaying() && (e.streamBad || e.stream != nil && now.Sub(e.streamed) >= wait)
 }
 
 // nextWake is how long the loop may sleep when nothing else wakes it.

@@ -4,6 +4,7 @@ package discover
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,38 @@ func TestGap(t *testing.T) {
 	}
 	if n := len(w.of("tallyman", "", "gap")); n != 1 {
 		t.Errorf("got %d gaps, want 1", n)
+	}
+}
+
+// An engine that takes long to replay has forgotten nothing: no gap is told, and nothing is
+// inferred that the replay tells.
+func TestSlowReplay(t *testing.T) {
+	e := dockertest.Start(t)
+	d := dockertest.Running("web", "nginx:1")
+	e.Put(d)
+	// It does not wait for ever: sixty times so long for the replay.
+	w := watch(t, e, "", func(o *Options) { o.timing.settle, o.timing.reconcile = time.Second, 1500*time.Millisecond })
+	w.settled()
+	e.Emit(dockertest.Event("container", "kill", d.ID, nil))
+	w.wait("container", d.ID, "kill", 1)
+	w.settled()
+
+	release := e.Slow()
+	asked := func() bool {
+		return slices.ContainsFunc(e.Requests(), func(r string) bool { return strings.Contains(r, "/events?") && strings.Contains(r, "until=") })
+	}
+	e.Cut()
+	died := time.Now()
+	e.Change(d.ID, func(d *dockerapi.Details) { dockertest.SetExited(d, 9, died) })
+	e.Emit(dockertest.Event("container", "die", d.ID, map[string]string{"exitCode": "9"}))
+	w.until("the engine to be asked what it remembers", asked)
+	w.until("an inventory that shows the death", func() bool { return w.state("web") == tallyman.Exited })
+	release()
+	w.wait("container", d.ID, "die", 1)
+	w.settled()
+	w.wantContainerEvents(d.ID, "kill die")
+	if n := len(w.of("tallyman", "", "gap")); n != 0 {
+		t.Errorf("%d gaps, want none", n)
 	}
 }
 

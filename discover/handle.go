@@ -74,13 +74,11 @@ func (e *engine) accept(raw dockerapi.Event) bool {
 		e.lastKey, e.lastEvent, e.anchored = k, raw.Time, raw.Time
 	}
 	e.mu.Unlock()
-	if !e.gapAt.IsZero() {
-		if k == e.gap.expect {
-			e.gap.resumed = true
-		}
-		if isNew && e.gap.first.IsZero() {
-			e.gap.first = raw.Time
-		}
+	if e.gap.replaying() && k == e.gap.expect {
+		e.gap.state = gapNone
+	}
+	if e.gap.state == gapOpen && isNew && e.gap.first.IsZero() {
+		e.gap.first = raw.Time
 	}
 	if !isNew {
 		e.count.drop(duplicate)

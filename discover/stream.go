@@ -16,12 +16,26 @@ import (
 // gap watches over a new stream: the newest event that was told must come
 // again, or the engine has forgotten what came after it.
 type gap struct {
-	expect  key
-	resumed bool
-	from    time.Time
-	first   time.Time // the first event after it
-	reason  string
+	state  gapState
+	expect key       // zero when events are lost for certain
+	at     time.Time // of what is expected
+	asked  int       // how often the engine was asked for it in vain
+	from   time.Time
+	first  time.Time // the first event after it
+	reason string
 }
+
+// gapState is what is known of a gap.
+type gapState uint8
+
+const (
+	gapNone    gapState = iota // nothing is missing, or it was told
+	gapOpen                    // the event that is expected has not come yet
+	gapToCome                  // the engine says that it will
+)
+
+// replaying reports whether the stream has not come to where the one before ended.
+func (g *gap) replaying() bool { return g.state != gapNone && g.expect != (key{}) }
 
 // connect opens the event stream.
 func (e *engine) connect() {
@@ -47,7 +61,7 @@ func (e *engine) connect() {
 			// by which a later stream is known to be whole.
 			since = last.Add(-time.Hour)
 		}
-		s, err := e.client.Events(streamCtx, dockerapi.Since(since))
+		s, err := e.client.Events(streamCtx, dockerapi.Moment(since))
 		return func() {
 			if infoErr == nil {
 				e.tookInfo(info)
@@ -109,7 +123,7 @@ func (e *engine) connected(s *dockerapi.Stream, last time.Time, expect key) {
 		if from.Before(e.notBefore) {
 			from = e.notBefore
 		}
-		e.gap = gap{expect: expect, from: from, reason: "the engine has forgotten them: it was restarted, or more happened than it remembers"}
+		e.gap = gap{state: gapOpen, expect: expect, at: last, from: from, reason: "the engine has forgotten them: it was restarted, or more happened than it remembers"}
 		e.gapAt = now.Add(e.d.opt.timing.settle)
 	}
 	at := e.reconciled.Add(e.d.opt.timing.reconcileAgain)
@@ -190,22 +204,53 @@ func (e *engine) streamAgain() {
 
 // overflowed is called when the queue was full: events are lost for certain.
 func (e *engine) overflowed(now time.Time) {
-	if e.gapAt.IsZero() {
+	if e.gap.state != gapOpen {
 		e.mu.RLock()
-		e.gap = gap{from: e.lastEvent}
+		e.gap = gap{state: gapOpen, from: e.lastEvent}
 		e.mu.RUnlock()
 	}
-	e.gap.expect, e.gap.resumed = key{}, false
+	e.gap.expect = key{}
 	e.gap.reason = "more events came than could be taken"
 	e.gapAt = now.Add(e.d.opt.timing.settle)
 	e.reconcileAt = now
 }
 
-// checkGap tells of a gap in the events when there is one.
+// mostAsked is how often an engine is asked for an event that did not come again.
+const mostAsked = 5
+
+// checkGap looks whether there is a gap in the events. An engine that is slow may not have
+// replayed them yet, so it is asked first.
 func (e *engine) checkGap(now time.Time) {
-	if e.gap.resumed {
+	if e.gap.state != gapOpen {
 		return
 	}
+	if e.gap.expect == (key{}) {
+		e.tellGap(now)
+		return
+	}
+	expect, at := e.gap.expect, e.gap.at
+	e.work(func(ctx context.Context) func() {
+		deadline, done := context.WithTimeout(ctx, e.d.opt.timing.call)
+		defer done()
+		known, err := e.client.Remembers(deadline, at, func(raw dockerapi.Event) bool { return keyOf(raw) == expect })
+		return func() {
+			e.gap.asked++
+			switch {
+			case e.gap.state != gapOpen || e.gap.expect != expect: // it came meanwhile, or more is lost
+			case known:
+				e.gap.state = gapToCome
+			case err != nil && e.gap.asked < mostAsked:
+				e.gapAt = time.Now().Add(e.d.opt.timing.settle)
+			default:
+				e.tellGap(time.Now())
+			}
+		}
+	})
+}
+
+// tellGap tells of a gap in the events.
+func (e *engine) tellGap(now time.Time) {
+	e.gap.state = gapNone
 	to := e.gap.first
 	if to.IsZero() {
 		to = e.streamed

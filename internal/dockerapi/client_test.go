@@ -254,7 +254,7 @@ func TestEvents(t *testing.T) {
 		before := dockertest.Event("container", "create", dockertest.ID("a"), map[string]string{"name": "a", "image": "i"})
 		e.Emit(before)
 		c := open(t, e.Address())
-		s, err := c.Events(t.Context(), dockerapi.Since(before.Time))
+		s, err := c.Events(t.Context(), dockerapi.Moment(before.Time))
 		if err != nil {
 			t.Fatal(err)
 		}

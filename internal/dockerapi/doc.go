@@ -9,7 +9,7 @@
 //	ping, err := c.Ping(ctx)
 //	list, err := c.List(ctx)
 //	details, err := c.Inspect(ctx, list[0].ID)
-//	stream, err := c.Events(ctx, dockerapi.Since(t))
+//	stream, err := c.Events(ctx, dockerapi.Moment(t))
 //	for {
 //		e, err := stream.Next()
 //		…

@@ -17,9 +17,9 @@ const HeaderTimeout = 5 * time.Second
 
 var errHeaderTimeout = errors.New("event stream not opened in time")
 
-// Since is the form in which the engine wants the start of a replay; the zero
-// time is no replay.
-func Since(t time.Time) string {
+// Moment is the form in which the engine wants the start and the end of a replay; the
+// zero time is none.
+func Moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -37,15 +37,41 @@ type Stream struct {
 
 // Events opens the event stream; when it returns without an error the engine
 // has accepted the subscription. First come the events that the engine still
-// remembers from since on (see Since), then those that happen. The stream ends
+// remembers from since on (see Moment), then those that happen. The stream ends
 // with ctx, with Close, or by itself with an error from Next.
 func (c *Client) Events(ctx context.Context, since string) (*Stream, error) {
+	return c.events(ctx, client.EventsListOptions{Since: since})
+}
+
+// Remembers reports whether the engine still remembers an event of that moment for which
+// is gives true. It is a question of its own, so it does not matter how far the replay of
+// a stream has come.
+func (c *Client) Remembers(ctx context.Context, at time.Time, is func(Event) bool) (bool, error) {
+	s, err := c.events(ctx, client.EventsListOptions{Since: Moment(at), Until: Moment(at.Add(time.Nanosecond))})
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	for {
+		e, err := s.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return false, nil
+		case err != nil:
+			return false, err
+		case is(e):
+			return true, nil
+		}
+	}
+}
+
+func (c *Client) events(ctx context.Context, o client.EventsListOptions) (*Stream, error) {
 	c.calls[CallEvents].Add(1)
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	t := &trip{stream: true}
 	timer := time.AfterFunc(HeaderTimeout, func() { cancel(errHeaderTimeout) })
-	res := c.api.Events(withTrip(ctx, t), client.EventsListOptions{Since: since})
+	res := c.api.Events(withTrip(ctx, t), o)
 	// The library returns when it has the header or an error, and t was
 	// written before.
 	if late := !timer.Stop(); late || t.status != 200 {

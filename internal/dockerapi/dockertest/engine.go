@@ -55,6 +55,7 @@ type Engine struct {
 	redirect   string
 	hang       chan struct{} // requests wait until it is closed
 	muted      bool          // events are remembered and not sent
+	slow       chan struct{} // new streams send nothing until it is closed
 	broken     string        // the inspection of this id answers garbage
 	forbidden  string        // this path answers 403
 	driver     string        // of cgroups
@@ -181,6 +182,20 @@ func (e *Engine) Mute(on bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.muted = on
+}
+
+// Slow makes the streams that are opened from now on send nothing until release.
+func (e *Engine) Slow() (release func()) {
+	c := make(chan struct{})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slow = c
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.slow = nil
+		close(c)
+	}
 }
 
 // Cut ends all event streams.
@@ -362,11 +377,25 @@ func (e *Engine) list(w http.ResponseWriter) {
 }
 
 func (e *Engine) events(w http.ResponseWriter, r *http.Request) {
-	sec, nano, _ := strings.Cut(r.URL.Query().Get("since"), ".")
-	since := int64(1) << 62 // nothing
-	if s, err := strconv.ParseInt(sec, 10, 64); err == nil {
+	const never = int64(1) << 62
+	moment := func(name string) int64 {
+		sec, nano, _ := strings.Cut(r.URL.Query().Get(name), ".")
+		s, err := strconv.ParseInt(sec, 10, 64)
+		if err != nil {
+			return never
+		}
 		n, _ := strconv.ParseInt(nano, 10, 64)
-		since = s*1e9 + n
+		return s*1e9 + n
+	}
+	since, until := moment("since"), moment("until")
+	if until != never { // only what has been is asked for
+		e.mu.Lock()
+		past := slices.DeleteFunc(slices.Clone(e.ring), func(ev dockerapi.Event) bool { return ev.Time.UnixNano() < since || ev.Time.UnixNano() > until })
+		e.mu.Unlock()
+		for _, ev := range past {
+			_ = json.NewEncoder(w).Encode(e.wire(ev))
+		}
+		return
 	}
 	c, end := make(chan dockerapi.Event, 8192), make(chan struct{})
 	e.mu.Lock()
@@ -376,6 +405,7 @@ func (e *Engine) events(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	e.streams[c] = end
+	slow := e.slow
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
@@ -385,6 +415,13 @@ func (e *Engine) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
 	w.(http.Flusher).Flush()
+	if slow != nil {
+		select {
+		case <-r.Context().Done():
+		case <-end:
+		case <-slow:
+		}
+	}
 	enc := json.NewEncoder(w)
 	for {
 		select {
