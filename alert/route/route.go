@@ -144,6 +144,9 @@ type Router struct {
 	ids          map[model.Fingerprint]string // of what fires
 	acknowledged map[string]time.Time
 	api          *apiv2.API
+
+	tries  sync.Mutex      // held while tries are settled
+	trying map[string]bool // those under way, by their keys
 }
 
 // compatible settles how matchers are read, which Alertmanager keeps for the process.
@@ -167,7 +170,7 @@ func New(o Options) (*Router, error) {
 	r := &Router{
 		o: o, times: o.Times.withDefaults(), registry: prometheus.NewRegistry(), recorder: eventrecorder.NopRecorder(),
 		known: map[string]bool{}, integrations: map[string][]amnotify.Integration{nobody: {}},
-		early: map[model.Fingerprint]*alert.Alert{}, ids: map[model.Fingerprint]string{}, acknowledged: map[string]time.Time{},
+		trying: map[string]bool{}, early: map[model.Fingerprint]*alert.Alert{}, ids: map[model.Fingerprint]string{}, acknowledged: map[string]time.Time{},
 	}
 	r.settle = 2*r.times.GroupInterval + 2*r.times.GroupWait
 	var routed []string
@@ -321,7 +324,7 @@ func (r *Router) Run(ctx context.Context) error {
 	for _, a := range r.early {
 		fires[hashOf(a.Labels)] = a.EndsAt.IsZero()
 	}
-	r.resume(fires)
+	r.settleTries(func(hash uint64) bool { return !fires[hash] })
 	err = alerts.Put(ctx, slices.Collect(maps.Values(r.early))...)
 	r.early = nil
 	r.alerts = alerts
@@ -410,6 +413,11 @@ func (r *Router) tellEnds(ctx context.Context) {
 	if len(ends) == 0 {
 		return
 	}
+	over := map[uint64]bool{}
+	for _, n := range ends {
+		over[hashOf(labelSet(n.Labels))] = true
+	}
+	r.settleTries(func(hash uint64) bool { return over[hash] })
 	_, grouped, err := r.dispatcher.Groups(ctx, func(*dispatch.Route) bool { return true },
 		func(*alert.Alert, time.Time) (alert.AlertStatus, bool) { return alert.AlertStatus{}, true })
 	if err != nil {

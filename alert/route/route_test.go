@@ -279,6 +279,47 @@ func TestAfterAKill(t *testing.T) {
 	}
 }
 
+// Killed while it tells of an alarm, the next process may be killed again, or the alarm may
+// end, before it is told once more: its end is told in any case.
+func TestEndsAfterTwoKills(t *testing.T) {
+	t.Parallel()
+	for name, endsMeanwhile := range map[string]bool{"killed again": false, "over before it is told again": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSink(t)
+			dir := t.TempDir()
+			asked, answer := make(chan struct{}), make(chan struct{})
+			s.during["firing Crash"] = sync.OnceFunc(func() { close(asked); <-answer })
+			o := Options{Book: openBook(t, dir), Lines: []string{s.URL + "/hook"}}
+			n := alarm("Crash", "vm", "critical")
+			_, stop := start(t, o, n)
+			<-asked // the receiver has it, and has not answered
+			o.Book, dir = killed(t, dir)
+			close(answer)
+			stop()
+
+			slow := fast
+			slow.GroupWait = time.Hour
+			o.Times = slow
+			n.Started = time.Now().Add(time.Hour) // so that it waits for its group
+			r, stop := start(t, o, n)
+			if endsMeanwhile {
+				put(t, r, over(n))
+			}
+			o.Book, _ = killed(t, dir)
+			stop()
+			had := s.count("firing Crash")
+
+			o.Times = fast
+			_, _ = start(t, o, over(n))
+			eventually(t, "the end", func() bool { return s.count("resolved Crash") > 0 })
+			if n := s.count("firing Crash"); n != had {
+				t.Errorf("told %d times that it fires, and %d times at the end", had, n)
+			}
+		})
+	}
+}
+
 func TestSilenceHoldsBackAndSurvives(t *testing.T) {
 	t.Parallel()
 	s := newSink(t)

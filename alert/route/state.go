@@ -66,7 +66,9 @@ func newLog(b *book.Book, retention time.Duration, log *slog.Logger, reg prometh
 		e, err := decodeEntry(entry)
 		if err == nil {
 			err = b.Put(book.Notified, logKey+keyOf(e.Entry), entry)
-			_ = b.Delete(book.Notified, tryKey+keyOf(e.Entry)) // the book counts what fails
+			settleTry(b, keyOf(e.Entry), func(hash uint64) bool {
+				return slices.Contains(e.Entry.FiringAlerts, hash) || slices.Contains(e.Entry.ResolvedAlerts, hash)
+			})
 		}
 		if err != nil {
 			log.Warn("a notification was sent and not noted; after a restart it is sent again", "err", err)
@@ -165,17 +167,56 @@ func (a attempt) Notify(ctx context.Context, alerts ...*alert.Alert) amnotify.No
 	}
 	key, b := keyOf(entry.Entry), a.r.o.Book
 	before, err := decodeEntry(b.Get(book.Notified, logKey+key))
-	told := err == nil && !slices.ContainsFunc(firing, func(hash uint64) bool { return !slices.Contains(before.Entry.FiringAlerts, hash) })
-	if !told {
-		if text := encodeEntry(entry); text != nil {
-			_ = b.Put(book.Notified, tryKey+key, text) // the book counts what fails
-		}
+	if err == nil && !slices.ContainsFunc(firing, func(hash uint64) bool { return !slices.Contains(before.Entry.FiringAlerts, hash) }) {
+		return a.Receiver.Notify(ctx, alerts...) // it knows of all of them
+	}
+	end := a.r.begin(key)
+	defer end()
+	earlier := b.Get(book.Notified, tryKey+key)
+	if e, err := decodeEntry(earlier); err == nil { // the process before was killed while it told of these
+		entry.Entry.FiringAlerts = append(slices.Clone(firing), e.Entry.FiringAlerts...)
+	}
+	if text := encodeEntry(entry); text != nil {
+		_ = b.Put(book.Notified, tryKey+key, text) // the book counts what fails
 	}
 	v := a.Receiver.Notify(ctx, alerts...)
-	if v.Err() != nil && !told {
+	switch {
+	case v.Err() == nil: // the log will say so
+	case earlier == nil:
 		_ = b.Delete(book.Notified, tryKey+key)
+	default:
+		_ = b.Put(book.Notified, tryKey+key, earlier)
 	}
 	return v
+}
+
+// begin says that a try is under way until end, so that nobody settles it meanwhile.
+func (r *Router) begin(key string) (end func()) {
+	r.tries.Lock()
+	defer r.tries.Unlock()
+	r.trying[key] = true
+	return func() {
+		r.tries.Lock()
+		defer r.tries.Unlock()
+		delete(r.trying, key)
+	}
+}
+
+// settleTry forgets of a try the alerts whose fate is known.
+func settleTry(b *book.Book, key string, known func(hash uint64) bool) {
+	text := b.Get(book.Notified, tryKey+key)
+	if text == nil {
+		return
+	}
+	e, err := decodeEntry(text)
+	if err == nil {
+		e.Entry.FiringAlerts = slices.DeleteFunc(e.Entry.FiringAlerts, known)
+	}
+	if err != nil || len(e.Entry.FiringAlerts) == 0 {
+		_ = b.Delete(book.Notified, tryKey+key) // the book counts what fails
+		return
+	}
+	_ = b.Put(book.Notified, tryKey+key, encodeEntry(e))
 }
 
 func encodeEntry(e *nflogpb.MeshEntry) []byte {
@@ -186,30 +227,35 @@ func encodeEntry(e *nflogpb.MeshEntry) []byte {
 	return b.Bytes()
 }
 
-// resume settles what the process before was sending when it was killed: of alarms that
-// have ended since, the log says that they were told, so that their end is; the others
-// are sent again, under the same name.
-func (r *Router) resume(fires map[uint64]bool) {
+// settleTries settles what the process before was sending when it was killed: of alarms
+// that have ended since, the log says that they were told, so that their end is. The others
+// are sent again, under the same name; until they are, their try stands, for this process
+// may be killed, or they may end, before that.
+func (r *Router) settleTries(ended func(hash uint64) bool) {
+	r.tries.Lock()
+	defer r.tries.Unlock()
 	for key, value := range r.o.Book.All(book.Notified) {
 		rest, ok := strings.CutPrefix(key, tryKey)
-		if !ok {
+		if !ok || r.trying[rest] {
 			continue
 		}
 		e, err := decodeEntry(value)
-		if err == nil && r.known[e.Entry.Receiver.GroupName] {
-			e.Entry.FiringAlerts = slices.DeleteFunc(e.Entry.FiringAlerts, func(hash uint64) bool { return fires[hash] })
-			if n := len(e.Entry.FiringAlerts); n > 0 {
-				if before, err := decodeEntry(r.o.Book.Get(book.Notified, logKey+rest)); err == nil {
-					e.Entry.FiringAlerts = append(e.Entry.FiringAlerts, before.Entry.FiringAlerts...)
-					e.Entry.ResolvedAlerts, e.Entry.ReceiverData = before.Entry.ResolvedAlerts, before.Entry.ReceiverData
-				}
-				e.Entry.Timestamp = timestamppb.Now()
-				if err := r.log.Merge(encodeEntry(e)); err != nil { // which writes it to the book
-					r.o.Log.Warn("the end of an alarm may not be told", "err", err)
-				}
-			}
+		if err != nil || !r.known[e.Entry.Receiver.GroupName] {
+			_ = r.o.Book.Delete(book.Notified, key) // the book counts what fails
+			continue
 		}
-		_ = r.o.Book.Delete(book.Notified, key) // the book counts what fails
+		e.Entry.FiringAlerts = slices.DeleteFunc(e.Entry.FiringAlerts, func(hash uint64) bool { return !ended(hash) })
+		if len(e.Entry.FiringAlerts) == 0 {
+			continue
+		}
+		if before, err := decodeEntry(r.o.Book.Get(book.Notified, logKey+rest)); err == nil {
+			e.Entry.FiringAlerts = append(e.Entry.FiringAlerts, before.Entry.FiringAlerts...)
+			e.Entry.ResolvedAlerts, e.Entry.ReceiverData = before.Entry.ResolvedAlerts, before.Entry.ReceiverData
+		}
+		e.Entry.Timestamp = timestamppb.Now()
+		if err := r.log.Merge(encodeEntry(e)); err != nil { // which writes it to the book
+			r.o.Log.Warn("the end of an alarm may not be told", "err", err)
+		}
 	}
 }
 
