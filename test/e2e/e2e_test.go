@@ -49,8 +49,8 @@ func TestServers(t *testing.T) {
 		"busy": project + "-busy-1", "late": project + "-late-1", "large": project + "-large-1", "small": project + "-small-1",
 		"done": d.Name("done"),
 	}
-	d.Start(compose(project, "busy", "--cpus", "0.35"), restless...)
-	d.Start(compose(project, "late", "--cpus", "0.5"), "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.2; done; while :; do :; done")
+	d.Start(compose(project, "busy", "--cpus", "0.15"), restless...)
+	d.Start(compose(project, "late", "--cpus", "0.3"), "sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.2; done; while :; do :; done")
 	d.Start(compose(project, "large"), "sh", "-c", "held=$(yes | head -c 20000000); sleep 600; :")
 	d.Start(compose(project, "small"), "sleep", "600")
 	d.Start([]string{"--name", names["done"]}, "sh", "-c", "exit 3")
@@ -168,7 +168,7 @@ func TestContainer(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
-	options := compose(project, "api", "--cpus", "0.4", "-m", "64m")
+	options := compose(project, "api", "--cpus", "0.15", "-m", "64m")
 	// It ends by itself when it is told to, with a code of its own.
 	argv := []string{"sh", "-c", "trap 'exit 3' TERM; k=1; while :; do n=0; while [ $n -lt $((k*9000)) ]; do n=$((n+1)); done; k=$((k%7+1)); sleep 0.2; done"}
 	d.Start(options, argv...)
@@ -191,7 +191,7 @@ func TestContainer(t *testing.T) {
 			}
 		},
 		// Nobody asks Docker for this death.
-		"kill": func([]string) (string, error) { return d.May("exec", project+"-api-1", "kill", "-TERM", "1") },
+		"kill": func([]string) (string, error) { return d.May("exec", "-d", project+"-api-1", "kill", "-TERM", "1") },
 	})
 }
 
@@ -313,7 +313,7 @@ func TestLook(t *testing.T) {
 	d := testkit.NewDocker(t)
 	n := d.Name("")
 	shop, mail := "shop"+n[len(n)-4:], "mail"+n[len(n)-4:]
-	d.Start(compose(shop, "api", "--cpus", "0.3", "-m", "64m", "--restart", "always"), "sh", "-c", "held=$(yes | head -c 20000000); while :; do n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; sleep 0.5; done")
+	d.Start(compose(shop, "api", "--cpus", "0.1", "-m", "64m", "--restart", "always"), "sh", "-c", "held=$(yes | head -c 20000000); while :; do n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; sleep 0.5; done")
 	d.Start(compose(shop, "web", "-m", "32m", "--health-cmd", "true", "--health-interval", "1s"), "httpd", "-f", "-p", "8080")
 	d.Start(compose(shop, "worker", "--restart", "always"), "sh", "-c", "sleep 2; exit 1")
 	d.Start(compose(shop, "db"), "sh", "-c", "held=$(yes | head -c 9000000); sleep 600; :")

@@ -16,7 +16,7 @@ func TestHostPage(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
-	d.Start(compose(project, "api", "--cpus", "0.3"), "sh", "-c", "while :; do :; done")
+	d.Start(compose(project, "api", "--cpus", "0.1"), "sh", "-c", "while :; do :; done")
 	talks := d.Start([]string{"--name", d.Name("talks")}, "sh", "-c", "yes 'a line of a container that says much' | head -n 200000; exec sleep 600")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
 	waitFor(t, p, project+"-api-1")

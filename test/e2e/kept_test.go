@@ -36,7 +36,7 @@ func TestEvents(t *testing.T) {
 	project := d.Name("shop")
 	hostile := strangers(d, "1")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s")
-	api := d.Start(compose(project, "api", "-m", "64m", "--restart", "no"), "sh", "-c", "trap : USR1; while :; do sleep 0.2; done")
+	api := d.Start(compose(project, "api", "-m", "64m", "--restart", "no"), "sh", "-c", "trap : USR1; while :; do sleep 3600 & wait; done")
 	waitFor(t, p, project+"-api-1")
 	hog := d.Name("hog")
 	known := waitFor(t, p, d.Start([]string{"--name", hog, "-m", "16m", "--memory-swap", "16m"}, "sh", "-c", "sleep 1; exec tail /dev/zero"))
@@ -73,7 +73,7 @@ func TestConfiguration(t *testing.T) {
 			"--label", fmt.Sprint("com.docker.compose.container-number=", n), "--label", "com.docker.compose.config-hash=" + hash,
 		}, options...)
 	}
-	argv := []string{"sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.2; done"}
+	argv := []string{"sh", "-c", "trap 'exit 3' TERM; while :; do sleep 3600 & wait; done"}
 	first, second := strings.Repeat("a1b2", 16), strings.Repeat("c3d4", 16)
 	for n := 1; n <= 3; n++ {
 		waitFor(t, p, d.Start(service(n, first, "-m", "64m", "--env", "DB_PASSWORD=hunter2", "--env", "MODE=fast"), argv...))
@@ -108,6 +108,6 @@ func TestConfiguration(t *testing.T) {
 			}
 			return d.Start(service(1, second, "-m", "128m", "--cap-add", "NET_ADMIN", "--env", "DB_PASSWORD=hunter3", "--env", "MODE=fast"), argv...), nil
 		},
-		"kill": func([]string) (string, error) { return d.May("exec", project+"-api-1", "kill", "-TERM", "1") },
+		"kill": func([]string) (string, error) { return d.May("exec", "-d", project+"-api-1", "kill", "-TERM", "1") },
 	})
 }

@@ -44,8 +44,8 @@ func TestCalmDay(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	p, w := watched(t)
-	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
-	deaf := []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"}
+	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 3600 & wait; done"}
+	deaf := []string{"sh", "-c", "trap '' TERM; exec sleep 3600"}
 	always := func(name string, more ...string) []string {
 		return append([]string{"--name", d.Name(name), "--restart", "always"}, more...)
 	}
@@ -54,10 +54,10 @@ func TestCalmDay(t *testing.T) {
 	d.Start(always("restarts"), forever...)
 	d.Start(always("renewed"), forever...)
 	d.Start(always("removed"), forever...)
-	d.Start(always("reloads"), "sh", "-c", "trap 'true' HUP; while :; do sleep 0.1; done")
+	d.Start(always("reloads"), "sh", "-c", "trap 'true' HUP; while :; do sleep 3600 & wait; done")
 	d.Start(always("pauses"), forever...)
 	d.Start(always("limited"), forever...)
-	d.Start(always("checked", "--health-cmd", "test -e /tmp/up", "--health-interval", "1s", "--health-start-period", "6s", "--health-retries", "1"), "sh", "-c", "sleep 4; touch /tmp/up; while :; do sleep 0.1; done")
+	d.Start(always("checked", "--health-cmd", "test -e /tmp/up", "--health-interval", "1s", "--health-start-period", "6s", "--health-retries", "1"), "sh", "-c", "sleep 4; touch /tmp/up; while :; do sleep 3600 & wait; done")
 	names := []string{"stops", "deaf", "restarts", "renewed", "removed", "reloads", "pauses", "limited", "checked"}
 	testkit.Eventually(t, 30*time.Second, "all are known", func() error {
 		for _, name := range names {
@@ -131,7 +131,7 @@ func TestBadDay(t *testing.T) {
 	start("loop-zero", []string{"--restart", "always"}, "sh", "-c", "sleep 0.2; exit 0")
 	start("gave-up", []string{"--restart", "on-failure:2"}, "sh", "-c", "sleep 0.1; exit 1")
 	start("killed", nil, "sleep", "600")
-	start("reloaded", nil, "sh", "-c", "trap 'sleep 2; exit 5' HUP; while :; do sleep 0.1; done")
+	start("reloaded", nil, "sh", "-c", "trap 'sleep 2; exit 5' HUP; while :; do sleep 3600 & wait; done")
 	start("oom", []string{"-m", "8m", "--memory-swap", "8m"}, "sh", "-c", "sleep 1; x=y; while :; do x=$x$x; done")
 	start("sick", []string{"--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1"}, "sleep", "600")
 	workload["no-command"] = d.Name("no-command")

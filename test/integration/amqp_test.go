@@ -162,7 +162,7 @@ func TestAMQPMessages(t *testing.T) {
 	r := d.StartRabbit()
 	c := &consumer{t: t, r: r}
 	c.declare()
-	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
+	forever := []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 3600 & wait; done"}
 	d.Start([]string{"--name", d.Name("al-running")}, forever...)
 	d.Start([]string{"--name", d.Name("al-paused")}, forever...)
 	d.Start([]string{"--name", d.Name("al-exited")}, "sh", "-c", "exit 3")

@@ -151,7 +151,7 @@ func TestLife(t *testing.T) {
 	d := testkit.NewDocker(t)
 	w := watch(t, testkit.DataDir(t))
 	id := d.Start([]string{"--name", d.Name("life"), "--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=api",
-		"--label", "exitCode=99", "-m", "64m", "--cpus", "0.5", "-p", "127.0.0.1::80"}, "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done", "--token=hunter2")
+		"--label", "exitCode=99", "-m", "64m", "--cpus", "0.5", "-p", "127.0.0.1::80"}, "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 3600 & wait; done", "--token=hunter2")
 	w.wait(id, "start", 1)
 	c := w.wantState(id, tallyman.Running)
 	if c.Workload.Key != "shop/api/1" || c.MemoryLimit != 64<<20 || c.CPULimit != 0.5 || c.Pid == 0 || c.Image != testkit.Image ||
@@ -371,7 +371,7 @@ func TestWhileNotWatching(t *testing.T) {
 			dir := testkit.DataDir(t)
 			exits := d.Start([]string{"--name", d.Name("exits")}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 42")
 			loops := d.Start([]string{"--name", d.Name("loops"), "--restart", "on-failure:3"}, "sh", "-c", "while ! test -e /tmp/go; do sleep 0.1; done; exit 9")
-			restarts := d.Start([]string{"--name", d.Name("restarts")}, "sh", "-c", "while :; do sleep 0.1; done")
+			restarts := d.Start([]string{"--name", d.Name("restarts")}, "sh", "-c", "sleep 3600; :")
 			removed := d.Start([]string{"--name", d.Name("removed")}, "sleep", "1000")
 			at := discover.EngineConfig{Address: engine.Socket}
 			w := watch(t, dir, at)

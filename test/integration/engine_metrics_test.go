@@ -171,7 +171,7 @@ func TestManagedPlugin(t *testing.T) {
 func TestStalledEngine(t *testing.T) {
 	t.Parallel()
 	e := testkit.NewEngine(t)
-	id := e.Start(nil, "sh", "-c", "while :; do :; done")
+	id := e.Start([]string{"--cpus", "0.1"}, "sh", "-c", "while :; do :; done")
 	e.Start(nil, "sleep", "600")
 	e.Cmd("create", "--label", e.Label, testkit.Image, "true")
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--docker-host", e.Socket, "--interval", "1s")

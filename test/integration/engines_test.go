@@ -132,7 +132,7 @@ func TestStatsAPIEqualsTheKernelsFiles(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	e := testkit.NewEngine(t)
-	id := e.Start([]string{"--name", d.Name("busy"), "-m", "64m", "--cpus", "0.4"}, "sh", "-c",
+	id := e.Start([]string{"--name", d.Name("busy"), "-m", "64m", "--cpus", "0.1"}, "sh", "-c",
 		"dd if=/dev/zero of=/tmp/x bs=1M count=8 2>/dev/null; echo written; while :; do :; done")
 	// What it uses while it writes is not what it keeps.
 	testkit.Eventually(t, 20*time.Second, "it has written", func() error {

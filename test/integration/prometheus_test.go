@@ -28,7 +28,7 @@ func measured(t *testing.T) (p *testkit.Program, name string) {
 	t.Helper()
 	d := testkit.NewDocker(t)
 	name = d.Name("measured")
-	d.Start([]string{"--name", name, "-m", "64m", "--cpus", "0.3"}, "sh", "-c", "while :; do :; done")
+	d.Start([]string{"--name", name, "-m", "64m", "--cpus", "0.1"}, "sh", "-c", "while :; do :; done")
 	p = testkit.StartProgram(t, testkit.DataDir(t), "--interval", "1s", "--set", "plugins.enabled=false", "--set", "sources.enginemetrics.every=0") // the names of services and of the engine are not ours
 	testkit.Eventually(t, 20*time.Second, "six samples are stored", func() error {
 		for _, points := range p.Query(`container_cpu_usage_seconds_total{name="` + name + `"}[1m]`) {

@@ -202,7 +202,7 @@ func badContainers(t *testing.T, b *table) {
 	start("loop", "loop with exit 1", "ContainerRestartLoop", []string{"--restart", "always"}, "sh", "-c", "echo last words of loop; sleep 0.2; exit 1")
 	start("loop-zero", "loop with exit 0", "ContainerRestartLoop", []string{"--restart", "always"}, "sh", "-c", "sleep 0.2; exit 0")
 	start("loop-slow", "loop with a life of 40 s", "ContainerRestartLoop", []string{"--restart", "always"}, "sh", "-c", "sleep 40; exit 1").stages = "ContainerCrashed"
-	reloaded := start("reloaded", "HUP, then a crash", "ContainerCrashed", nil, "sh", "-c", "trap 'echo last words of reloaded; sleep 2; exit 5' HUP; while :; do sleep 0.1; done")
+	reloaded := start("reloaded", "HUP, then a crash", "ContainerCrashed", nil, "sh", "-c", "trap 'echo last words of reloaded; sleep 2; exit 5' HUP; while :; do sleep 3600 & wait; done")
 	killed := start("killed", "kill -9 from the host", "ContainerCrashed", nil, "sh", "-c", "echo last words of killed; sleep 3600")
 	sick := start("sick", "unhealthy, flapping, healthy", "ContainerUnhealthy", []string{"--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1"}, "sleep", "3600")
 	sick.recover = func() time.Time { return flaps(t, d, "sick") }
@@ -340,7 +340,7 @@ func badEngine(t *testing.T, b *table) {
 	}
 	p := testkit.StartProgram(t, testkit.DataDir(t), "--config", file, "--interval", "1s")
 	options, workload := testkit.Service(e.Name("lost"), e.Name("lost"))
-	e.Start(append(options, "--restart", "unless-stopped"), "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
+	e.Start(append(options, "--restart", "unless-stopped"), "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done")
 	e.Start([]string{"--name", e.Name("back"), "--restart", "always"}, handles...)
 	known(t, p, e.Name("lost"), e.Name("back"))
 

@@ -28,8 +28,8 @@ func atLength(t *testing.T) {
 
 // handles ends when it is told to, deaf does not.
 var (
-	handles = []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 0.1; done"}
-	deaf    = []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"}
+	handles = []string{"sh", "-c", "trap 'exit 143' TERM; while :; do sleep 3600 & wait; done"}
+	deaf    = []string{"sh", "-c", "trap '' TERM; exec sleep 3600"}
 )
 
 // quiet checks that nothing was told of a test's own containers, nor of tallyman or an
@@ -138,7 +138,7 @@ func upAndDown(t *testing.T, d *testkit.Docker, p *testkit.Program, project stri
 		var b strings.Builder
 		b.WriteString("version: \"2.4\"\nservices:\n")
 		for _, service := range []string{"db", "web"} {
-			fmt.Fprintf(&b, "  %s:\n    image: %s\n    restart: unless-stopped\n    mem_limit: %s\n    container_name: %s-%s-1\n    network_mode: none\n    labels: {%s: %q}\n    command: [sh, -c, \"trap 'exit 143' TERM; while :; do sleep 0.1; done\"]\n",
+			fmt.Fprintf(&b, "  %s:\n    image: %s\n    restart: unless-stopped\n    mem_limit: %s\n    container_name: %s-%s-1\n    network_mode: none\n    labels: {%s: %q}\n    command: [sh, -c, \"trap 'exit 143' TERM; while :; do sleep 3600 & wait; done\"]\n",
 				service, testkit.Image, memory, project, service, key, value)
 		}
 		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
@@ -181,11 +181,11 @@ func calmContainers(t *testing.T) {
 	updated, _ := testkit.Service(d.Name("updated"), d.Name("updated"))
 	d.Start(append(updated, "--restart", "always"), handles...)
 	d.Start(always("removed"), deaf...)
-	d.Start(always("reloads"), "sh", "-c", "trap 'true' HUP; while :; do sleep 0.1; done")
+	d.Start(always("reloads"), "sh", "-c", "trap 'true' HUP; while :; do sleep 3600 & wait; done")
 	d.Start(always("pauses"), handles...)
 	d.Start(always("limited"), handles...)
 	d.Start(always("checked", "--health-cmd", "test -e /tmp/up", "--health-interval", "2s", "--health-start-period", "20s", "--health-retries", "1"),
-		"sh", "-c", "sleep 18; touch /tmp/up; while :; do sleep 0.1; done")
+		"sh", "-c", "sleep 18; touch /tmp/up; while :; do sleep 3600 & wait; done")
 	// A backup reads and writes more than its memory, so that the page cache takes all of it.
 	volume := t.TempDir()
 	d.Start(always("backup", "-m", "48m", "--memory-swap", "48m", "-v", volume+":/data"),

@@ -306,7 +306,7 @@ await check("a click on a mark pins its time in the URL and marks its row", asyn
 await check("Facts hold what Docker says of it", async () => {
   await page.getByRole("tab", { name: "Facts" }).click();
   const facts = page.locator("#panel-facts");
-  for (const want of [name, "tallyman-test/busybox", workload.split("/").join(" / "), "exit 3", "com.docker.compose.project", "0.4 cores"]) {
+  for (const want of [name, "tallyman-test/busybox", workload.split("/").join(" / "), "exit 3", "com.docker.compose.project", "0.15 cores"]) {
     assert.ok((await facts.textContent()).includes(want), `${want} is missing in ${await facts.textContent()}`);
   }
 });
