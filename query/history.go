@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -15,6 +17,8 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/chunks"
+	"golang.org/x/sync/errgroup"
 )
 
 // Column is one line of a chart: a value per step, NaN where there is none.
@@ -122,14 +126,14 @@ func (e *Engine) History(ctx context.Context, host, workload string, start, end 
 	start = start.Truncate(step)
 	n := int((end.Sub(start) + step - 1) / step)
 	h := &History{Start: start, End: start.Add(time.Duration(n) * step), Step: step}
-	s := newSpreader(h, n, e.maxGap())
+	s := &collected{steps: stepsOf(h, n, e.maxGap()), sum: make([][]float64, len(columns)), cover: make([]map[string][]float64, len(columns))}
 
 	names := make([]string, 0, len(columns)+1)
 	for _, c := range columns {
 		names = append(names, c.metric)
 	}
 	match = append(match, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, strings.Join(names, "|")))
-	if err := e.each(ctx, s.from(), h.End, match, s.add); err != nil {
+	if err := e.each(ctx, s.from(), h.End, match, s.reader); err != nil {
 		return nil, fmt.Errorf("history of %s on %s: %w", workload, host, err)
 	}
 	total, err := e.Instant(ctx, "max("+hostMemory+`{host=`+fmt.Sprintf("%q", host)+"})", h.End)
@@ -161,138 +165,234 @@ func (e *Engine) First(ctx context.Context, host string, end time.Time) (time.Ti
 // first is the time of the oldest sample of some metrics, zero without one.
 func (e *Engine) first(ctx context.Context, match []*labels.Matcher, metrics string, end time.Time) (first time.Time, err error) {
 	match = append(slices.Clip(match), labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, metrics))
-	err = e.each(ctx, time.Unix(0, 0), end, match, func(_ labels.Labels, it chunkenc.Iterator) error {
-		if it.Next() == chunkenc.ValFloat {
+	set, done, err := e.selected(ctx, time.Unix(0, 0), end, match)
+	if err != nil {
+		return first, err
+	}
+	defer done()
+	var list chunks.Iterator
+	var it chunkenc.Iterator
+	for set.Next() {
+		if list = set.At().Iterator(list); !list.Next() {
+			if err := list.Err(); err != nil {
+				return first, err
+			}
+			continue
+		}
+		if it = list.At().Chunk.Iterator(it); it.Next() == chunkenc.ValFloat {
 			if t, _ := it.At(); first.IsZero() || t < first.UnixMilli() {
 				first = time.UnixMilli(t)
 			}
 		}
-		return it.Err()
-	})
-	return first, err
+		if err := it.Err(); err != nil {
+			return first, err
+		}
+	}
+	return first, set.Err()
 }
 
-// each calls f for every selected series.
-func (e *Engine) each(ctx context.Context, start, end time.Time, match []*labels.Matcher, f func(labels.Labels, chunkenc.Iterator) error) error {
-	q, err := e.queryable.Querier(start.UnixMilli(), end.UnixMilli())
+func (e *Engine) selected(ctx context.Context, start, end time.Time, match []*labels.Matcher) (set storage.ChunkSeriesSet, done func(), err error) {
+	q, err := e.queryable.ChunkQuerier(start.UnixMilli(), end.UnixMilli())
+	if err != nil {
+		return nil, nil, err
+	}
+	set = q.Select(ctx, false, &storage.SelectHints{Start: start.UnixMilli(), End: end.UnixMilli()}, match...)
+	return set, func() { _ = q.Close() }, nil // it was read only
+}
+
+// series is one that was selected, its chunks the oldest first. They are read one by one,
+// which costs less than the merged iterators that Prometheus' engine reads.
+type series struct {
+	labels labels.Labels
+	chunks []chunkenc.Chunk
+}
+
+// A reader reads the series that are handed to it, one after another.
+type reader func(series) error
+
+// mostReaders read side by side.
+const mostReaders = 4
+
+// each has every selected series read by one of some readers that run side by side, and
+// that newReader makes.
+func (e *Engine) each(ctx context.Context, start, end time.Time, match []*labels.Matcher, newReader func() reader) error {
+	work, ctx := errgroup.WithContext(ctx)
+	set, done, err := e.selected(ctx, start, end, match)
 	if err != nil {
 		return err
 	}
-	defer q.Close()
-	set := q.Select(ctx, false, &storage.SelectHints{Start: start.UnixMilli(), End: end.UnixMilli()}, match...)
-	var it chunkenc.Iterator
-	for set.Next() {
-		s := set.At()
-		it = s.Iterator(it)
-		if err := f(s.Labels(), it); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	defer done()
+	found := make(chan series)
+	for range min(mostReaders, runtime.GOMAXPROCS(0)) {
+		read := newReader()
+		work.Go(func() error {
+			for one := range found {
+				if err := read(one); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return set.Err()
+	work.Go(func() error {
+		defer close(found)
+		var list chunks.Iterator
+		for set.Next() {
+			s := set.At()
+			one := series{labels: s.Labels()}
+			for list = s.Iterator(list); list.Next(); {
+				one.chunks = append(one.chunks, list.At().Chunk)
+			}
+			if err := list.Err(); err != nil {
+				return err
+			}
+			select {
+			case found <- one:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return set.Err()
+	})
+	return work.Wait()
 }
 
-// spreader collects the samples of all series into columns.
-type spreader struct {
+// steps are what the samples of series are spread over.
+type steps struct {
 	start, step, gap int64 // ms
 	n                int
-	sum              [][]float64            // by column: value × covered time
-	cover            []map[string][]float64 // by column and container: covered time
-	one, oneCover    []float64              // of the series at hand
-	first            int64
 }
 
-func newSpreader(h *History, n int, gap time.Duration) *spreader {
-	return &spreader{
-		start: h.Start.UnixMilli(), step: h.Step.Milliseconds(), gap: gap.Milliseconds(), n: n,
-		sum:   make([][]float64, len(columns)),
-		cover: make([]map[string][]float64, len(columns)),
-		one:   make([]float64, n), oneCover: make([]float64, n),
-	}
+func stepsOf(h *History, n int, gap time.Duration) steps {
+	return steps{start: h.Start.UnixMilli(), step: h.Step.Milliseconds(), gap: gap.Milliseconds(), n: n}
 }
 
 // from is how far back samples are needed: one before the first step.
-func (s *spreader) from() time.Time { return time.UnixMilli(s.start - s.gap) }
+func (s steps) from() time.Time { return time.UnixMilli(s.start - s.gap) }
 
-func (s *spreader) add(l labels.Labels, it chunkenc.Iterator) error {
-	name := l.Get(model.MetricNameLabel)
-	at := slices.IndexFunc(columns, func(c struct {
-		name, metric string
-		counter      bool
-	}) bool {
-		return c.metric == name
-	})
-	if at < 0 {
+func (s steps) end() int64 { return s.start + int64(s.n)*s.step }
+
+// collected are the samples of all series in columns.
+type collected struct {
+	steps
+	mu    sync.Mutex
+	sum   [][]float64            // by column: value × covered time
+	cover []map[string][]float64 // by column and container: covered time
+	first int64
+}
+
+// reader makes one.
+func (c *collected) reader() reader {
+	x := newSpreader(c.steps)
+	return func(s series) error {
+		name := s.labels.Get(model.MetricNameLabel)
+		at := slices.IndexFunc(columns, func(c struct {
+			name, metric string
+			counter      bool
+		}) bool {
+			return c.metric == name
+		})
+		if at < 0 {
+			return nil
+		}
+		if err := x.spread(s, columns[at].counter); err != nil {
+			return err
+		}
+		id := s.labels.Get("id")
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if x.first > 0 && (c.first == 0 || x.first < c.first) {
+			c.first = x.first
+		}
+		if c.sum[at] == nil {
+			c.sum[at] = make([]float64, c.n)
+			c.cover[at] = map[string][]float64{}
+		}
+		if c.cover[at][id] == nil {
+			c.cover[at][id] = make([]float64, c.n)
+		}
+		for i := range x.sum {
+			c.sum[at][i] += x.sum[i]
+			c.cover[at][id][i] = max(c.cover[at][id][i], x.cover[i])
+		}
 		return nil
 	}
-	if _, err := s.series(columns[at].counter, it); err != nil {
-		return err
-	}
-	if s.sum[at] == nil {
-		s.sum[at] = make([]float64, s.n)
-		s.cover[at] = map[string][]float64{}
-	}
-	id := l.Get("id")
-	if s.cover[at][id] == nil {
-		s.cover[at][id] = make([]float64, s.n)
-	}
-	for i := range s.one {
-		s.sum[at][i] += s.one[i]
-		s.cover[at][id][i] = max(s.cover[at][id][i], s.oneCover[i])
+}
+
+// spreader spreads the samples of one series at a time over the steps.
+type spreader struct {
+	steps
+	sum, cover []float64 // by step: value × covered time, and covered time
+	most       float64   // the greatest value that counted
+	first      int64     // the time of the first sample in the range, 0 without one
+
+	// The step at hand, so that most samples need no division.
+	at             int
+	atStart, atEnd int64 // ms
+	it             chunkenc.Iterator
+}
+
+func newSpreader(s steps) *spreader {
+	return &spreader{steps: s, sum: make([]float64, s.n), cover: make([]float64, s.n)}
+}
+
+// spread reads a series.
+func (s *spreader) spread(one series, counter bool) error {
+	clear(s.sum)
+	clear(s.cover)
+	s.most, s.first = 0, 0
+	end := s.end()
+	var lastT int64
+	var lastV float64
+	for _, c := range one.chunks {
+		s.it = c.Iterator(s.it)
+		for s.it.Next() == chunkenc.ValFloat {
+			t, v := s.it.At()
+			if value.IsStaleNaN(v) {
+				lastT = 0
+				continue
+			}
+			if s.first == 0 && t >= s.start {
+				s.first = t
+			}
+			if dt := t - lastT; lastT > 0 && dt > 0 && dt <= s.gap && (!counter || v >= lastV) {
+				now := v
+				if counter {
+					now = (v - lastV) * 1000 / float64(dt)
+				}
+				s.give(lastT, t, now)
+				if t > s.start && lastT < end {
+					s.most = max(s.most, now)
+				}
+			}
+			lastT, lastV = t, v
+		}
+		if err := s.it.Err(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// series spreads the samples of one series over the steps, into one and oneCover, and
-// gives the greatest value that counted.
-func (s *spreader) series(counter bool, it chunkenc.Iterator) (most float64, err error) {
-	clear(s.one)
-	clear(s.oneCover)
-	end := s.start + int64(s.n)*s.step
-	var lastT int64
-	var lastV float64
-	for it.Next() == chunkenc.ValFloat {
-		t, v := it.At()
-		if value.IsStaleNaN(v) {
-			lastT = 0
-			continue
-		}
-		if t >= s.start && (s.first == 0 || t < s.first) {
-			s.first = t
-		}
-		if dt := t - lastT; lastT > 0 && dt > 0 && dt <= s.gap && (!counter || v >= lastV) {
-			now := v
-			if counter {
-				now = (v - lastV) * 1000 / float64(dt)
-			}
-			s.spread(lastT, t, now)
-			if t > s.start && lastT < end {
-				most = max(most, now)
-			}
-		}
-		lastT, lastV = t, v
-	}
-	return most, it.Err()
-}
-
-// spread gives v to the steps between from and to, by the share of each that
-// is covered.
-func (s *spreader) spread(from, to int64, v float64) {
-	from, to = max(from, s.start), min(to, s.start+int64(s.n)*s.step)
+// give gives v to the steps between from and to, by the share of each that is covered.
+func (s *spreader) give(from, to int64, v float64) {
+	from, to = max(from, s.start), min(to, s.end())
 	for from < to {
-		i := (from - s.start) / s.step
-		end := min(to, s.start+(i+1)*s.step)
+		if from < s.atStart || from >= s.atEnd {
+			s.at = int((from - s.start) / s.step)
+			s.atStart = s.start + int64(s.at)*s.step
+			s.atEnd = s.atStart + s.step
+		}
+		end := min(to, s.atEnd)
 		w := float64(end - from)
-		s.one[i] += v * w
-		s.oneCover[i] += w
+		s.sum[s.at] += v * w
+		s.cover[s.at] += w
 		from = end
 	}
 }
 
 // columns divides and turns quota and period into a limit in cores.
-func (s *spreader) columns(hostMemory float64) []Column {
+func (s *collected) columns(hostMemory float64) []Column {
 	all := map[string][]float64{}
 	for at, c := range columns {
 		if s.sum[at] == nil {

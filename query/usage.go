@@ -9,11 +9,11 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
 
 // Usage is what containers took of their hosts over a range.
@@ -73,7 +73,8 @@ type sums struct {
 
 // summed collects samples of series into sums.
 type summed struct {
-	*spreader
+	steps
+	mu         sync.Mutex
 	containers map[string]*usedSums
 	hosts      map[string]*hostSums
 }
@@ -97,39 +98,50 @@ func (e *Engine) Usage(ctx context.Context, start, end time.Time, points int) (*
 	step := max(time.Second, end.Sub(start)/time.Duration(points))
 	n := int(max(1, (end.Sub(start)+step/2)/step))
 	h := &History{Start: start, End: start.Add(time.Duration(n) * step), Step: step}
-	s := &summed{newSpreader(h, n, e.maxGap()), map[string]*usedSums{}, map[string]*hostSums{}}
+	s := &summed{steps: stepsOf(h, n, e.maxGap()), containers: map[string]*usedSums{}, hosts: map[string]*hostSums{}}
 	match := []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, usageMetrics)}
-	if err := e.each(ctx, s.from(), h.End, match, s.take); err != nil {
+	if err := e.each(ctx, s.from(), h.End, match, s.reader); err != nil {
 		return nil, fmt.Errorf("usage: %w", err)
 	}
 	return s.usage(h), nil
 }
 
-// take reads one series.
-func (s *summed) take(l labels.Labels, it chunkenc.Iterator) error {
-	metric, host := l.Get(model.MetricNameLabel), l.Get("host")
-	switch metric {
-	case cpuTime:
-		mode := l.Get("mode")
-		if mode != "idle" && mode != "iowait" {
+// reader makes one.
+func (s *summed) reader() reader {
+	x := newSpreader(s.steps)
+	return func(one series) error {
+		metric, mode := one.labels.Get(model.MetricNameLabel), one.labels.Get("mode")
+		id, container := strings.CutPrefix(one.labels.Get("id"), "/docker/")
+		switch {
+		case metric == cpuTime && mode != "idle" && mode != "iowait":
+			return nil
+		case metric == cpuTime, metric == hostMemory, metric == hostFree:
+			container = false
+		case !container:
 			return nil
 		}
-		h := s.host(host)
-		h.cores[l.Get("cpu")] = true
-		return s.read(h.by, metric, true, it)
-	case hostMemory, hostFree:
-		return s.read(s.host(host).by, metric, false, it)
-	}
-	id, ok := strings.CutPrefix(l.Get("id"), "/docker/")
-	if !ok {
+		if err := x.spread(one, metric != memoryUsed && metric != hostMemory && metric != hostFree); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		host := one.labels.Get("host")
+		if !container {
+			h := s.host(host)
+			if metric == cpuTime {
+				h.cores[one.labels.Get("cpu")] = true
+			}
+			s.add(h.by, metric, x)
+			return nil
+		}
+		u := s.containers[id]
+		if u == nil {
+			u = &usedSums{Used{ID: id, Name: one.labels.Get("name"), Host: host, Workload: one.labels.Get("workload"), Image: one.labels.Get("image")}, map[string]*sums{}}
+			s.containers[id] = u
+		}
+		s.add(u.by, metric, x)
 		return nil
 	}
-	u := s.containers[id]
-	if u == nil {
-		u = &usedSums{Used{ID: id, Name: l.Get("name"), Host: host, Workload: l.Get("workload"), Image: l.Get("image")}, map[string]*sums{}}
-		s.containers[id] = u
-	}
-	return s.read(u.by, metric, metric != memoryUsed, it)
 }
 
 func (s *summed) host(name string) *hostSums {
@@ -141,24 +153,19 @@ func (s *summed) host(name string) *hostSums {
 	return h
 }
 
-// read adds a series to the sums of its metric. Those of interfaces, CPUs and disks run side by side.
-func (s *summed) read(by map[string]*sums, metric string, counter bool, it chunkenc.Iterator) error {
-	most, err := s.series(counter, it)
-	if err != nil {
-		return err
-	}
+// add adds a series to the sums of its metric. Those of interfaces, CPUs and disks run side by side.
+func (s *summed) add(by map[string]*sums, metric string, x *spreader) {
 	t := by[metric]
 	if t == nil {
 		t = &sums{sum: make([]float64, s.n), cover: make([]float64, s.n)}
 		by[metric] = t
 	}
 	t.n++
-	t.max = max(t.max, most)
-	for i := range s.one {
-		t.sum[i] += s.one[i]
-		t.cover[i] = max(t.cover[i], s.oneCover[i])
+	t.max = max(t.max, x.most)
+	for i := range x.sum {
+		t.sum[i] += x.sum[i]
+		t.cover[i] = max(t.cover[i], x.cover[i])
 	}
-	return nil
 }
 
 // points are the means of the steps, NaN where there is nothing.
