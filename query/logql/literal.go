@@ -6,6 +6,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // required are the texts that every line holds, byte for byte, that the
@@ -24,7 +25,7 @@ func required(expression string) []string {
 func walkRequired(re *syntax.Regexp, out *[]string) {
 	switch re.Op {
 	case syntax.OpLiteral:
-		if re.Flags&syntax.FoldCase == 0 {
+		if re.Flags&syntax.FoldCase == 0 && !broken(re.Rune) {
 			*out = append(*out, string(re.Rune))
 		}
 	case syntax.OpCapture, syntax.OpPlus:
@@ -40,14 +41,13 @@ func walkRequired(re *syntax.Regexp, out *[]string) {
 	}
 }
 
+// broken reports whether a text has the rune that stands for bytes which are no UTF-8, so
+// that an expression also finds it where the bytes are others.
+func broken(text []rune) bool { return slices.Contains(text, utf8.RuneError) }
+
 // alternatives are the texts of an expression that is nothing but a choice of
 // texts: error|warn. fold says that the case does not matter.
-func alternatives(expression string) (texts []string, fold, ok bool) {
-	re, err := syntax.Parse(expression, syntax.Perl)
-	if err != nil {
-		return nil, false, false
-	}
-	re = re.Simplify()
+func alternatives(re *syntax.Regexp) (texts []string, fold, ok bool) {
 	for re.Op == syntax.OpCapture {
 		re = re.Sub[0]
 	}
@@ -60,21 +60,122 @@ func alternatives(expression string) (texts []string, fold, ok bool) {
 			sub = sub.Sub[0]
 		}
 		folds := sub.Flags&syntax.FoldCase != 0
-		if sub.Op != syntax.OpLiteral || i > 0 && folds != fold {
+		if sub.Op != syntax.OpLiteral || broken(sub.Rune) || i > 0 && folds != fold {
 			return nil, false, false
 		}
 		fold = folds
 		s := string(sub.Rune)
-		if fold && strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) >= 0 {
-			return nil, false, false
-		}
-		if fold && strings.ContainsAny(strings.ToLower(s), "ks") {
-			// U+212A and U+017F fold to these two; the expression knows them.
+		if fold && plain(s) != s {
 			return nil, false, false
 		}
 		texts = append(texts, s)
 	}
 	return texts, fold, true
+}
+
+// plain is the longest part of a text in which each letter has two cases and no more:
+// beyond ASCII there are others, and U+212A and U+017F fold to k and s.
+func plain(s string) (longest string) {
+	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r >= 0x80 || strings.ContainsRune("kKsS", r) }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
+}
+
+// choice is texts of which a line that an expression fits holds one at least.
+type choice struct {
+	texts []string
+	fold  bool // their case does not matter
+}
+
+// mostChoices are looked for before an expression is: each is a search of its own.
+const mostChoices = 8
+
+// worth is how much a choice spares: the length of its shortest text, 0 for none.
+func (c choice) worth() int {
+	if len(c.texts) == 0 {
+		return 0
+	}
+	least := len(c.texts[0])
+	for _, s := range c.texts {
+		least = min(least, len(s))
+	}
+	return least
+}
+
+// chosen is the choice of an expression that spares most.
+func chosen(re *syntax.Regexp) (best choice) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if broken(re.Rune) {
+			return choice{}
+		}
+		best = choice{[]string{string(re.Rune)}, re.Flags&syntax.FoldCase != 0}
+	case syntax.OpCapture, syntax.OpPlus:
+		return chosen(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return chosen(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			if c := chosen(sub); c.worth() > best.worth() {
+				best = c
+			}
+		}
+	case syntax.OpAlternate:
+		for _, sub := range re.Sub {
+			c := chosen(sub)
+			best.texts, best.fold = append(best.texts, c.texts...), best.fold || c.fold
+			if c.worth() == 0 || len(best.texts) > mostChoices {
+				return choice{}
+			}
+		}
+	}
+	if best.fold {
+		for i, s := range best.texts {
+			best.texts[i] = plain(s)
+		}
+	}
+	if best.worth() == 0 {
+		return choice{}
+	}
+	return best
+}
+
+// trimmed is an expression that fits the same lines, anywhere in them, without what begins
+// or ends it and may as well fit nothing: .*error.* is error.
+func trimmed(re *syntax.Regexp) *syntax.Regexp { return trimEdge(trimEdge(re, false), true) }
+
+func trimEdge(re *syntax.Regexp, right bool) *syntax.Regexp {
+	switch re.Op {
+	case syntax.OpStar, syntax.OpQuest:
+		return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+	case syntax.OpPlus, syntax.OpCapture:
+		return trimEdge(re.Sub[0], right)
+	case syntax.OpConcat:
+		subs := slices.Clone(re.Sub)
+		for len(subs) > 0 {
+			at := 0
+			if right {
+				at = len(subs) - 1
+			}
+			if subs[at] = trimEdge(subs[at], right); subs[at].Op != syntax.OpEmptyMatch {
+				break
+			}
+			subs = slices.Delete(subs, at, at+1)
+		}
+		switch len(subs) {
+		case 0:
+			return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+		case 1:
+			return subs[0]
+		}
+		return &syntax.Regexp{Op: syntax.OpConcat, Sub: subs}
+	}
+	return re
 }
 
 // literals are the texts that every line holds which passes the pipeline.

@@ -4,6 +4,7 @@ package logql
 
 import (
 	"bytes"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/grafana/regexp"
@@ -47,25 +48,32 @@ func contains(s string) func([]byte) bool {
 }
 
 // fits makes the test of an expression anywhere in the line. Texts need no
-// expression; texts that must be there spare it most lines.
+// expression; texts of which one must be there spare it most lines.
 func fits(expression string) (func([]byte) bool, error) {
-	re, err := regexp.Compile(expression)
+	if _, err := regexp.Compile(expression); err != nil {
+		return nil, err
+	}
+	tree, err := syntax.Parse(expression, syntax.Perl)
 	if err != nil {
 		return nil, err
 	}
-	if texts, fold, ok := alternatives(expression); ok && len(texts) <= 16 {
+	tree = trimmed(tree.Simplify())
+	if texts, fold, ok := alternatives(tree); ok && len(texts) <= 16 {
 		return anyOf(texts, fold), nil
 	}
-	var first []byte
-	for _, s := range required(expression) {
-		if len(s) > len(first) {
-			first = []byte(s)
-		}
+	if tree.Op == syntax.OpEmptyMatch {
+		return func([]byte) bool { return true }, nil
 	}
-	if len(first) == 0 {
+	re, err := regexp.Compile(tree.String())
+	if err != nil {
+		return nil, err
+	}
+	c := chosen(tree)
+	if c.worth() == 0 {
 		return re.Match, nil
 	}
-	return func(b []byte) bool { return bytes.Contains(b, first) && re.Match(b) }, nil
+	may := anyOf(c.texts, c.fold)
+	return func(b []byte) bool { return may(b) && re.Match(b) }, nil
 }
 
 func anyOf(texts []string, fold bool) func([]byte) bool {

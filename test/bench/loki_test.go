@@ -164,7 +164,7 @@ func summary(r *logql.Result) string {
 			sum += p.Value
 		}
 	}
-	return fmt.Sprintf("%d lines, sum %v", len(r.Entries), sum)
+	return fmt.Sprintf("%d lines, sum %.9g", len(r.Entries), sum)
 }
 
 func lokiAnswers(b *testing.B, base string, q question, now time.Time) string {
@@ -194,5 +194,5 @@ func lokiAnswers(b *testing.B, base string, q question, now time.Time) string {
 			sum += f
 		}
 	}
-	return fmt.Sprintf("%d lines, sum %v", lines, sum)
+	return fmt.Sprintf("%d lines, sum %.9g", lines, sum)
 }

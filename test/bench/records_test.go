@@ -72,6 +72,12 @@ var questions = []question{
 	{"needle", `{source="container"} |= "zebra"`, 25 * time.Hour, 1000},
 	{"regex-1h", `{source="container"} |~ "id=[0-9a-f]+7[0-9a-f] HTTP"`, time.Hour, 1000},
 	{"count", `sum(count_over_time({source="container"}[5m]))`, 24 * time.Hour, 1000},
+	{"regex-no-text", `{name=~"c(0|4|8|12|16)"} |~ "[0-9]{3} [0-9]{4}7[0-9]* "`, 6 * time.Hour, 1000},
+	{"regex-metric", `sum(count_over_time({source="container"} |~ "(orders|users/me).*[4-9][0-9]{2,}" [5m]))`, 6 * time.Hour, 1000},
+	{"json-filter", `{name=~"c(1|5|9|13|17)"} | json | duration_ms > 2990`, 6 * time.Hour, 1000},
+	{"json-by", `sum by (level) (count_over_time({name=~"c(1|5|9|13|17)"} | json | status = 200 [5m]))`, 6 * time.Hour, 1000},
+	{"logfmt-by", `sum by (queue) (count_over_time({name=~"c(2|6|10|14|18)"} | logfmt | attempt = 2 [5m]))`, 6 * time.Hour, 1000},
+	{"quantile", `quantile_over_time(0.95, {name=~"c(1|5|9|13|17)"} | json | unwrap duration_ms [5m]) by (path)`, 6 * time.Hour, 1000},
 }
 
 const questionStep = 5 * time.Minute
