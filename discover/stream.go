@@ -29,9 +29,9 @@ type gap struct {
 type gapState uint8
 
 const (
-	gapNone    gapState = iota // nothing is missing, or it was told
-	gapOpen                    // the event that is expected has not come yet
-	gapToCome                  // the engine says that it will
+	gapNone   gapState = iota // nothing is missing, or it was told
+	gapOpen                   // the event that is expected has not come yet
+	gapToCome                 // the engine says that it will
 )
 
 // replaying reports whether the stream has not come to where the one before ended.

@@ -204,7 +204,7 @@ type container struct {
 
 // waitFor waits until a container, by its name or id, is known, and measured
 // when it runs.
-func waitFor(t *testing.T, p *testkit.Program, name string) (found container) {
+func waitFor(t testing.TB, p *testkit.Program, name string) (found container) {
 	t.Helper()
 	testkit.Eventually(t, 15*time.Second, name+" is measured", func() error {
 		var a struct {

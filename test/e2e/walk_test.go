@@ -66,7 +66,7 @@ func installed() bool {
 }
 
 // needBrowser says what is missing when no walk can be done.
-func needBrowser(t *testing.T) {
+func needBrowser(t testing.TB) {
 	t.Helper()
 	if reason := ready(); reason != "" {
 		testkit.Missing(t, "no walk in the browser: %s", reason)
@@ -94,7 +94,7 @@ func hostOf(p *testkit.Program) string {
 
 // walk runs a script under walk/ to its end and fails the test with its output
 // when it fails.
-func walk(t *testing.T, script string, given map[string]any, actions map[string]action) {
+func walk(t testing.TB, script string, given map[string]any, actions map[string]action) {
 	t.Helper()
 	shots, err := filepath.Abs("shots")
 	if err != nil {
