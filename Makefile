@@ -40,8 +40,9 @@ e2e: setup-test web build ## the built program over HTTP and in a real browser
 race: testrun ## unit tests under the race detector (needs a C compiler)
 	@exec $(TESTRUN) unit
 
-bench: setup-test ## on real containers: collection against the floor program, the whole program
+bench: setup-test build ## on real containers: collection against the floor program, the whole program, the pages in a browser
 	$(GO) test -run '^$$' -bench . -benchtime 20000x -timeout 20m ./test/bench/...
+	TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -run '^$$' -bench Page -benchtime 1x -v ./test/e2e/...
 
 bench-peers: setup-test build ## what cAdvisor, Telegraf and Netdata cost beside it; writes docs/benchmarks.md (an hour the first time)
 	scripts/bench-peers.sh

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { address, session } from "./client";
 import type { DataOf, Message, QueryOf } from "./route";
+import { Together } from "./together";
 
 /** How the stream is. A page without a stream is idle. */
 export interface Stream {
@@ -31,6 +32,8 @@ export interface Handlers<Snapshot extends DataOf<"snapshot">> {
 /** After how long without a message a stream is stale: three missed ticks. tallyman says first how far they are apart. */
 export const patience = (tick: number) => 3.5 * Math.max(tick, 1000);
 const retries = [1000, 2000, 4000, 8000];
+// In a storm of events the page is drawn this often.
+const storm = 250;
 
 /**
  * Live is one stream of server-sent events. It closes while the tab is hidden
@@ -42,6 +45,7 @@ export class Live<Snapshot extends DataOf<"snapshot">> {
   private retry = 0;
   private failures = 0;
   private staleAfter = patience(1000);
+  private readonly together = new Together(0, storm);
 
   constructor(
     private readonly query: QueryOf<"live">,
@@ -56,6 +60,7 @@ export class Live<Snapshot extends DataOf<"snapshot">> {
 
   stop(): void {
     document.removeEventListener("visibilitychange", this.seen);
+    this.together.drop();
     this.close();
     tryNow.value = undefined;
     stream.value = { phase: "idle", last: 0, next: 0 };
@@ -86,9 +91,13 @@ export class Live<Snapshot extends DataOf<"snapshot">> {
       source.addEventListener(name, (m: MessageEvent<string>) => {
         if (this.source !== source) return;
         this.failures = 0;
-        stream.value = { phase: "live", last: Date.now(), next: 0 };
         this.guard(this.staleAfter);
-        handle?.(JSON.parse(m.data) as DataOf<Event>);
+        const last = Date.now();
+        this.together.add(() => {
+          stream.value = { phase: "live", last, next: 0 };
+          handle?.(JSON.parse(m.data) as DataOf<Event>);
+        });
+        if (name === "snapshot" || name === "tick") this.together.now();
       });
     };
     // It comes before anything that could be shown.
@@ -129,6 +138,7 @@ export class Live<Snapshot extends DataOf<"snapshot">> {
   }
 
   private close(): void {
+    this.together.now();
     clearTimeout(this.watch);
     clearTimeout(this.retry);
     this.source?.close();

@@ -3,15 +3,17 @@
 import { batch, signal } from "@preact/signals";
 import { ApiError, inWords } from "../api/client";
 import { type Entry, lines, nanos, Tail } from "../api/loki";
+import { Together } from "../api/together";
 import type { Hole } from "./rows";
 
 const page = 500;
 // More lines than these are not kept: of a followed log the oldest go, of one that is read the newest wait.
 const mostFollowed = 10_000;
 const mostKept = 40_000;
-// Lines that come in are taken together so often.
-const beat = 120;
-// More than so many in one beat cannot be read anyhow.
+// Lines that come in are taken together: the first after a rest waits so long for others, those that follow longer.
+const gather = 120;
+const apart = 800;
+// More than so many at once cannot be read anyhow.
 const mostAtOnce = 3000;
 
 /** What to show: a query within a range that ends now or stays. */
@@ -125,7 +127,7 @@ export class LogLines {
   private loading: AbortController | undefined;
   private paging = false;
   private pending: Entry[] = [];
-  private timer = 0;
+  private readonly together = new Together(gather, apart);
 
   /** Shows other lines; those before stay until these have come. */
   async show(w: Wanted): Promise<void> {
@@ -179,8 +181,7 @@ export class LogLines {
     this.loading?.abort();
     this.tail?.stop();
     this.tail = undefined;
-    clearTimeout(this.timer);
-    this.timer = 0;
+    this.together.drop();
     this.pending = [];
     this.paging = false;
   }
@@ -197,8 +198,8 @@ export class LogLines {
       (found, dropped) => {
         if (this.tail !== tail) return;
         if (dropped) this.left(dropped, this.pending.at(-1)?.ns);
+        if (this.pending.length === 0 && found.length > 0) this.together.add(() => this.flush());
         this.pending.push(...found);
-        this.timer ||= window.setTimeout(() => this.flush(), beat);
       },
       () => {
         // A reader who is not at the end stays where he is; what is missing is loaded when he gets there.
@@ -218,7 +219,6 @@ export class LogLines {
   }
 
   private flush(): void {
-    this.timer = 0;
     let found = this.pending;
     this.pending = [];
     if (this.newer.peek()) {

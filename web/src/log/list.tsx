@@ -119,7 +119,13 @@ export function LogList(props: Props) {
     const el = box.current!;
     el.scrollTop = top;
     put.current = el.scrollTop;
-    if (Math.abs(view.peek().top - el.scrollTop) > 1) view.value = { top: el.scrollTop, height: el.clientHeight };
+    look(1);
+  };
+  // Notes which part is in sight, unless it is as good as the same: each other one is a drawing.
+  const look = (most: number) => {
+    const { scrollTop: top, clientHeight: height } = box.current!;
+    const was = view.peek();
+    if (Math.abs(was.top - top) > most || was.height !== height) view.value = { top, height };
   };
 
   // Other lines: to their end, or to the moment that was asked for.
@@ -148,7 +154,7 @@ export function LogList(props: Props) {
         heights.clear();
         again();
       }
-      view.value = { top: el.scrollTop, height: el.clientHeight };
+      look(0);
       if (following.peek() && !held.current) place(el.scrollHeight);
     });
     watch.observe(el);
@@ -209,7 +215,7 @@ export function LogList(props: Props) {
     }
     put.current = el.scrollTop;
     if (!following.peek()) remember();
-    view.value = { top: el.scrollTop, height: el.clientHeight };
+    look(0);
     more();
   };
   const more = () => {

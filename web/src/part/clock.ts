@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Signal, signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
+import { stream } from "../api/live";
 import { clock, nowMinute } from "./now";
 
 export { clock, nowMinute };
@@ -24,16 +25,24 @@ function follow(query: string): Signal<boolean> {
   return out;
 }
 
+// So old the clock may become.
+const second = 1000;
+
+/** Starts the clock. Where messages come it goes with them, so that both are one drawing of the page. */
 export function startClock(): void {
   let timer = 0;
+  const go = () => {
+    if (Date.now() - clock.peek() >= 0.9 * second) clock.value = Date.now();
+  };
   const run = () => {
     clearInterval(timer);
     if (document.hidden) return;
     clock.value = Date.now();
-    timer = window.setInterval(() => {
-      clock.value = Date.now();
-    }, 1000);
+    timer = window.setInterval(go, second);
   };
+  effect(() => {
+    if (stream.value.last) go();
+  });
   document.addEventListener("visibilitychange", run);
   run();
 }
