@@ -204,7 +204,7 @@ func (e *Engine) selected(ctx context.Context, start, end time.Time, match []*la
 // which costs less than the merged iterators that Prometheus' engine reads.
 type series struct {
 	labels labels.Labels
-	chunks []chunkenc.Chunk
+	chunks []chunks.Meta
 }
 
 // A reader reads the series that are handed to it, one after another.
@@ -241,7 +241,7 @@ func (e *Engine) each(ctx context.Context, start, end time.Time, match []*labels
 			s := set.At()
 			one := series{labels: s.Labels()}
 			for list = s.Iterator(list); list.Next(); {
-				one.chunks = append(one.chunks, list.At().Chunk)
+				one.chunks = append(one.chunks, list.At())
 			}
 			if err := list.Err(); err != nil {
 				return err
@@ -261,6 +261,8 @@ func (e *Engine) each(ctx context.Context, start, end time.Time, match []*labels
 type steps struct {
 	start, step, gap int64 // ms
 	n                int
+	// window is how many ms of each step are read, from its beginning on; all with 0.
+	window int64
 }
 
 func stepsOf(h *History, n int, gap time.Duration) steps {
@@ -325,6 +327,7 @@ type spreader struct {
 	sum, cover []float64 // by step: value × covered time, and covered time
 	most       float64   // the greatest value that counted
 	first      int64     // the time of the first sample in the range, 0 without one
+	newest     int64     // that of the last one that was read
 
 	// The step at hand, so that most samples need no division.
 	at             int
@@ -340,18 +343,28 @@ func newSpreader(s steps) *spreader {
 func (s *spreader) spread(one series, counter bool) error {
 	clear(s.sum)
 	clear(s.cover)
-	s.most, s.first = 0, 0
+	s.most, s.first, s.newest = 0, 0, 0
 	end := s.end()
-	var lastT int64
+	var lastT, wanted int64 // what is before wanted is not
 	var lastV float64
 	for _, c := range one.chunks {
-		s.it = c.Iterator(s.it)
-		for s.it.Next() == chunkenc.ValFloat {
+		if c.MaxTime < wanted {
+			continue
+		}
+		s.it = c.Chunk.Iterator(s.it)
+		for has := s.it.Seek(wanted); has == chunkenc.ValFloat; {
 			t, v := s.it.At()
+			if to := s.skip(t); to > 0 {
+				lastT, wanted = 0, to
+				has = s.it.Seek(to)
+				continue
+			}
+			has = s.it.Next()
 			if value.IsStaleNaN(v) {
 				lastT = 0
 				continue
 			}
+			s.newest = t
 			if s.first == 0 && t >= s.start {
 				s.first = t
 			}
@@ -372,6 +385,19 @@ func (s *spreader) spread(one series, counter bool) error {
 		}
 	}
 	return nil
+}
+
+// skip is where to read on from a time that is not wanted, 0 for one that is.
+func (s *spreader) skip(t int64) int64 {
+	if s.window == 0 || t < s.start {
+		return 0
+	}
+	in := (t - s.start) % s.step
+	to := t - in + s.step - s.gap // one sample before the step tells its beginning
+	if in <= s.window || to <= t {
+		return 0
+	}
+	return to
 }
 
 // give gives v to the steps between from and to, by the share of each that is covered.
