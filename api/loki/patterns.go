@@ -69,10 +69,10 @@ func (a *API) patterns(w http.ResponseWriter, r *http.Request) error {
 	}
 	set := logpattern.New()
 	found := map[patternOf]map[int64]int64{}
-	err = a.o.Engine.Walk(r.Context(), l, p, func(at int64, line []byte, labels *logql.LabelSet) {
+	err = a.o.Engine.Walk(r.Context(), l, p, func(at int64, line []byte, labels *logql.LabelSet) bool {
 		pattern := set.Add(string(line))
 		if pattern == nil {
-			return
+			return true
 		}
 		key := patternOf{pattern, detectLevel(labels.Stream, labels.Meta, line)}
 		samples := found[key]
@@ -81,6 +81,7 @@ func (a *API) patterns(w http.ResponseWriter, r *http.Request) error {
 			found[key] = samples
 		}
 		samples[at-at%int64(wide)]++
+		return true
 	})
 	if err != nil {
 		return err

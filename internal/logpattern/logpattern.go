@@ -57,10 +57,21 @@ func (p *Pattern) String() string {
 	return b.String()
 }
 
+// Room bounds how many patterns some sets have together.
+type Room struct{ left int }
+
+// NewRoom is room for so many patterns.
+func NewRoom(patterns int) *Room { return &Room{patterns} }
+
+// Set makes a set that takes its patterns from the room. It belongs to the goroutine of
+// all sets of the room.
+func (r *Room) Set() *Set { return &Set{groups: map[group][]*Pattern{}, room: r} }
+
 // Set are the patterns of some lines.
 type Set struct {
 	groups map[group][]*Pattern
 	n      int
+	room   *Room
 	tokens []string
 }
 
@@ -72,7 +83,7 @@ type group struct {
 }
 
 // New makes a set without patterns.
-func New() *Set { return &Set{groups: map[group][]*Pattern{}} }
+func New() *Set { return NewRoom(mostPatterns).Set() }
 
 // Add is the pattern of a line, which is the same for lines of one kind; nil when
 // there are too many. The line may change after the call.
@@ -100,10 +111,11 @@ func (s *Set) Add(line string) *Pattern {
 		}
 		return best
 	}
-	if s.n == mostPatterns || len(list) == mostAlike {
+	if s.n == mostPatterns || s.room.left == 0 || len(list) == mostAlike {
 		return nil
 	}
 	s.n++
+	s.room.left--
 	p := &Pattern{make([]string, len(s.tokens)), more}
 	for i, t := range s.tokens {
 		p.tokens[i] = strings.Clone(t)

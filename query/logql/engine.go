@@ -167,12 +167,11 @@ func (e *Engine) Evaluate(ctx context.Context, expr Expr, p Params) (out *Result
 }
 
 // Walk gives every entry of a log query, however many there are, in the order of
-// the query. Line and Labels are good until visit returns.
-func (e *Engine) Walk(ctx context.Context, l *Log, p Params, visit func(time int64, line []byte, labels *LabelSet)) error {
+// the query, until visit returns false. Line and Labels are good until it returns.
+func (e *Engine) Walk(ctx context.Context, l *Log, p Params, visit func(time int64, line []byte, labels *LabelSet) (more bool)) error {
 	return e.within(ctx, p, func(ctx context.Context, r *run) error {
 		return r.walk(ctx, l, p.Backward, func(p *pipeline) (bool, error) {
-			visit(p.line.time, p.line.text, p.labels.of(&p.line))
-			return true, nil
+			return visit(p.line.time, p.line.text, p.labels.of(&p.line)), nil
 		})
 	})
 }
