@@ -17,6 +17,7 @@ func docs() map[string]httpx.Doc {
 	const prefix, monitor = "/api/tallyman/v1/", "/docker-monitor/api/v1.0/metrics"
 	start := httpx.Param{Name: "start", Type: "integer", Text: "From when, in milliseconds since 1970"}
 	end := httpx.Param{Name: "end", Type: "integer", Text: "Until when, in milliseconds since 1970; now without it"}
+	compareStart := httpx.Param{Name: "start", Type: "integer", Needed: true, Text: "From this time on, in milliseconds since 1970"}
 	monitorErrors := []int{http.StatusRequestTimeout, http.StatusInternalServerError}
 	return map[string]httpx.Doc{
 		prefix + "servers": {
@@ -72,6 +73,38 @@ func docs() map[string]httpx.Doc {
 				{Name: "points", Type: "integer", Text: "How many steps the points have, 1 to 1000", Default: 60},
 			},
 			Answer: usageAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
+		prefix + "changes": {
+			Summary: "What changed in a range against the equally long one before it",
+			Text: "happened are events of containers, engines and tallyman: what was the same of one workload stands once. moved are numbers, by a score: the difference of their " +
+				"medians, or half of that of the values that one step in ten is above, over the median deviation of the range before and what is worth no word in that unit; " +
+				"from 3 on they have moved. What did not run while its host was watched took nothing; else a number that lacks samples in one of the ranges is not compared. " +
+				"Which kinds of lines are new is in /changes/lines.",
+			Params: []httpx.Param{compareStart, end,
+				{Name: "host", Text: "Of this host"},
+				{Name: "workload", Text: "Of this workload of the host, and of nothing else"},
+				{Name: "limit", Type: "integer", Text: "How many numbers that moved, 1 to 500", Default: movedMost}},
+			Answer: changesAnswer{}, Errors: []int{http.StatusBadRequest},
+		},
+		prefix + "changes/lines": {
+			Summary: "Which kinds of lines are new in a range, or gone, against the equally long one before it",
+			Text: "Lines of one container, file or unit are grouped by what they have in common. At most " + strconv.Itoa(changeLines) + " lines of each range are read, spread over it, " +
+				"in at most " + patternTime.String() + "; covered tells how much that is. Where it is not all, a kind is new or gone only when it would have been read at least " + strconv.Itoa(expectedLeast) +
+				" times were it as frequent in the other range.",
+			Params: []httpx.Param{compareStart, end,
+				{Name: "host", Text: "Of this host"},
+				{Name: "workload", Text: "Of this workload"},
+				{Name: "limit", Type: "integer", Text: "How many of each, 1 to 500", Default: changedMost}},
+			Answer: changedLines{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound},
+		},
+		prefix + "patterns": {
+			Summary: "The kinds of lines of a log query, with an example of each and how many there are",
+			Text: "At most " + strconv.Itoa(patternLines) + " lines are read, spread over the range, in at most " + patternTime.String() + "; covered tells how much of its time that is. " +
+				"/loki/api/v1/patterns reads all.",
+			Params: []httpx.Param{
+				{Name: "query", Needed: true, Text: "A log query in LogQL"}, compareStart, end,
+				{Name: "limit", Type: "integer", Text: "How many, 1 to " + strconv.Itoa(patternKinds), Default: 100}},
+			Answer: patternsAnswer{}, Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 		},
 		prefix + "watched": {
 			Summary: "Since when there are samples of a host",

@@ -22,9 +22,10 @@ import (
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
 	"tallyman/query"
+	"tallyman/query/logql"
 )
 
-// Options are what the service answers from. All fields are needed.
+// Options are what the service answers from. All fields but Logs are needed.
 type Options struct {
 	Inventory tallyman.Inventory
 	Events    tallyman.EventStore
@@ -32,6 +33,8 @@ type Options struct {
 	Records tallyman.RecordReader
 	Current *query.Current
 	Query   *query.Engine
+	// Logs answers LogQL; nil where no logs are kept.
+	Logs *logql.Engine
 	// Absences say what cannot be known of a container.
 	Absences func(t tallyman.TargetKey) []tallyman.Absence
 	// Replaced says why a container's numbers come from the engine's API in
@@ -167,6 +170,9 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/history", s.history),
 		get("/api/tallyman/v1/usage", s.usage),
 		get("/api/tallyman/v1/watched", s.watched),
+		get("/api/tallyman/v1/changes", s.changes),
+		get("/api/tallyman/v1/changes/lines", s.changedLines),
+		get("/api/tallyman/v1/patterns", s.patterns),
 		get("/api/tallyman/v1/events", s.events),
 		get("/api/tallyman/v1/events/summary", s.eventsSummary),
 		get("/api/tallyman/v1/kills", s.kills),

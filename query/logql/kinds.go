@@ -194,3 +194,22 @@ func (k *kinds) done() *LineKinds {
 	})
 	return k.out
 }
+
+// Selecting is the stage that selects the lines of a pattern: |> with it or, where the
+// pattern holds what |> would take for a name, |= with the longest text in it. Empty where
+// there is no such text.
+func Selecting(pattern string) string {
+	if _, err := parsePattern(pattern, false); err == nil && pattern != "" {
+		return "|> " + quote(pattern)
+	}
+	longest := ""
+	for _, text := range strings.Split(pattern, logpattern.Any) {
+		if len(text) > len(longest) {
+			longest = text
+		}
+	}
+	if longest == "" {
+		return ""
+	}
+	return "|= " + quote(longest)
+}

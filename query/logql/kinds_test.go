@@ -91,3 +91,25 @@ func TestKindsSampled(t *testing.T) {
 		t.Errorf("without time: %+v", none)
 	}
 }
+
+// What selects a pattern is LogQL.
+func TestSelecting(t *testing.T) {
+	for _, c := range []struct{ pattern, want string }{
+		{"GET /cart took <_>", `|> "GET /cart took <_>"`},
+		{"<_>", `|> "<_>"`},
+		{`say "hi" <_>`, "|> `say \"hi\" <_>`"},
+		{"<div> <_> closed by <name>", `|= " closed by <name>"`},
+		{"", ""},
+	} {
+		got := logql.Selecting(c.pattern)
+		if got != c.want {
+			t.Errorf("%q: got %s, want %s", c.pattern, got, c.want)
+		}
+		if got == "" {
+			continue
+		}
+		if _, err := logql.Parse(`{a="b"} ` + got); err != nil {
+			t.Errorf("%s: %v", got, err)
+		}
+	}
+}

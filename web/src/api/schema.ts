@@ -228,6 +228,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changed in a range against the equally long one before it
+         * @description happened are events of containers, engines and tallyman: what was the same of one workload stands once. moved are numbers, by a score: the difference of their medians, or half of that of the values that one step in ten is above, over the median deviation of the range before and what is worth no word in that unit; from 3 on they have moved. What did not run while its host was watched took nothing; else a number that lacks samples in one of the ranges is not compared. Which kinds of lines are new is in /changes/lines.
+         */
+        get: operations["get_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/changes/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which kinds of lines are new in a range, or gone, against the equally long one before it
+         * @description Lines of one container, file or unit are grouped by what they have in common. At most 100000 lines of each range are read, spread over it, in at most 8s; covered tells how much that is. Where it is not all, a kind is new or gone only when it would have been read at least 3 times were it as frequent in the other range.
+         */
+        get: operations["get_changes_lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/configurations": {
         parameters: {
             query?: never;
@@ -468,6 +508,26 @@ export interface paths {
         };
         /** This description */
         get: operations["get_openapi_json"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/patterns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The kinds of lines of a log query, with an example of each and how many there are
+         * @description At most 200000 lines are read, spread over the range, in at most 8s; covered tells how much of its time that is. /loki/api/v1/patterns reads all.
+         */
+        get: operations["get_patterns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -776,6 +836,58 @@ export interface components {
             path: string;
             setting: string;
         };
+        ChangedLines: {
+            /** @description How many lines are of no pattern, since there are too many */
+            apart: number;
+            /** @description Where the range before starts, which ends where the range starts */
+            before: number;
+            /** @description The same of the range */
+            covered: number;
+            /** @description The share of the range before in which they lie: less than 1 where there are too many to read all */
+            coveredBefore: number;
+            end: number;
+            /** @description No longer in the range */
+            gone: components["schemas"]["FoundPattern"][];
+            goneLeft: number;
+            /** @description How many of the range */
+            lines: number;
+            /** @description How many lines of the range before were read */
+            linesBefore: number;
+            /** @description Not in the range before; the gravest first, then the most frequent */
+            new: components["schemas"]["FoundPattern"][];
+            newLeft: number;
+            /** @description Where the range starts */
+            start: number;
+            /** @description Hosts that were not watched before: nothing of them can be called new */
+            unwatched?: string[];
+        };
+        ChangesAnswer: {
+            /** @description Where the range before starts, which ends where the range starts */
+            before: number;
+            /** @description How many numbers were compared */
+            compared: number;
+            /** @description How many were too many to be compared */
+            comparedLeft?: number;
+            end: number;
+            /** @description The gravest first */
+            happened: components["schemas"]["Happening"][];
+            /** @description How many more there were */
+            happenedLeft: number;
+            /** @description Those that moved most first */
+            moved: components["schemas"]["Moved"][];
+            /** @description How many more moved */
+            movedLeft: number;
+            /** @description Milliseconds of each step that were read, from its beginning on; of long ranges not all */
+            sample: number;
+            /** @description From when on events were looked at, where there are too many to look at all */
+            since?: number;
+            /** @description Where the range starts */
+            start: number;
+            /** @description Milliseconds of a step */
+            step: number;
+            /** @description By host; one without samples in either range is not there */
+            watched: components["schemas"]["WatchedFor"][];
+        };
         Chart: {
             /** @description 15 minutes after the alarm has cleared, or now; a day after it began at most */
             end: number;
@@ -948,6 +1060,23 @@ export interface components {
             resident?: number;
             roundSeconds?: number;
             rounds?: number;
+        };
+        CountedPattern: {
+            /** @description The first of them that was read, its first 2,000 bytes */
+            example: string;
+            /** @description When that was */
+            first: number;
+            /** @description When the last of them was */
+            last: number;
+            level?: string;
+            /** @description How many of the lines that were read are of it */
+            lines: number;
+            /** @description <_> stands for what differs */
+            pattern: string;
+            /** @description How many in each step of the range */
+            points: number[];
+            /** @description What selects them behind | decolorize in LogQL; absent where nothing can */
+            stage?: string;
         };
         Crashes: {
             count: number;
@@ -1148,9 +1277,61 @@ export interface components {
             /** @description cores, bytes, or none */
             unit: string;
         };
+        FoundPattern: {
+            /** @description The first of them that was read, its first 2,000 bytes */
+            example: string;
+            filename?: string;
+            /** @description When that was */
+            first: number;
+            host: string;
+            /** @description When the last of them was */
+            last: number;
+            level?: string;
+            /** @description How many of the lines that were read are of it */
+            lines: number;
+            /** @description Of the container */
+            name?: string;
+            /** @description <_> stands for what differs */
+            pattern: string;
+            /** @description The LogQL that selects them */
+            query: string;
+            /** @description container, file or journal */
+            source: string;
+            /** @description What selects them behind | decolorize in LogQL; absent where nothing can */
+            stage?: string;
+            unit?: string;
+            workload?: string;
+        };
         Happened: {
             text: string;
             time: number;
+        };
+        Happening: {
+            /** @description How often in the range before */
+            before: number;
+            /** @description Of a change of the configuration: the settings, those that matter most first */
+            changes?: components["schemas"]["Changed"][];
+            /** @description The id of the last one */
+            container?: string;
+            host: string;
+            /** @enum {string} */
+            kind: "create" | "death" | "destroy" | "drift" | "engine" | "exec" | "gap" | "health" | "kill" | "oom" | "other" | "pause" | "rename" | "start" | "stop" | "unpause";
+            /** @description The last time */
+            last: number;
+            /** @description How many more settings were changed */
+            left?: number;
+            name?: string;
+            /**
+             * @description Empty for a plain one
+             * @enum {string}
+             */
+            severity: "critical" | "warning" | "info" | "good" | "";
+            text: string;
+            /** @description The first time in the range */
+            time: number;
+            /** @description How often in the range */
+            times: number;
+            workload?: string;
         };
         HistoryAnswer: {
             end: number;
@@ -1301,6 +1482,31 @@ export interface components {
             source?: string;
             type: string;
         };
+        Moved: {
+            /** @description What was usual in the range */
+            after: number | null;
+            /** @description What was usual in the range before, the median; null where it did not run then */
+            before: number | null;
+            /** @description The id of the last one */
+            container?: string;
+            host: string;
+            /**
+             * @description Those of a host begin with host. CPU is in cores, memory and space in bytes, rates in bytes or packets per second, throttled and pressure in seconds per second
+             * @enum {string}
+             */
+            measure: "blkRead" | "blkWrite" | "cache" | "cpu" | "cpuPressure" | "hostAvailable" | "hostCpu" | "hostCpuPressure" | "hostIoPressure" | "hostMemoryPressure" | "hostRead" | "hostRx" | "hostSpace" | "hostTx" | "hostWritten" | "ioPressure" | "memory" | "memoryPressure" | "netErrors" | "rx" | "swap" | "tcp" | "threads" | "throttled" | "tx";
+            name?: string;
+            /** @description Which of several: a device, a mount point, a state of connections */
+            part?: string;
+            /** @description What was usual moved less than what was high: before and after are what one step in ten is above */
+            peak?: boolean;
+            /** @description The means of the steps of both ranges, null where there is no sample */
+            points: (number | null)[];
+            /** @description How many times further it moved than it did before, and than is worth a word */
+            score: number;
+            /** @description Absent for the host's own */
+            workload?: string;
+        };
         Network: {
             ip?: string;
             ipv6?: string;
@@ -1332,6 +1538,20 @@ export interface components {
             t: number;
             throttled?: number;
             tx?: number;
+        };
+        PatternsAnswer: {
+            /** @description How many of them are of no pattern, since there are too many */
+            apart: number;
+            /** @description The share of the range's time in which they lie: less than 1 where there are too many to read all */
+            covered: number;
+            end: number;
+            /** @description How many more there are */
+            left: number;
+            /** @description How many lines were read */
+            lines: number;
+            /** @description The most frequent first */
+            patterns: components["schemas"]["CountedPattern"][];
+            start: number;
         };
         Port: {
             hostIp?: string;
@@ -1706,6 +1926,13 @@ export interface components {
             /** @description When the oldest sample of the host is that is kept; left out without one */
             first?: number;
         };
+        WatchedFor: {
+            /** @description Seconds of the range that have */
+            after: number;
+            /** @description Seconds of the range before that have samples of anything of it */
+            before: number;
+            host: string;
+        };
         Why: {
             /** @description When it died */
             at: number;
@@ -1757,6 +1984,8 @@ export type AlarmsAnswer = components['schemas']['AlarmsAnswer'];
 export type Call = components['schemas']['Call'];
 export type Change = components['schemas']['Change'];
 export type Changed = components['schemas']['Changed'];
+export type ChangedLines = components['schemas']['ChangedLines'];
+export type ChangesAnswer = components['schemas']['ChangesAnswer'];
 export type Chart = components['schemas']['Chart'];
 export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type Choice = components['schemas']['Choice'];
@@ -1769,6 +1998,7 @@ export type ContainerUsage = components['schemas']['ContainerUsage'];
 export type ContainersAnswer = components['schemas']['ContainersAnswer'];
 export type Cost = components['schemas']['Cost'];
 export type Costs = components['schemas']['Costs'];
+export type CountedPattern = components['schemas']['CountedPattern'];
 export type Crashes = components['schemas']['Crashes'];
 export type Credentials = components['schemas']['Credentials'];
 export type Daemon = components['schemas']['Daemon'];
@@ -1789,7 +2019,9 @@ export type Failure = components['schemas']['Failure'];
 export type FailureText = components['schemas']['FailureText'];
 export type Feature = components['schemas']['Feature'];
 export type Figure = components['schemas']['Figure'];
+export type FoundPattern = components['schemas']['FoundPattern'];
 export type Happened = components['schemas']['Happened'];
+export type Happening = components['schemas']['Happening'];
 export type HistoryAnswer = components['schemas']['HistoryAnswer'];
 export type Host = components['schemas']['Host'];
 export type HostFigures = components['schemas']['HostFigures'];
@@ -1804,9 +2036,11 @@ export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
 export type Measure = components['schemas']['Measure'];
 export type Mount = components['schemas']['Mount'];
+export type Moved = components['schemas']['Moved'];
 export type Network = components['schemas']['Network'];
 export type NewSilence = components['schemas']['NewSilence'];
 export type Now = components['schemas']['Now'];
+export type PatternsAnswer = components['schemas']['PatternsAnswer'];
 export type Port = components['schemas']['Port'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemsAnswer = components['schemas']['ProblemsAnswer'];
@@ -1844,6 +2078,7 @@ export type Trial = components['schemas']['Trial'];
 export type TrialAnswer = components['schemas']['TrialAnswer'];
 export type UsageAnswer = components['schemas']['UsageAnswer'];
 export type WatchedAnswer = components['schemas']['WatchedAnswer'];
+export type WatchedFor = components['schemas']['WatchedFor'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
@@ -2383,6 +2618,113 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetailAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_changes: {
+        parameters: {
+            query: {
+                /** @description From this time on, in milliseconds since 1970 */
+                start: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description Of this host */
+                host?: string;
+                /** @description Of this workload of the host, and of nothing else */
+                workload?: string;
+                /** @description How many numbers that moved, 1 to 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_changes_lines: {
+        parameters: {
+            query: {
+                /** @description From this time on, in milliseconds since 1970 */
+                start: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description Of this host */
+                host?: string;
+                /** @description Of this workload */
+                workload?: string;
+                /** @description How many of each, 1 to 500 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangedLines"];
                 };
             };
             /** @description Bad Request */
@@ -3041,6 +3383,62 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_patterns: {
+        parameters: {
+            query: {
+                /** @description A log query in LogQL */
+                query: string;
+                /** @description From this time on, in milliseconds since 1970 */
+                start: number;
+                /** @description Until when, in milliseconds since 1970; now without it */
+                end?: number;
+                /** @description How many, 1 to 300 */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatternsAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
