@@ -54,7 +54,9 @@ export function useTimeActions(model: Model, now: () => number, canLive: boolean
     },
     escape: () => {
       if (model.selection.peek()) model.selection.value = undefined;
+      else if (model.pin.peek() === undefined) return false;
       else setParams({ at: undefined });
+      return true;
     },
   };
 }

@@ -280,8 +280,9 @@ export function LogList(props: Props) {
       keys: ["Escape"],
       label: "Close the lines that are open",
       run: () => {
+        if (open.peek().size === 0) return false;
         remember();
-        open.value = new Set();
+        return (open.value = new Set());
       },
     },
     { keys: ["e"], label: "To the newest line", run: () => toEnd() },

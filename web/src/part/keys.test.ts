@@ -37,3 +37,11 @@ it("waits for each second key as long, whatever was pressed before", () => {
   press("l");
   expect(ran).toEqual(["g s", "g l"]);
 });
+
+it("asks the next of a name when there was nothing to do", () => {
+  const [first, second] = [vi.fn(() => false), vi.fn()];
+  (keyMap() as { title: string; keys: object[] }[]).push({ title: "a", keys: [{ keys: ["Escape"], label: "", run: first }, { keys: ["Escape"], label: "", run: second }] });
+  press("Escape");
+  press("Escape");
+  expect([first.mock.calls.length, second.mock.calls.length]).toEqual([2, 2]);
+});

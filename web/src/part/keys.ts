@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 /** A key of the page. Keys do nothing while the reader types or a dialog is open. */
 export interface Key {
   /** As KeyboardEvent.key says it; "g s" is one after the other. Several share a line of the map. */
   keys: string[];
   label: string;
-  run(e: KeyboardEvent): void;
+  /** false says that there was nothing to do: another key of that name is asked. */
+  run(e: KeyboardEvent): unknown;
 }
 
 const groups: { title: string; keys: Key[] }[] = [];
@@ -17,15 +18,21 @@ export function keyMap(): readonly { title: string; keys: readonly Key[] }[] {
   return groups;
 }
 
-/** Makes keys work while the component is there. The functions are read anew at each render. */
+/**
+ * Makes keys work while the component is there. Their functions are those of the last render, at
+ * once: an effect runs after the paint, and what is pressed before it would do what the page
+ * before it did.
+ */
 export function useKeys(title: string, keys: Key[]): void {
-  useEffect(() => {
-    const group = { title, keys };
+  const group = useRef({ title, keys }).current;
+  group.title = title;
+  group.keys = keys;
+  useLayoutEffect(() => {
     groups.push(group);
     return () => {
       groups.splice(groups.indexOf(group), 1);
     };
-  });
+  }, []);
 }
 
 let first = "";
@@ -39,10 +46,10 @@ export function listen(): void {
     first = "";
     clearTimeout(forget);
     const all = groups.flatMap((g) => g.keys);
-    const hit = all.find((k) => k.keys.includes(said));
-    if (hit) {
+    const hits = all.filter((k) => k.keys.includes(said));
+    if (hits.length > 0) {
       e.preventDefault();
-      hit.run(e);
+      hits.some((k) => k.run(e) !== false);
     } else if (all.some((k) => k.keys.some((name) => name.startsWith(e.key + " ")))) {
       first = e.key;
       forget = setTimeout(() => {
