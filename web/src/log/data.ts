@@ -52,6 +52,7 @@ export class LogData {
 
   async show(w: Wanted): Promise<void> {
     this.stop();
+    this.lines.late.value = true;
     const { asking } = this;
     if (w.from <= 0) {
       const oldest = await lines({ query: w.query, start: "0", end: nanos(w.to ?? Date.now() + day), limit: 1, forward: true }).catch((): Entry[] => []);

@@ -105,6 +105,8 @@ export function momentOf({ from, to, at }: Pick<Wanted, "from" | "to" | "at">): 
 export class LogLines {
   readonly entries = signal<Entry[]>([]);
   readonly loaded = signal(false);
+  /** Whether others are asked for: those that are here are still the ones before. */
+  readonly late = signal(false);
   /** Whether there are more lines before the first, or behind the last of those here. */
   readonly older = signal(false);
   readonly newer = signal(false);
@@ -133,6 +135,7 @@ export class LogLines {
   async show(w: Wanted): Promise<void> {
     this.stop();
     this.wanted = w;
+    this.late.value = true;
     const stop = (this.loading = new AbortController());
     const end = this.end();
     const start = nanos(w.from);
@@ -162,6 +165,7 @@ export class LogLines {
         this.holes.value = [];
         this.problem.value = undefined;
         this.loaded.value = true;
+        this.late.value = false;
         this.turn.value++;
       });
       if (w.to === undefined) this.follow();
@@ -172,6 +176,7 @@ export class LogLines {
         this.entries.value = [];
         this.older.value = this.newer.value = false;
         this.loaded.value = true;
+        this.late.value = false;
         this.turn.value++;
       });
     }

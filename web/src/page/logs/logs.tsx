@@ -268,7 +268,7 @@ export function LogsPage() {
           </p>
         )}
       </aside>
-      <section class="res" aria-label="Lines" aria-busy={!data.lines.loaded.value}>
+      <section class={data.lines.late.value ? "res asking" : "res"} aria-label="Lines" aria-busy={!data.lines.loaded.value || data.lines.late.value}>
         <header class="row rh">
           <span class="ell" role="status">
             {sum ? <><b>{count(sum.all)}</b> <span class="mid">{sum.all === 1 ? "line" : "lines"} {range.value.live ? `in ${rangeLabel(range.value)}` : "in this range"}</span></> : <span class="mid">{data.lines.loaded.value && !problem ? counted(data.lines.entries.value.length, "line") : ""}</span>}
