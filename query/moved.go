@@ -86,9 +86,9 @@ var measures = []measure{
 	{name: "blkRead", counter: true, floor: 128 << 10, metrics: []string{"container_fs_reads_bytes_total"}},
 	{name: "blkWrite", counter: true, floor: 128 << 10, metrics: []string{"container_fs_writes_bytes_total"}},
 	{name: "tcp", floor: 8, part: "tcp_state", metrics: []string{"container_network_tcp_usage_total"}},
-	{name: "cpuPressure", counter: true, floor: 0.03, metrics: []string{"container_pressure_cpu_waiting_seconds_total"}},
-	{name: "memoryPressure", counter: true, floor: 0.03, metrics: []string{"container_pressure_memory_waiting_seconds_total"}},
-	{name: "ioPressure", counter: true, floor: 0.03, metrics: []string{"container_pressure_io_waiting_seconds_total"}},
+	{name: "cpuPressure", counter: true, floor: 0.1, metrics: []string{"container_pressure_cpu_waiting_seconds_total"}},
+	{name: "memoryPressure", counter: true, floor: 0.05, metrics: []string{"container_pressure_memory_waiting_seconds_total"}},
+	{name: "ioPressure", counter: true, floor: 0.05, metrics: []string{"container_pressure_io_waiting_seconds_total"}},
 
 	{name: "hostCpu", host: true, counter: true, floor: 0.05, metrics: []string{cpuTime}},
 	{name: "hostAvailable", host: true, floor: 64 << 20, metrics: []string{hostFree}},
@@ -97,7 +97,7 @@ var measures = []measure{
 	{name: "hostTx", host: true, counter: true, floor: 64 << 10, part: "device", metrics: []string{"node_network_transmit_bytes_total"}},
 	{name: "hostRead", host: true, counter: true, floor: 512 << 10, part: "device", metrics: []string{"node_disk_read_bytes_total"}},
 	{name: "hostWritten", host: true, counter: true, floor: 512 << 10, part: "device", metrics: []string{"node_disk_written_bytes_total"}},
-	{name: "hostCpuPressure", host: true, counter: true, floor: 0.05, metrics: []string{"node_pressure_cpu_waiting_seconds_total"}},
+	{name: "hostCpuPressure", host: true, counter: true, floor: 0.1, metrics: []string{"node_pressure_cpu_waiting_seconds_total"}},
 	{name: "hostMemoryPressure", host: true, counter: true, floor: 0.05, metrics: []string{"node_pressure_memory_waiting_seconds_total"}},
 	{name: "hostIoPressure", host: true, counter: true, floor: 0.05, metrics: []string{"node_pressure_io_waiting_seconds_total"}},
 }
@@ -357,8 +357,9 @@ func (s *mover) judge(k moveKey, x *moving) (Move, bool) {
 // container that did not run took nothing, but only where its host was watched, and one that
 // ran is not measured in this way.
 func (s *mover) unknown(k moveKey, from, to int) bool {
-	if measures[k.measure].host || total(s.watched[k.host][from:to]) == 0 {
-		return true
+	m := &measures[k.measure]
+	if m.metrics[0] != cpuUsed && m.metrics[0] != memoryUsed || total(s.watched[k.host][from:to]) == 0 {
+		return true // that it began, or ended, is told by these two
 	}
 	for _, metric := range []string{cpuUsed, memoryUsed} {
 		if x := s.by[moveKey{measure: s.measure[metric], host: k.host, workload: k.workload}]; x != nil {

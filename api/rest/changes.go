@@ -25,7 +25,7 @@ type changesAnswer struct {
 	Step         int64        `json:"step" doc:"Milliseconds of a step"`
 	Sample       int64        `json:"sample" doc:"Milliseconds of each step that were read, from its beginning on; of long ranges not all"`
 	Watched      []WatchedFor `json:"watched" doc:"By host; one without samples in either range is not there"`
-	Happened     []Happening   `json:"happened" doc:"The gravest first"`
+	Happened     []Happening  `json:"happened" doc:"The gravest first"`
 	HappenedLeft int          `json:"happenedLeft" doc:"How many more there were"`
 	Since        int64        `json:"since,omitempty" doc:"From when on events were looked at, where there are too many to look at all"`
 	Moved        []Moved      `json:"moved" doc:"Those that moved most first"`
@@ -156,7 +156,7 @@ func number(v float64) *float64 {
 }
 
 // toldOf are the kinds of events that say what happened; others come with them.
-var toldOf = []describe.Kind{"death", "oom", "drift", "start", "health", "pause", "unpause", "rename", "engine", "gap", "destroy"}
+var toldOf = []describe.Kind{"death", "oom", "drift", "start", "health", "pause", "unpause", "rename", "engine", "gap"}
 
 // happened is what happened in a range: of a workload, of a host or of all, and how many
 // more there was.
@@ -174,7 +174,7 @@ func (s *Service) happened(ctx context.Context, host, workload string, before, s
 			return true // what is told of the engine and of tallyman concerns all
 		}
 		words := describe.Event(e)
-		if !slices.Contains(toldOf, words.Kind) && e.Action != "update" || e.Type != "container" && e.Type != "engine" && e.Type != "tallyman" && e.Type != "daemon" {
+		if !slices.Contains(toldOf, words.Kind) && e.Action != "update" || e.Action == "restart" || e.Type != "container" && e.Type != "engine" && e.Type != "tallyman" && e.Type != "daemon" {
 			return true
 		}
 		k := key{e.Host, e.Workload, words.Text, words.Kind}

@@ -59,7 +59,9 @@ type LineKinds struct {
 const (
 	// kindSlices is how many parts of a span are read one after the other. Where not all
 	// is read, it is the beginning of each.
-	kindSlices  = 32
+	kindSlices = 32
+	// kindPasses is how often what parts have left over is given to those with more lines.
+	kindPasses  = 4
 	exampleMost = 2000
 )
 
@@ -77,28 +79,40 @@ func (e *Engine) Kinds(ctx context.Context, l *Log, p KindsParams) (*LineKinds, 
 	defer cancel()
 	k := &kinds{p: p, room: logpattern.NewRoom(p.MaxKinds), sets: map[string]*logpattern.Set{}, found: map[kindKey]*LineKind{},
 		out: &LineKinds{Read: make([]int64, len(p.Spans)), Covered: make([]float64, len(p.Spans))}}
-	for slice := range kindSlices {
-		for of, span := range p.Spans {
-			length := span.End - span.Start
-			part := Span{span.Start + length/kindSlices*int64(slice), span.Start + length/kindSlices*int64(slice+1)}
-			if slice == kindSlices-1 {
+	parts := make([][]Span, len(p.Spans)) // that are to be read
+	for of, span := range p.Spans {
+		for i := range int64(kindSlices) {
+			wide := (span.End - span.Start) / kindSlices
+			part := Span{span.Start + wide*i, span.Start + wide*(i+1)}
+			if i == kindSlices-1 {
 				part.End = span.End
 			}
-			most := (int64(p.MaxLines) - k.out.Read[of]) / int64(kindSlices-slice)
-			to, err := k.read(limited, e, l, of, part, most)
-			if err != nil && limited.Err() != nil && ctx.Err() == nil {
-				return k.done(), nil // the time is over, and what was read is told
-			}
-			if err != nil {
-				return nil, err
-			}
-			k.out.Covered[of] += float64(to-part.Start) / float64(length)
+			parts[of] = append(parts[of], part)
 		}
 	}
-	for of, c := range k.out.Covered { // the sum of many parts
-		if c > 1-1e-9 {
-			k.out.Covered[of] = 1
+	for range kindPasses {
+		left := make([][]Span, len(p.Spans))
+		for i := range kindSlices {
+			for of, span := range p.Spans { // the spans side by side: when the time is over, as much of each was read
+				if i >= len(parts[of]) {
+					continue
+				}
+				part := parts[of][i]
+				most := (int64(p.MaxLines) - k.out.Read[of]) / int64(len(parts[of])-i)
+				to, err := k.read(limited, e, l, of, part, most)
+				if err != nil && limited.Err() != nil && ctx.Err() == nil {
+					return k.done(), nil // what was read is told
+				}
+				if err != nil {
+					return nil, err
+				}
+				k.out.Covered[of] += float64(to-part.Start) / float64(span.End-span.Start)
+				if to < part.End {
+					left[of] = append(left[of], Span{to, part.End})
+				}
+			}
 		}
+		parts = left
 	}
 	return k.done(), nil
 }
@@ -112,15 +126,20 @@ type kinds struct {
 	out   *LineKinds
 }
 
-// read reads so many lines of a part of a span at most, and tells until when it has read.
+// read reads about so many lines of a part of a span, and tells until when it has read: what
+// has one time is read together, unless it is as much again.
 func (k *kinds) read(ctx context.Context, e *Engine, l *Log, of int, part Span, most int64) (to int64, err error) {
+	if most <= 0 {
+		return part.Start, nil
+	}
 	to = part.End
-	n := int64(0)
+	n, last := int64(0), int64(-1)
 	err = e.Walk(ctx, l, Params{Start: part.Start, End: part.End}, func(at int64, line []byte, labels *LabelSet) bool {
-		if n == most {
-			to = at
+		if n >= most && (at != last || n >= 2*most) {
+			to = max(at, last+1)
 			return false
 		}
+		last = at
 		if labels.Meta.Get("tallyman_gap") == "" {
 			n++
 			k.add(of, at, line, labels)
@@ -166,6 +185,11 @@ func (k *kinds) add(of int, at int64, line []byte, labels *LabelSet) {
 
 // done puts together what came out the same.
 func (k *kinds) done() *LineKinds {
+	for of, c := range k.out.Covered { // the sum of many parts
+		if c > 1-1e-9 {
+			k.out.Covered[of] = 1
+		}
+	}
 	type same struct{ apart, level, pattern string }
 	by := map[same]int{}
 	for key, f := range k.found {

@@ -73,6 +73,16 @@ func TestKindsApartAndBounded(t *testing.T) {
 	}
 }
 
+// A burst in one part of a span is read with what the other parts leave.
+func TestKindsBurst(t *testing.T) {
+	k := kindsOf(t, logql.KindsParams{Spans: []logql.Span{{Start: 0, End: second(100_000)}}, MaxLines: 1100, MaxKinds: 100, MaxTime: time.Minute}, func(i int) (string, string) {
+		return "web", fmt.Sprintf("tick %d", i)
+	})
+	if k.Read[0] != 1000 || k.Covered[0] != 1 || k.Kinds[0].Counts[0] != 1000 {
+		t.Errorf("got %+v", k)
+	}
+}
+
 // Where there are more lines than may be read, they are read all over the span.
 func TestKindsSampled(t *testing.T) {
 	k := kindsOf(t, logql.KindsParams{Spans: halves(), MaxLines: 100, MaxKinds: 100, MaxTime: time.Minute}, func(i int) (string, string) {
