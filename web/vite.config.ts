@@ -14,6 +14,7 @@ const budget: Record<string, Weight> = {
   "container page, more": { js: 110_000, css: 10_000 },
   "past page, more": { js: 20_000, css: 4_000 }, // Servers over a range
   "compare page, more": { js: 100_000, css: 9_500 }, // charts
+  "changes page, more": { js: 24_000, css: 6_000 },
   "host page, more": { js: 130_000, css: 11_000 }, // charts as on the page of a container, and what is judged of them
   "doctor page, more": { js: 20_000, css: 6_000 },
   "logs page, more": { js: 60_000, css: 12_000 },

@@ -32,6 +32,8 @@ interface Props {
   zoomAround(t: number, factor: number): void;
   back(): void;
   copyLink(from: number, to: number): void;
+  /** The address of what changed in a selected time. */
+  changesHref?(from: number, to: number): string;
   /** The address of what everything logged in a selected time. */
   everythingHref?(from: number, to: number): string;
 }
@@ -103,6 +105,7 @@ export function Stack(props: Props) {
       {chosen && (
         <div class="pop" role="group" aria-label="Selected time" style={{ left: `min(calc(var(--gutter) + ${model.position(chosen.to).toFixed(0)}px), calc(100% - 8px))` }} onKeyDown={(e) => { if (e.key === "Escape") { e.preventDefault(); close(); } }}>
           <button type="button" class="btn p" ref={(b) => b?.focus({ preventScroll: true })} onClick={() => { props.zoom(chosen.from, chosen.to); close(); }}>Zoom</button>
+          {props.changesHref && <a class="btn q" href={props.changesHref(chosen.from, chosen.to)} title="Against the time before">What changed here?</a>}
           {props.everythingHref && <a class="btn q" href={props.everythingHref(chosen.from, chosen.to)} title="Lines of everything in this time">Everything</a>}
           <button type="button" class="btn q" onClick={() => { props.copyLink(chosen.from, chosen.to); close(); }}>Copy link</button>
           <button type="button" class="btn q" onClick={close}>Cancel</button>

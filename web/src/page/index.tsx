@@ -37,6 +37,7 @@ function page<P extends object>(title: string, load: () => Promise<ComponentType
 const OverviewPage = page("Overview", () => import("./overview/overview").then((m) => m.OverviewPage));
 const ContainerPage = page("Container", () => import("./container/container").then((m) => m.ContainerPage));
 const ComparePage = page("Compare", () => import("./compare/compare").then((m) => m.ComparePage));
+const ChangesPage = page("What changed", () => import("./changes/changes").then((m) => m.ChangesPage));
 const HostPage = page("Host", () => import("./host/host").then((m) => m.HostPage));
 const AlarmsPage = page("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
 const ServicesPage = page("Services", () => import("./services/services").then((m) => m.ServicesPage));
@@ -51,6 +52,7 @@ function App() {
   if (path === "/" || path === "/overview") return <OverviewPage />;
   if (path === "/servers") return <ServersPage />;
   if (path === "/compare") return <ComparePage />;
+  if (path === "/changes") return <ChangesPage />;
   if (path === "/alarms") return <AlarmsPage />;
   if (path === "/services") return <ServicesPage />;
   if (path === "/doctor") return <DoctorPage />;

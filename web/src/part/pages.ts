@@ -19,7 +19,7 @@ export interface Page {
 /** The pages there are; the rail, the palette and the keys follow from it. */
 export const pages: readonly Page[] = [
   { href: "/overview", label: "Overview", icon: "overview", key: "o", holds: (path) => path === "/overview" },
-  { href: "/servers", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/servers" || path === "/container" || path === "/compare" },
+  { href: "/servers", label: "Servers", icon: "servers", key: "s", holds: (path) => path === "/servers" || path === "/container" || path === "/compare" || path === "/changes" },
   { href: "/logs", label: "Logs", icon: "logs", key: "l", holds: (path) => path === "/logs" },
   { href: "/events", label: "Events", icon: "events", key: "e", holds: (path) => path === "/events" },
   { href: "/configuration", label: "Config", icon: "config", key: "c", holds: (path) => path === "/configuration" },

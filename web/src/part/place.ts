@@ -173,6 +173,11 @@ export function eventsHref(of: { host?: string; workload?: string }, more: Recor
   return hrefOf("/events", { host: of.host, workload: of.workload, ...more }); // of it no more: it may be anything that has the two
 }
 
+/** The address of what changed in a range: of a workload, of a host or of all; more are parameters of the range. */
+export function changesHref(of: { host?: string | undefined; workload?: string | undefined }, more: Record<string, string | undefined> = {}): string {
+  return hrefOf("/changes", { host: of.host, workload: of.workload, ...more });
+}
+
 /** The address of a workload's configurations; two of them, named by their hashes, are compared. */
 export function configHref(of: { host: string; workload: string }, pair: { a?: string; b?: string } = {}): string {
   return hrefOf("/configuration", { host: of.host, workload: of.workload, ...pair });

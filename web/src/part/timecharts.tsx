@@ -7,8 +7,9 @@ import type { useTimeActions } from "../chart/actions";
 import type { Model } from "../chart/model";
 import { type Section, Stack } from "../chart/stack";
 import { show } from "../format/text";
+import { useKeys } from "./keys";
 import { copy } from "./notice";
-import { lastRange, linkTo, logsHref, rangeOf } from "./place";
+import { changesHref, go, lastRange, linkTo, logsHref, rangeOf } from "./place";
 import "./timepage.css";
 
 interface Props {
@@ -17,6 +18,8 @@ interface Props {
   problem: string;
   sections: Section[];
   actions: ReturnType<typeof useTimeActions>;
+  /** What the charts are of, for what changed in a stretch of them; all without it. */
+  of?: { host: string; workload?: string };
   /** Whether there is a lane of instances. */
   instances?: boolean;
   /** Of charts within a page; else they are the page, and fill its height. */
@@ -26,9 +29,11 @@ interface Props {
 }
 
 /** The charts of a page over its time axis, with why they cannot be drawn. */
-export function TimeCharts({ data, problem, sections, actions, instances, within, children }: Props) {
+export function TimeCharts({ data, problem, sections, actions, of, instances, within, children }: Props) {
   const charts = useRef<HTMLElement>(null);
   const room = useRoom(charts, !within);
+  const changed = (from: number, to: number) => changesHref(of ?? {}, rangeOf({ live: false, from, to }));
+  useKeys("Charts", [{ keys: ["c"], label: "What changed in this range?", run: () => go(changed(data.model.view.peek().from, data.model.view.peek().to)) }]);
   return (
     <section ref={charts} class={within?.class ?? "charts"} aria-label={within?.label ?? "Charts"} aria-busy={!data.loaded.value}>
       {problem && (
@@ -49,6 +54,7 @@ export function TimeCharts({ data, problem, sections, actions, instances, within
         zoom={actions.zoomTo}
         zoomAround={actions.zoomAround}
         back={lastRange}
+        changesHref={changed}
         everythingHref={(from, to) => logsHref("", rangeOf({ live: false, from, to }))}
         copyLink={(from, to) => void copy(linkTo({ live: false, from, to }))}
       />

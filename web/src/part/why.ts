@@ -36,7 +36,7 @@ export function besides(y: Why): Why["siblings"] {
 }
 
 /** The changed settings of a step, a line each. */
-export function changeLines(s: Step): string[] {
+export function changeLines(s: Pick<Step, "changes" | "left">): string[] {
   const lines = (s.changes ?? []).map((c) => `${c.setting}: ${c.before} → ${c.after}`);
   if (s.left) lines.push(`and ${s.left} more`);
   return lines;

@@ -110,7 +110,7 @@ export function ContainerPage({ host, workload, id }: { host: string; workload: 
         <>
           <Head data={data} d={d} name={name} id={id} death={death.value} />
           {narrow.value && <Died death={death.value} />}
-          <TimeCharts data={data} problem={data.historyProblem.value} sections={tracks} actions={actions} />
+          <TimeCharts data={data} problem={data.historyProblem.value} sections={tracks} actions={actions} of={{ host, workload }} />
           <Dock query={ofWorkload(host, workload)} label="Lines of this workload" model={model} range={range} pin={pin} gone={gone} absent={reasonFor(d?.absent, "log", "")} zoom={actions.zoomTo} unpin={() => setParams({ at: undefined })} />
           <Details data={data} d={d} death={narrow.value ? undefined : death.value} pin={pin} select={actions.select} filter={filter} />
         </>

@@ -131,7 +131,7 @@ export function HostPage({ host }: { host: string }) {
       ) : (
         <>
           <Head data={data} name={name} />
-          <TimeCharts data={data} problem={data.problem.value} sections={tracks} actions={actions} instances={false} />
+          <TimeCharts data={data} problem={data.problem.value} sections={tracks} actions={actions} of={{ host: name }} instances={false} />
           {name && (
             <Dock
               key={name}

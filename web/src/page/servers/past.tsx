@@ -11,7 +11,7 @@ import { localName, shortImage, show } from "../../format/text";
 import { iso, moment, second, span, stamp } from "../../format/time";
 import { clock, narrow } from "../../part/clock";
 import { Frame } from "../../part/frame";
-import { containerHref, go, hostHref, param, range, rangeParams, setParams, setRange } from "../../part/place";
+import { changesHref, containerHref, go, hostHref, param, range, rangeParams, setParams, setRange } from "../../part/place";
 import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
 import { Spark } from "../../part/spark";
@@ -83,7 +83,10 @@ export function Past() {
       range={<ServersRange range={r} />}
     >
       <h1 class="sr">Servers, {stamp(view.from, clock.value)} to {stamp(view.to, clock.value)}</h1>
-      <Tools filter={filter}><span class="grow" /></Tools>
+      <Tools filter={filter}>
+        <span class="grow" />
+        <a class="btn" href={changesHref({}, rangeParams())}>What changed here?</a>
+      </Tools>
       {problem.value && (
         <p class="banner warn" role="alert">
           <span class="dot warn" />

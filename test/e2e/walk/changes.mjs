@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What changed here: a container that becomes loud at a known moment stands first, with its CPU,
+// its memory and its lines.
+
+import assert from "node:assert/strict";
+import { accessible, ask, check, container, finish, given, reader, sideways, within } from "./browser.mjs";
+
+const { host, project } = given;
+const page = await reader();
+const loud = `${project}/loud/1`;
+// Of containers: what the machine does meanwhile is for other tests.
+const ofContainers = page.locator('.moved > li:has(a[href^="/container"])');
+const rows = () => ofContainers.evaluateAll((all) => all.map((r) => r.innerText.replaceAll("\n", " ")));
+const kinds = (section) => page.locator(`.kinds`).nth(section).locator("li").evaluateAll((all) => all.map((r) => r.innerText.replaceAll("\n", " ")));
+
+let from;
+let to;
+await check("what became loud moved most, and its new lines are told", async () => {
+  const at = Date.now();
+  await ask("go"); // until it has its memory, which is soon but on a machine with much else to do
+  const used = async () => (await (await page.request.get(`${given.url}/api/tallyman/v1/containers/${project}-loud-1`)).json()).now?.cpu ?? 0;
+  // On a machine that has none to give, its CPU does not move.
+  const cpu = Math.min(await used(), await used());
+  [from, to] = [at, at + Math.max(8000, 3 * (Date.now() - at))].map((t) => new Date(t).toISOString());
+  // The page asks for as much of the range as has been; more is there each second.
+  await within(12_000, async () => {
+    await page.goto(`${given.url}/changes?${new URLSearchParams({ from, to })}`);
+    await page.locator('section[aria-label="Moved most"][aria-busy="false"]').waitFor();
+    await page.locator('section[aria-label="Lines"][aria-busy="false"]').waitFor();
+    const moved = await rows();
+    assert.ok(moved.length > 0 && moved.every((r) => /loud/.test(r)) && moved.some((r) => /^Memory /.test(r)), `moved: ${moved.join(" | ")}`);
+    assert.ok(cpu < 0.2 || moved.some((r) => /^CPU /.test(r)), `with ${cpu} cores, moved: ${moved.join(" | ")}`);
+    const fresh = (await kinds(0)).filter((k) => k.includes(project));
+    assert.ok(/upstream <script>globalThis.__xss=…<\/script> not closed.*loud/.test(fresh[0] ?? ""), `new: ${fresh.join(" | ")}`);
+    assert.equal(await page.evaluate(() => globalThis.__xss), undefined);
+  });
+  return `${cpu.toFixed(2)} cores: ${(await rows()).join(" | ")}`;
+});
+await check("each of them leads to its moment", async () => {
+  const chart = new URL(await ofContainers.first().locator("a").getAttribute("href"), given.url);
+  assert.deepEqual([chart.pathname, chart.searchParams.get("workload")], ["/container", loud]);
+  assert.ok(Math.abs(Date.parse(chart.searchParams.get("at")) - Date.parse(from)) < 1000 && Date.parse(chart.searchParams.get("from")) < Date.parse(from), chart.search);
+  await page.locator(".kinds a").filter({ hasText: project }).first().click();
+  await page.locator(".lpage .ll").filter({ hasText: "not closed" }).first().waitFor();
+  assert.equal(await page.locator(".lpage .ll").filter({ hasText: "GET /cart" }).count(), 0);
+  await page.goBack();
+  await page.locator(".moved > li").first().waitFor();
+});
+await check("of one container or of a host, by the keys too", async () => {
+  await ofContainers.first().locator("a").click();
+  await page.locator(".tracks").waitFor();
+  await page.locator("main").focus();
+  await page.keyboard.press("c");
+  await page.locator('.chg [aria-current="true"]', { hasText: "loud" }).waitFor();
+  const p = new URL(page.url());
+  assert.deepEqual([p.pathname, p.searchParams.get("host"), p.searchParams.get("workload")], ["/changes", host, loud]);
+  await page.getByRole("link", { name: host, exact: true }).last().click();
+  await within(5000, () => !new URL(page.url()).searchParams.has("workload"));
+});
+await check("it is accessible, in light and narrow", async () => {
+  await page.goto(`${given.url}/changes?${new URLSearchParams({ from, to })}`);
+  await page.locator(".kinds li").first().waitFor();
+  await page.locator(".moved li").first().waitFor();
+  await accessible(page, "what changed");
+  const small = await reader({ width: 360, height: 800, theme: "light" });
+  await small.goto(`${given.url}/changes?${new URLSearchParams({ from, to })}`);
+  await small.locator(".kinds li").first().waitFor();
+  await small.locator(".moved li").first().waitFor();
+  assert.equal(await sideways(small), "");
+  await accessible(small, "what changed, narrow");
+});
+
+await finish();
