@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { columnsOf, columnStep, Exact, groups, json, levelKind, logfmt, parts, shapeOf, totals, withLines } from "./logline";
+import { columnsOf, columnStep, Exact, groups, json, levelKind, logfmt, parts, shapeOf, totals, withLines, scaleOf } from "./logline";
 import { minute, second } from "./time";
 
 const lines = (all: string, source = "a") => all.split("\n").map((line) => ({ source, t: 0, line, shape: shapeOf(line) }));
@@ -67,4 +67,12 @@ test("columns are of round width and at their place", () => {
   expect(more.counts.error).toEqual([4, 1, 0, 0]);
   expect(v.counts.error).toEqual([3, 1, 0]);
   expect(totals(more, 20_000, 50_000)).toEqual({ unknown: 0, debug: 0, info: 1, warn: 0, error: 1, all: 2 });
+});
+
+test("one spike does not rule the scale of the columns", () => {
+  expect(scaleOf([...Array(50).fill(10), 1000])).toEqual({ top: 12, broken: true });
+  expect(scaleOf([...Array(200).fill(10), 900, 1000])).toEqual({ top: 12, broken: true });
+  expect(scaleOf([...Array(50).fill(10), 25])).toEqual({ top: 25, broken: false });
+  expect(scaleOf([1, 0, 1000])).toEqual({ top: 1000, broken: false });
+  expect(scaleOf([])).toEqual({ top: 1, broken: false });
 });

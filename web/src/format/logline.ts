@@ -101,6 +101,11 @@ export function logfmt(line: string): [string, string][] | undefined {
   return out.length >= 2 ? out : undefined;
 }
 
+/** Whether a line is made of pairs of logfmt and of nothing else. */
+export function onlyPairs(text: string): boolean {
+  return text.replace(pair, "").trim() === "";
+}
+
 /** Text in parts that are found, a key of logfmt, or neither. */
 export interface Part {
   text: string;
@@ -185,6 +190,15 @@ export function withLines(v: Volume, lines: readonly { t: number; kind: Kind }[]
     out.counts[l.kind][i]!++;
   }
   return out;
+}
+
+/** The height of columns: that of the highest, or where few stand far above all others, so much that the others are told apart. */
+export function scaleOf(sums: readonly number[]): { top: number; broken: boolean } {
+  const some = sums.filter((n) => n > 0).sort((a, b) => a - b);
+  const highest = some.at(-1) ?? 1;
+  const usual = some[Math.max(0, Math.ceil(some.length * 0.98) - 1)] ?? highest;
+  const cap = Math.max(1, usual === highest && some.length > 1 ? some.at(-2)! : usual) * 1.2;
+  return some.length >= 10 && highest > 2.5 * cap ? { top: cap, broken: true } : { top: highest, broken: false };
 }
 
 /** How many lines of each kind the columns that reach into a stretch hold. */

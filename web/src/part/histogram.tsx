@@ -6,8 +6,8 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Event } from "../api/schema";
 import { gravest, lineClass } from "../chart/marks";
 import { timeTicks } from "../chart/scale";
-import { kinds, totals, type Volume } from "../format/logline";
-import { counted } from "../format/number";
+import { kinds, scaleOf, totals, type Volume } from "../format/logline";
+import { count, counted } from "../format/number";
 import { show } from "../format/text";
 import { dated, hm, hms, iso, minute, span as length } from "../format/time";
 import "../style/search.css";
@@ -58,7 +58,9 @@ export function Histogram({ volume, problem, view, events, at, zoom, width, axis
   const percent = (t: number) => `${(100 * Math.max(0, Math.min(1, share(t)))).toFixed(2)}%`;
   const n = volume?.counts.unknown.length ?? 0;
   const sums = volume ? Array.from({ length: n }, (_, i) => kinds.reduce((s, k) => s + volume.counts[k][i]!, 0)) : [];
-  const top = Math.max(1, ...sums);
+  // What stands above the scale is as high as there is room, broken, and says how much it is.
+  const { top, broken } = scaleOf(sums);
+  const above = broken ? sums.flatMap((n, i) => (n > top ? [i] : [])) : [];
   const bounds = (i: number): [number, number] => [volume!.start + i * volume!.step, volume!.start + (i + 1) * volume!.step];
   const words = (i: number) => {
     const [a, b] = bounds(i);
@@ -136,16 +138,19 @@ export function Histogram({ volume, problem, view, events, at, zoom, width, axis
                 if (other === k) break;
                 below += volume.counts[other][i]!;
               }
+              const scale = Math.max(top, sums[i]!);
               const [a, b] = bounds(i);
               const x = 1000 * share(a);
               const w = 1000 * (share(b) - share(a));
               // The least that can be seen: a line among thousands must not vanish.
-              const h = Math.max(3, (82 * v) / top);
-              d += `M${x.toFixed(2)} ${(100 - (82 * below) / top).toFixed(2)}h${(w * 0.88).toFixed(2)}v${(-h).toFixed(2)}h${(-w * 0.88).toFixed(2)}z`;
+              const h = Math.max(3, (82 * v) / scale);
+              d += `M${x.toFixed(2)} ${(100 - (82 * below) / scale).toFixed(2)}h${(w * 0.88).toFixed(2)}v${(-h).toFixed(2)}h${(-w * 0.88).toFixed(2)}z`;
             }
             return d && <path key={k} class={k} d={d} />;
           })}
         </svg>
+        {above.slice(0, marksMost).map((i) => <span key={i} class="brk" style={{ left: percent(bounds(i)[0]), width: `${(100 * (share(bounds(i)[1]) - share(bounds(i)[0]))).toFixed(2)}%` }} />)}
+        {above.length > 0 && above.length <= 3 && above.map((i) => <span key={i} class={share(bounds(i)[0]) > 0.9 ? "high left" : "high"} style={{ left: percent(bounds(i)[0]) }}>{count(sums[i]!)}</span>)}
         {gravest(events, marksMost).filter((e) => e.time > from && e.time < to).map((e) => (
           <span key={e.id} class={`v ${lineClass(e)}`} style={{ left: percent(e.time) }} title={`${iso(e.time)}  ${show(`${e.name ?? ""} ${e.text}`)}`} />
         ))}
@@ -157,7 +162,7 @@ export function Histogram({ volume, problem, view, events, at, zoom, width, axis
             <span class={share(bounds(on.value)[0]) > 0.5 ? "htip left" : "htip"} style={{ left: percent(bounds(on.value)[share(bounds(on.value)[0]) > 0.5 ? 0 : 1]) }}>{words(on.value)}</span>
           </>
         )}
-        {volume && all && all.all > 0 && <span class="top">{counted(top, of.one)} in {length(volume.step)}</span>}
+        {volume && all && all.all > 0 && <span class="top">{counted(Math.round(top), of.one)} in {length(volume.step)}{broken && `, ${count(Math.max(...sums))} at most`}</span>}
         {problem && <p class="not">Not counted: {show(problem)}</p>}
       </div>
       {axis && (
