@@ -6,6 +6,7 @@ import type { Entry } from "../api/loki";
 import { glyph, tone } from "../chart/marks";
 import { ansi } from "../format/ansi";
 import { type Kind, parts } from "../format/logline";
+import { fieldsOf, lastState, shapedOf } from "../format/shaped";
 import { count, counted, size } from "../format/number";
 import { originOf, wholeOrigin } from "../format/origin";
 import { show } from "../format/text";
@@ -32,6 +33,9 @@ export interface LineView {
   containerHref(e: Entry): string | undefined;
   /** The traces of lines that a filter has torn out of them; undefined where nothing is filtered. */
   traces: Traces | undefined;
+  /** The fields that have a column of their own, and makes one or takes it away; undefined where there are none. */
+  columns?: readonly string[];
+  column?: ((name: string) => void) | undefined;
   /** Loads the lines anew. */
   reload(): void;
   /** The lines of the group that a line heads. */
@@ -148,6 +152,7 @@ function Line({ row, view, open, current, near }: { row: LogRow & { as: "line" }
           </span>
         )}
         <span class="msg">
+          {view.columns && view.columns.length > 0 && <Columns entry={entry} names={view.columns} />}
           {several > 1 && <em class="torn">{count(several)} lines</em>}
           {view.traces && !joins && several === 1 && (open || ofTrace(entry)) && <Torn entry={entry} traces={view.traces} />}
           <Message line={several > 1 ? entry.line.slice(0, entry.line.indexOf("\n")) : entry.line} view={view} cut={cut} />
@@ -165,10 +170,43 @@ function Torn({ entry, traces }: { entry: Entry; traces: Traces }) {
   return n > 0 ? <em class="torn">{n} lines</em> : null;
 }
 
+/** The value of a field of a line: of its labels, of what is known beside it, or in it. */
+export function valueIn(entry: Entry, fields: readonly [string, string][] | undefined, name: string): string {
+  return entry.labels[name] ?? entry.meta[name] ?? fields?.find(([k]) => k === name)?.[1] ?? "";
+}
+
+function Columns({ entry, names }: { entry: Entry; names: readonly string[] }) {
+  const fields = useMemo(() => fieldsOf(entry.line), [entry]);
+  return (
+    <>
+      {names.map((n) => {
+        const v = show(valueIn(entry, fields, n).slice(0, cutAt));
+        return <span key={n} class="cv" title={`${show(n)}: ${v || "none"}`}>{v || "–"}</span>;
+      })}
+    </>
+  );
+}
+
+/** A line as it is read: of progress its last state, of JSON and logfmt the message first, unless what was searched for stands elsewhere in it. */
+function read(line: string, needle: string, exact: boolean): { text: string; fields: [string, string][] } {
+  const state = lastState(line);
+  const has = (s: string) => needle === "" || (exact ? s.includes(needle) : s.toLowerCase().includes(needle.toLowerCase()));
+  const whole = has(state) ? state : line;
+  const shaped = shapedOf(whole);
+  return shaped && has(`${shaped.message} ${shaped.fields.map(([k, v]) => `${k}=${v}`).join(" ")}`) ? { text: shaped.message, fields: shaped.fields } : { text: whole, fields: [] };
+}
+
+const fieldsMost = 40;
+
 function Message({ line, view, cut }: { line: string; view: LineView; cut: number }) {
   const shown = useMemo(() => {
-    const long = line.length > cutAt;
-    return { long, pieces: ansi(long ? line.slice(0, cutAt) : line).map((p) => ({ style: p.style, parts: parts(p.text, view.needle, view.exact) })) };
+    const { text, fields } = read(line, view.needle, view.exact);
+    const long = text.length > cutAt;
+    return {
+      long,
+      fields: fields.slice(0, fieldsMost).map(([k, v]) => parts(show(` ${k}=${v.slice(0, cutAt)}`), view.needle, view.exact)),
+      pieces: ansi(long ? text.slice(0, cutAt) : text).map((p) => ({ style: p.style, parts: parts(p.text, view.needle, view.exact) })),
+    };
   }, [line, view.needle, view.exact]);
   return (
     <>
@@ -176,6 +214,7 @@ function Message({ line, view, cut }: { line: string; view: LineView; cut: numbe
         const inner = p.parts.map((x, j) => (x.as === "hit" ? <mark key={j}>{x.text}</mark> : x.as === "key" && p.style === "" ? <span key={j} class="k">{x.text}</span> : x.text));
         return p.style === "" ? inner : <span key={i} class={p.style}>{inner}</span>;
       })}
+      {shown.fields.map((f, i) => <span key={`f${i}`} class="k">{f.map((x, j) => (x.as === "hit" ? <mark key={j}>{x.text}</mark> : x.text))}</span>)}
       {shown.long && <em> … {count(line.length - cutAt)} more characters</em>}
       {cut > 0 && <em> ▨ {size(cut)} cut off</em>}
     </>

@@ -31,13 +31,18 @@ export function Opened({ row, view }: { row: LogRow & { as: "line" }; view: Line
   const ids = useMemo(() => idsOf(bare(entry.line.slice(0, openMost))), [entry]);
   const labels = Object.entries(entry.labels);
   const meta = Object.entries(entry.meta);
+  const asColumn = (name: string) =>
+    view.column && name.length < 100 ? (
+      <button type="button" class="only" aria-pressed={view.columns?.includes(name) ?? false} aria-label={`as column: ${show(name)}`} onClick={() => view.column!(name)}>as column</button>
+    ) : null;
   const only = (name: string, text: string, parser: "" | "json" | "logfmt") =>
     view.narrow && isLabel(name) && text.length < 500 ? (
       <>
+        {asColumn(name)}
         <button type="button" class="only" aria-label={`Only ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, true, parser)}>only</button>
         <button type="button" class="only" aria-label={`Not ${show(name)} ${show(text)}`} onClick={() => view.narrow!(entry, name, text, false, parser)}>not</button>
       </>
-    ) : null;
+    ) : asColumn(name);
   return (
     <div class="exp" role="group" aria-label="This line">
       <header>
