@@ -18,6 +18,7 @@ const budget: Record<string, Weight> = {
   "host page, more": { js: 130_000, css: 11_000 }, // charts as on the page of a container, and what is judged of them
   "doctor page, more": { js: 20_000, css: 6_000 },
   "logs page, more": { js: 66_000, css: 12_500 }, // with lines of JSON and logfmt as they are read, and columns of their fields
+  "patterns page, more": { js: 12_000, css: 2_000 }, // of Logs
   "events page, more": { js: 50_000, css: 12_000 },
   "configuration page, more": { js: 40_000, css: 10_000 },
   "services page, more": { js: 24_000, css: 7_000 },

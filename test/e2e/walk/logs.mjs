@@ -338,6 +338,37 @@ await check("a line leads to what everything logged around it, and to its reques
   return new URL(page.url()).search;
 });
 
+await check("patterns group the lines, and one leads to its lines", async () => {
+  await page.goto(address(of(many), { view: "patterns" }));
+  const row = page.locator(".patterns li").filter({ hasText: "row=" });
+  await row.waitFor();
+  assert.match((await row.innerText()).replaceAll("\n", " "), /^4,000 .*level=info row=…/);
+  await row.locator("a").click();
+  await line("row=").first().waitFor();
+  assert.match(query(), /\|> "level=info row=<_>"/);
+  // The field looks for a text beside such a query, too.
+  await page.locator("main").focus();
+  await page.keyboard.press("/");
+  await page.keyboard.type("ROW=3999");
+  await within(5000, async () => assert.deepEqual([await page.locator(".ll").count(), await page.locator(".ll mark").first().textContent()], [1, "row=3999"]));
+  return new URL(page.url()).searchParams.get("find");
+});
+await check("a field of a line becomes a column, in the address", async () => {
+  await page.locator(".ll button").first().click();
+  await page.getByRole("button", { name: "as column: row" }).click();
+  await page.locator('.ll .cv[title="row: 3999"]').waitFor();
+  assert.equal(new URL(page.url()).searchParams.get("columns"), "row");
+  await page.getByRole("button", { name: "Without the column row" }).click();
+  await within(2000, async () => assert.equal(await page.locator(".cv").count(), 0));
+});
+await check("only errors, by one button", async () => {
+  await logs(of(api));
+  await page.getByRole("button", { name: "Errors only" }).click();
+  await within(5000, async () => assert.match(query(), /level=~"error\|critical\|fatal"/));
+  await page.getByRole("button", { name: "Errors only" }).click();
+  await within(5000, async () => assert.doesNotMatch(query() ?? "", /level/));
+});
+
 await check("the container's page has its lines, and a mark shows those around it", async () => {
   await container(page, host, `${project}/api/1`, "&range=5m");
   await page.locator(".dock .ll").first().waitFor();

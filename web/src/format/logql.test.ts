@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { expect, test } from "vitest";
-import { beside, build, type Controls, counting, everything, gapsOf, narrow, onlyPlace, readControls, type Source, withPlace, withSource } from "./logql";
+import { beside, build, type Controls, counting, everything, finding, gapsOf, narrow, onlyPlace, readControls, type Source, withPlace, withSource } from "./logql";
 import { around, problemOf } from "./mistake";
 import { ofHost, ofWorkload, oneOf } from "./selector";
 
@@ -108,4 +108,8 @@ test("an error shows its place", () => {
   expect(around("one\nab", p)).toEqual(["ab", " ", ""]);
   expect(problemOf("too much")).toEqual({ message: "too much" });
   expect(around("x", problemOf("too much"))).toBeUndefined();
+});
+
+test("a text is looked for beside any query", () => {
+  expect(finding('{a="b"} | json | status > 400 ', 'c. "d"')).toBe('{a="b"} | json | status > 400 | decolorize |~ "(?i)c\\\\. \\"d\\""');
 });

@@ -205,6 +205,11 @@ export function narrow(query: string, name: string, value: string, is: boolean, 
   return `${query.trimEnd()}${parse} | ${name}${is ? "=" : "!="}${quote(value)}`;
 }
 
+/** A log query with a text that its lines have to hold besides, in upper or lower case, whatever colours stand in it. */
+export function finding(query: string, text: string): string {
+  return `${query.trimEnd()} | decolorize |~ ${quote("(?i)" + escape(text))}`;
+}
+
 /** Whether LogQL takes a name as a label as it is. */
 export function isLabel(name: string): boolean {
   return /^[A-Za-z_]\w*$/.test(name);

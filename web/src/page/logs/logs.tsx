@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { computed, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, inWords } from "../../api/client";
 import { fetchPart } from "../../api/reach";
@@ -8,7 +8,7 @@ import { type Entry, volumes } from "../../api/loki";
 import type { Event } from "../../api/schema";
 import { placesOf } from "../../format/colour";
 import { totals } from "../../format/logline";
-import { among, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, readControls, type Source } from "../../format/logql";
+import { among, beside, build, type Controls, everything, gapsOf, narrow, onlyPlace, finding, readControls, type Source } from "../../format/logql";
 import { ofWorkload } from "../../format/selector";
 import { count, counted } from "../../format/number";
 import { originOf, outputName, unitName } from "../../format/origin";
@@ -25,8 +25,9 @@ import { Frame } from "../../part/frame";
 import { Histogram } from "../../part/histogram";
 import { Icon } from "../../part/icon";
 import { useKeys } from "../../part/keys";
+import { later } from "../../part/later";
 import { copy, notice } from "../../part/notice";
-import { containerHref, linkTo, logsHref, param, range, setParams, setRange, zoomTo } from "../../part/place";
+import { containerHref, linkTo, logsHref, param, place, range, setParams, setRange, zoomTo } from "../../part/place";
 import { RangeControl } from "../../part/rangecontrol";
 import { rangeKeys } from "../../part/rangekeys";
 import { useRetry } from "../../part/retry";
@@ -37,13 +38,19 @@ import type { Empty, Nothing } from "./nothing";
 const queryText = param("q");
 const atText = param("at");
 const wrapText = param("wrap");
+const findText = param("find");
+const viewText = param("view");
+const columnText = computed(() => place.value.params.getAll("columns").join("\n"));
 const everyLine = build(everything);
-const query = () => queryText.value || everyLine;
+/** The query as it is written, and with the text that is looked for beside one that the controls cannot say. */
+const written = () => queryText.value || everyLine;
+const query = () => (findText.value && !readControls(written()) ? finding(written(), findText.value) : written());
+const columnsMost = 8;
 
 /** Where is that line? The logs of all containers, files and units. */
 export function LogsPage() {
   const width = useSignal(900);
-  const controls = useComputed(() => readControls(query()));
+  const controls = useComputed(() => readControls(written()));
   const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120), (e) => selected(controls.peek(), e)), []);
   const found = useSignal<Parameters<typeof facetsOf>[0] | undefined>(undefined);
   const facets = useComputed<Facets>(() => facetsOf(found.value, controls.value));
@@ -131,12 +138,13 @@ export function LogsPage() {
   const change = (next: Controls) => setParams({ q: asParam(build(next)) }, "push");
   const apply = (q: string) => {
     draft.value = undefined;
-    setParams({ q: asParam(q.trim()) }, "push");
+    setParams({ q: asParam(q.trim()), find: readControls(q.trim() || everyLine) ? undefined : findText.peek() }, "push");
     again.value++;
   };
   const find = (text: string) => {
     const now = controls.peek();
-    if (now && text !== now.text) setParams({ q: asParam(build({ ...now, text })) });
+    if (!now) setParams({ find: text });
+    else if (text !== now.text) setParams({ q: asParam(build({ ...now, text })) });
   };
   const freeze = () => setRange({ live: false, ...view.peek() });
   const toNow = () => {
@@ -146,9 +154,11 @@ export function LogsPage() {
   const wrap = wrapText.value === "1";
   const toggleWrap = () => setParams({ wrap: wrap ? undefined : "1" });
 
+  const patterns = viewText.value === "patterns";
+  const onlyErrors = c?.levels.length === 1 && c.levels[0] === "error";
   const pinned = atText.value ? parseWhen(atText.value, Date.now()) : undefined;
   useKeys("Logs", [
-    { keys: ["/"], label: "Find text", run: () => (c ? search : logql).current?.focus() },
+    { keys: ["/"], label: "Find text", run: () => search.current?.focus() },
     { keys: ["w"], label: "Wrap long lines", run: toggleWrap },
     ...rangeKeys(() => view.peek(), pinned),
   ]);
@@ -166,9 +176,10 @@ export function LogsPage() {
   const filtered = c ? c.text !== "" || c.levels.length > 0 : /\|[=~>]|level/.test(query());
   const searched = c ? filtered : /\}\s*[|!]/.test(query());
   const traces = useMemo(() => (filtered ? new Traces() : undefined), [filtered, queryText.value]);
+  const columns = columnsOf();
   // One object as long as it says the same: lines that stay are not drawn anew. Its functions read signals.
   const lineView = useMemo(() => ({
-    needle: c?.text ?? "",
+    needle: c ? c.text : findText.value,
     exact: c?.exact ?? false,
     colour,
     named: (e: Entry) => {
@@ -192,7 +203,7 @@ export function LogsPage() {
       else if (is && now && name === "host") change({ ...now, hosts: [value] });
       else if (is && now && name === "workload") change({ ...now, workloads: [value] });
       else if (is && now && name === "stream") change({ ...now, streams: [value] });
-      else apply(narrow(query(), name, value, is, parser));
+      else apply(narrow(written(), name, value, is, parser));
     },
     aroundHref: (e: Entry) => {
       const { host, workload } = e.labels;
@@ -203,14 +214,19 @@ export function LogsPage() {
       const { host, workload } = e.labels;
       return host && workload ? `${containerHref({ host, workload, id: "" })}&${new URLSearchParams({ from: iso(e.t - 5 * minute), to: iso(e.t + 5 * minute), at: markOf(e) })}` : undefined;
     },
-  }), [c?.text, c?.exact, traces]);
+    columns,
+    column: (name: string) => {
+      const now = columnsOf();
+      setParams({ columns: now.includes(name) ? now.filter((n) => n !== name) : [...now, name].slice(-columnsMost) });
+    },
+  }), [c?.text, c?.exact, traces, columnText.value, findText.value]);
 
   return (
     <Frame title="Logs" mainClass="lpage" crumb={<b>Logs</b>} range={<RangeControl range={range.value} freeze={freeze} canLive />}>
       <h1 class="sr">Logs</h1>
       <section class="query" aria-label="Query">
         <div class="row l1">
-          <FindField label="Find text in the lines" placeholder={c ? "Find text in the lines" : "The query below says what is searched"} text={c?.text ?? ""} disabled={!c} input={search} find={find}>
+          <FindField label="Find text in the lines" placeholder={c ? "Find text in the lines" : "Find text in the lines of the query below"} text={c ? c.text : findText.value} input={search} find={find}>
             {c?.hosts.length === 1 && facets.value.hosts.size < 2 && <Token of={`host ${c.hosts[0]}`} drop={() => change({ ...c, hosts: [] })} />}
             {c?.workloads.map((w) => <Token key={w} of={w.split("/").join(" / ")} drop={() => change({ ...c, workloads: c.workloads.filter((x) => x !== w) })} />)}
           </FindField>
@@ -233,14 +249,14 @@ export function LogsPage() {
             Share
           </button>
         </div>
-        <form class="row ql" onSubmit={(e) => { e.preventDefault(); apply(draft.peek() ?? query()); }}>
+        <form class="row ql" onSubmit={(e) => { e.preventDefault(); apply(draft.peek() ?? written()); }}>
           <label class="dim" for="logql">LogQL</label>
           <input
             id="logql"
             aria-label="LogQL"
             ref={logql}
             class="mono"
-            value={draft.value ?? query()}
+            value={draft.value ?? written()}
             spellcheck={false}
             autocomplete="off"
             autocapitalize="off"
@@ -253,7 +269,7 @@ export function LogsPage() {
               e.currentTarget.blur();
             }}
           />
-          {draft.value !== undefined && draft.value !== query() && <button type="submit" class="btn p">Run</button>}
+          {draft.value !== undefined && draft.value !== written() && <button type="submit" class="btn p">Run</button>}
         </form>
         {wrong && part.value && <part.value.Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
       </section>
@@ -269,12 +285,17 @@ export function LogsPage() {
         )}
       </aside>
       <section class={data.lines.late.value ? "res asking" : "res"} aria-label="Lines" aria-busy={!data.lines.loaded.value || data.lines.late.value}>
-        <header class="row rh">
+        <header class={narrowWindow.value ? "row rh wrap" : "row rh"}>
           <span class="ell" role="status">
             {sum ? <><b>{count(sum.all)}</b> <span class="mid">{sum.all === 1 ? "line" : "lines"} {range.value.live ? `in ${rangeLabel(range.value)}` : "in this range"}</span></> : <span class="mid">{data.lines.loaded.value && !problem ? counted(data.lines.entries.value.length, "line") : ""}</span>}
           </span>
           {sum && sum.error > 0 && <span class="crit nw">{counted(sum.error, "error")}</span>}
           <span class="grow" />
+          {c && <button type="button" class="btn" aria-pressed={onlyErrors} title="Only lines with the level error" onClick={() => change({ ...c, levels: onlyErrors ? [] : ["error"] })}>Errors only</button>}
+          <span class="seg" role="group" aria-label="Show">
+            <button type="button" aria-pressed={!patterns} onClick={() => setParams({ view: undefined })}>Lines</button>
+            <button type="button" aria-pressed={patterns} onClick={() => setParams({ view: "patterns" })}>Patterns</button>
+          </span>
           {!narrowWindow.value && <button type="button" class="btn" aria-pressed={wrap} title="Wrap long lines (w)" onClick={toggleWrap}>Wrap</button>}
         </header>
         {problem && !wrong && (
@@ -288,9 +309,31 @@ export function LogsPage() {
           </section>
         )}
         {empty && !problem && nothing.value && <nothing.value.Empty n={nothing.value.n} c={c} gaps={data.gaps.value} clear={() => apply(everyLine)} />}
-        <LogList lines={data.lines} events={happened} gaps={data.gaps} hits={searched} wrap={wrap} label="Lines" view={lineView} live={range.value.live} at={pinned} toNow={toNow} />
+        {patterns && !problem && <Patterns query={query()} range={range.value} />}
+        {!patterns && columns.length > 0 && !empty && <ColumnHead names={columns} drop={lineView.column} named={data.lines.entries.value.some((e) => lineView.named(e) !== "")} />}
+        {!patterns && <LogList lines={data.lines} events={happened} gaps={data.gaps} hits={searched} wrap={wrap} label="Lines" view={lineView} live={range.value.live} at={pinned} toNow={toNow} />}
       </section>
     </Frame>
+  );
+}
+
+const Patterns = later(() => import("./patterns").then((m) => m.Patterns));
+
+const columnsOf = () => columnText.value.split("\n").filter(Boolean);
+
+/** The names of the fields that have a column, each with the way to take it away. */
+function ColumnHead({ names, drop, named }: { names: readonly string[]; drop(name: string): void; named: boolean }) {
+  return (
+    <div class={named ? "ll chd" : "ll one chd"} role="group" aria-label="Columns">
+      <span />
+      <span class="lt" aria-hidden="true">00:00:00<span class="ms">.000</span></span>
+      {named && <span class="src" />}
+      <span class="msg">
+        {names.map((n) => (
+          <span key={n} class="cv" title={show(n)}>{show(n)}<button type="button" aria-label={`Without the column ${show(n)}`} onClick={() => drop(n)}>×</button></span>
+        ))}
+      </span>
+    </div>
   );
 }
 
