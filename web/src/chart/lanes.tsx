@@ -10,6 +10,7 @@ import { clock } from "../part/clock";
 import { type EventMark, glyph, gravest, lineClass, pinnedOf, tone } from "./marks";
 import type { Model, Span } from "./model";
 import { timeTicks } from "./scale";
+import "../style/mark.css";
 
 // Two labels of the axis stand at least so far apart.
 const tickRoom = 84;
