@@ -1,18 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What changed here: a container that becomes loud at a known moment stands first, with its CPU,
+// Explore, and what changed here: a container that becomes loud at a known moment stands first, with its CPU,
 // its memory and its lines.
 
 import assert from "node:assert/strict";
 import { accessible, ask, check, container, finish, given, reader, sideways, within } from "./browser.mjs";
 
 const { host, project } = given;
-const page = await reader();
+// A query that is wrong is answered by 400, which the browser reports.
+const page = await reader({ allow: [/status of 400/] });
 const loud = `${project}/loud/1`;
 // Of containers: what the machine does meanwhile is for other tests.
 const ofContainers = page.locator('.moved > li:has(a[href^="/container"])');
 const rows = () => ofContainers.evaluateAll((all) => all.map((r) => r.innerText.replaceAll("\n", " ")));
 const kinds = (section) => page.locator(`.kinds`).nth(section).locator("li").evaluateAll((all) => all.map((r) => r.innerText.replaceAll("\n", " ")));
+
+await check("examples, an answer as chart and table", async () => {
+  await page.goto(`${given.url}/explore?range=5m`);
+  await page.getByRole("button", { name: /^CPU by container/ }).click();
+  await page.locator('table[aria-label="Series"] tr').filter({ hasText: `${project}-loud-1` }).first().waitFor();
+  await page.locator(".xcharts canvas").waitFor();
+  assert.match(new URL(page.url()).searchParams.get("q"), /container_cpu_usage_seconds_total/);
+});
+await check("a query is completed: the metric, a label, its value", async () => {
+  await page.locator("main").focus();
+  await page.keyboard.press("/");
+  await page.keyboard.press("Control+a");
+  const option = (name) => page.getByRole("option", { name, exact: true });
+  const take = async (name) => {
+    await option(name).waitFor();
+    await within(5000, async () => {
+      if ((await option(name).getAttribute("aria-selected")) !== "true") await page.keyboard.press("ArrowDown");
+      return (await option(name).getAttribute("aria-selected")) === "true";
+    });
+    await page.keyboard.press("Enter");
+  };
+  await page.keyboard.type("container_memory_wor");
+  await take("container_memory_working_set_bytes");
+  await page.keyboard.type("{na");
+  await take("name");
+  await take(`${project}-calm-1`);
+  await page.keyboard.type("}");
+  await page.keyboard.press("Enter");
+  await within(5000, async () => assert.equal(new URL(page.url()).searchParams.get("q"), `container_memory_working_set_bytes{name="${project}-calm-1"}`));
+  await page.getByText(/^1 series$/).waitFor();
+  await accessible(page, "explore");
+});
+await check("what is wrong is said at its place; lines are lines", async () => {
+  await page.goto(`${given.url}/explore?${new URLSearchParams({ q: "sum(rate(up)" })}`);
+  await page.locator(".wrong").getByText("Column").waitFor();
+  await page.goto(`${given.url}/explore?${new URLSearchParams({ lang: "logql", q: `{source="container", name="${project}-calm-1"}` })}`);
+  await page.locator(".xlines li").filter({ hasText: "tick" }).first().waitFor();
+  await page.getByRole("link", { name: "Open in Logs" }).click();
+  await page.locator(".lpage .ll").first().waitFor();
+});
 
 let from;
 let to;

@@ -8,7 +8,8 @@ export interface Problem {
 }
 
 export function problemOf(text: string): Problem {
-  const m = /^parse error at line (\d+), column (\d+): ([\s\S]*)$/.exec(text);
+  const logql = /^parse error at line (\d+), column (\d+): ([\s\S]*)$/.exec(text);
+  const m = logql ?? /^(?:invalid parameter "query": )?(\d+):(\d+): parse error: ([\s\S]*)$/.exec(text); // as Prometheus says it
   return m ? { message: m[3]!, line: Number(m[1]), column: Number(m[2]) } : { message: text };
 }
 

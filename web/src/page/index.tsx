@@ -38,6 +38,7 @@ const OverviewPage = page("Overview", () => import("./overview/overview").then((
 const ContainerPage = page("Container", () => import("./container/container").then((m) => m.ContainerPage));
 const ComparePage = page("Compare", () => import("./compare/compare").then((m) => m.ComparePage));
 const ChangesPage = page("What changed", () => import("./changes/changes").then((m) => m.ChangesPage));
+const ExplorePage = page("Explore", () => import("./explore/explore").then((m) => m.ExplorePage));
 const HostPage = page("Host", () => import("./host/host").then((m) => m.HostPage));
 const AlarmsPage = page("Alarms", () => import("./alarms/alarms").then((m) => m.AlarmsPage));
 const ServicesPage = page("Services", () => import("./services/services").then((m) => m.ServicesPage));
@@ -53,6 +54,7 @@ function App() {
   if (path === "/servers") return <ServersPage />;
   if (path === "/compare") return <ComparePage />;
   if (path === "/changes") return <ChangesPage />;
+  if (path === "/explore") return <ExplorePage />;
   if (path === "/alarms") return <AlarmsPage />;
   if (path === "/services") return <ServicesPage />;
   if (path === "/doctor") return <DoctorPage />;

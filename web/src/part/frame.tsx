@@ -80,6 +80,9 @@ export function Frame(props: { title: string; crumb: ComponentChildren; range: C
   );
 }
 
+/** Whether a page stands at the end of the rail. */
+const low = (p: Page) => p.foot === true || (p.late === true && narrow.value);
+
 function Rail() {
   const path = place.value.path;
   const entry = (p: Page) => (
@@ -94,7 +97,7 @@ function Rail() {
       <a class="brand" href="/overview" aria-label="tallyman, overview">
         <Icon name="tally" />
       </a>
-      {pages.filter((p) => !p.foot).map(entry)}
+      {pages.filter((p) => !low(p)).map(entry)}
       {narrow.value && (
         <button type="button" class="nav" aria-haspopup="dialog" onClick={openPalette}>
           <Icon name="search" />
@@ -108,7 +111,7 @@ function Rail() {
         </button>
       )}
       <span class="end" />
-      {pages.filter((p) => p.foot).map(entry)}
+      {pages.filter(low).map(entry)}
       <button type="button" class="nav wide" aria-haspopup="dialog" onClick={openKeyMap}>
         <Icon name="keys" />
         Keys

@@ -8,6 +8,7 @@ const shapes = {
   container: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   logs: "M4 6h16M4 10h10M4 14h16M4 18h7",
   events: "M3 12h4l3-7 4 14 3-7h4",
+  explore: "M4 7l5 5-5 5M12 18h8",
   alarm: "M6 17v-6a6 6 0 0 1 12 0v6M4 17h16M10 20.5h4M12 3v2",
   config: "M6 3h8l4 4v14H6zM14 3v4h4M12 10v6M9 13h6",
   download: "M12 4v11M7 10.5l5 5 5-5M5 20h14",

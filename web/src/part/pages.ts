@@ -14,6 +14,8 @@ export interface Page {
   holds(path: string): boolean;
   /** It stands at the foot of the rail. */
   foot?: boolean;
+  /** On a phone it stands behind what is needed more often. */
+  late?: boolean;
 }
 
 /** The pages there are; the rail, the palette and the keys follow from it. */
@@ -26,6 +28,7 @@ export const pages: readonly Page[] = [
   { href: "/alarms", label: "Alarms", icon: "alarm", key: "a", holds: (path) => path === "/alarms" },
   { href: "/services", label: "Services", icon: "container", key: "v", holds: (path) => path === "/services" },
   { href: "/host", label: "Host", icon: "host", key: "h", holds: (path) => path === "/host" },
+  { href: "/explore", label: "Explore", icon: "explore", key: "x", holds: (path) => path === "/explore", late: true },
   { href: "/doctor", label: "Doctor", icon: "doctor", key: "d", holds: (path) => path === "/doctor", foot: true },
 ];
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { around, problemOf } from "../../format/mistake";
-import { show } from "../../format/text";
+import { around, problemOf } from "../format/mistake";
+import { show } from "../format/text";
+import "./wrong.css";
 
-/** What is wrong with the query, at its place. */
-export function Wrong({ text, query, reset }: { text: string; query: string; reset(): void }) {
+/** What is wrong with a query, at its place; reset leads back to all lines. */
+export function Wrong({ text, query, reset }: { text: string; query: string; reset?: () => void }) {
   const p = problemOf(text);
   const where = around(query, p);
   return (
@@ -19,7 +20,7 @@ export function Wrong({ text, query, reset }: { text: string; query: string; res
       <p>
         {p.column !== undefined && <b>{p.line! > 1 ? `Line ${p.line}, column` : "Column"} {p.column}: </b>}
         {show(p.message)}{" "}
-        <button type="button" onClick={reset}>Back to all lines</button>
+        {reset && <button type="button" onClick={reset}>Back to all lines</button>}
       </p>
     </div>
   );

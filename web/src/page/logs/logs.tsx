@@ -55,6 +55,7 @@ export function LogsPage() {
   const found = useSignal<Parameters<typeof facetsOf>[0] | undefined>(undefined);
   const facets = useComputed<Facets>(() => facetsOf(found.value, controls.value));
   const draft = useSignal<string | undefined>(undefined);
+  const writing = useSignal(false);
   const unfolded = useSignal(false);
   const nothing = useSignal<{ n: Nothing; Empty: typeof Empty } | undefined>(undefined);
   const again = useSignal(0);
@@ -166,9 +167,9 @@ export function LogsPage() {
   useRetry(() => (data.lines.problem.value ? inWords(data.lines.problem.value) : data.volumeProblem.value), () => { again.value++; });
   const problem = data.lines.problem.value;
   const wrong = problem instanceof ApiError && problem.code === "logs" && problem.status === 400;
-  const part = useSignal<typeof import("./wrong") | undefined>(undefined);
+  const part = useSignal<typeof import("../../part/wrong") | undefined>(undefined);
   useEffect(() => {
-    if (wrong && !part.peek()) fetchPart(() => import("./wrong")).then((m) => { part.value = m; }, () => undefined);
+    if (wrong && !part.peek()) fetchPart(() => import("../../part/wrong")).then((m) => { part.value = m; }, () => undefined);
   });
   const { volume } = data;
   const sum = volume.value ? totals(volume.value, view.value.from, view.value.to + second) : undefined;
@@ -256,6 +257,7 @@ export function LogsPage() {
             aria-label="LogQL"
             ref={logql}
             class="mono"
+            onFocus={() => { writing.value = true; }}
             value={draft.value ?? written()}
             spellcheck={false}
             autocomplete="off"
@@ -269,6 +271,7 @@ export function LogsPage() {
               e.currentTarget.blur();
             }}
           />
+          {writing.value && <Complete field={logql} language="logql" put={(t) => { draft.value = t; }} />}
           {draft.value !== undefined && draft.value !== written() && <button type="submit" class="btn p">Run</button>}
         </form>
         {wrong && part.value && <part.value.Wrong text={problem.message} query={query()} reset={() => apply(everyLine)} />}
@@ -316,6 +319,8 @@ export function LogsPage() {
     </Frame>
   );
 }
+
+const Complete = later(() => import("../../part/completion").then((m) => m.Completion));
 
 const Patterns = later(() => import("./patterns").then((m) => m.Patterns));
 
