@@ -62,3 +62,10 @@ test("what is not known is left out, and no container is none", () => {
   expect(columnsOf("cpu", [], [], { used: [1, 1], running: [0, 3] }, 2)).toEqual({ cpuOthers: [0, null], cpuRest: [1, null], cpuWhole: [null, 1] });
   expect(columnsOf("network", [curve("top", [1], "a"), curve("all", [1])], [undefined, "a"], {}, 1)).toEqual({ network1: [1], networkOthers: [0] });
 });
+
+test("the first sample of a host, before that of its containers, is no part of the chart", () => {
+  const got = columnsOf("memory", [curve("all", [null, null, 2, 2])], [], { used: [null, 3, 3, 3], total: [null, 4, 4, 4] }, 4);
+  expect(got["memoryWhole"]).toBeUndefined();
+  expect(got["memoryFree"]).toEqual([null, null, 1, 1]);
+  expect(columnsOf("memory", [curve("all", [null, null, 2])], [], { used: [3, 3, 3] }, 3)["memoryWhole"]).toEqual([3, 3, null]); // that lasts
+});

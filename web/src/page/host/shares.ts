@@ -117,10 +117,12 @@ export function columnsOf(r: Resource, found: readonly Curve[], row: readonly (s
   };
   const at = (c: Numbers | undefined, i: number) => c?.[i] ?? null;
   column("Others", (i) => (all[i] === null ? null : Math.max(0, all[i]! - top.reduce((sum, c) => sum + (c?.[i] ?? 0), 0))));
+  // The host is asked a round before its containers are: its first sample alone is not what they take all of.
+  const alone = (i: number) => all[i] === null && all[i + 1] != null && (i === 0 || at(whole.used, i - 1) === null);
   // Both are measured at moments of their own, so that a busy container may seem to take a little more than the host.
   column("Rest", (i) => (all[i] === null || at(whole.used, i) === null ? null : Math.max(0, at(whole.used, i)! - all[i]!)));
-  column("Whole", (i) => (all[i] === null ? at(whole.used, i) : null));
-  column("Free", (i) => (at(whole.total, i) === null || at(whole.used, i) === null ? null : Math.max(0, at(whole.total, i)! - Math.max(at(whole.used, i)!, all[i] ?? 0))));
+  column("Whole", (i) => (all[i] === null && !alone(i) ? at(whole.used, i) : null));
+  column("Free", (i) => (at(whole.total, i) === null || at(whole.used, i) === null || alone(i) ? null : Math.max(0, at(whole.total, i)! - Math.max(at(whole.used, i)!, all[i] ?? 0))));
   if (whole.total) out[r + "Total"] = whole.total;
   return out;
 }
