@@ -22,10 +22,12 @@ it("counts what somebody is told of", () => {
 });
 
 describe("a container", () => {
-  it("has the mark of its state while nothing fires, or that is not known", () => {
-    expect(judge(container())).toEqual({ mark: "ok", words: "running" });
+  it("has the mark of its state while nothing fires, and is not well before that is known", () => {
+    expect(judge(container())).toEqual({ mark: "unknown", words: "running; whether an alarm fires is not known yet" });
+    expect(judge(container({ state: "exited", exitCode: 3 })).mark).toBe("crit");
+    expect(needsAttention(container())).toBe(false);
     firing.value = [];
-    expect(judge(container()).mark).toBe("ok");
+    expect(judge(container())).toEqual({ mark: "ok", words: "running" });
     expect(needsAttention(container())).toBe(false);
   });
   it("has the worst of its state and its alarms, with the words of both", () => {

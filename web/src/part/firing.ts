@@ -11,6 +11,9 @@ const every = 10_000;
 /** The alarms that fire, the gravest first; undefined while that is not known, and where there are none at all. */
 export const firing = signal<readonly Alarm[] | undefined>(undefined);
 
+/** Whether it is known what fires, or that nothing can. */
+const known = signal(false);
+
 /** Those of which somebody is told: not mere information, and not silenced. */
 export const told = computed(() => firing.value?.filter((a) => a.severity !== "info" && !a.silenced) ?? []);
 
@@ -40,6 +43,8 @@ export function alarmOn(c: Pick<Container, "host" | "workload" | "state">): Alar
 export function judge(c: Container): Assessment {
   const state = assess(c, nowMinute.value);
   const alarm = alarmOn(c);
+  // Well is said of what is known to be well.
+  if (!known.value && firing.value === undefined && state.mark === "ok") return { mark: "unknown", words: `${state.words}; whether an alarm fires is not known yet` };
   if (!alarm || state.mark === "crit") return state;
   const mark = toneOf(alarm.severity) === "crit" ? "crit" : "warn";
   return mark === state.mark ? state : { mark, words: `${state.words}; alarm ${alarm.rule}: ${alarm.summary}` };
@@ -63,9 +68,11 @@ export function watchFiring(): void {
       const { alarms } = await get<"alarms">("alarms", { state: "firing" });
       // Values change all the time; what is drawn changes when alarms do.
       if (!firing.value || same(alarms) !== same(firing.value)) firing.value = alarms;
+      known.value = true;
     } catch (err) {
       firing.value = undefined; // what was true is not said of now
-      if (err instanceof ApiError && err.status === 404) return; // alarms are switched off
+      known.value = err instanceof ApiError && err.status === 404; // alarms are switched off
+      if (known.value) return;
     }
     timer = window.setTimeout(ask, every);
   };
