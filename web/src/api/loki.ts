@@ -105,9 +105,16 @@ export function counts(query: string, start: number, end: number, step: number, 
 }
 
 /** How many bytes there are of each combination of some labels; a stream may lack some. */
-export async function volumes(query: string, labels: readonly string[], start: number, end: number, signal?: AbortSignal): Promise<{ labels: Record<string, string>; bytes: number }[]> {
+export async function volumes(query: string, labels: readonly string[], start: number, end: number, signal?: AbortSignal): Promise<{ labels: Record<string, string>; amount: number }[]> {
   const found = await ask<Vector[]>("index/volume", { query, start: nanos(start), end: nanos(end), targetLabels: labels.join(","), partial: "true", limit: 2000 }, "vector", signal);
-  return found.map((v) => ({ labels: v.metric, bytes: Number(v.value[1]) }));
+  return found.map((v) => ({ labels: v.metric, amount: Number(v.value[1]) }));
+}
+
+/** How many lines of a log query there are of each combination of some labels. */
+export async function countedBy(query: string, labels: readonly string[], start: number, end: number, signal?: AbortSignal): Promise<{ labels: Record<string, string>; amount: number }[]> {
+  const length = Math.max(1000, Math.ceil(end - start));
+  const found = await ask<Vector[]>("query", { query: `sum by (${labels.join(", ")}) (count_over_time(${query} [${length}ms]))`, time: nanos(end) }, "vector", signal);
+  return found.map((v) => ({ labels: v.metric, amount: Number(v.value[1]) }));
 }
 
 const retries = [1000, 2000, 4000, 8000];

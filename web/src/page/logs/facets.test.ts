@@ -4,13 +4,13 @@ import { expect, test } from "vitest";
 import { everything } from "../../format/logql";
 import { facetsOf, filesWith } from "./facets";
 
-const found: { labels: Record<string, string>; bytes: number }[] = [
-  { labels: { source: "container", host: "h", name: "shop-api-1", workload: "shop/api/1", stream: "stdout" }, bytes: 10 },
-  { labels: { source: "container", host: "h", name: "shop-api-1", workload: "shop/api/1", stream: "stderr" }, bytes: 5 },
-  { labels: { source: "file", host: "h", name: "shop-api-1", workload: "shop/api/1", filename: "/app/api.log" }, bytes: 7 },
-  { labels: { source: "file", host: "h", filename: "/var/log/api.log" }, bytes: 3 },
-  { labels: { source: "file", host: "h", name: "db", workload: "db", filename: "/srv/db.log" }, bytes: 1 },
-  { labels: { source: "journal", host: "h", unit: "docker.service" }, bytes: 2 },
+const found: { labels: Record<string, string>; amount: number }[] = [
+  { labels: { source: "container", host: "h", name: "shop-api-1", workload: "shop/api/1", stream: "stdout" }, amount: 10 },
+  { labels: { source: "container", host: "h", name: "shop-api-1", workload: "shop/api/1", stream: "stderr" }, amount: 5 },
+  { labels: { source: "file", host: "h", name: "shop-api-1", workload: "shop/api/1", filename: "/app/api.log" }, amount: 7 },
+  { labels: { source: "file", host: "h", filename: "/var/log/api.log" }, amount: 3 },
+  { labels: { source: "file", host: "h", name: "db", workload: "db", filename: "/srv/db.log" }, amount: 1 },
+  { labels: { source: "journal", host: "h", unit: "docker.service" }, amount: 2 },
 ];
 const f = facetsOf(found);
 

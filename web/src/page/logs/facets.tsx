@@ -4,13 +4,15 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChild } from "preact";
 import type { Kind } from "../../format/logline";
 import { among, type Controls, everything, places, type Source, toggled, withPlace, withSource } from "../../format/logql";
-import { count, size } from "../../format/number";
+import { count, size as inBytes } from "../../format/number";
 import { shortNames, shortPaths, unitName } from "../../format/origin";
 import { Choice, Group, withChosen } from "../../part/facets";
 
 /** How much there is of each value, of the lines of the range that the other choices leave. */
 export interface Facets {
   sources: Map<string, number>;
+  /** What is counted: lines, where a text was looked for, else bytes. */
+  of?: "lines" | "bytes";
   /** Nothing of it is known yet. */
   unknown?: boolean;
   hosts: Map<string, number>;
@@ -42,12 +44,12 @@ function leaves(c: Controls, l: Record<string, string>): Record<Kinds, boolean> 
 }
 
 /** The sums of what there is by labels; of each kind of choice what the others leave. What nothing is left of is there with 0. */
-export function facetsOf(found: readonly { labels: Record<string, string>; bytes: number }[] | undefined, c: Controls = everything): Facets {
+export function facetsOf(found: readonly { labels: Record<string, string>; amount: number }[] | undefined, c: Controls = everything): Facets {
   const out: Facets = { unknown: !found, sources: new Map(), hosts: new Map(), names: new Map(), files: new Map(), units: new Map(), streams: new Map(), owners: new Map(), short: new Map() };
   const add = (m: Map<string, number>, k: string | undefined, n: number) => k && m.set(k, (m.get(k) ?? 0) + n);
-  for (const { labels, bytes } of found ?? []) {
+  for (const { labels, amount } of found ?? []) {
     const left = leaves(c, labels);
-    const n = (of: Kinds) => ((Object.keys(left) as Kinds[]).every((k) => k === of || left[k] || (of === "places" && k === "sources")) ? bytes : 0);
+    const n = (of: Kinds) => ((Object.keys(left) as Kinds[]).every((k) => k === of || left[k] || (of === "places" && k === "sources")) ? amount : 0);
     add(out.sources, labels["source"], n("sources"));
     add(out.hosts, labels["host"], n("hosts"));
     add(out.streams, labels["stream"], n("streams"));
@@ -97,6 +99,7 @@ interface Props {
 
 /** The simple controls: what the query selects. */
 export function FacetList({ controls: c, facets, byLevel, colour, change, reset }: Props) {
+  const size = (n: number) => (facets.of === "lines" ? count(n) : inBytes(n));
   if (!c) {
     return (
       <div class="byhand">
@@ -133,10 +136,11 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
           {hosts.map(([h, n]) => <Choice key={h} on={c.hosts.includes(h)} toggle={() => change({ ...c, hosts: toggled(c.hosts, h) })} label={h} note={n ? size(n) : ""} />)}
         </Group>
       )}
-      <Places name="Container" known={facets.names} {...choose("container")} label={(name) => facets.short.get(name) ?? name} none={facets.unknown ? "" : "No container wrote anything."} />
+      <Places name="Container" say={size} known={facets.names} {...choose("container")} label={(name) => facets.short.get(name) ?? name} none={facets.unknown ? "" : "No container wrote anything."} />
       {facets.files.size + c.files.length > 0 && (
         <Places
           name="File"
+          say={size}
           known={files}
           {...choose("file")}
           label={(path) => facets.short.get(path) ?? path}
@@ -145,7 +149,7 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
           note={(path) => (facets.files.has(path) && !files.has(path) ? "other container" : undefined)}
         />
       )}
-      {facets.units.size + c.units.length > 0 && <Places name="Unit" known={facets.units} {...choose("journal")} label={unitName} none="" />}
+      {facets.units.size + c.units.length > 0 && <Places name="Unit" say={size} known={facets.units} {...choose("journal")} label={unitName} none="" />}
       {among(c).includes("container") && (
         <Group name="Stream" clear={c.streams.length > 0 && (() => change({ ...c, streams: [] }))}>
           {["stdout", "stderr"].map((s) => (
@@ -159,6 +163,8 @@ export function FacetList({ controls: c, facets, byLevel, colour, change, reset 
 
 interface PlacesProps {
   name: string;
+  /** How much there is, in words. */
+  say(n: number): string;
   known: Map<string, number>;
   chosen: readonly string[];
   label(value: string): string;
@@ -172,7 +178,7 @@ interface PlacesProps {
 }
 
 /** Containers, files or units; of many there is one to find. */
-function Places({ name, known, chosen, label, mark, note, toggle, clear, none }: PlacesProps) {
+function Places({ name, say, known, chosen, label, mark, note, toggle, clear, none }: PlacesProps) {
   const find = useSignal("");
   const all = withChosen(known, chosen);
   const many = all.length >= findFrom;
@@ -187,7 +193,7 @@ function Places({ name, known, chosen, label, mark, note, toggle, clear, none }:
         </label>
       )}
       <div class={many ? "many" : ""}>
-        {found.map(([v, n]) => <Choice key={v} on={chosen.includes(v)} toggle={() => toggle(v)} mark={mark(v)} label={label(v)} title={v} note={note?.(v) ?? (n ? size(n) : "")} />)}
+        {found.map(([v, n]) => <Choice key={v} on={chosen.includes(v)} toggle={() => toggle(v)} mark={mark(v)} label={label(v)} title={v} note={note?.(v) ?? (n ? say(n) : "")} />)}
       </div>
       {all.length === 0 && <p class="dim">{none}</p>}
       {all.length > 0 && found.length === 0 && <p class="dim">None is called so.</p>}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { computed, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { batch, computed, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { ApiError, inWords } from "../../api/client";
 import { fetchPart } from "../../api/reach";
-import { type Entry, volumes } from "../../api/loki";
+import { countedBy, type Entry, volumes } from "../../api/loki";
 import type { Event } from "../../api/schema";
 import { placesOf } from "../../format/colour";
 import { totals } from "../../format/logline";
@@ -14,7 +14,7 @@ import { count, counted } from "../../format/number";
 import { originOf, outputName, unitName } from "../../format/origin";
 import { all, rangeLabel } from "../../format/range";
 import { show } from "../../format/text";
-import { hour, iso, minute, parseWhen, second } from "../../format/time";
+import { day, hour, iso, minute, parseWhen, second } from "../../format/time";
 import { LogData } from "../../log/data";
 import { LogList } from "../../log/list";
 import { markOf } from "../../log/meant";
@@ -52,8 +52,11 @@ export function LogsPage() {
   const width = useSignal(900);
   const controls = useComputed(() => readControls(written()));
   const data = useMemo(() => new LogData(() => (width.peek() < 500 ? 60 : 120), (e) => selected(controls.peek(), e)), []);
+  const foundOf = useSignal<"lines" | "bytes">("bytes");
   const found = useSignal<Parameters<typeof facetsOf>[0] | undefined>(undefined);
-  const facets = useComputed<Facets>(() => facetsOf(found.value, controls.value));
+  const facets = useComputed<Facets>(() => ({ ...facetsOf(found.value, controls.value), of: foundOf.value }));
+  // The text of the controls alone: their other choices must not hide the rest.
+  const sought = useComputed(() => (controls.value?.text ? build({ ...everything, text: controls.value.text, exact: controls.value.exact }) : ""));
   const draft = useSignal<string | undefined>(undefined);
   const writing = useSignal(false);
   const unfolded = useSignal(false);
@@ -85,18 +88,24 @@ export function LogsPage() {
   // What there is to choose from, of all lines of the range; the controls' own choice must not hide the rest.
   useSignalEffect(() => {
     const r = range.value;
+    const text = sought.value;
     const stop = new AbortController();
     let known = false;
     const load = () => {
       if (known && !r.live) return;
       const now = Date.now();
-      volumes(everyLine, facetLabels, r.live ? (r.span === all ? 0 : now - r.span) : r.from, r.live ? now + hour : r.to, stop.signal).then((all) => {
+      const [from, to] = [r.live ? (r.span === all ? now - 7 * day : now - r.span) : r.from, r.live ? now : r.to];
+      const asked = text ? countedBy(text, facetLabels, from, to, stop.signal) : volumes(everyLine, facetLabels, r.live && r.span === all ? 0 : from, r.live ? now + hour : to, stop.signal);
+      asked.then((all) => batch(() => {
         known = true;
         found.value = all;
-      }, () => undefined);
+        foundOf.value = text ? "lines" : "bytes";
+      }), () => undefined);
     };
+    // What was counted without the text, or with another, is not said of this one.
+    if (text || foundOf.peek() === "lines") found.value = undefined;
     load();
-    const timer = setInterval(() => document.hidden || load(), 15_000);
+    const timer = setInterval(() => document.hidden || load(), text ? 60_000 : 15_000);
     return () => {
       clearInterval(timer);
       stop.abort();

@@ -58,7 +58,7 @@ export async function whyNothing(query: string, c: Controls | undefined, from: n
   });
   const of = new Set(chosen.length === 0 ? ["log", "log files"] : chosen.map((s) => ({ container: "log", file: "log files", journal: "" })[s]));
   const absent = containers.filter((x) => x.state !== "gone").flatMap((x) => (x.absent ?? []).filter((a) => of.has(a.what)).map((a) => ({ name: x.name, reason: a.reason, unlock: a.unlock })));
-  return { last: last[0], any: stored === undefined || stored.some((s) => s.bytes > 0), unread, absent };
+  return { last: last[0], any: stored === undefined || stored.some((s) => s.amount > 0), unread, absent };
 }
 
 /** Says it. */
