@@ -21,7 +21,7 @@ export function Board({ list, text, find }: { list: readonly Configuration[]; te
       <ul>
         {rows.map(({ id, holders }) => {
           const { label, hint, grave } = rightWords.find((r) => r.id === id)!;
-          const on = said.rights.some((r) => r.name === id && r.value === "yes");
+          const on = said.settings.some((r) => r.name === id && r.value === "yes");
           return (
             <li key={id} class={holders.length === 0 ? "z" : grave ? "grave" : undefined}>
               <button type="button" aria-pressed={on} disabled={holders.length === 0 && !on} onClick={() => find(toggledRight(text, id))} title={`Filter by set:${id}=yes`}>

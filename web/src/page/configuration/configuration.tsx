@@ -48,7 +48,7 @@ export function ConfigurationPage() {
     return first && { host: first.host, workload: first.workload };
   });
   const key = useComputed(() => JSON.stringify(shown.value ?? null));
-  const others = useComputed(() => JSON.stringify(understand(text.value).others));
+  const settings = useComputed(() => JSON.stringify(understand(text.value).settings));
   useEffect(() => {
     void data.loadList();
     let timer = 0;
@@ -92,18 +92,18 @@ export function ConfigurationPage() {
 
   // Asked again with each list: a container that was made anew may have other settings.
   useSignalEffect(() => {
-    const settings = JSON.parse(others.value) as SetFilter[];
+    const wanted = JSON.parse(settings.value) as SetFilter[];
     data.list.value;
-    if (settings.length === 0) return;
+    if (wanted.length === 0) return;
     const asking = new AbortController();
-    const timer = setTimeout(() => void data.loadHaving(settings, asking.signal), typingPause);
+    const timer = setTimeout(() => void data.loadHaving(wanted, asking.signal), typingPause);
     return () => {
       clearTimeout(timer);
       asking.abort();
     };
   });
   useSignalEffect(() => {
-    others.value;
+    settings.value;
     batch(() => {
       data.having.value = undefined;
       data.havingProblem.value = "";

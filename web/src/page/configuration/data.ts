@@ -5,7 +5,7 @@ import { inWords } from "../../api/client";
 import { anything, configurations, diff, eventPage, siblings, snapshot, snapshots } from "../../api/kept";
 import type { Change, Configuration, Event, SiblingsAnswer, Snapshot } from "../../api/schema";
 import { flat } from "../../format/setting";
-import { hasRight, type Said, type SetFilter } from "./rights";
+import type { Said, SetFilter } from "./rights";
 import { dayBefore, hour, midnight, day } from "../../format/time";
 
 const versionsMost = 100;
@@ -62,9 +62,9 @@ export const nameOf = (c: { host: string; workload: string }) => `${c.host} ${c.
 
 /** The workloads that have all the words somewhere, and the settings; undefined while it is not known who has the latter. */
 export function found(all: readonly Configuration[], said: Said, having: ReadonlySet<string> | undefined): Configuration[] | undefined {
-  if (said.others.length > 0 && !having) return undefined;
+  if (said.settings.length > 0 && !having) return undefined;
   return all.filter((c) => {
-    if (!said.rights.every((r) => hasRight(c, r)) || (said.others.length > 0 && !having!.has(nameOf(c)))) return false;
+    if (said.settings.length > 0 && !having!.has(nameOf(c))) return false;
     const text = [c.workload, c.name, c.image, c.host, c.state, ...(c.changes ?? []).map((x) => x.path)].join(" ").toLowerCase();
     return said.words.every((w) => text.includes(w));
   });

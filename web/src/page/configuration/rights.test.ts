@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import type { Configuration } from "../../api/schema";
 import { found } from "./data";
-import { board, hasRight, toggledRight, understand } from "./rights";
+import { board, toggledRight, understand } from "./rights";
 
 const c = (workload: string, rights?: Configuration["rights"], state: Configuration["state"] = "running"): Configuration => ({ host: "h", workload, id: workload, state, kept: 1, first: 1, newest: 1, rights });
 const all = [
@@ -16,18 +16,9 @@ const all = [
 test("the filter is words and settings", () => {
   expect(understand('Shop set:privileged=yes set:Cmd="a b" set: set:x= set:NetworkMode=host')).toEqual({
     words: ["shop"],
-    rights: [{ name: "privileged", value: "yes" }],
-    others: [{ name: "Cmd", value: "a b" }, { name: "NetworkMode", value: "host" }],
+    settings: [{ name: "privileged", value: "yes" }, { name: "Cmd", value: "a b" }, { name: "NetworkMode", value: "host" }],
     wrong: ["set:", "set:x="],
   });
-});
-
-test("rights are asked for by yes, no, or which of them", () => {
-  const f = (name: string, value: string) => all.filter((x) => hasRight(x, { name, value })).map((x) => x.workload).join(" ");
-  expect(f("root", "yes")).toBe("shop/web/1");
-  expect(f("root", "no")).toBe("shop/db/1");
-  expect(f("capabilities", "sys_admin")).toBe("shop/web/1");
-  expect(f("capabilities", "sys_time")).toBe("");
 });
 
 test("a right is put into the filter and taken out of it", () => {
@@ -41,9 +32,10 @@ test("the board has who is there and known", () => {
   expect(b.rows.filter((r) => r.holders.length > 0).map((r) => `${r.id}: ${r.holders.map((h) => `${h.c.workload} ${h.detail ?? ""}`)}`)).toEqual(["capabilities: shop/web/1 NET_ADMIN, SYS_ADMIN", "root: shop/web/1 "]);
 });
 
-test("the list by rights, and by what the server found", () => {
+test("the list by what the server found", () => {
   const f = (text: string, having?: Set<string>) => found(all, understand(text), having)?.map((x) => x.workload).join(" ");
-  expect(f("shop set:root=yes")).toBe("shop/web/1");
+  expect(f("shop set:root=yes")).toBe(undefined);
+  expect(f("shop set:root=yes", new Set(["h shop/web/1", "h new"]))).toBe("shop/web/1");
   expect(f("set:networkmode=host")).toBe(undefined);
   expect(f("set:networkmode=host", new Set(["h shop/db/1"]))).toBe("shop/db/1");
   expect(f("set:")).toBe("shop/web/1 shop/db/1 new old");

@@ -19,25 +19,22 @@ export const rightWords: readonly { id: RightID; label: string; hint?: string; g
   { id: "public", label: "Ports on every address" },
 ];
 
-const names = new Set<string>(rightWords.map((r) => r.id));
-
 /** A setting that is looked for: set:name=value. */
 export interface SetFilter {
   name: string;
   value: string;
 }
 
-/** What the filter says: words, rights, other settings, and what cannot be understood. */
+/** What the filter says: words, settings, rights among them, of which the server tells who has them, and what cannot be understood. */
 export interface Said {
   words: string[];
-  rights: SetFilter[];
-  others: SetFilter[];
+  settings: SetFilter[];
   wrong: string[];
 }
 
 /** Takes the text of the filter apart; a value with spaces stands in quotes. */
 export function understand(text: string): Said {
-  const said: Said = { words: [], rights: [], others: [], wrong: [] };
+  const said: Said = { words: [], settings: [], wrong: [] };
   for (const [token] of text.matchAll(/set:[^\s="]*="[^"]*"?|\S+/g)) {
     if (!token.startsWith("set:")) {
       said.words.push(token.toLowerCase());
@@ -47,18 +44,9 @@ export function understand(text: string): Said {
     const name = at < 0 ? "" : token.slice(4, at);
     const value = at < 0 ? "" : token.slice(at + 1).replace(/^"|"$/g, "");
     if (!name || !value) said.wrong.push(token);
-    else (names.has(name.toLowerCase()) ? said.rights : said.others).push({ name: names.has(name.toLowerCase()) ? name.toLowerCase() : name, value });
+    else said.settings.push({ name, value });
   }
   return said;
-}
-
-/** Whether a container has a right as it is asked for; one of which it is not known has none. */
-export function hasRight(c: Configuration, { name, value }: SetFilter): boolean {
-  if (!c.rights) return false;
-  const right = c.rights.find((r) => r.id === name);
-  const v = value.toLowerCase();
-  if (v === "no" || v === "none" || v === "false") return !right;
-  return !!right && (v === "yes" || v === "true" || (right.detail ?? "").toLowerCase().includes(v));
 }
 
 /** The text of the filter with one right more, or without it. */
