@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,7 +37,9 @@ func BenchmarkPage(b *testing.B) {
 	var sent atomic.Int64
 	stop := make(chan struct{})
 	defer close(stop)
-	engine := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", "/var/run/docker.sock") }}}
+	engine := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", "/var/run/docker.sock")
+	}}}
 	defer engine.CloseIdleConnections()
 	go func() {
 		tick := time.NewTicker(10 * time.Millisecond)
