@@ -198,7 +198,7 @@ export function scaleOf(sums: readonly number[]): { top: number; broken: boolean
   const highest = some.at(-1) ?? 1;
   const usual = some[Math.max(0, Math.ceil(some.length * 0.98) - 1)] ?? highest;
   const cap = Math.max(1, usual === highest && some.length > 1 ? some.at(-2)! : usual) * 1.2;
-  return some.length >= 10 && highest > 2.5 * cap ? { top: cap, broken: true } : { top: highest, broken: false };
+  return some.length >= 5 && highest > 2.5 * cap ? { top: cap, broken: true } : { top: highest, broken: false };
 }
 
 /** How many lines of each kind the columns that reach into a stretch hold. */
