@@ -9,6 +9,7 @@ import (
 	"tallyman/api/view"
 	"tallyman/doctor"
 	"tallyman/internal/httpx"
+	"tallyman/internal/process"
 	"tallyman/query"
 )
 
@@ -34,6 +35,13 @@ func docs() map[string]httpx.Doc {
 			Text:    "ref is a full id, the first 12 digits of one or more, or a name.",
 			Params:  []httpx.Param{{Name: "host", Text: "On this host; names may be the same on several"}},
 			Answer:  view.Container{}, Errors: []int{http.StatusNotFound},
+		},
+		prefix + "containers/{ref}/processes": {
+			Summary: "The processes of a container, as top shows them",
+			Text: "Read from the host's /proc at the time of the question, and not kept; at most " + strconv.Itoa(process.Most) + ". Arguments that look like secrets are left out. " +
+				"ref is as for a container.",
+			Params: []httpx.Param{{Name: "host", Text: "On this host; names may be the same on several"}},
+			Answer: processesAnswer{}, Errors: []int{http.StatusNotFound},
 		},
 		prefix + "history": {
 			Summary: "The numbers of a workload over time",

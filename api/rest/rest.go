@@ -33,6 +33,8 @@ type Options struct {
 	Records tallyman.RecordReader
 	Current *query.Current
 	Query   *query.Engine
+	// Proc is the host's /proc, for the processes of a container.
+	Proc string
 	// Logs answers LogQL; nil where no logs are kept.
 	Logs *logql.Engine
 	// Absences say what cannot be known of a container.
@@ -167,6 +169,7 @@ func (s *Service) Routes() []httpx.Route {
 		get("/api/tallyman/v1/servers", s.servers),
 		get("/api/tallyman/v1/containers", s.containers),
 		get("/api/tallyman/v1/containers/{ref}", s.container),
+		get("/api/tallyman/v1/containers/{ref}/processes", s.processes),
 		get("/api/tallyman/v1/history", s.history),
 		get("/api/tallyman/v1/usage", s.usage),
 		get("/api/tallyman/v1/watched", s.watched),
@@ -302,6 +305,16 @@ func (s *Service) containers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) container(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.named(r)
+	if err != nil {
+		return err
+	}
+	httpx.WriteJSON(w, s.Detailed(c))
+	return nil
+}
+
+// named is the container that the path of a request names.
+func (s *Service) named(r *http.Request) (*tallyman.Container, error) {
 	ref, host := r.PathValue("ref"), r.FormValue("host")
 	c, ok := s.find(ref, host)
 	if !ok {
@@ -309,10 +322,9 @@ func (s *Service) container(w http.ResponseWriter, r *http.Request) error {
 		if host != "" {
 			message += " on the host " + strconv.Quote(host)
 		}
-		return &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: message, Next: "give a full id, the first 12 digits of one, or a name"}
+		return nil, &httpx.Error{Status: http.StatusNotFound, Code: "not_found", Message: message, Next: "give a full id, the first 12 digits of one, or a name"}
 	}
-	httpx.WriteJSON(w, s.Detailed(c))
-	return nil
+	return c, nil
 }
 
 // find finds a container by its id or name, on any host when host is empty.

@@ -227,7 +227,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		Stores: slices.Concat(a.samplesStatus(), a.recordsStatus()), Shares: a.streamShares, Forwards: a.forwarding,
 	})
 	service, err := rest.New(ctx, rest.Options{
-		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Logs: a.logs, Absences: a.absences,
+		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Logs: a.logs, Proc: here.Proc, Absences: a.absences,
 		Replaced: a.replaced, CollectNow: a.supervisor.CollectNow, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
 	})
 	if err != nil {

@@ -325,6 +325,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/containers/{ref}/processes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The processes of a container, as top shows them
+         * @description Read from the host's /proc at the time of the question, and not kept; at most 500. Arguments that look like secrets are left out. ref is as for a container.
+         */
+        get: operations["get_containers_ref_processes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/diff": {
         parameters: {
             query?: never;
@@ -1573,6 +1593,38 @@ export interface components {
         ProblemsAnswer: {
             problems: components["schemas"]["Problem"][];
         };
+        Process: {
+            /** @description With its arguments, without secrets; absent for one that has none */
+            command?: string;
+            /** @description Seconds of CPU time in all: two answers tell what it takes */
+            cpu: number;
+            /** @description How many files it has open; absent where that may not be read */
+            files?: number;
+            /** @description In its container, where the kernel tells */
+            inside?: number;
+            /** @description Bytes that are in memory, shared ones too */
+            memory: number;
+            /** @description What the kernel calls it */
+            name: string;
+            /** @description On the host */
+            parent: number;
+            /** @description On the host */
+            pid: number;
+            /** @description The kernel's letter: R runs, S sleeps, D waits for a disk, T is stopped, Z has ended */
+            state: string;
+            threads: number;
+            /** @description The user as the host has it */
+            uid: number;
+        };
+        ProcessesAnswer: {
+            /** @description How many more there are */
+            left: number;
+            /** @description Those that ran longest first */
+            processes: components["schemas"]["Process"][];
+            time: number;
+            /** @description Why they are not known */
+            why?: string;
+        };
         Receiver: {
             failed: number;
             failingSince?: number;
@@ -2044,6 +2096,8 @@ export type PatternsAnswer = components['schemas']['PatternsAnswer'];
 export type Port = components['schemas']['Port'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemsAnswer = components['schemas']['ProblemsAnswer'];
+export type Process = components['schemas']['Process'];
+export type ProcessesAnswer = components['schemas']['ProcessesAnswer'];
 export type Receiver = components['schemas']['Receiver'];
 export type ReceiversAnswer = components['schemas']['ReceiversAnswer'];
 export type Report = components['schemas']['Report'];
@@ -2856,6 +2910,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Container"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_containers_ref_processes: {
+        parameters: {
+            query?: {
+                /** @description On this host; names may be the same on several */
+                host?: string;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessesAnswer"];
                 };
             };
             /** @description Bad Request */
