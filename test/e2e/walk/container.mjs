@@ -127,6 +127,12 @@ await check("milliseconds are kept, and + goes down to a second on each page wit
   }
   return at;
 });
+await check("its processes, as top shows them", async () => {
+  await container(page, host, workload, "&range=5m&tab=processes");
+  const row = page.locator('table[aria-label="Processes"] tbody tr').filter({ hasText: "exit 3" }).first();
+  await within(10_000, async () => assert.match((await row.innerText()).replaceAll("\n", " "), /^sh -c .*\s\d\.\d\d\s.*MiB|KiB/));
+  return (await page.locator(".procs > p").first().textContent()).trim();
+});
 await check("dragging selects, Zoom leaves Live and puts the stretch into the URL", async () => {
   await container(page, host, workload, "&range=5m");
   const box = await charts.first().boundingBox();
@@ -136,6 +142,9 @@ await check("dragging selects, Zoom leaves Live and puts the stretch into the UR
   await page.mouse.move(box.x + box.width * 0.5, y, { steps: 4 });
   await page.mouse.move(box.x + box.width * 0.7, y, { steps: 4 });
   await page.mouse.up();
+  const changed = new URL(await page.locator(".pop").getByRole("link", { name: "What changed here?" }).getAttribute("href"), given.url);
+  assert.deepEqual([changed.pathname, changed.searchParams.get("host"), changed.searchParams.get("workload")], ["/changes", host, workload]);
+  assert.ok(changed.searchParams.get("from") && changed.searchParams.get("to"), changed.search);
   const everything = new URL(await page.locator(".pop").getByRole("link", { name: "Everything" }).getAttribute("href"), given.url);
   assert.equal(everything.pathname, "/logs");
   assert.ok(everything.searchParams.get("from") && everything.searchParams.get("to") && !everything.searchParams.has("q"), everything.search);

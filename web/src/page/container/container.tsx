@@ -227,6 +227,8 @@ interface Death {
   problem?: string;
 }
 
+const Processes = later(() => import("./processes").then((m) => m.Processes));
+
 const WhyCard = later(() => import("../../part/whycard").then((m) => m.WhyCard));
 
 const mostLooks = 5;
@@ -284,6 +286,7 @@ function Details({ data, d, death, pin, select, filter }: { data: ContainerData;
       head={<Died death={death} />}
       tabs={[
         { id: "events", label: "Events", body: () => <EventList model={data.model} leftOut={data.leftOut.value} pin={pin.value} select={select} field={filter} /> },
+        ...(d && isUp(d) ? [{ id: "processes", label: "Processes", body: () => <Processes id={d.id} host={d.host} /> }] : []),
         { id: "facts", label: "Facts", body: () => (d ? <Facts d={d} now={clock.value} /> : <p class="dim">Not known yet.</p>) },
       ]}
     />
