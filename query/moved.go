@@ -159,8 +159,8 @@ type moving struct {
 // that unit. So a series that always jumps has to jump further, one that never moved need not
 // move much, and neither a millicore nor one odd sample counts. From 3 on a series has moved.
 //
-// Containers that followed one another under a workload are one series. What did not run in one
-// of the ranges took nothing then, provided that its host was watched; else it is not compared.
+// Containers that followed one another under a workload are one series. While one did not run it
+// took nothing, provided that its host was watched; else it is not compared.
 func (e *Engine) Moved(ctx context.Context, q MovedQuery) (*Moved, error) {
 	length := q.End.Sub(q.Start)
 	if length < time.Second {
@@ -334,7 +334,8 @@ func (s *mover) judge(k moveKey, x *moving) (Move, bool) {
 	if len(before) == 0 && s.unknown(k, 0, s.half) || len(after) == 0 && s.unknown(k, s.half, s.n) {
 		return Move{}, false
 	}
-	b, a := summaryOf(before), summaryOf(after)
+	all := s.filled(k, points)
+	b, a := summaryOf(sorted(all[:s.half])), summaryOf(sorted(all[s.half:]))
 	d, peak := math.Abs(a.usual-b.usual), math.Abs(a.high-b.high)/2
 	scale := likeSigma*b.deviation + m.floor + moveShare*max(math.Abs(a.usual), math.Abs(b.usual), math.Abs(a.high), math.Abs(b.high))
 	out := x.of
@@ -371,6 +372,30 @@ func (s *mover) unknown(k moveKey, from, to int) bool {
 		}
 	}
 	return false
+}
+
+// filled are the points of a container with 0 for the steps in which it did not run, while its
+// host was watched: who ran for a tenth of a range took little of it.
+func (s *mover) filled(k moveKey, points []float64) []float64 {
+	if measures[k.measure].host {
+		return points
+	}
+	out, ran, w := slices.Clone(points), make([]float64, s.n), s.watched[k.host]
+	for _, metric := range []string{cpuUsed, memoryUsed} {
+		if x := s.by[moveKey{measure: s.measure[metric], host: k.host, workload: k.workload}]; x != nil {
+			for _, cover := range x.cover {
+				for i, c := range cover {
+					ran[i] += c
+				}
+			}
+		}
+	}
+	for i, v := range out {
+		if math.IsNaN(v) && ran[i] == 0 && w[i] > 0 {
+			out[i] = 0
+		}
+	}
+	return out
 }
 
 // summary is what values are like.

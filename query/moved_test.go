@@ -123,6 +123,23 @@ func TestMovedPeak(t *testing.T) {
 	}
 }
 
+// Who ran for a moment did not move much, however much it took.
+func TestMovedShort(t *testing.T) {
+	f := newFixture(t)
+	short, load := of("a", memoryUsed), hostSeries("node_load1")
+	other := of("b", memoryUsed)
+	for i := range 121 {
+		f.put(float64(10*i), load, 1)
+		f.put(float64(10*i), other, 1<<20)
+		if i > 80 && i <= 83 {
+			f.put(float64(10*i), short, 1<<30)
+		}
+	}
+	if m := f.moved(MovedQuery{Start: at(600), End: at(1200)}); len(m.Series) != 0 || m.Compared != 2 {
+		t.Errorf("got %+v", m)
+	}
+}
+
 // Of a long range a part of each step is read, and that is said.
 func TestMovedSampled(t *testing.T) {
 	f := newFixture(t)
