@@ -13,6 +13,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -48,7 +49,9 @@ type Options struct {
 	Host         string
 	AllowedHosts []string
 	Version      string
-	Log          *slog.Logger
+	// TLS makes it https; nil is http.
+	TLS *tls.Config
+	Log *slog.Logger
 }
 
 // Server serves everything.
@@ -121,7 +124,11 @@ func (s *Server) Handler() http.Handler { return s.http.Handler }
 // way.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(netutil.LimitListener(l, maxConnections)) }()
+	l = netutil.LimitListener(l, maxConnections)
+	if s.o.TLS != nil {
+		l = tls.NewListener(l, s.o.TLS) // outside of the limit, or net/http would not see that it is TLS
+	}
+	go func() { failed <- s.http.Serve(l) }()
 	select {
 	case err := <-failed:
 		return err
@@ -173,8 +180,8 @@ func (s *Server) guard(mux *http.ServeMux, access map[string]httpx.Access) http.
 			}
 		}
 		_, pattern := mux.Handler(r)
-		if a, ok := access[pattern]; (!ok || a != httpx.Open) && !s.o.Gate.Allowed(r) {
-			s.refuse(w, r)
+		r, ok := s.admit(w, r, access[pattern])
+		if !ok {
 			return
 		}
 		if pattern == "" && nowhere(mux, r) {
@@ -184,6 +191,36 @@ func (s *Server) guard(mux *http.ServeMux, access map[string]httpx.Access) http.
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// admit lets a request to a route pass, with who writes, or answers it. A path without a
+// route is as one that needs a login.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, a httpx.Access) (*http.Request, bool) {
+	if a == httpx.Open {
+		return r, true
+	}
+	writer, writes := s.o.Gate.WriterOf(r)
+	switch {
+	case writes && (a == httpx.WritersOnly || a == httpx.WritersToo):
+		return httpx.WithWriter(r, writer), true
+	case writes:
+		httpx.WriteError(w, &httpx.Error{Status: http.StatusForbidden, Code: "wrong_role", Message: "this token may only send what its host has, and read nothing",
+			Next: "use the token of the data directory's file \"token\""})
+		return nil, false
+	case a == httpx.WritersOnly && s.o.Gate.Allowed(r):
+		httpx.WriteError(w, &httpx.Error{Status: http.StatusForbidden, Code: "wrong_role", Message: "only agents send here, each with a token of its own",
+			Next: "make one: tallyman token agent HOST"})
+		return nil, false
+	case a == httpx.WritersOnly:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="tallyman"`)
+		httpx.WriteError(w, &httpx.Error{Status: http.StatusUnauthorized, Code: "no_writer", Message: "the token is not known here: it was revoked, or is another hub's",
+			Next: "make one where this hub runs: tallyman token agent HOST"})
+		return nil, false
+	case s.o.Gate.Allowed(r):
+		return r, true
+	}
+	s.refuse(w, r)
+	return nil, false
 }
 
 // nowhere reports whether no method has a route to the path of r but that of the
@@ -249,7 +286,7 @@ type credentials struct {
 
 // own are the routes of the server itself.
 func (s *Server) own() []httpx.Route {
-	return []httpx.Route{
+	return append(s.tokenRoutes(), []httpx.Route{
 		{Pattern: "GET /-/healthy", Access: httpx.Open, Doc: httpx.Doc{Summary: "Does the program run?", Type: "text/plain"},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, "tallyman is healthy\n")
@@ -277,7 +314,7 @@ func (s *Server) own() []httpx.Route {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = w.Write(s.openAPI())
 			})},
-	}
+	}...)
 }
 
 // ready answers with a text once everything has started.
@@ -308,6 +345,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		httpx.WriteError(w, err)
 	default:
+		cookie.Secure = r.TLS != nil
 		http.SetCookie(w, cookie)
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -52,6 +52,7 @@ type Config struct {
 	AllowedHosts []string `yaml:"allowed_hosts"`
 	// Log level: debug, info, warn or error. Default info.
 	LogLevel string `yaml:"log_level"`
+	TLS      TLS    `yaml:"tls"`
 
 	Docker Docker `yaml:"docker"`
 	// Several engines, in place of docker. Default none.
@@ -79,6 +80,32 @@ type Config struct {
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
 	rootSocket string            // for tests, where a root engine listens
+}
+
+// TLS says whether the page and the APIs are served over https.
+type TLS struct {
+	// Serve https with a certificate of its own, which is made once and kept in the data
+	// directory. Browsers ask whether to trust it; agents are given its pin. Default false.
+	Auto bool `yaml:"auto"`
+	// File with the certificate to serve https with, in PEM, followed by those that have
+	// signed it; it is read again when it has changed. Default none: http.
+	Cert string `yaml:"cert"`
+	// File with its key, in PEM.
+	Key string `yaml:"key"`
+}
+
+// On reports whether https is served.
+func (t *TLS) On() bool { return t.Auto || t.Cert != "" }
+
+// check finds what cannot work.
+func (t *TLS) check() error {
+	switch {
+	case (t.Cert == "") != (t.Key == ""):
+		return errors.New("tls: a certificate and its key are needed; set tls.cert and tls.key, both to the same file when it has both")
+	case t.Auto && t.Cert != "":
+		return errors.New("tls.auto: there is a certificate in tls.cert, too; leave one out")
+	}
+	return nil
 }
 
 // Spool bounds what waits on the disk for those to whom metrics are sent on; the oldest
@@ -362,6 +389,9 @@ func (c *Config) check() error {
 	case "debug", "info", "warn", "error":
 	default:
 		return fmt.Errorf("log_level: %q is not known; write debug, info, warn or error", c.LogLevel)
+	}
+	if err := c.TLS.check(); err != nil {
+		return err
 	}
 	if _, err := c.Endpoints(); err != nil {
 		return err

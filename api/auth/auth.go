@@ -7,6 +7,7 @@
 //     for one login within ten minutes, and gives a session cookie.
 //   - Programs, and people without a link, use the token in the file "token"
 //     of the data directory: Authorization: Bearer, or the login page.
+//   - Agents have tokens of the role writer, each bound to a host: see [Writer].
 //
 // Nothing secret is kept in clear but the token file, which only its owner can
 // read; sessions are kept as hashes, so that a restart does not log anybody
@@ -60,6 +61,7 @@ type Gate struct {
 	// sessions by the hex SHA-256 of their cookie, with their end.
 	sessions map[string]time.Time
 	failures map[string][]time.Time
+	writers  []writer
 }
 
 // Open makes a gate with its secrets under dir. With off every request is let
@@ -72,7 +74,7 @@ func Open(dir string, off bool, log *slog.Logger) (*Gate, error) {
 		return nil, err
 	}
 	g.token = sha256.Sum256([]byte(token))
-	if err := g.readSessions(); err != nil {
+	if err := errors.Join(g.readSessions(), g.readWriters()); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -55,7 +55,7 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 		return err
 	}
 	if o.External, err = url.Parse(cfg.ExternalURL); err != nil || cfg.ExternalURL == "" {
-		o.External = &url.URL{Scheme: "http", Host: reachable(a.cfg.Listen)}
+		o.External = &url.URL{Scheme: scheme(a.cfg), Host: reachable(a.cfg.Listen)}
 	}
 	if o.Excluded, err = a.cfg.NotAlarmed(); err != nil {
 		return err

@@ -48,7 +48,7 @@ func (c *checkNotifyCmd) Run(ctx context.Context, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 	external, err := url.Parse(cfg.Alarms.ExternalURL)
 	if err != nil || cfg.Alarms.ExternalURL == "" {
-		external = &url.URL{Scheme: "http", Host: reachable(cfg.Listen)}
+		external = &url.URL{Scheme: scheme(cfg), Host: reachable(cfg.Listen)}
 	}
 	r, err := route.New(route.Options{Book: b, Lines: cfg.Alarms.Notify, File: cfg.Alarms.AlertmanagerConfig, QuietHours: cfg.Alarms.QuietHours, External: external,
 		Broker: newBroker, Log: slog.New(slog.DiscardHandler)})

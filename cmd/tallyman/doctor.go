@@ -67,14 +67,16 @@ func (c *doctorCmd) Run(ctx context.Context, out io.Writer) error {
 func askRunning(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(cfg.Listen)+"/api/tallyman/v1/doctor", nil)
+	base, client, err := running(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if token, err := os.ReadFile(filepath.Join(cfg.Data, "token")); err == nil {
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/tallyman/v1/doctor", nil)
+	if err != nil {
+		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	req.Header = tokenHeader(cfg)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,16 @@ func (c *healthCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	url := "http://" + reachable(cfg.Listen) + "/-/ready"
+	base, client, err := running(cfg)
+	if err != nil {
+		return err
+	}
+	url := base + "/-/ready"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no tallyman answers at %s: %w", cfg.Listen, err)
 	}

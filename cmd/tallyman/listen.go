@@ -3,12 +3,64 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"golang.org/x/sys/unix"
+
+	"tallyman/config"
+	"tallyman/forward/send"
+	"tallyman/internal/servercert"
 )
+
+// certificate is the one to serve https with, nil for http.
+func certificate(cfg config.Config) (*servercert.Certificate, error) {
+	switch {
+	case cfg.TLS.Auto:
+		return servercert.Own(cfg.Data, cfg.Host)
+	case cfg.TLS.Cert != "":
+		return servercert.Open(cfg.TLS.Cert, cfg.TLS.Key)
+	}
+	return nil, nil
+}
+
+func tlsOf(c *servercert.Certificate) *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return c.TLS()
+}
+
+func scheme(cfg config.Config) string {
+	if cfg.TLS.On() {
+		return "https"
+	}
+	return "http"
+}
+
+// running is where the tallyman that runs with the same configuration is asked, and the
+// client for that: it takes no other certificate than its own.
+func running(cfg config.Config) (base string, client *http.Client, err error) {
+	base = scheme(cfg) + "://" + reachable(cfg.Listen)
+	if !cfg.TLS.On() {
+		return base, http.DefaultClient, nil
+	}
+	if cfg.TLS.Auto { // only who serves makes it
+		cfg.TLS.Cert, cfg.TLS.Key = servercert.File(cfg.Data), servercert.File(cfg.Data)
+	}
+	cert, err := servercert.Open(cfg.TLS.Cert, cfg.TLS.Key)
+	if err != nil {
+		return base, nil, fmt.Errorf("%w; run this as a user who may read it, where the tallyman runs", err)
+	}
+	c, err := send.TLS("", cert.Pin(), "", "")
+	if err != nil {
+		return base, nil, err
+	}
+	return base, &http.Client{Transport: &http.Transport{TLSClientConfig: c, ForceAttemptHTTP2: true}, CheckRedirect: http.DefaultClient.CheckRedirect}, nil
+}
 
 // listenError says why the address cannot be had, and what to do.
 func listenError(address string, err error) error {
@@ -27,7 +79,7 @@ func listenError(address string, err error) error {
 // link is the address to open: with the one-time code in the fragment, which
 // never leaves the browser.
 func (a *app) link(addr net.Addr) string {
-	base := "http://" + reachable(addr.String())
+	base := scheme(a.cfg) + "://" + reachable(addr.String())
 	if a.cfg.NoAuth {
 		return base + "/"
 	}

@@ -136,7 +136,11 @@ func (c *logsCmd) print(out io.Writer, lines []logLine) error {
 // follow prints the newest lines and then each as it comes in.
 func (c *logsCmd) follow(ctx context.Context, cfg config.Config, query string, start time.Time, out io.Writer) error {
 	params := url.Values{"query": {query}, "limit": {strconv.Itoa(c.Limit)}, "start": {strconv.FormatInt(start.UnixNano(), 10)}}
-	conn, resp, err := websocket.Dial(ctx, "ws://"+reachable(cfg.Listen)+"/loki/api/v1/tail?"+params.Encode(), &websocket.DialOptions{HTTPHeader: tokenHeader(cfg)})
+	base, client, err := running(cfg)
+	if err != nil {
+		return err
+	}
+	conn, resp, err := websocket.Dial(ctx, base+"/loki/api/v1/tail?"+params.Encode(), &websocket.DialOptions{HTTPHeader: tokenHeader(cfg), HTTPClient: client})
 	if err != nil {
 		if resp != nil && resp.Body != nil {
 			defer resp.Body.Close()
@@ -185,12 +189,16 @@ func tokenHeader(cfg config.Config) http.Header {
 
 // askLoki asks the running tallyman for something of Loki's API.
 func askLoki(ctx context.Context, cfg config.Config, what string, params url.Values) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(cfg.Listen)+"/loki/api/v1/"+what+"?"+params.Encode(), nil)
+	base, client, err := running(cfg)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/loki/api/v1/"+what+"?"+params.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header = tokenHeader(cfg)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, notThere(cfg, err)
 	}

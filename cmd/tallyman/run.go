@@ -37,6 +37,7 @@ import (
 	"tallyman/internal/httpx"
 	"tallyman/internal/machine"
 	"tallyman/internal/nsx"
+	"tallyman/internal/servercert"
 	"tallyman/pipeline"
 	"tallyman/query"
 	"tallyman/query/logql"
@@ -97,8 +98,9 @@ type app struct {
 	log     *slog.Logger
 
 	gate       *auth.Gate
-	samples    *metric.Store // nil when they are not kept
-	spool      *spool.Spool  // nil when they are not sent on
+	cert       *servercert.Certificate // nil when there is no TLS
+	samples    *metric.Store           // nil when they are not kept
+	spool      *spool.Spool            // nil when they are not sent on
 	records    *record.Store
 	intake     *pipeline.Records // the way into records
 	pushes     *pipeline.Intake  // of it, for what others send
@@ -250,9 +252,12 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}
 	a.descs.Add(tallyman.DescsOf(a.metrics())...)
 	promAPI := prom.New(prom.Options{Query: a.engine, Readings: a.pipeline, CollectNow: a.supervisor.CollectNow, Metrics: a.descs, Rules: a.promRules(), Log: log})
+	if a.cert, err = certificate(cfg); err != nil {
+		return nil, err
+	}
 	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes(), a.serviceRoutes)
 	a.server, err = api.New(api.Options{
-		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, Log: log,
+		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, TLS: tlsOf(a.cert), Log: log,
 	})
 	return a, err
 }
@@ -383,6 +388,9 @@ func (a *app) run(ctx context.Context, listener net.Listener, out io.Writer) err
 			a.log.Warn("there is no login: everybody who reaches the port sees everything", "listen", a.cfg.Listen)
 		} else {
 			fmt.Fprintf(out, "The link is good once, for ten minutes. Programs send the token in %s.\n", a.gate.TokenFile())
+		}
+		if a.cfg.TLS.Auto {
+			fmt.Fprintf(out, "The certificate is its own: browsers ask whether to trust it, agents are given its pin %s.\n", a.cert.Pin())
 		}
 		select {
 		case <-ctx.Done():

@@ -36,7 +36,11 @@ func (c *topCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client := &top.Client{Base: "http://" + reachable(cfg.Listen), Header: tokenHeader(cfg)}
+	base, web, err := running(cfg)
+	if err != nil {
+		return err
+	}
+	client := &top.Client{Base: base, Header: tokenHeader(cfg), HTTP: web}
 	if c.Alone || !listens(cfg.Listen) {
 		var end func() error
 		if client, end, err = c.alone(ctx, cfg); err != nil {
@@ -75,7 +79,7 @@ func (c *topCmd) alone(ctx context.Context, cfg config.Config) (*top.Client, fun
 	cfg.Host = hostName(ctx, here, cfg)
 	cfg.Data, cfg.Listen, cfg.AllowedHosts = temporary, "127.0.0.1:0", nil
 	cfg.Keep.Metrics, cfg.Keep.Logs, cfg.Logs.Push = false, false, false
-	cfg.Alarms.Enabled, cfg.Plugins.Enabled = false, false
+	cfg.Alarms.Enabled, cfg.Plugins.Enabled, cfg.TLS = false, false, config.TLS{}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(temporary))

@@ -7,6 +7,7 @@
 package httpx
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,31 @@ const (
 	LoggedIn Access = iota
 	// Open is for everybody who reaches the port.
 	Open
+	// WritersOnly needs a token of the role writer, also where there is no login: it says
+	// whose host it is that is written about.
+	WritersOnly
+	// WritersToo is LoggedIn, and for writers.
+	WritersToo
 )
+
+// Writer is who sends with a token of the role writer.
+type Writer struct {
+	// ID is that of the token, and no secret. Host is the only one that it writes about.
+	ID, Host string
+}
+
+type writerKey struct{}
+
+// WithWriter is r with its writer.
+func WithWriter(r *http.Request, w Writer) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), writerKey{}, w))
+}
+
+// WriterOf is the writer of a request; ok is false when it is somebody else's.
+func WriterOf(r *http.Request) (w Writer, ok bool) {
+	w, ok = r.Context().Value(writerKey{}).(Writer)
+	return w, ok
+}
 
 // Route is one entry of the table of all routes.
 type Route struct {

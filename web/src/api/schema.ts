@@ -730,6 +730,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/tallyman/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The tokens with which agents send what their hosts have
+         * @description The tokens themselves are not kept, only their hashes.
+         */
+        get: operations["get_tokens"];
+        put?: never;
+        /** Make a token for the agent of a host */
+        post: operations["post_tokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tallyman/v1/tokens/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke the token of an id, or all of a host
+         * @description Each request with it is refused from now on.
+         */
+        delete: operations["delete_tokens_ref"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tallyman/v1/usage": {
         parameters: {
             query?: never;
@@ -1488,6 +1529,13 @@ export interface components {
             text: string;
             time: number;
         };
+        Made: {
+            host: string;
+            id: string;
+            made: components["schemas"]["Time"];
+            /** @description A secret that is told this once */
+            token: string;
+        };
         Measure: {
             /** @description The greatest of the samples; of what has several parts, as CPUs and interfaces, of the steps */
             max: number;
@@ -1932,6 +1980,10 @@ export interface components {
             };
             time: number;
         };
+        Time: Record<string, never>;
+        Tokens: {
+            tokens: components["schemas"]["Writer"][];
+        };
         Trial: {
             /** @description Whether there was no time for more */
             cut: boolean;
@@ -1971,6 +2023,10 @@ export interface components {
             start: number;
             /** @description Milliseconds of a step */
             step: number;
+        };
+        Wanted: {
+            /** @description The host that the token writes about, as its tallyman calls itself */
+            host: string;
         };
         WatchedAnswer: {
             /** @description Nothing was watched before. Else older samples were there once, and are no longer kept */
@@ -2021,6 +2077,11 @@ export interface components {
             /** @description Of the newest container */
             name: string;
             workload: string;
+        };
+        Writer: {
+            host: string;
+            id: string;
+            made: components["schemas"]["Time"];
         };
     };
     responses: never;
@@ -2086,6 +2147,7 @@ export type Killed = components['schemas']['Killed'];
 export type KillsAnswer = components['schemas']['KillsAnswer'];
 export type KindsAnswer = components['schemas']['KindsAnswer'];
 export type Line = components['schemas']['Line'];
+export type Made = components['schemas']['Made'];
 export type Measure = components['schemas']['Measure'];
 export type Mount = components['schemas']['Mount'];
 export type Moved = components['schemas']['Moved'];
@@ -2128,14 +2190,18 @@ export type Step = components['schemas']['Step'];
 export type Store = components['schemas']['Store'];
 export type TestAnswer = components['schemas']['TestAnswer'];
 export type Tick = components['schemas']['Tick'];
+export type Time = components['schemas']['Time'];
+export type Tokens = components['schemas']['Tokens'];
 export type Trial = components['schemas']['Trial'];
 export type TrialAnswer = components['schemas']['TrialAnswer'];
 export type UsageAnswer = components['schemas']['UsageAnswer'];
+export type Wanted = components['schemas']['Wanted'];
 export type WatchedAnswer = components['schemas']['WatchedAnswer'];
 export type WatchedFor = components['schemas']['WatchedFor'];
 export type Why = components['schemas']['Why'];
 export type WhyAnswer = components['schemas']['WhyAnswer'];
 export type WorkloadCount = components['schemas']['WorkloadCount'];
+export type Writer = components['schemas']['Writer'];
 export type $defs = Record<string, never>;
 export interface operations {
     get_alarms: {
@@ -3912,6 +3978,117 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    get_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    post_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Wanted"];
+            };
+        };
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Made"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    delete_tokens_ref: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
                 };
             };
             /** @description Unauthorized */
