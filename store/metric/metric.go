@@ -88,6 +88,7 @@ type Store struct {
 
 	mu     sync.RWMutex // held by every reader while it reads
 	db     *tsdb.DB
+	opened uint64 // how often, with another head each time
 	closed bool
 
 	refusedSince time.Time // the first of the batches that were refused whole
@@ -144,6 +145,7 @@ func (s *Store) open() error {
 		return fmt.Errorf("open the metric store %s: %w; if it cannot be mended, move that directory away and start again", s.dir, err)
 	}
 	s.db = db
+	s.opened++
 	return nil
 }
 
