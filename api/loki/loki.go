@@ -27,6 +27,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"tallyman"
 	"tallyman/internal/httpx"
@@ -49,7 +50,23 @@ type Options struct {
 	// Reserved are values of the label source that are tallyman's own: what is
 	// pushed has them as exported_source.
 	Reserved []string
-	Log      *slog.Logger
+	// Agents take what comes with a token of the role writer; nil for none.
+	Agents Agents
+	Log    *slog.Logger
+}
+
+// Agents take what agents of other hosts push, each with a token that is bound to its host.
+// The label host is set from it, and the label source stays as it is.
+type Agents interface {
+	// Admit says whether the agent of a host may send a body of so many bytes. With an error
+	// it may not: never when after is 0, else again after that time.
+	Admit(host string, bytes int) (after time.Duration, err error)
+	// TakeRecords stores records. Those that it refuses it takes out and counts; why is about
+	// the first. An error says that nothing is stored.
+	TakeRecords(ctx context.Context, host string, b *tallyman.RecordBatch) (refused int, why string, err error)
+	// RefuseRecords counts records that were refused before: those of streams of another
+	// host, of audit, and such as cannot be.
+	RefuseRecords(foreign, audit, bad int)
 }
 
 // API answers.
@@ -107,11 +124,19 @@ func (a *API) Routes() []httpx.Route {
 			Params: params("query!", "start", "limit", "delay_for"), Errors: []int{http.StatusBadRequest, http.StatusTooManyRequests}, Failure: "",
 		}})
 	}
-	if a.o.Push != nil {
+	if a.o.Push != nil || a.o.Agents != nil {
+		access := httpx.LoggedIn
+		switch {
+		case a.o.Push == nil:
+			access = httpx.WritersOnly
+		case a.o.Agents != nil:
+			access = httpx.WritersToo
+		}
 		for _, path := range []string{"/loki/api/v1/push", "/api/prom/push"} {
-			out = append(out, httpx.Route{Pattern: "POST " + path, Handler: a.handle(a.push), Doc: httpx.Doc{
+			out = append(out, httpx.Route{Pattern: "POST " + path, Access: access, Handler: a.handle(a.push), Doc: httpx.Doc{
 				Summary: "Store lines", Text: "The body is JSON as shown, gzip or not, or Loki's protobuf message compressed with snappy (application/x-protobuf). It is answered when the lines are stored. " +
-					"A 400 says what is bad; the streams and lines that are not are stored. A line that is there already, with its time and metadata, is kept once.",
+					"A 400 says what is bad; the streams and lines that are not are stored. A line that is there already, with its time and metadata, is kept once. " +
+					"With the token of an agent the label host is set from it, streams of another host are refused, and the label source stays as it is.",
 				See: reference + "#ingest-logs", Status: http.StatusNoContent, Body: pushBody{},
 				Errors: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}, Failure: "",
 			}})

@@ -97,13 +97,15 @@ func (d *decoder) jsonStream(b []byte) error {
 		return badRequest("a stream is not what it looks like in a push: " + err.Error())
 	}
 	labels := labelsOf(s.Stream)
+	var err error
 	if s.Labels != "" && labels == nil {
-		var err error
-		if labels, err = parseLabels(s.Labels); err != nil {
-			return err
-		}
+		labels, err = parseLabels(s.Labels)
 	}
-	if err := d.stream(labels); err != nil {
+	if err == nil {
+		err = d.stream(labels)
+	}
+	if err != nil {
+		d.refuseStream(len(s.Values)+len(s.Entries), err)
 		return err
 	}
 	take := func(list []json.RawMessage, read func([]byte) (jsonValue, error)) {
@@ -111,6 +113,8 @@ func (d *decoder) jsonStream(b []byte) error {
 			v, err := read(b)
 			if err == nil {
 				err = d.record(v.time, []byte(v.line), labelsOf(v.meta))
+			} else {
+				d.lines, d.ignored = d.lines+1, d.ignored+1
 			}
 			if err != nil {
 				d.refuse(err)

@@ -131,10 +131,20 @@ func (d *decoder) protobufStream(b []byte) error {
 		return err
 	}
 	labels, err := parseLabels(selector)
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.stream(labels)
 	}
-	if err := d.stream(labels); err != nil {
+	if err != nil {
+		lines := 0
+		if broken := fields(b, func(f fieldOf) error {
+			if f.id == 2 && f.isData {
+				lines++
+			}
+			return nil
+		}); broken != nil {
+			return broken
+		}
+		d.refuseStream(lines, err)
 		return err
 	}
 	return fields(b, func(f fieldOf) error {

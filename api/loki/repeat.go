@@ -72,7 +72,7 @@ func (in *interner) reached(s *tallyman.Stream, t int64) {
 // store stores what is not stored yet: an agent that got no answer sends its
 // lines again. A repeat has the stream, the time, the line and the metadata of
 // another one. Lines behind the newest of their stream need no look.
-func (a *API) store(ctx context.Context, b *tallyman.RecordBatch) error {
+func (a *API) store(ctx context.Context, b *tallyman.RecordBatch, to func(context.Context, *tallyman.RecordBatch) error) error {
 	b.Streams = merged(b.Streams)
 	defer a.pushing.lock(b.Streams)()
 	for i := range b.Streams {
@@ -93,7 +93,7 @@ func (a *API) store(ctx context.Context, b *tallyman.RecordBatch) error {
 		newest := slices.MaxFunc(s.Records, func(a, b tallyman.Record) int { return cmp.Compare(a.Time, b.Time) })
 		reached = append(reached, place{s.Stream, newest.Time})
 	}
-	err := a.o.Push(ctx, b)
+	err := to(ctx, b)
 	for _, p := range reached {
 		if err != nil {
 			p.t = 0
