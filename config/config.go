@@ -76,6 +76,7 @@ type Config struct {
 	Alarms  Alarms  `yaml:"alarms"`
 	Forward Forward `yaml:"forward"`
 	Spool   Spool   `yaml:"spool"`
+	Receive Receive `yaml:"receive"`
 
 	foreign    []string          // variables that are no settings of ours
 	dockerEnv  map[string]string // the docker command's own variables
@@ -106,6 +107,13 @@ func (t *TLS) check() error {
 		return errors.New("tls.auto: there is a certificate in tls.cert, too; leave one out")
 	}
 	return nil
+}
+
+// Receive says what others may send here.
+type Receive struct {
+	// Be the hub of agents on other hosts: take their metrics, logs, events, configurations
+	// and inventory, each with a token of its own (tallyman token agent HOST). Default false.
+	Agents bool `yaml:"agents"`
 }
 
 // Spool bounds what waits on the disk for those to whom metrics are sent on; the oldest
@@ -392,6 +400,9 @@ func (c *Config) check() error {
 	}
 	if err := c.TLS.check(); err != nil {
 		return err
+	}
+	if c.Receive.Agents && (!c.Keep.Metrics || !c.Keep.Logs) {
+		return errors.New("receive.agents: a hub keeps what its agents send; leave keep.metrics and keep.logs at true")
 	}
 	if _, err := c.Endpoints(); err != nil {
 		return err

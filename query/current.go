@@ -3,6 +3,7 @@
 package query
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,12 +63,12 @@ type Present struct {
 
 // Current computes the present figures from the latest readings.
 type Current struct {
-	readings tallyman.Readings
+	readings []tallyman.Readings
 	buf      sync.Pool
 }
 
-// NewCurrent makes one over r.
-func NewCurrent(r tallyman.Readings) *Current {
+// NewCurrent makes one over the readings of all of r, which are of different hosts.
+func NewCurrent(r ...tallyman.Readings) *Current {
 	return &Current{readings: r, buf: sync.Pool{New: func() any { return new([]tallyman.Reading) }}}
 }
 
@@ -97,6 +98,16 @@ var rules = map[string]rule{
 	"container_fs_writes_bytes_total":           {func(n *Now) *Value { return &n.BlkWrite }, true},
 }
 
+// hostMetrics are those that the present of a host is made of.
+var hostMetrics = []string{"node_cpu_seconds_total", "node_load1", "node_filesystem_size_bytes", "node_filesystem_free_bytes", "node_filesystem_avail_bytes", "node_filesystem_readonly",
+	"node_memory_MemTotal_bytes", "node_memory_MemAvailable_bytes", "process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+// Shows reports whether the present of anything is made of a metric.
+func Shows(metric string) bool {
+	_, ok := rules[metric]
+	return ok || slices.Contains(hostMetrics, metric)
+}
+
 // sinceStart is how soon after its start a container's first counter value may
 // be read as a mean since the start: every counter of a container begins at 0.
 const sinceStart = 15 * time.Second
@@ -106,7 +117,10 @@ func (c *Current) Present() Present {
 	p := Present{Containers: map[string]*Now{}, Hosts: map[string]*HostNow{}}
 	buf := c.buf.Get().(*[]tallyman.Reading)
 	defer c.buf.Put(buf)
-	*buf, _ = c.readings.Latest((*buf)[:0])
+	*buf = (*buf)[:0]
+	for _, r := range c.readings {
+		*buf, _ = r.Latest(*buf)
+	}
 	for i := range *buf {
 		r := &(*buf)[i]
 		switch t := r.Series.Target; t.Kind {

@@ -102,7 +102,7 @@ func look(ctx context.Context, cfg config.Config) (*doctor.Report, error) {
 	here := machine.Here(os.Getenv)
 	cfg.Host = hostName(ctx, here, cfg)
 	cfg.Data = temporary
-	cfg.Keep.Metrics, cfg.Logs.Push = false, false // what is seen is not kept
+	cfg.Keep.Metrics, cfg.Logs.Push, cfg.Receive.Agents = false, false, false // what is seen is not kept
 	a, err := newApp(ctx, cfg, here, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ type cli struct {
 	Health  healthCmd  `cmd:"" help:"Ask a running tallyman whether it is ready; exit 1 if it is not."`
 	Logs    logsCmd    `cmd:"" help:"Show log lines of a running tallyman, by LogQL or the name of a container."`
 	Top     topCmd     `cmd:"" help:"Show hosts and containers in the terminal, live; of a running tallyman, or by itself."`
+	Token   tokenCmd   `cmd:"" help:"Make, list and revoke the tokens of agents, at a running tallyman that is their hub."`
 	Rules   rulesCmd   `cmd:"" help:"Show the rules of alarms."`
 	Doctor  doctorCmd  `cmd:"" help:"Say what works on this machine, what does not, and what unlocks it; exit 1 if something does not."`
 	Plugin  pluginCmd  `cmd:"" help:"Be the managed plugin that Docker gives its own metrics to; docker plugin enable runs it."`

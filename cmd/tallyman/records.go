@@ -114,5 +114,8 @@ func (a *app) lokiRoutes() []httpx.Route {
 		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error { return a.pushes.AppendRecords(b) }
 		o.Reserved = slices.Concat(tallyman.PreciousSources(), []string{tallyman.SourceContainer, tallyman.SourceFile, tallyman.SourceJournal})
 	}
+	if a.receive != nil {
+		o.Agents = a.receive
+	}
 	return loki.New(o).Routes()
 }

@@ -41,6 +41,7 @@ import (
 	"tallyman/pipeline"
 	"tallyman/query"
 	"tallyman/query/logql"
+	"tallyman/receive"
 	"tallyman/store/event"
 	"tallyman/store/metric"
 	"tallyman/store/record"
@@ -104,6 +105,8 @@ type app struct {
 	records    *record.Store
 	intake     *pipeline.Records // the way into records
 	pushes     *pipeline.Intake  // of it, for what others send
+	ofAgents   *pipeline.Intake  // and for what agents do
+	receive    *receive.Service  // nil when this is no hub
 	eventStore *event.Store      // keeps events in records
 	engine     *query.Engine
 	discovery  *discover.Discovery
@@ -161,6 +164,7 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	if err := a.openRecords(space, quiet); err != nil {
 		return nil, err
 	}
+	a.openReceive()
 	a.openQuery(interval, quiet)
 	if !look {
 		if err := a.openSpool(space); err != nil {
@@ -169,7 +173,11 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}
 	a.pipeline = pipeline.New(pipeline.Limits{Series: cfg.Limits.Series, PerTarget: cfg.Limits.SeriesPerTarget}, log, a.outlets()...)
 	a.add(part{name: "pipeline", run: a.pipeline.Run, metrics: a.pipeline.SelfMetrics()})
-	current := query.NewCurrent(a.pipeline)
+	readings := []tallyman.Readings{a.pipeline}
+	if a.receive != nil {
+		readings = append(readings, a.receive)
+	}
+	current := query.NewCurrent(readings...)
 	events := pipeline.NewEvents(a.eventStore, log)
 	a.bus.Observe(events) // the first: what is told of an event is stored
 	a.add(part{name: "events", run: events.Run, metrics: events.SelfMetrics()})
@@ -256,6 +264,9 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		return nil, err
 	}
 	routes := slices.Concat(service.Routes(), a.hub.Routes(), promAPI.Routes(), a.lokiRoutes(), a.alarmRoutes(), a.serviceRoutes)
+	if a.receive != nil {
+		routes = append(routes, a.receive.Routes()...)
+	}
 	a.server, err = api.New(api.Options{
 		Gate: a.gate, Files: web.Files(), Routes: routes, Ready: a.ready, Host: cfg.Host, AllowedHosts: cfg.AllowedHosts, Version: release, TLS: tlsOf(a.cert), Log: log,
 	})
@@ -267,9 +278,12 @@ func (a *app) openSamples(space *fsx.Space, log *slog.Logger) (err error) {
 	if !a.cfg.Keep.Metrics {
 		return nil
 	}
-	limits := a.cfg.Retention.Metrics
+	limits, late := a.cfg.Retention.Metrics, lateOwn
+	if a.cfg.Receive.Agents {
+		late = lateOthers
+	}
 	a.samples, err = metric.Open(filepath.Join(a.cfg.Data, "metrics"), metric.Options{
-		Retention: time.Duration(limits.Time), Size: int64(limits.Size), OutOfOrder: 3 * time.Hour,
+		Retention: time.Duration(limits.Time), Size: int64(limits.Size), OutOfOrder: late,
 		Space: space, Quarantine: filepath.Join(a.cfg.Data, "quarantine"), Log: log,
 	})
 	if err != nil {

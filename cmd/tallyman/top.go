@@ -79,7 +79,7 @@ func (c *topCmd) alone(ctx context.Context, cfg config.Config) (*top.Client, fun
 	cfg.Host = hostName(ctx, here, cfg)
 	cfg.Data, cfg.Listen, cfg.AllowedHosts = temporary, "127.0.0.1:0", nil
 	cfg.Keep.Metrics, cfg.Keep.Logs, cfg.Logs.Push = false, false, false
-	cfg.Alarms.Enabled, cfg.Plugins.Enabled, cfg.TLS = false, false, config.TLS{}
+	cfg.Alarms.Enabled, cfg.Plugins.Enabled, cfg.Receive.Agents, cfg.TLS = false, false, false, config.TLS{}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(temporary))
