@@ -291,6 +291,7 @@ const (
 	SourceSnapshot  = "snapshot"
 	SourceAlarm     = "alarm"
 	SourceAudit     = "audit"
+	SourceInventory = "inventory"
 )
 
 // PreciousSources are those whose records are few and told again by nobody: they are

@@ -443,7 +443,7 @@ func (c *Config) readEnv(env map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(env)) { // a whole map before its parts
 		text := env[name]
 		rest, ok := strings.CutPrefix(name, envPrefix)
-		if !ok || rest == "CONFIG" {
+		if _, hub := hubVariables[rest]; !ok || hub || rest == "CONFIG" {
 			continue
 		}
 		key, known := keyOfEnv(rest)
@@ -466,7 +466,7 @@ func (c *Config) readEnv(env map[string]string) error {
 			return fmt.Errorf("environment %s: %w", name, err)
 		}
 	}
-	return nil
+	return c.readHub(env)
 }
 
 // orchestrated are the names of variables that orchestrators and links of the

@@ -5,10 +5,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 
 // Destination is one to which records or samples are sent on. One of the addresses is needed.
 type Destination struct {
+	// Address of a tallyman that is the hub of several hosts, as https://hub:8420. All that is
+	// known of this host goes there: metrics, logs, events, snapshots, alarms, and its containers.
+	Hub Secret `yaml:"hub"`
 	// Address of a Loki's push API, as https://user:password@host/loki/api/v1/push; a
 	// secret. Logs, events, snapshots and alarms go there.
 	Loki Secret `yaml:"loki"`
@@ -80,7 +85,8 @@ type Destination struct {
 	Bucket string `yaml:"bucket"`
 	// Organisation that the bucket belongs to.
 	Org string `yaml:"org"`
-	// File with a token of InfluxDB, read again before each request.
+	// File with the token of this host that the hub has made, or with a token of InfluxDB; read
+	// again before each request. Needed for a hub.
 	TokenFile string `yaml:"token_file"`
 	// Service of Mackerel that metrics belong to. Needed there.
 	Service string `yaml:"service"`
@@ -130,6 +136,7 @@ type kind struct {
 var web = []string{"https", "http"}
 
 var kinds = []kind{
+	{key: "hub", path: ":8420", schemes: web, has: func(d *Destination) Secret { return d.Hub }, records: true, samples: true},
 	{key: "loki", path: "/loki/api/v1/push", schemes: web, has: func(d *Destination) Secret { return d.Loki }, needs: true, records: true, login: true},
 	{key: "remote_write", path: "/api/v1/write", schemes: web, has: func(d *Destination) Secret { return d.RemoteWrite }, needs: true, samples: true, login: true},
 	{key: "syslog", path: ":6514", schemes: []string{"tls", "tcp"}, has: func(d *Destination) Secret { return d.Syslog }, records: true},
@@ -169,16 +176,19 @@ var alone = []struct {
 	{"protocol", func(d *Destination) bool { return d.Protocol != "" }, only("remote_write"), "leave it out"},
 	{"signals", func(d *Destination) bool { return len(d.Signals) > 0 }, only("otlp"), "leave it out"},
 	{"attributes", func(d *Destination) bool { return d.Attributes != "" }, only("otlp"), "leave it out"},
-	{"database, bucket, org or token_file", func(d *Destination) bool { return d.Database+d.Bucket+d.Org+d.TokenFile != "" }, only("influx"), "leave it out"},
+	{"database, bucket or org", func(d *Destination) bool { return d.Database+d.Bucket+d.Org != "" }, only("influx"), "leave it out"},
+	{"token_file", func(d *Destination) bool { return d.TokenFile != "" }, only("influx", "hub"), "leave it out"},
 	{"service or api_key_file", func(d *Destination) bool { return d.Service+d.APIKeyFile != "" }, only("mackerel"), "leave it out"},
-	{"user, password_file, bearer_file or headers", (*Destination).login, func(k *kind) bool { return k.login }, "write cert and key for who is asked by a certificate"},
+	{"user, password_file, bearer_file or headers", (*Destination).login, func(k *kind) bool { return k.login }, "write cert and key for who is asked by a certificate, token_file for a hub"},
 }
 
 const chosen = "write only: ['{source=\"event\"}'] for which records go there"
 
 func sampled(k *kind) bool { return k.samples }
 
-func only(key string) func(k *kind) bool { return func(k *kind) bool { return k.key == key } }
+func only(keys ...string) func(k *kind) bool {
+	return func(k *kind) bool { return slices.Contains(keys, k.key) }
+}
 
 // login reports whether it says who sends.
 func (d *Destination) login() bool {
@@ -275,6 +285,10 @@ func checkDestinations(list []Destination) error {
 			return wrong("attributes: %q is not known; write resource or point", d.Attributes)
 		case slices.ContainsFunc(d.Signals, func(s string) bool { return s != "logs" && s != "metrics" }):
 			return wrong("signals: %q is not known; write logs, metrics or both", d.Signals)
+		case k.key == "hub" && d.TokenFile == "":
+			return wrong("hub: a token_file is needed; at the hub, tallyman token agent HOST makes the token of this host")
+		case k.key == "hub" && u.User != nil:
+			return wrong("hub: there is a user in the address; a hub asks for the token in token_file alone")
 		case k.key == "otlp" && strings.Contains(u.Path, "/v1/"):
 			return wrong("otlp: the address ends before /v1/…, which is added")
 		case k.key == "influx" && (d.Database == "") == (d.Bucket == ""):
@@ -352,6 +366,9 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 		if !to.set(key, Secret(address)) {
 			return nil, errors.New("this is no list of destinations; write for example loki=https://host/loki/api/v1/push,remote_write=https://host/api/v1/write")
 		}
+		if to.Hub != "" {
+			return nil, errors.New("a hub needs a token, too; set TALLYMAN_HUB and TALLYMAN_HUB_TOKEN_FILE")
+		}
 		out = append(out, to)
 	}
 	return out, nil
@@ -359,9 +376,46 @@ func parseDestinations(key, text string) (out []Destination, err error) {
 
 // set sets the address of a kind, and reports whether there is one of that key.
 func (d *Destination) set(key string, address Secret) bool {
-	to := map[string]*Secret{"loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch, "otlp": &d.OTLP, "influx": &d.Influx, "mackerel": &d.Mackerel}[key]
+	to := map[string]*Secret{"hub": &d.Hub, "loki": &d.Loki, "remote_write": &d.RemoteWrite, "syslog": &d.Syslog, "http": &d.HTTP, "elasticsearch": &d.Elasticsearch, "otlp": &d.OTLP, "influx": &d.Influx, "mackerel": &d.Mackerel}[key]
 	if to != nil {
 		*to = address
 	}
 	return to != nil
+}
+
+// hubVariables are the variables of the environment that make a destination of their own.
+var hubVariables = map[string]func(d *Destination, text string) error{
+	"HUB":            func(d *Destination, text string) error { d.Hub = Secret(text); return nil },
+	"HUB_TOKEN_FILE": func(d *Destination, text string) error { d.TokenFile = text; return nil },
+	"HUB_PIN":        func(d *Destination, text string) error { d.Pin = text; return nil },
+	"HUB_CA":         func(d *Destination, text string) error { d.CA = text; return nil },
+	"HUB_PLAIN": func(d *Destination, text string) (err error) {
+		if d.Plain, err = strconv.ParseBool(text); err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		return nil
+	},
+}
+
+// readHub adds the hub that the environment names, behind the destinations that there are.
+func (c *Config) readHub(env map[string]string) error {
+	var d Destination
+	any := false
+	for _, rest := range slices.Sorted(maps.Keys(hubVariables)) {
+		text, ok := env[envPrefix+rest]
+		if !ok || text == "" {
+			continue
+		}
+		if err := hubVariables[rest](&d, text); err != nil {
+			return fmt.Errorf("environment %s: %w", envPrefix+rest, err)
+		}
+		any = true
+	}
+	switch {
+	case d.Hub != "":
+		c.Forward.To = append(slices.Clone(c.Forward.To), d)
+	case any:
+		return errors.New("environment: there is a token or a pin of a hub, and no TALLYMAN_HUB; write TALLYMAN_HUB=https://hub:8420")
+	}
+	return nil
 }

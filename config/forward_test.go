@@ -137,6 +137,12 @@ func TestDestinations(t *testing.T) {
 		{"{influx: 'https://h', database: a, only: ['{}']}", "only: not for influx; write keep:"},
 		{"{elasticsearch: 'https://h', index: 'A/b'}", "no name of an index"},
 		{"{elasticsearch: 'https://h', gzip: true}", "gzip: not for elasticsearch"},
+		{"{hub: 'https://hub:8420'}", "tallyman token agent HOST"},
+		{"{hub: 'http://hub:8420', token_file: /t}", "plain: true"},
+		{"{hub: 'https://u:canary@hub', token_file: /t}", "the token in token_file alone"},
+		{"{hub: 'https://hub', token_file: /t, bearer_file: /canary}", "token_file for a hub"},
+		{"{hub: 'hub:8420', token_file: /t}", "hub: an address is needed, as https://host:8420"},
+		{"{loki: 'https://h/canary', token_file: /t}", "token_file: not for loki"},
 		{"{}", "write for example loki:"},
 		{"{loki: canary}", "an address is needed"},
 		{"{loki: 'https://u:canary%zz@h/x'}", "an address is needed"},
@@ -170,5 +176,52 @@ func TestDestinations(t *testing.T) {
 	}
 	if _, err := load(t, "forward: [{loki: '"+url+"'}, {loki: '"+url+"'}]", nil, nil); err == nil || !strings.Contains(err.Error(), "forward.to[1]") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A hub is one line, in the file or in the environment, where it comes beside what else is
+// sent on.
+func TestHub(t *testing.T) {
+	const pin = "sha256:aa"
+	c, err := load(t, "forward:\n  - hub: https://hub:8420\n    token_file: /t\n    pin: "+pin+"\n    drop: [go_*]\n", nil, nil)
+	if err != nil || len(c.Forward.To) != 1 || c.Forward.To[0].ID() != "hub-hub" || !c.Forward.To[0].Sends("logs") || !c.Forward.To[0].Sends("metrics") || c.Forward.To[0].TokenFile != "/t" {
+		t.Errorf("%+v %v", c.Forward.To, err)
+	}
+	c, err = load(t, "", []string{"TALLYMAN_HUB=https://hub:8420", "TALLYMAN_HUB_TOKEN_FILE=/t", "TALLYMAN_HUB_PIN=" + pin, "TALLYMAN_FORWARD=loki=https://l/push"}, nil)
+	if err != nil || len(c.Forward.To) != 2 || c.Forward.To[1].Hub != "https://hub:8420" || c.Forward.To[1].Pin != pin || len(c.Foreign()) > 0 {
+		t.Errorf("%+v %v, %v", c.Forward.To, err, c.Foreign())
+	}
+	c, err = load(t, "", []string{"TALLYMAN_HUB=http://hub:8420", "TALLYMAN_HUB_TOKEN_FILE=/t", "TALLYMAN_HUB_PLAIN=true", "TALLYMAN_HUB_CA=/ca.pem"}, nil)
+	if err != nil || len(c.Forward.To) != 1 || !c.Forward.To[0].Plain || c.Forward.To[0].CA != "/ca.pem" {
+		t.Errorf("%+v %v", c.Forward.To, err)
+	}
+	for _, bad := range []struct{ env, want string }{
+		{"TALLYMAN_HUB=https://hub:8420", "token_file is needed"},
+		{"TALLYMAN_HUB_TOKEN_FILE=/t", "TALLYMAN_HUB=https://hub:8420"},
+		{"TALLYMAN_HUB_PLAIN=maybe", "TALLYMAN_HUB_PLAIN"},
+		{"TALLYMAN_FORWARD=hub=https://hub:8420", "TALLYMAN_HUB_TOKEN_FILE"},
+	} {
+		if _, err := load(t, "", []string{bad.env}, nil); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%s: got %v, want %s", bad.env, err, bad.want)
+		}
+	}
+}
+
+// https is with files or with a certificate of its own; a hub keeps what it is sent.
+func TestTLSAndReceive(t *testing.T) {
+	for _, good := range []string{"tls: {auto: true}", "tls: {cert: /c, key: /k}", "receive: {agents: true}"} {
+		if _, err := load(t, good, nil, nil); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for bad, want := range map[string]string{
+		"tls: {cert: /c}":                                 "tls.key",
+		"tls: {auto: true, cert: /c, key: /k}":            "leave one out",
+		"receive: {agents: true}\nkeep: {logs: false}":    "keep.logs",
+		"receive: {agents: true}\nkeep: {metrics: false}": "keep.metrics",
+	} {
+		if _, err := load(t, bad, nil, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", bad, err, want)
+		}
 	}
 }

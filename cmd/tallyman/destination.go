@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,6 +126,8 @@ func destinationsOf(d *config.Destination) []destination {
 		})
 	case "otlp":
 		return otlpDestinations(d, records, samples)
+	case "hub":
+		return hubDestinations(d)
 	case "influx":
 		return samples(id, func(o send.SampleOptions, host string) (forwarder, error) {
 			path, query := "write", url.Values{"db": {d.Database}, "precision": {"ms"}}
@@ -215,6 +218,64 @@ func otlpDestinations(d *config.Destination, records func(id, title string, make
 		})...)
 	}
 	return out
+}
+
+// hubLabels are those that streams of tallyman's have: a hub keeps them as they are.
+var hubLabels = []string{"host", "source", "name", "workload", "image", "stream", "level", "unit", "filename", "overflow"}
+
+// hubDestinations are those of a hub: samples by remote write, records by Loki's push. What is
+// of other hosts stays here, as the hub takes one host of each agent.
+func hubDestinations(d *config.Destination) []destination {
+	client := func(path string) (*send.Client, error) {
+		post, err := postOptions(d, path, "")
+		if err != nil {
+			return nil, err
+		}
+		post.BearerFile = d.TokenFile
+		return newClient(d, post)
+	}
+	id := d.ID()
+	return []destination{
+		{name: id + "-logs", title: "Logs, events and inventory to " + id, new: func(in supply) (forwarder, error) {
+			o, err := in.records(d)
+			if err != nil {
+				return nil, err
+			}
+			if o.Only, err = ofHost(o.Only, in.host); err != nil {
+				return nil, err
+			}
+			c, err := client("loki/api/v1/push")
+			if err != nil {
+				return nil, err
+			}
+			return loki.New(loki.Options{RecordOptions: o, Client: c, Labels: hubLabels, Host: in.host, External: externalLabels(d)})
+		}},
+		{name: id + "-metrics", title: "Metrics to " + id, samples: true, new: func(in supply) (forwarder, error) {
+			o := in.samples(d)
+			o.Host = in.host
+			c, err := client("api/v1/write")
+			if err != nil {
+				return nil, err
+			}
+			return promwrite.New(promwrite.Options{SampleOptions: o, Client: c, Host: in.host, External: externalLabels(d), Protocol: 2})
+		}},
+	}
+}
+
+// ofHost narrows selectors to what is of a host, or of none; without any it is all of that.
+// The inventory is always among it.
+func ofHost(only [][]tallyman.Matcher, host string) (out [][]tallyman.Matcher, err error) {
+	own, err := tallyman.NewMatcher(tallyman.MatchRegexp, "host", "|"+regexp.QuoteMeta(host))
+	if err != nil {
+		return nil, err
+	}
+	if len(only) == 0 {
+		return [][]tallyman.Matcher{{own}}, nil
+	}
+	for _, m := range only {
+		out = append(out, append(slices.Clone(m), own))
+	}
+	return append(out, []tallyman.Matcher{{Name: "source", Value: tallyman.SourceInventory}, own}), nil
 }
 
 // checked makes a forwarder that has nothing to send but a test.

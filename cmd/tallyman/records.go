@@ -112,7 +112,7 @@ func (a *app) lokiRoutes() []httpx.Route {
 	o := loki.Options{Store: a.records, Engine: a.logs, Tailer: a.records, Log: a.log.With("api", "loki")}
 	if a.cfg.Logs.Push {
 		o.Push = func(_ context.Context, b *tallyman.RecordBatch) error { return a.pushes.AppendRecords(b) }
-		o.Reserved = slices.Concat(tallyman.PreciousSources(), []string{tallyman.SourceContainer, tallyman.SourceFile, tallyman.SourceJournal})
+		o.Reserved = slices.Concat(tallyman.PreciousSources(), []string{tallyman.SourceContainer, tallyman.SourceFile, tallyman.SourceJournal, tallyman.SourceInventory})
 	}
 	if a.receive != nil {
 		o.Agents = a.receive

@@ -32,6 +32,8 @@ type SampleOptions struct {
 	// Keep and Drop are names of metrics, in which * stands for any text: only those that
 	// fit Keep, if there is one, and that do not fit Drop.
 	Keep, Drop []string
+	// Host is the only one whose series are sent; empty for all.
+	Host string
 	// Every is the time between the samples of a series at least; 0 sends all.
 	Every time.Duration
 	// Values leaves out what is no number: NaN, the infinite, and the end of a series.
@@ -173,7 +175,7 @@ func (s *SampleSender[S]) take(ticks []spool.Tick) []Point[S] {
 func (s *SampleSender[S]) series(one *spool.Series) *S {
 	to, known := s.of[one]
 	if !known {
-		if s.want(one.Name) {
+		if s.want(one.Name) && (s.opt.Host == "" || tallyman.LabelIn(one.Labels, "host") == s.opt.Host) {
 			to = s.sink.Series(one)
 		}
 		s.of[one] = to
