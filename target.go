@@ -78,11 +78,13 @@ const (
 	Exited     State = "exited"
 	Dead       State = "dead"
 	Gone       State = "gone"
+	// Unknown is that of a container on another host whose tallyman is silent.
+	Unknown State = "unknown"
 )
 
 // Values are all states.
 func (State) Values() []string {
-	return []string{string(Created), string(Running), string(Paused), string(Restarting), string(Removing), string(Exited), string(Dead), string(Gone)}
+	return []string{string(Created), string(Running), string(Paused), string(Restarting), string(Removing), string(Exited), string(Dead), string(Gone), string(Unknown)}
 }
 
 // Workload is the identity of a container that survives its re-creation: the
@@ -171,12 +173,15 @@ type Container struct {
 	// Disabled is set by the label tallyman.enable=false and by the settings
 	// include and exclude: the container is listed and nothing else.
 	Disabled bool `json:"disabled,omitempty"`
+	// Remote is set for a container of which another tallyman tells: nothing of it can be read
+	// here.
+	Remote bool `json:"remote,omitempty"`
 }
 
 // Alive reports whether the container has processes whose cgroup and network
-// namespace can be read.
+// namespace can be read, here or by the tallyman that tells of it.
 func (c *Container) Alive() bool {
-	return c.Pid > 0 && (c.State == Running || c.State == Paused)
+	return (c.Pid > 0 || c.Remote) && (c.State == Running || c.State == Paused)
 }
 
 // Label returns the value of a container label, and the empty string without one.
@@ -230,6 +235,8 @@ const (
 	EngineRefused EngineFailure = "refused"
 	EngineSlow    EngineFailure = "slow"
 	EngineError   EngineFailure = "error"
+	// EngineSilent is that of an engine on another host whose tallyman is silent.
+	EngineSilent EngineFailure = "silent"
 )
 
 // EngineStatus is what is known about one Docker engine.

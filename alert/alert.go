@@ -298,7 +298,7 @@ func poke(c chan struct{}) {
 
 func problemKey(p *problem.Problem) string {
 	of := p.Workload
-	if p.Kind == problem.EngineDown {
+	if p.Kind == problem.EngineDown || p.Kind == problem.HostSilent {
 		of = p.Engine
 	}
 	return strings.Join([]string{p.Host, of, string(p.Kind)}, "\x00")

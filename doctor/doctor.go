@@ -41,6 +41,8 @@ type Options struct {
 	Shares func() []Share
 	// Forwards are those to whom is sent; nil for none.
 	Forwards func() []Forward
+	// Agents are the hosts that send here; nil for none.
+	Agents func() []Agent
 	// Pid is tallyman's own, on which nothing is tried.
 	Pid    int
 	Stores []StoreStatus
@@ -113,7 +115,7 @@ func (d *Doctor) Report() *Report {
 		r.Where = "container"
 	}
 	readings, _ := d.o.Readings.Latest(nil)
-	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.rightsOf(), d.storage(r), d.self(), d.forwards())
+	r.Features = slices.Concat(d.engines(), d.containers(), d.host(), d.rightsOf(), d.storage(r), d.self(), d.forwards(), d.agents())
 	d.cost(r, readings)
 	return r
 }
@@ -522,6 +524,35 @@ const FilesPerContainer = 24
 // EnoughMemory is a memory limit, in bytes, with which a hundred containers are
 // watched at ease.
 const EnoughMemory = 96 << 20
+
+// Agent is a host whose tallyman sends here.
+type Agent struct {
+	Host string
+	// Heard is when something came last, zero when nothing ever did.
+	Heard  time.Time
+	Silent bool
+}
+
+// agents is a feature for each host that sends here.
+func (d *Doctor) agents() (out []Feature) {
+	if d.o.Agents == nil {
+		return nil
+	}
+	for _, a := range d.o.Agents() {
+		f := Feature{ID: "agent/" + a.Host, Group: Self, Name: "What the host " + a.Host + " sends", State: Works, Detail: "it comes"}
+		switch {
+		case a.Heard.IsZero():
+			f.State, f.Detail, f.Reason = Unknown, "", "It has a token, and nothing has come with it."
+			f.Unlock = "There, set TALLYMAN_HUB and TALLYMAN_HUB_TOKEN_FILE; or revoke its token: tallyman token revoke " + a.Host
+		case a.Silent:
+			f.State, f.Detail = Off, ""
+			f.Reason = "Nothing comes from its tallyman since " + a.Heard.UTC().Format("2006-01-02 15:04:05 MST") + "; what runs there is not known."
+			f.Unlock = "See whether the host and its tallyman run; there, tallyman doctor says what it has against this hub"
+		}
+		out = append(out, f)
+	}
+	return out
+}
 
 // forwards is a feature for each destination.
 func (d *Doctor) forwards() (out []Feature) {

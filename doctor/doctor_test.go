@@ -251,3 +251,20 @@ func TestForwards(t *testing.T) {
 		t.Errorf("%+v", r.Dropped)
 	}
 }
+
+// A host that sends here works; a silent one does not, and it is said since when; of one that
+// never sent nothing is known.
+func TestAgents(t *testing.T) {
+	at := time.Date(2026, 11, 28, 15, 0, 0, 0, time.UTC)
+	r := (&fake{}).doctor(t, func(o *Options) {
+		o.Agents = func() []Agent {
+			return []Agent{{Host: "new"}, {Host: "web-1", Heard: at}, {Host: "db-1", Heard: at, Silent: true}}
+		}
+	}).Report()
+	if got := states(r); !strings.HasPrefix(got["agent/new"], "unknown ") || got["agent/web-1"] != "works" || !strings.HasPrefix(got["agent/db-1"], "off ") {
+		t.Errorf("%v", got)
+	}
+	if last := r.Features[len(r.Features)-1]; !strings.Contains(last.Reason, "since 2026-11-28 15:00:00 UTC") || !strings.Contains(last.Unlock, "doctor") {
+		t.Errorf("%+v", last)
+	}
+}

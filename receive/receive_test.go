@@ -65,7 +65,9 @@ var now = time.UnixMilli(1_800_000_000_000)
 
 func service(k *kept, change func(*Options)) *Service {
 	o := Options{Host: "hub", Store: k, Log: slog.New(slog.DiscardHandler), now: func() time.Time { return now },
-		Shows: func(metric string) bool { return metric == "container_cpu_usage_seconds_total" || metric == "node_load1" }}
+		Shows: func(metric string) bool {
+			return metric == "container_cpu_usage_seconds_total" || metric == "node_load1"
+		}}
 	if change != nil {
 		change(&o)
 	}

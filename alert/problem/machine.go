@@ -40,9 +40,9 @@ func (m *Machine) Restore(open []Problem) {
 			m.open++
 			continue
 		}
-		if p.Kind == EngineDown {
+		if p.Kind == EngineDown || p.Kind == HostSilent {
 			e := m.engine(key{p.Host, p.Engine})
-			e.problem, e.since = &p, p.Since
+			e.problem, e.since, e.kind = &p, p.Since, p.Kind
 			m.open++
 			continue
 		}
@@ -193,9 +193,14 @@ func (m *Machine) Engine(s tallyman.EngineStatus, boot, now time.Time) (out []Ch
 	if !s.Up && s.Failure == "" {
 		return nil // it was not asked yet
 	}
-	if e.known && e.up == s.Up {
+	kind := EngineDown
+	if s.Failure == tallyman.EngineSilent {
+		kind = HostSilent
+	}
+	if e.known && e.up == s.Up && (s.Up || e.kind == kind) {
 		return nil
 	}
+	e.kind = kind
 	was := e.since
 	first := !e.known
 	e.turned = !first
@@ -243,6 +248,7 @@ type engine struct {
 	known   bool
 	turned  bool // it has gone down or come up since it was first known
 	up      bool
+	kind    Kind // of its problem while it is not up
 	since   time.Time
 	boot    time.Time
 	due     time.Time
@@ -267,9 +273,14 @@ func (m *Machine) evaluateEngine(e *engine, now time.Time) (out []Change) {
 			e.due = at
 			return nil
 		}
-		e.problem = &Problem{Kind: EngineDown, Host: e.key.host, Engine: e.key.name, Project: e.key.host, Since: now.UTC(), Began: e.since.UTC()}
+		e.problem = &Problem{Kind: e.kind, Host: e.key.host, Engine: e.key.name, Project: e.key.host, Since: now.UTC(), Began: e.since.UTC()}
 		m.open++
 		return []Change{{Opened, *e.problem}}
+	case !e.up && e.problem.Kind != e.kind: // it is known now why, or no more
+		p := *e.problem
+		p.Ended, p.Reason = now.UTC(), "another problem has taken its place"
+		e.problem = &Problem{Kind: e.kind, Host: e.key.host, Engine: e.key.name, Project: e.key.host, Since: now.UTC(), Began: e.since.UTC()}
+		return []Change{{Closed, p}, {Opened, *e.problem}}
 	case e.up && e.problem != nil:
 		if at := e.since.Add(engineUp); now.Before(at) {
 			e.due = at
@@ -279,6 +290,9 @@ func (m *Machine) evaluateEngine(e *engine, now time.Time) (out []Change) {
 		e.problem = nil
 		m.open--
 		p.Ended, p.Reason = now.UTC(), "the engine answers again"
+		if p.Kind == HostSilent {
+			p.Reason = "its tallyman is heard again"
+		}
 		return []Change{{Closed, *p}}
 	}
 	return nil

@@ -5,6 +5,7 @@ package problem
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -533,4 +534,55 @@ func FuzzOrder(f *testing.F) {
 			t.Fatalf("all is gone, and left are %v, %d workloads, %d counted", open, len(w.m.workloads), w.m.open)
 		}
 	})
+}
+
+// A host whose tallyman is silent is a problem of its own kind, at once, as it was silent for
+// long enough; one that was down before is that from then on.
+func TestSilentHost(t *testing.T) {
+	for name, c := range map[string]struct {
+		before string // what the engine was said to be
+		want   []string
+	}{
+		"it was up":       {"up", []string{"opened silent", "closed silent: its tallyman is heard again"}},
+		"it was down":     {"down", []string{"opened down", "closed down: another problem has taken its place", "opened silent", "closed silent: its tallyman is heard again"}},
+		"after a restart": {"silent", []string{"closed silent: its tallyman is heard again"}},
+	} {
+		m, now := New(), zero
+		var said []string
+		note := func(changes []Change) {
+			for _, c := range changes {
+				text := fmt.Sprintf("%s %s", c.Op, c.Problem.Kind)
+				if c.Op == Closed {
+					text += ": " + c.Problem.Reason
+				}
+				said = append(said, text)
+			}
+		}
+		engine := func(up bool, f tallyman.EngineFailure, since time.Time) {
+			note(m.Engine(tallyman.EngineStatus{Name: "web-1/local", Host: "web-1", Up: up, Failure: f, Since: since}, time.Time{}, now))
+		}
+		switch c.before {
+		case "silent":
+			m.Restore([]Problem{{Kind: HostSilent, Host: "web-1", Engine: "web-1/local", Since: now}})
+		case "down":
+			engine(false, tallyman.EngineRefused, now.Add(-time.Hour))
+		default:
+			engine(true, "", now.Add(-time.Hour))
+		}
+		now = now.Add(2 * time.Minute)
+		engine(false, tallyman.EngineSilent, now.Add(-90*time.Second))
+		engine(false, tallyman.EngineSilent, now.Add(-90*time.Second))
+		if n := len(m.Open()); n != 1 {
+			t.Errorf("%s: %d problems are open, want one", name, n)
+		}
+		now = now.Add(time.Minute)
+		engine(true, "", now)
+		for !m.Next().IsZero() && len(m.Open()) > 0 {
+			now = m.Next()
+			note(m.Tick(now))
+		}
+		if !slices.Equal(said, c.want) {
+			t.Errorf("%s: said %q, want %q", name, said, c.want)
+		}
+	}
 }

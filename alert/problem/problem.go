@@ -12,7 +12,8 @@
 // A problem is of a workload on a host; the container's id is data. A workload has at
 // most one problem of its life at a time, whose kind may change while it is open
 // (crash, then restart_loop), and beside it at most one each of unhealthy, paused and
-// oom_inside. An engine has at most one, down, and a host one, disk_full: tallyman has no room
+// oom_inside. An engine has at most one, down or silent (nothing comes from the tallyman of
+// its host), and a host one, disk_full: tallyman has no room
 // there to keep anything, so that what rules would look at is not known.
 //
 // # Asked for, or not
@@ -57,6 +58,7 @@ const (
 	OOMInside Kind = "oom_inside"
 
 	EngineDown Kind = "down"
+	HostSilent Kind = "silent" // as EngineDown, of an engine on a host whose tallyman is silent
 	DiskFull   Kind = "disk_full"
 )
 

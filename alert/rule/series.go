@@ -73,7 +73,7 @@ func Labels(p *problem.Problem) labels.Labels {
 	if p.Kind == problem.DiskFull {
 		return labels.FromStrings(model.MetricNameLabel, hostProblem, "kind", string(p.Kind), "host", p.Host)
 	}
-	if p.Kind == problem.EngineDown {
+	if p.Kind == problem.EngineDown || p.Kind == problem.HostSilent {
 		return labels.FromStrings(model.MetricNameLabel, engineProblem, "kind", string(p.Kind), "host", p.Host, "engine", p.Engine)
 	}
 	return labels.FromStrings(model.MetricNameLabel, containerProblem, "kind", string(p.Kind), "class", p.Class, "host", p.Host, "workload", clean(p.Workload), "project", clean(p.Project))

@@ -36,7 +36,7 @@ func (s *Service) monitorAll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var running []*tallyman.Container
-	for _, c := range s.o.Inventory.Containers() {
+	for _, c := range s.o.Own.Containers() {
 		switch c.State {
 		case tallyman.Running, tallyman.Paused, tallyman.Restarting:
 			running = append(running, c)
@@ -51,7 +51,7 @@ func (s *Service) monitorAll(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) monitorOne(w http.ResponseWriter, r *http.Request) {
-	c, ok := s.o.Inventory.Container(r.PathValue("name"))
+	c, ok := s.o.Own.Container(r.PathValue("name"))
 	known := ok && c.State != tallyman.Gone
 	engine := "" // any may have one of that name
 	if known {
@@ -120,7 +120,7 @@ func monitor(c *tallyman.Container, p query.Present) monitored {
 // monitorFailed answers for an engine that does not, the one called name or, without
 // a name, any; it reports whether it did.
 func (s *Service) monitorFailed(w http.ResponseWriter, name string) bool {
-	for _, e := range s.o.Inventory.Engines() {
+	for _, e := range s.o.Own.Engines() {
 		switch {
 		case name != "" && e.Name != name:
 			continue

@@ -37,7 +37,7 @@ func TestMonitorOfOneEngine(t *testing.T) {
 	f := func(name string, engines []tallyman.EngineStatus, code int, want string) {
 		t.Helper()
 		all := two{list, engines}
-		s := &Service{o: Options{Inventory: all, Current: query.NewCurrent(all)}}
+		s := &Service{o: Options{Inventory: all, Own: all, Current: query.NewCurrent(all)}}
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /metrics/{name}", s.monitorOne)
 		mux.HandleFunc("GET /metrics", s.monitorAll)

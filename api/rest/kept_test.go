@@ -51,7 +51,7 @@ func newKept(t *testing.T, containers ...*tallyman.Container) *kept {
 		t.Fatal(err)
 	}
 	k.events = events
-	k.serve(Options{Inventory: fixed(containers), Events: events, Records: k.records})
+	k.serve(Options{Inventory: fixed(containers), Own: fixed(containers), Events: events, Records: k.records})
 	return k
 }
 

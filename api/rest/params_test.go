@@ -16,7 +16,7 @@ import (
 // that it has.
 func TestUnknownParameters(t *testing.T) {
 	k := newKept(t, &tallyman.Container{ID: "1", Name: "web", Host: "h"})
-	s, err := New(t.Context(), Options{Inventory: fixed(nil), Events: k.events, Records: k.records})
+	s, err := New(t.Context(), Options{Inventory: fixed(nil), Own: fixed(nil), Events: k.events, Records: k.records})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,8 @@ func TestContainerOnHost(t *testing.T) {
 	const id = "0123456789abcdef0123456789abcdef"
 	k := newKept(t, &tallyman.Container{ID: "1", Name: "web", Host: "a"}, &tallyman.Container{ID: id, Name: "web", Host: "b", State: tallyman.Running},
 		&tallyman.Container{ID: "3", Name: "web", Host: "b", State: tallyman.Gone})
-	s, err := New(t.Context(), Options{Inventory: fixed{{ID: "1", Name: "web", Host: "a"}, {ID: "3", Name: "web", Host: "b", State: tallyman.Gone}, {ID: id, Name: "web", Host: "b", State: tallyman.Running}}, Events: k.events, Records: k.records})
+	all := fixed{{ID: "1", Name: "web", Host: "a"}, {ID: "3", Name: "web", Host: "b", State: tallyman.Gone}, {ID: id, Name: "web", Host: "b", State: tallyman.Running}}
+	s, err := New(t.Context(), Options{Inventory: all, Own: all, Events: k.events, Records: k.records})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,9 @@ import (
 // Options are what the service answers from. All fields but Logs are needed.
 type Options struct {
 	Inventory tallyman.Inventory
-	Events    tallyman.EventStore
+	// Own is what is on this host alone, for the interface of docker-monitor.
+	Own    tallyman.Inventory
+	Events tallyman.EventStore
 	// Records has the snapshots of configurations.
 	Records tallyman.RecordReader
 	Current *query.Current

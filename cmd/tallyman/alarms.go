@@ -36,7 +36,7 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 		return nil
 	}
 	o := alert.Options{
-		Dir: filepath.Join(a.cfg.Data, "alarms"), Records: a.intake.Intake("alarm"), Inventory: a.discovery, Defaults: cfg.Defaults, Overrides: overrides(cfg.Rules),
+		Dir: filepath.Join(a.cfg.Data, "alarms"), Records: a.intake.Intake("alarm"), Inventory: a.known, Defaults: cfg.Defaults, Overrides: overrides(cfg.Rules),
 		Host: a.cfg.Host, Room: space.Check,
 		Boot: func(host string) time.Time {
 			if host != a.cfg.Host {
@@ -105,12 +105,17 @@ func (a *app) openAlarms(interval time.Duration, space *fsx.Space) error {
 	a.bus.Observe(a.alarms)
 	a.discovery.ObserveContainers(a.alarms)
 	a.discovery.ObserveEngines(a.alarms)
+	if a.hosts != nil {
+		a.others.Observe(recent{a.alarms})
+		a.hosts.ObserveContainers(a.alarms)
+		a.hosts.ObserveEngines(a.alarms)
+	}
 	return nil
 }
 
 // openWitness makes what finds out why a container died.
 func (a *app) openWitness() {
-	a.witness = &alert.Witness{Inventory: a.discovery, Events: a.eventStore, Records: a.records}
+	a.witness = &alert.Witness{Inventory: a.known, Events: a.eventStore, Records: a.records}
 	if a.samples != nil {
 		a.witness.Figures, a.witness.Room = a.figures, a.room
 	}

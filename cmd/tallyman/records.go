@@ -53,7 +53,7 @@ func (a *app) openRecords(space *fsx.Space, log *slog.Logger) (err error) {
 func shares(limits config.Streams) []record.Share {
 	return []record.Share{
 		{Name: "containers", Sources: []string{tallyman.SourceContainer}, Streams: limits.Containers},
-		{Name: "events", Sources: tallyman.PreciousSources(), Streams: limits.Events},
+		{Name: "events", Sources: append(tallyman.PreciousSources(), tallyman.SourceInventory), Streams: limits.Events},
 		{Name: "files", Sources: []string{tallyman.SourceFile, tallyman.SourceJournal}, Streams: limits.Files},
 		{Name: "pushes", Streams: limits.Pushes},
 	}

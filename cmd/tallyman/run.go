@@ -38,6 +38,7 @@ import (
 	"tallyman/internal/machine"
 	"tallyman/internal/nsx"
 	"tallyman/internal/servercert"
+	"tallyman/inventory"
 	"tallyman/pipeline"
 	"tallyman/query"
 	"tallyman/query/logql"
@@ -120,7 +121,10 @@ type app struct {
 	witness       *alert.Witness
 	logs          *logql.Engine
 	pipeline      *pipeline.Pipeline
-	bus           pipeline.Bus // all events
+	bus           pipeline.Bus       // all events of this host
+	hosts         *inventory.Hosts   // of a hub, else nil
+	others        pipeline.Bus       // the events of other hosts
+	known         tallyman.Inventory // of this host, and of a hub\'s others
 	doctor        *doctor.Doctor
 	forwards      []func() doctor.Forward // one for each destination
 	hub           *live.Hub
@@ -187,6 +191,9 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	}); err != nil {
 		return nil, err
 	}
+	if err := a.openHosts(ctx); err != nil {
+		return nil, err
+	}
 	logs, book, err := a.logOptions()
 	if err != nil {
 		return nil, err
@@ -234,10 +241,10 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 		Absences: a.absences, Replaced: a.replaced, Space: space,
 		Try: func(pid int) map[nsx.Right]error { return nsx.Try(here.Proc, pid) }, Pid: os.Getpid(), Data: cfg.Data,
 		MemoryLimit: here.Limit, FilesLimit: machine.FilesLimit(), NoAuth: cfg.NoAuth, Logs: cfg.Keep.Logs,
-		Stores: slices.Concat(a.samplesStatus(), a.recordsStatus()), Shares: a.streamShares, Forwards: a.forwarding,
+		Stores: slices.Concat(a.samplesStatus(), a.recordsStatus()), Shares: a.streamShares, Forwards: a.forwarding, Agents: a.agents(),
 	})
 	service, err := rest.New(ctx, rest.Options{
-		Inventory: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Logs: a.logs, Proc: here.Proc, Absences: a.absences,
+		Inventory: a.known, Own: a.discovery, Events: a.eventStore, Records: a.records, Current: current, Query: a.engine, Logs: a.logs, Proc: here.Proc, Absences: a.absencesOf,
 		Replaced: a.replaced, CollectNow: a.supervisor.CollectNow, Doctor: a.doctor, Interval: interval, Version: release, Auth: !cfg.NoAuth, Log: log,
 	})
 	if err != nil {
@@ -254,6 +261,15 @@ func newApp(ctx context.Context, cfg config.Config, here machine.Machine, log *s
 	a.discovery.ObserveOOMs(a.supervisor)
 	a.discovery.ObserveEngines(a.hub)
 	a.discovery.ObserveEngines(readers)
+	if a.hosts != nil {
+		a.others.Observe(service)
+		a.others.Observe(a.hub)
+		a.hosts.ObserveContainers(a.hub)
+		a.hosts.ObserveEngines(a.hub)
+	}
+	if !look {
+		a.openTeller()
+	}
 
 	if a.services != nil {
 		a.descs.Add(a.services.Kind().Metrics...)

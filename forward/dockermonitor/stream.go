@@ -257,7 +257,11 @@ func (s *Stream) stored(ctx context.Context, from, to time.Time) (out []tallyman
 		if page, more, err = s.opt.Events.Events(ctx, q); err != nil {
 			return nil, fmt.Errorf("read the events to forward: %w", err)
 		}
-		out = append(out, page...)
+		for i := range page {
+			if s.own(&page[i]) {
+				out = append(out, page[i])
+			}
+		}
 		if len(page) == 0 {
 			break
 		}
@@ -265,6 +269,13 @@ func (s *Stream) stored(ctx context.Context, from, to time.Time) (out []tallyman
 	}
 	slices.Reverse(out)
 	return out, nil
+}
+
+// own reports whether an event is of one of the engines here: a hub has those of other hosts
+// in its store, too.
+func (s *Stream) own(e *tallyman.Event) bool {
+	engines := s.opt.Inventory.Engines()
+	return len(engines) == 0 || slices.ContainsFunc(engines, func(x tallyman.EngineStatus) bool { return x.Host == e.Host })
 }
 
 // put queues the message of an event, unless the queue has it.

@@ -60,6 +60,7 @@ var rules = []rule{
 	{"tallyman/forward/forwardtest", []string{"tallyman", "tallyman/forward/spool", "tallyman/internal/"}, "the suite knows contracts, not forwarders"},
 	{"tallyman/forward/", []string{"tallyman", "tallyman/forward/queue", "tallyman/forward/send", "tallyman/internal/"}, "a forwarder knows neither its siblings nor another station; what several keep is in the queue, and how they post in send"},
 	{"tallyman/pipeline", []string{"tallyman", "tallyman/internal/"}, "the pipeline sees stores only through contracts"},
+	{"tallyman/inventory", []string{"tallyman", "tallyman/api/view", "tallyman/internal/"}, "what is told of containers has the form of REST"},
 	{"tallyman/receive", []string{"tallyman", "tallyman/internal/"}, "what agents send is taken through contracts"},
 	{"tallyman/query", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},
 	{"tallyman/query/", []string{"tallyman", "tallyman/internal/"}, "queries see stores only through what they are handed"},

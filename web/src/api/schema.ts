@@ -1008,7 +1008,7 @@ export interface components {
             rights?: components["schemas"]["Right"][];
             service?: string;
             /** @enum {string} */
-            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone" | "unknown";
             workload: string;
         };
         ConfigurationsAnswer: {
@@ -1066,7 +1066,7 @@ export interface components {
             spark?: components["schemas"]["Spark"];
             started?: number;
             /** @enum {string} */
-            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone" | "unknown";
             tty?: boolean;
             user?: string;
             workload: string;
@@ -1094,7 +1094,7 @@ export interface components {
              * @description Of now
              * @enum {string}
              */
-            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone" | "unknown";
             /** @description Bytes sent per second */
             tx?: components["schemas"]["Measure"];
             workload: string;
@@ -1478,7 +1478,7 @@ export interface components {
             name: string;
             started?: number;
             /** @enum {string} */
-            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone";
+            state: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead" | "gone" | "unknown";
         };
         Interval: {
             /** @description Milliseconds */
