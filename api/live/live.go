@@ -56,6 +56,8 @@ type Hub struct {
 
 	mu    sync.Mutex
 	pages map[*page]struct{}
+	// engines are those that pages may know, by host and name.
+	engines map[[2]string]bool
 
 	ticking  sync.Mutex
 	tickTime time.Time // of ticks
@@ -70,7 +72,7 @@ var (
 
 // New makes a hub.
 func New(v Views, c *query.Current, w Watcher) *Hub {
-	h := &Hub{views: v, current: c, watcher: w, done: make(chan struct{}), pages: map[*page]struct{}{}}
+	h := &Hub{views: v, current: c, watcher: w, done: make(chan struct{}), pages: map[*page]struct{}{}, engines: map[[2]string]bool{}}
 	h.close = sync.OnceFunc(func() { close(h.done) })
 	return h
 }
@@ -152,8 +154,18 @@ func (h *Hub) ObserveContainer(c *tallyman.Container) {
 	})
 }
 
-// ObserveEngine sends an engine's state to every page.
+// ObserveEngine sends an engine's state to every page. Of one that is new, as that of a
+// further host, pages know nothing: they get all anew.
 func (h *Hub) ObserveEngine(e tallyman.EngineStatus) {
+	h.mu.Lock()
+	key := [2]string{e.Host, e.Name}
+	if fresh := !h.engines[key]; fresh {
+		h.engines[key] = true
+		for p := range h.pages {
+			p.missed = p.missed || !p.eventsOnly
+		}
+	}
+	h.mu.Unlock()
 	h.send("engine", func(*page) form { return whole }, func(form) any {
 		return engineChange{e.Host, view.EngineOf(&e)}
 	})

@@ -185,6 +185,7 @@ func container(id, workload string) *tallyman.Container {
 
 func TestServers(t *testing.T) {
 	inBubble(t, func(t *testing.T, h bubble) {
+		h.ObserveEngine(tallyman.EngineStatus{Name: "local", Host: "h", Up: true})
 		b, leave := h.open("view=servers")
 		list := b.take(t)
 		if names(list) != "snapshot" || b.header.Get("Content-Type") != "text/event-stream" || b.header.Get("Cache-Control") != "no-store" {
@@ -214,6 +215,11 @@ func TestServers(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if all := names(b.take(t)); strings.Count(all, "tick") != 10 || strings.Count(all, "alive") != 2 {
 			t.Errorf("in ten seconds: %s", all)
+		}
+		h.ObserveEngine(tallyman.EngineStatus{Name: "far/local", Host: "far"})
+		time.Sleep(1100 * time.Millisecond)
+		if all := names(b.take(t)); all != "engine snapshot" {
+			t.Errorf("of a further host a page gets %q; want that it gets all anew", all)
 		}
 		leave()
 		synctest.Wait()

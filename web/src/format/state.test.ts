@@ -13,6 +13,7 @@ test.each<[Partial<Container>, string, string]>([
   [{ state: "running", health: "starting" }, "unknown", "running, health not known yet"],
   [{ state: "restarting", exitCode: 1 }, "warn", "restarting, exit 1"],
   [{ state: "paused" }, "pause", "paused"],
+  [{ state: "unknown" }, "unknown", "not known: its host is silent"],
   [{ state: "exited", exitCode: 0 }, "off", "stopped, exit 0"],
   [{ state: "exited", exitCode: 143 }, "off", "stopped, exit 143 (SIGTERM)"],
   [{ state: "exited", exitCode: 1 }, "crit", "failed, exit 1"],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Container, Event } from "../api/schema";
+import type { Container, Engine, Event } from "../api/schema";
 import { minute, span } from "./time";
 
 /** The shapes of a state mark, worst last. */
@@ -75,6 +75,8 @@ function alone(c: Pick<Container, "state" | "health" | "exitCode" | "oomKilled" 
       return { mark: "off", words: "being removed" };
     case "gone":
       return { mark: "off", words: "gone" };
+    case "unknown":
+      return { mark: "unknown", words: "not known: its host is silent" };
     default:
       return { mark: "unknown", words: String(c.state) };
   }
@@ -94,4 +96,10 @@ export function exitWords(code: number): string {
 /** Reports whether it has values now; a stopped one has history only. */
 export function isUp(c: Pick<Container, "state">): boolean {
   return c.state === "running" || c.state === "paused" || c.state === "restarting";
+}
+
+/** Whether an engine answers, in words. */
+export function engineWords(e: Pick<Engine, "up" | "failure">): string {
+  if (e.up) return "Docker answers";
+  return e.failure === "silent" ? "Silent: nothing comes from its tallyman" : "Docker does not answer";
 }

@@ -42,6 +42,8 @@ function One({ e, found, several, why }: { e: Engine; found: Point[]; several: b
         <Row name="Answers">
           {e.up ? (
             <>yes{e.since ? <>, since <time dateTime={iso(e.since)} title={iso(e.since)}>{stamp(e.since, now)}</time></> : ""}</>
+          ) : e.failure === "silent" ? (
+            <span class="crit">not known: nothing comes from the tallyman of this host{e.since ? ` since ${moment(e.since, Date.now())}` : ""}.</span>
           ) : e.failure === "slow" ? (
             <span class="crit">no: stalled{e.lastGood ? ` since ${moment(e.lastGood, Date.now())}` : ""}. It takes connections and does not answer; its containers go on.</span>
           ) : (

@@ -11,7 +11,7 @@ import { only } from "../../format/filter";
 import { bytes, cores, digits, diskRoom, percent, plain, size, strain } from "../../format/number";
 import { originOf } from "../../format/origin";
 import { ofHost } from "../../format/selector";
-import { isUp } from "../../format/state";
+import { engineWords, isUp } from "../../format/state";
 import { localName, show } from "../../format/text";
 import { parseWhen, second, stamp } from "../../format/time";
 import { Dock } from "../../log/dock";
@@ -193,12 +193,12 @@ function Head({ data, name }: { data: HostData; name: string }) {
   return (
     <section class="chead" aria-label="Summary">
       <div class="row l1">
-        {engines.length > 0 && <span class={up ? "dot ok" : "dot crit"} role="img" aria-label={up ? "Docker answers" : "Docker does not answer"} />}
+        {engines.length > 0 && <span class={up ? "dot ok" : "dot crit"} role="img" aria-label={engineWords(engines.find((e) => !e.up) ?? engines[0]!)} />}
         <h1 class="ell">{name ? show(name) : "Host"}</h1>
         <span class="mid ell wide hnote" title={show(note)}>{show(note)}</span>
         {engines.filter((e) => !e.up).map((e) => (
           <span key={e.name} class="chip crit" title={show(e.error ?? "")}>
-            <span class="ell">{e.failure === "slow" ? "engine stalled" : "engine away"}{engines.length > 1 ? `: ${show(e.name)}` : ""}</span>
+            <span class="ell">{e.failure === "silent" ? "silent" : e.failure === "slow" ? "engine stalled" : "engine away"}{engines.length > 1 ? `: ${show(e.name)}` : ""}</span>
             {e.lastGood && <> · since {stamp(e.lastGood, clock.value)}</>}
           </span>
         ))}
@@ -255,7 +255,7 @@ function Figures({ data }: { data: HostData }) {
       <Kpi name="Containers">{data.hosts.value ? <>{running} <small>running</small></> : "–"}</Kpi>
       {data.engines.value.map((e) => (
         <Kpi key={e.name} name={data.engines.value.length > 1 ? `Engine ${show(e.name)}` : "Engine"}>
-          {e.version ? show(e.version) : "–"} <small>{e.up ? (e.since ? `answers since ${stamp(e.since, clock.value)}` : "answers") : e.failure === "slow" ? "stalled" : "away"}</small>
+          {e.version ? show(e.version) : "–"} <small>{e.up ? (e.since ? `answers since ${stamp(e.since, clock.value)}` : "answers") : e.failure === "silent" ? "not known" : e.failure === "slow" ? "stalled" : "away"}</small>
         </Kpi>
       ))}
     </>

@@ -98,7 +98,7 @@ function ofAlarm(a: Alarm, project: string, now: number): Fact {
 function ofHost(h: Host): Fact | undefined {
   const { up, error, since, lastGood, name } = h.engine;
   if (up) return undefined;
-  return { grade: "crit", text: `Docker on ${h.host} does not answer${error ? `: ${error}` : ""}`, host: h.host, project: "", workload: "", id: `engine ${name}`, since: since ?? lastGood ?? 0, action: "Open", href: hostHref(h.host) };
+  return { grade: "crit", text: h.engine.failure === "silent" ? `${h.host} is silent: what runs there is not known` : `Docker on ${h.host} does not answer${error ? `: ${error}` : ""}`, host: h.host, project: "", workload: "", id: `engine ${name}`, since: since ?? lastGood ?? 0, action: "Open", href: hostHref(h.host) };
 }
 
 const isBad = (s: Service) => s.state === "down" || s.state === "auth";

@@ -7,6 +7,7 @@ import type { Engine } from "../../api/schema";
 import { matches, type Term } from "../../format/filter";
 import { placesOf } from "../../format/colour";
 import { bytes, bytesLike, cores, digits, percent, plain, size, strain } from "../../format/number";
+import { engineWords } from "../../format/state";
 import { localName, show } from "../../format/text";
 import { iso, stamp } from "../../format/time";
 import { clock, narrow, roomy } from "../../part/clock";
@@ -57,13 +58,13 @@ export function HostSection(props: Props) {
   for (const r of rows) r.data.value;
   if (list && (terms.length > 0 || segment !== "all") && !rows.some((r) => inSegment(r.info, segment) && matches(r.info, terms))) return null;
   // The host's name need not be said twice.
-  const where = show([engine.name !== host.host && `engine ${engine.name}`, engine.remote && engine.address].filter(Boolean).join(", "));
+  const where = show([engine.name !== host.host && engine.name !== `${host.host}/local` && `engine ${engine.name}`, engine.remote && engine.address].filter(Boolean).join(", "));
   return (
     <section class={engine.up ? "host" : "host away"} aria-label={show(host.host)}>
       <header class="hh">
         <div>
           <h2>
-            <span class={engine.up ? "dot ok" : "dot crit"} role="img" aria-label={engine.up ? "Docker answers" : "Docker does not answer"} />
+            <span class={engine.up ? "dot ok" : "dot crit"} role="img" aria-label={engineWords(engine)} />
             <a href={hostHref(host.host)}>{show(host.host)}</a>
           </h2>
           <p class="sub" title={engineNote(engine)}>
@@ -251,7 +252,11 @@ function Away({ host, engine }: { host: string; engine: Engine }) {
     <p class="banner warn" role="status" title={engine.error ? show(engine.error) : undefined}>
       <span class="dot warn" />
       <span>
-        <b>{show(host)} has not answered{since ? ` since ${stamp(since, clock.peek())}` : ""}: {failure(engine)}.</b> History stays readable. tallyman keeps trying.
+        {engine.failure === "silent" ? (
+          <><b>{show(host)} is silent{since ? ` since ${stamp(since, clock.peek())}` : ""}: nothing comes from its tallyman.</b> What runs there is not known. History stays readable.</>
+        ) : (
+          <><b>{show(host)} has not answered{since ? ` since ${stamp(since, clock.peek())}` : ""}: {failure(engine)}.</b> History stays readable. tallyman keeps trying.</>
+        )}
       </span>
     </p>
   );

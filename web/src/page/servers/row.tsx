@@ -46,6 +46,7 @@ const betweenStarts = "It does not run between two starts.";
 /** What stands in place of the values of a container that does not run. */
 function ended(c: Container): string {
   if (c.state === "gone") return c.goneAt ? `gone since ${stamp(c.goneAt, clock.peek())}` : "gone";
+  if (c.state === "unknown") return "not known, its host is silent";
   return c.state === "created" ? "not started" : "stopped";
 }
 
