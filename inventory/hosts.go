@@ -377,7 +377,7 @@ func (one *host) show() {
 func (one *host) states() (out []tallyman.EngineStatus) {
 	out = slices.Clone(one.engines)
 	if len(out) == 0 { // it has a token, and has told nothing yet
-		out = []tallyman.EngineStatus{{Name: EngineName(one.name, "local"), Host: one.name, Remote: true, Failure: tallyman.EngineError, Error: "the host has not told yet what is on it"}}
+		out = []tallyman.EngineStatus{{Name: EngineName(one.name, "local"), Host: one.name, Remote: true, Error: "the host has not told yet what is on it"}} // which is no failure
 	}
 	for i := range out {
 		e := &out[i]

@@ -67,7 +67,7 @@ var defaults = []builtin{
 	{problems, "ContainerJobFailed", `container_problem{kind="job_failed"}`, 0, 0, 0, Info, "the job {{$labels.workload}} failed", "See its last lines"},
 	{problems, "EngineDown", `engine_problem{kind="down"}`, 0, 0, 0, Critical, "the Docker engine {{$labels.engine}} does not answer", "See the log of docker.service"},
 
-	{problems, "HostSilent", `max by (host, kind) (engine_problem{kind="silent"})`, 0, 0, 0, Critical, "nothing comes from the tallyman of {{$labels.host}}: what runs there is not known", "See whether the host and its tallyman run; there, tallyman doctor says what it has against this hub"},
+	{problems, "HostSilent", `max by (host, kind) (engine_problem{kind="silent"})`, 0, 0, 0, Critical, "{{$labels.host}} is silent: what runs there is not known", "See whether the host and its tallyman run; there, tallyman doctor says what it has against this hub"},
 
 	{problems, "TallymanDiskFull", `host_problem{kind="disk_full"}`, 0, 0, 0, Critical, "there is no room for the data of tallyman on {{$labels.host}}: nothing is kept, and rules over samples and logs stand still", "Free some space, or lower retention.metrics.size"},
 

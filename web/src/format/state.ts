@@ -101,5 +101,6 @@ export function isUp(c: Pick<Container, "state">): boolean {
 /** Whether an engine answers, in words. */
 export function engineWords(e: Pick<Engine, "up" | "failure">): string {
   if (e.up) return "Docker answers";
+  if (!e.failure) return "Not known yet";
   return e.failure === "silent" ? "Silent: nothing comes from its tallyman" : "Docker does not answer";
 }

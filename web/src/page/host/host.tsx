@@ -252,7 +252,7 @@ function Figures({ data }: { data: HostData }) {
       <Kpi name="Memory">{there.has("memoryUsed") ? <>{memory} <small>{memoryUnit}</small></> : not}</Kpi>
       <Kpi name="Load, 1 min">{there.has("load1") ? load : not}</Kpi>
       <Kpi name="Fullest disk">{there.has("diskUsed") ? <><span class={worn}>{disk}</span> <small class="ell" title={show(mount)}>{show(mount)}</small></> : not}</Kpi>
-      <Kpi name="Containers">{data.hosts.value ? <>{running} <small>running</small></> : "–"}</Kpi>
+      <Kpi name="Containers">{!data.hosts.value ? "–" : data.engines.value[0]?.failure === "silent" ? <NotKnown why="Nothing comes from the tallyman of this host." /> : <>{running} <small>running</small></>}</Kpi>
       {data.engines.value.map((e) => (
         <Kpi key={e.name} name={data.engines.value.length > 1 ? `Engine ${show(e.name)}` : "Engine"}>
           {e.version ? show(e.version) : "–"} <small>{e.up ? (e.since ? `answers since ${stamp(e.since, clock.value)}` : "answers") : e.failure === "silent" ? "not known" : e.failure === "slow" ? "stalled" : "away"}</small>

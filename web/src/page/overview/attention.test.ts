@@ -17,6 +17,12 @@ const away: Partial<Host> = { engine: { name: "local", address: "", up: false, e
 const unlike = (values: (number | null)[]): SiblingsAnswer =>
   ({ members: values.map((_, i) => ({ host: "h", workload: `shop/api-${i}`, name: `api-${i}`, time: now - 1000 * (i + 1) })), differences: [{ path: "HostConfig.Memory", values }] }) as unknown as SiblingsAnswer;
 
+test("a silent host is one row, with its alarm", () => {
+  const gone = host([container("web", { state: "unknown" })], { engine: { name: "h/local", address: "", up: false, failure: "silent", since: now - 60_000 } });
+  const items = attention({ hosts: [gone], alarms: [alarm({ rule: "HostSilent", severity: "critical", summary: "h is silent", workload: undefined, labels: { kind: "silent" } })] }, now);
+  expect(items.map((i) => [i.grade, i.text, i.more])).toEqual([["crit", "h is silent", []]]);
+});
+
 test("what is wrong with one container is one row, and the worst stands first", () => {
   const web = container("web", { state: "exited", exitCode: 3, finished: now - 8000 });
   const items = attention({ hosts: [host([web, container("db"), container("api-2")])], alarms: [alarm()], services: [service("down", { reason: "refused" })], siblings: [unlike([1, 1, 2])] }, now);

@@ -89,16 +89,19 @@ function ofAlarm(a: Alarm, project: string, now: number): Fact {
   const host = a.host ?? "";
   const workload = a.workload ?? "";
   return {
-    grade: toneOf(a.severity) === "crit" ? "crit" : "warn", text: a.summary || a.rule, host, project, workload, id: a.id, since,
+    grade: toneOf(a.severity) === "crit" ? "crit" : "warn", text: a.summary || a.rule, host, project, workload, id: a.labels["kind"] === "silent" ? silent : a.id, since,
     action: a.why ? "Why" : "Open",
     href: host && workload ? containerHref({ host, workload, id: "" }, rangeAround(since, now)) : `/alarms?${new URLSearchParams({ id: a.id })}`,
   };
 }
 
+/** The silence of a host is one thing, also where an alarm tells of it. */
+const silent = "silent";
+
 function ofHost(h: Host): Fact | undefined {
   const { up, error, since, lastGood, name } = h.engine;
-  if (up) return undefined;
-  return { grade: "crit", text: h.engine.failure === "silent" ? `${h.host} is silent: what runs there is not known` : `Docker on ${h.host} does not answer${error ? `: ${error}` : ""}`, host: h.host, project: "", workload: "", id: `engine ${name}`, since: since ?? lastGood ?? 0, action: "Open", href: hostHref(h.host) };
+  if (up || (!h.engine.failure && !error)) return undefined;
+  return { grade: "crit", text: h.engine.failure === "silent" ? `${h.host} is silent: what runs there is not known` : `Docker on ${h.host} does not answer${error ? `: ${error}` : ""}`, host: h.host, project: "", workload: "", id: h.engine.failure === "silent" ? silent : `engine ${name}`, since: since ?? lastGood ?? 0, action: "Open", href: hostHref(h.host) };
 }
 
 const isBad = (s: Service) => s.state === "down" || s.state === "auth";
@@ -141,7 +144,7 @@ export function attention(k: Known, now: number): Item[] {
     .map(([key, list]): Item & { workload?: string; id?: string } => {
       // Of equals that leads of which it is known why.
       const [lead, ...others] = [...list].sort((a, b) => rank(a) - rank(b) || Number(b.action === "Why") - Number(a.action === "Why"));
-      return { ...lead!, key, more: others.map((f) => f.text) };
+      return { ...lead!, key, more: others.filter((f) => f.id !== silent).map((f) => f.text) };
     })
     .sort((a, b) => rank(a) - rank(b) || b.since - a.since || a.text.localeCompare(b.text));
 }

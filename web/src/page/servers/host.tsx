@@ -374,6 +374,8 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
   let sum = 0;
   for (const r of rows) sum += r.now?.[what] ?? 0;
   const parts: Part[] = chosen.map(({ row, color }) => ({ key: row.info.id, label: fullName(row), short: show(localName(row.info.name, row.info.project)), href: containerHref(row.info), value: row.now?.[what] ?? 0, color }));
+  // Of a host of which nothing is known nothing is free, either.
+  const dark = !block.engine.value.up && used === undefined && !rows.some((r) => r.now?.[what] !== undefined);
   const others = sum - parts.reduce((a, p) => a + p.value, 0);
   const othersCount = rows.filter((r) => r.now?.[what] !== undefined).length - parts.length;
   if (othersCount > 0) parts.push({ key: "others", label: `${othersCount} ${othersCount === 1 ? "other" : "others"}`, value: Math.max(0, others), color: "c6" });
@@ -381,7 +383,7 @@ function Eaten({ block, what, resort, beat, loading }: { block: HostBlock; what:
 
   return (
     <div ref={root} class="eat">
-      <Cut title={what === "cpu" ? "CPU" : "Memory"} what={what} parts={parts} used={used} total={total} unknown={loading ? null : used === undefined && <NotKnown why="The host's own counters cannot be read from here." />} sum={loading ? undefined : sum} />
+      <Cut title={what === "cpu" ? "CPU" : "Memory"} what={what} parts={parts} used={used} total={total} unknown={loading ? null : used === undefined && <NotKnown why={dark ? "Nothing comes from this host." : "The host's own counters cannot be read from here."} />} sum={loading || dark ? undefined : sum} />
     </div>
   );
 }
