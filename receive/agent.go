@@ -47,9 +47,9 @@ type agent struct {
 	count   int
 	swept   time.Time // when idle series were forgotten last
 	batch   []tallyman.RemoteSample
-	of      []*series // of each sample of batch
-	streams map[*tallyman.Stream]int64
-	level   float64 // bytes that it may send at once, at the time
+	of      []*series        // of each sample of batch
+	streams map[uint64]int64 // when one came last, milliseconds, by the hash of its labels
+	level   float64          // bytes that it may send at once, at the time
 	at      time.Time
 
 	container *tallyman.Container // of all its containers' readings: none is needed but that there is one
@@ -272,7 +272,8 @@ func (a *agent) takeStreams(b *tallyman.RecordBatch, most int, now time.Time) (r
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b.Streams = slices.DeleteFunc(b.Streams, func(s tallyman.StreamRecords) bool {
-		if _, known := a.streams[s.Stream]; !known && len(a.streams) >= most {
+		key := a.decode.hashOf(s.Stream.Labels)
+		if _, known := a.streams[key]; !known && len(a.streams) >= most {
 			for old, at := range a.streams {
 				if now.UnixMilli()-at > idle.Milliseconds() {
 					delete(a.streams, old)
@@ -283,7 +284,7 @@ func (a *agent) takeStreams(b *tallyman.RecordBatch, most int, now time.Time) (r
 				return true
 			}
 		}
-		a.streams[s.Stream] = now.UnixMilli()
+		a.streams[key] = now.UnixMilli()
 		return false
 	})
 	return refused

@@ -8,6 +8,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"tallyman"
 )
 
 // The messages, of which what is not named here is passed over:
@@ -102,6 +104,14 @@ func (d *decoder) read(b []byte, version int) error {
 
 // mix puts the hash of a further text to the one of those before.
 func mix(h, next uint64) uint64 { return (h<<7 | h>>57) ^ next*0x9e3779b97f4a7c15 }
+
+// hashOf is the hash of labels that are sorted.
+func (d *decoder) hashOf(labels []tallyman.Label) (h uint64) {
+	for _, l := range labels {
+		h = mix(mix(h, maphash.String(d.seed, l.Name)), maphash.String(d.seed, l.Value))
+	}
+	return h
+}
 
 func (d *decoder) label(b []byte) error {
 	var p pair

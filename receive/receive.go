@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,7 +108,7 @@ func (s *Service) agent(host string) *agent {
 	defer s.mu.Unlock()
 	a := s.agents[host]
 	if a == nil {
-		a = &agent{host: host, series: map[uint64]*series{}, streams: map[*tallyman.Stream]int64{}, targets: map[targetKey]*tallyman.Target{},
+		a = &agent{host: host, series: map[uint64]*series{}, streams: map[uint64]int64{}, targets: map[targetKey]*tallyman.Target{},
 			container: &tallyman.Container{Host: host}, decode: decoder{seed: maphash.MakeSeed()}}
 		s.agents[host] = a
 	}
@@ -142,7 +143,7 @@ func (s *Service) Latest(dst []tallyman.Reading) ([]tallyman.Reading, uint64) {
 // Admit says whether an agent may send a body of so many packed bytes. With an error it may
 // not: never when after is 0, else again after that time.
 func (s *Service) Admit(host string, bytes int) (after time.Duration, err error) {
-	if host == s.o.Host {
+	if strings.EqualFold(host, s.o.Host) {
 		return 0, fmt.Errorf("%q is the hub's own host, of which nobody else writes", host)
 	}
 	if after := s.agent(host).admit(bytes, float64(s.o.Limits.Bytes), s.o.now()); after > 0 {

@@ -392,6 +392,11 @@ func TestTakeRecords(t *testing.T) {
 	if err != nil || refused != 4 || !strings.Contains(why, "stream limit") || told != 1 || !slices.Equal(stored, []string{"a now", "b now"}) {
 		t.Errorf("%d refused, %q, %v; stored %q", refused, why, err, stored)
 	}
+	// The same labels are the same stream, whoever made it.
+	stream["a"] = &tallyman.Stream{Labels: []tallyman.Label{{Name: "name", Value: "a"}}}
+	if refused, _, err := s.TakeRecords(t.Context(), "web-1", &tallyman.RecordBatch{Streams: []tallyman.StreamRecords{{Stream: stream["a"], Records: []tallyman.Record{{Time: now.UnixNano()}}}}}); err != nil || refused != 0 {
+		t.Errorf("%d refused, %v; want none", refused, err)
+	}
 	s.RefuseRecords(3, 2, 1)
 	sum := s.storedRecords.Load()
 	want := map[string]uint64{manyStreams: 2, tooNew: 2, foreignHost: 3, audit: 2, badRecord: 1}
@@ -401,8 +406,8 @@ func TestTakeRecords(t *testing.T) {
 			t.Errorf("%d refused for %s, want %d", n.Load(), reason, want[reason])
 		}
 	}
-	if s.records.Load() != sum || sum != 12 {
-		t.Errorf("received %d, stored or refused %d; want 12", s.records.Load(), sum)
+	if s.records.Load() != sum || sum != 13 {
+		t.Errorf("received %d, stored or refused %d; want 13", s.records.Load(), sum)
 	}
 }
 
