@@ -18,6 +18,7 @@ const eventsMost = 12;
 export function Events({ data }: { data: OverviewData }) {
   const found = data.events.value.value;
   const rows = found && rowsOf(found, (r) => calm(r, new Set(), undefined)).filter((r) => r.as !== "day").slice(0, eventsMost);
+  const several = new Set(data.servers.value.value?.hosts.map((h) => h.host)).size > 1;
   return (
     <section class="ocard" aria-labelledby="overview-events" aria-busy={!found}>
       <header><h2 id="overview-events">Last events</h2><span class="grow" /><a class="link" href="/events">All events</a></header>
@@ -29,7 +30,7 @@ export function Events({ data }: { data: OverviewData }) {
             <a href={eventsHref({}, rangeAround(r.t, r.t))} title={iso(r.t)}>
               <time dateTime={iso(r.t)}>{stamp(r.t, nowMinute.value)}</time>
               <EventMark of={r.event} />
-              <span class="owords">{r.event.name && <b>{show(r.event.name)} </b>}{show(("said" in r && r.said) || r.event.text)}</span>
+              <span class="owords">{several && <span class="dim">{show(r.event.host)} </span>}{r.event.name && <b>{show(r.event.name)} </b>}{show(("said" in r && r.said) || r.event.text)}</span>
             </a>
           </li>
         ))}
