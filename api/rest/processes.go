@@ -45,6 +45,8 @@ func (s *Service) processes(w http.ResponseWriter, r *http.Request) error {
 		out.Why = "The container does not run."
 	case c.Disabled:
 		out.Why = "The container is listed and nothing else: label tallyman.enable=false, or include and exclude."
+	case !s.own(c):
+		out.Why = "It runs on another host: its processes are to be seen on the page of the tallyman there."
 	case s.remote(c):
 		out.Why = "Its engine is reached over the network: run tallyman on that host to see its processes."
 	default:
@@ -67,6 +69,12 @@ func (s *Service) processes(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpx.WriteJSON(w, out)
 	return nil
+}
+
+// own reports whether a container is one of this host's engines, not of a host that sends to this hub.
+func (s *Service) own(c *tallyman.Container) bool {
+	known, ok := s.o.Own.Container(c.ID)
+	return ok && known.Host == c.Host
 }
 
 // remote reports whether the engine of a container is reached over the network.

@@ -40,6 +40,12 @@ func TestProcesses(t *testing.T) {
 			t.Errorf("%s: %d, %+v", name, code, got)
 		}
 	}
+	k.options.Own = fixed(nil) // as on a hub, to which another host sends
+	k.serve(k.options)
+	got = processesAnswer{}
+	if code := k.ask("containers/web/processes?host=h", &got); code != http.StatusOK || len(got.Processes) != 0 || !strings.Contains(got.Why, "another host") {
+		t.Errorf("of another host: %d, %+v", code, got)
+	}
 	if code := k.ask("containers/none/processes", nil); code != http.StatusNotFound {
 		t.Error(code)
 	}
