@@ -168,12 +168,27 @@ func (r *follow) once(ctx context.Context, c *tallyman.Container) (lines int, er
 			f.healthy(c.ID)
 		}
 	}, cancel) // it is read once more
-	err = f.consume(ctx, newReader(body, c), b)
+	in := newReader(body, c)
+	in.restarted = func(after int64) int64 { return r.restarted(ctx, after) }
+	err = f.consume(ctx, in, b)
 	stop()
 	_ = body.Close()
 	b.flush()
 	err = errors.Join(err, b.commit(ctx))
 	return b.lines, err
+}
+
+// restarted gives the start of the container after a time, in nanoseconds; it waits a
+// moment for the news, and gives 0 when it does not come.
+func (r *follow) restarted(ctx context.Context, after int64) int64 {
+	for wait := r.f.o.timing.known; ; wait -= r.f.o.timing.look {
+		if c := r.container(); !c.Started.IsZero() && logstream.Nanos(c.Started) > after {
+			return logstream.Nanos(c.Started)
+		}
+		if wait <= 0 || !sleep(ctx, r.f.o.timing.look) {
+			return 0
+		}
+	}
 }
 
 // newReader reads an answer about a container.

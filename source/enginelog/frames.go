@@ -31,8 +31,11 @@ type reader struct {
 	in      *bufio.Reader
 	tty     bool
 	started int64 // of the container, 0 when it is not known
-	buf     []byte
-	rest    []byte // of buf, the beginning of another run's line
+	// restarted gives the start of the container after a time, waiting a moment for it, 0
+	// when none is known; nil where nobody knows. It is asked until it has waited in vain.
+	restarted func(after int64) int64
+	buf       []byte
+	rest      []byte // of buf, the beginning of another run's line
 }
 
 var errFrame = errors.New("the answer is no log in frames")
@@ -140,9 +143,6 @@ const timeSize = len("2026-03-01T08:15:30.000000000Z")
 // first line of that start begins, 0 where it does not: at a time that the line
 // itself could not know.
 func (r *reader) nextRun(p *piece) int {
-	if p.time >= r.started {
-		return 0
-	}
 	for at := 1; at+timeSize < len(p.text); at++ {
 		i := bytes.IndexByte(p.text[at:], 'Z')
 		if i < 0 {
@@ -150,13 +150,27 @@ func (r *reader) nextRun(p *piece) int {
 		}
 		end := at + i + 1
 		if start := end - timeSize; start > 0 && end < len(p.text) && p.text[end] == ' ' {
-			if t, ok := logstream.ParseTime(p.text[start:end]); ok && t > p.time && t >= r.started-int64(logstream.StartedLate) {
+			if t, ok := logstream.ParseTime(p.text[start:end]); ok && t > p.time && r.begins(p.time, t) {
 				return start
 			}
 		}
 		at = end - 1
 	}
 	return 0
+}
+
+// begins reports whether a run began at a time after another one. The engine may send
+// its lines before it is heard that the container was started again.
+func (r *reader) begins(before, at int64) bool {
+	if before >= r.started && r.restarted != nil {
+		started := r.restarted(before)
+		if started == 0 {
+			r.restarted = nil
+		} else {
+			r.started = started
+		}
+	}
+	return before < r.started && at >= r.started-int64(logstream.StartedLate)
 }
 
 // take splits the time off.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -192,4 +193,27 @@ func TestTerminal(t *testing.T) {
 	f(before+" it says "+before+" itself\r\n", "it says "+before+" itself")
 	f(begun+" later "+begun+" is text\r\n", "later "+begun+" is text")
 	f(before+" no end", "no end")
+
+	// That it was started again may be heard later than its lines come. One that says a later
+	// time by itself is asked about once.
+	for _, c := range []struct {
+		known int64
+		asked int
+		want  []string
+	}{
+		{started, 1, []string{"stdout unfinished", "stdout first of the next", "stdout " + begun + " second"}},
+		{0, 1, []string{"stdout unfinished" + begun + " first of the next", "stdout again " + begun + " says"}},
+	} {
+		asked := 0
+		r := &reader{tty: true, started: started - int64(time.Hour), restarted: func(int64) int64 { asked++; return c.known }}
+		second := before + " again " + begun + " says\r\n"
+		if c.known != 0 {
+			second = begun + " " + begun + " second\r\n"
+		}
+		r.in = bufio.NewReader(strings.NewReader(before + " unfinished" + begun + " first of the next\r\n" + second))
+		got, _ := read(t, r, position{})
+		if d := cmp.Diff(c.want, got); d != "" || asked != c.asked {
+			t.Errorf("asked %d times (-want +got):\n%s", asked, d)
+		}
+	}
 }
