@@ -176,7 +176,13 @@ func TestContainer(t *testing.T) {
 	waitFor(t, p, project+"-api-1")
 	loop, hog, flaps := d.Name("loop"), d.Name("hog"), d.Name("flaps")
 	walk(t, "container.mjs", given(p, map[string]any{"name": project + "-api-1", "workload": project + "/api/1", "loop": loop, "hog": hog, "flaps": flaps}), map[string]action{
-		"docker": func(args []string) (string, error) { return d.May(args...) },
+		"docker": func(args []string) (string, error) {
+			if args[0] == "pause" { // the kernel does not freeze a busy machine's container at once
+				d.Pause(args[1])
+				return "", nil
+			}
+			return d.May(args...)
+		},
 		"start": func(args []string) (string, error) {
 			switch args[0] {
 			case "loop":
