@@ -37,6 +37,9 @@ integration: setup-test ## tests on a real Docker engine
 e2e: setup-test web build ## the built program over HTTP and in a real browser
 	TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -count=1 -v ./test/e2e/...
 
+screenshots: setup-test web build ## the pictures of the documents, taken on the ways on which people find what they came for
+	TOUR=$(CURDIR)/docs/screens TEST_TALLYMAN_BINARY=$(CURDIR)/$(BIN) TEST_UI=1 $(GO) test -count=1 -v -run TestTour ./test/e2e/
+
 race: testrun ## unit tests under the race detector (needs a C compiler)
 	@exec $(TESTRUN) unit
 
@@ -102,4 +105,4 @@ setup-test:
 clean: ## remove what was built; data in bin/data stays
 	rm -rf $(BIN) $(TESTRUN) web/dist web/node_modules web/schema/node_modules test/e2e/node_modules
 
-.PHONY: help run test unit integration e2e race bench bench-peers torture fuzz lint generate build image plugin web web-test test-cgroup2 testrun setup-run setup-test clean
+.PHONY: help run test unit integration e2e screenshots race bench bench-peers torture fuzz lint generate build image plugin web web-test test-cgroup2 testrun setup-run setup-test clean

@@ -17,7 +17,7 @@ func TestChanges(t *testing.T) {
 	t.Parallel()
 	d := testkit.NewDocker(t)
 	project := d.Name("shop")
-	d.Start(compose(project, "loud"), "sh", "-c", `i=0; while :; do i=$((i+1)); echo "GET /cart/$i took $((i%9))ms"
+	d.Start(compose(project, "loud", "--cpus", "0.4"), "sh", "-c", `i=0; while :; do i=$((i+1)); echo "GET /cart/$i took $((i%9))ms"
 		if [ -f /go ]; then [ "$x" ] || x=$(head -c 60000000 /dev/zero | tr '\0' a); echo "level=error msg=\"upstream <script>globalThis.__xss=1</script> not closed\" id=$i"; j=0; while [ $j -lt 150000 ]; do j=$((j+1)); done
 		else sleep 0.3; fi; done`)
 	d.Start(compose(project, "calm"), "sh", "-c", "while :; do echo tick; sleep 0.3; done")
