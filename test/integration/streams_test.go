@@ -48,7 +48,7 @@ func TestNoLogIsLostAtTheStreamLimit(t *testing.T) {
 		gate <- true
 		wg.Go(func() {
 			defer func() { <-gate }()
-			d.Cmd("run", "--rm", "--label", d.Label, "--name", fmt.Sprint(mark, "-", i), testkit.Image, "sh", "-c", fmt.Sprintf("for i in 1 2 3 4 5 6 7 8 9 10; do echo %s line $i; done", mark))
+			d.Cmd("run", "--rm", "--network", "none", "--label", d.Label, "--name", fmt.Sprint(mark, "-", i), testkit.Image, "sh", "-c", fmt.Sprintf("for i in 1 2 3 4 5 6 7 8 9 10; do echo %s line $i; done", mark))
 		})
 	}
 	wg.Wait()

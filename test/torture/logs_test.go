@@ -76,7 +76,7 @@ func account(p *testkit.Program, id string, last int) (l ledger) {
 
 // writer writes numbered lines, some at a time, until the file /stop is there.
 func writer(d *testkit.Docker, options []string, some int, pause string) string {
-	return d.Start(options, "sh", "-c", fmt.Sprintf(
+	return d.Start(append([]string{"--network", "none"}, options...), "sh", "-c", fmt.Sprintf(
 		`i=0; while [ ! -e /stop ]; do j=0; while [ $j -lt %d ]; do i=$((i+1)); j=$((j+1)); echo "$i payload $((i*7)) end"; done; sleep %s; done; echo "$i" >/last; sleep 3600`, some, pause))
 }
 

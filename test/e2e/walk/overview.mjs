@@ -119,7 +119,7 @@ await check("from the keyboard: g o, the map and the palette", async () => {
   await page.keyboard.press("o");
   await within(3000, () => path() === "/overview");
   await page.keyboard.press("?");
-  assert.match(await page.locator("dialog.keymap").innerText(), /g o\s+Overview/);
+  await within(3000, async () => assert.match(await page.locator("dialog.keymap").innerText(), /g o\s+Overview/));
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+k");
   await page.keyboard.type("overview page");
