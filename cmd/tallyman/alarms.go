@@ -335,34 +335,46 @@ func (a *app) figures(ctx context.Context, id string, from, to time.Time) (out [
 		}
 		return v[0].F, true
 	}
+	// Of a gauge each sample counts. A rate is looked at each second, as a life may be that short.
+	gauge := func(metric string) (now string, over func(f string) string) {
+		return "max by (id) (" + metric + of + ")", func(f string) string { return fmt.Sprintf("max by (id) (%s_over_time(%s%s[%s]))", f, metric, of, span) }
+	}
 	cpu := fmt.Sprintf(`sum by (id) (rate(container_cpu_usage_seconds_total%s[%s]))`, of, max(30*time.Second, 4*time.Duration(a.cfg.Interval)))
-	for _, f := range []struct{ name, unit, expr, limit string }{
-		{"CPU", "cores", cpu, "container_spec_cpu_quota" + of + " / container_spec_cpu_period" + of},
-		{"memory", "bytes", "max by (id) (container_memory_working_set_bytes" + of + ")", "max by (id) (container_spec_memory_limit_bytes" + of + ")"},
-		{"threads", "", "max by (id) (container_threads" + of + ")", "max by (id) (container_threads_max" + of + ")"},
+	rate := func(f string) string { return fmt.Sprintf("%s_over_time((%s)[%s:1s])", f, cpu, span) }
+	memory, memoryOver := gauge("container_memory_working_set_bytes")
+	threads, threadsOver := gauge("container_threads")
+	_, quota := gauge("container_spec_cpu_quota")
+	_, period := gauge("container_spec_cpu_period")
+	_, memoryLimit := gauge("container_spec_memory_limit_bytes")
+	_, threadsLimit := gauge("container_threads_max")
+	for _, f := range []struct {
+		name, unit, now string
+		over            func(f string) string
+		limit           string
+	}{
+		{"CPU", "cores", cpu, rate, quota("last") + " / " + period("last")},
+		{"memory", "bytes", memory, memoryOver, memoryLimit("last")},
+		{"threads", "", threads, threadsOver, threadsLimit("last")},
 	} {
-		window := fmt.Sprintf("(%s)[%s:5s]", f.expr, span)
 		x := alert.Figure{Name: f.name, Unit: f.unit}
 		var known bool
-		if x.Max, known = one("max_over_time("+window+")", to); !known {
+		if x.Max, known = one(f.over("max"), to); !known {
 			continue
 		}
-		x.Last, _ = one("last_over_time("+window+")", to)
+		x.Last, _ = one(f.over("last"), to)
 		at := from
-		if x.First, known = one(f.expr, from); !known { // it is younger than that
-			if first, ok := one(fmt.Sprintf("min_over_time(timestamp(%s)[%s:1s])", f.expr, span), to); ok {
+		if x.First, known = one(f.now, from); !known { // it is younger than that
+			if first, ok := one(fmt.Sprintf("min_over_time(timestamp(%s)[%s:1s])", f.now, span), to); ok {
 				at = time.UnixMilli(int64(first * 1000))
-				x.First, known = one(f.expr, at)
+				x.First, known = one(f.now, at)
 			}
 		}
 		if known {
 			x.Since = at.UTC()
 		}
-		if f.limit != "" {
-			if v, ok := one(fmt.Sprintf("last_over_time((%s)[%s:5s])", f.limit, span), to); ok {
-				if f.unit != "bytes" || a.machine.Memory == 0 || v < float64(a.machine.Memory) { // no limit is the machine's memory
-					x.Limit = &v
-				}
+		if v, ok := one(f.limit, to); ok {
+			if f.unit != "bytes" || a.machine.Memory == 0 || v < float64(a.machine.Memory) { // no limit is the machine's memory
+				x.Limit = &v
 			}
 		}
 		out = append(out, x)

@@ -340,6 +340,16 @@ func TestEvidenceOfShortLives(t *testing.T) {
 		cpu := value("count_over_time(container_cpu_usage_seconds_total" + of + ")")
 		t.Logf("%d: %v samples of its memory, %v of its CPU, at most %v bytes, %v kills", try, samples, cpu, peak, kills)
 		if samples >= 3 && cpu >= 3 && peak == 16<<20 && kills == 1 {
+			var why struct {
+				Why struct {
+					Before   []struct{ Name string }
+					NotKnown []string
+				}
+			}
+			p.JSON("/api/tallyman/v1/why?container="+id, &why)
+			if len(why.Why.Before) == 0 {
+				t.Errorf("why it died has no figures of its life: %v", why.Why.NotKnown)
+			}
 			return
 		}
 		if try == 5 {

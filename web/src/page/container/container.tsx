@@ -232,6 +232,7 @@ const Processes = later(() => import("./processes").then((m) => m.Processes));
 const WhyCard = later(() => import("../../part/whycard").then((m) => m.WhyCard));
 
 const mostLooks = 5;
+const fresh = 30 * second;
 
 /** Asks why the container died, where that is what one comes for. */
 function useDeath(data: ContainerData): ReadonlySignal<Death | undefined> {
@@ -246,8 +247,10 @@ function useDeath(data: ContainerData): ReadonlySignal<Death | undefined> {
         (a) => {
           // The stream may tell of a death before the store has it. An older one is not the one that is meant.
           const there = a.why !== undefined && a.why.at >= died;
-          if (!there && left > 0) again = window.setTimeout(() => look({ container, at, died }, left - 1), second);
-          else found.value = there && !a.why!.exit.asked ? { why: a.why! } : undefined;
+          // Nor are its last samples stored at once.
+          const more = !there || ((a.why!.notKnown?.length ?? 0) > 0 && Date.now() - a.why!.at < fresh);
+          if (more && left > 0) again = window.setTimeout(() => look({ container, at, died }, left - 1), second);
+          if (there || left === 0) found.value = there && !a.why!.exit.asked ? { why: a.why! } : undefined;
         },
         (err) => { if (!stop.signal.aborted) found.value = { problem: inWords(err) }; },
       );
