@@ -107,10 +107,15 @@ export class Plot {
     let max = 0;
     let peak = 0;
     let limit: number | undefined;
+    // The lines to the samples just outside of the view are in it, too.
+    let first = 0;
+    while (first + 1 < n && c.t[first + 1]! < from) first++;
+    let last = n - 1;
+    while (last > 0 && c.t[last - 1]! > to) last--;
     const look = (values: readonly (number | null)[], seen: (v: number) => void) => {
-      for (let i = 0; i < n; i++) {
+      for (let i = first; i <= last; i++) {
         const v = values[i];
-        if (v !== null && v !== undefined && c.t[i]! >= from && c.t[i]! <= to) seen(v);
+        if (v !== null && v !== undefined) seen(v);
       }
     };
     this.spec.lines.forEach((l, k) => look(columns[k]!, l.kind === "limit" ? (v) => { limit = Math.max(limit ?? 0, v); } : (v) => { max = Math.max(max, Math.abs(v)); }));
