@@ -131,7 +131,7 @@ export function ChangesPage() {
             <h2>Happened</h2>
             {problem.value && <Failed text={problem.value} again={load} />}
             {!a && !problem.value && <p class="dim">Reading what happened …</p>}
-            {a && a.happened.length === 0 && <p class="mid">Nothing happened: no start, no death, no change of a configuration.</p>}
+            {a && a.happened.length === 0 && <p class="mid">{a.watched.some((w) => w.after > 0) ? "Nothing happened: no start, no death, no change of a configuration." : "No event is kept of this range, and no host was watched in it: what happened is not known."}</p>}
             {a && a.happened.length > 0 && <ol class="hap">{(whole.value ? a.happened : a.happened.slice(0, firstMost)).map((h) => <Event key={`${h.host} ${h.workload} ${h.kind} ${h.text}`} h={h} where={where(h)} href={hrefOf(h, h.time)} />)}</ol>}
             {a && a.happened.length > firstMost && (
               <p><button type="button" class="btn" aria-expanded={whole.value} onClick={() => { whole.value = !whole.value; }}>{whole.value ? "Fewer" : `${count(a.happened.length - firstMost)} more`}</button></p>
